@@ -1,0 +1,27 @@
+"""minighost: a deep-learning framework to read in a weekend and to train GhostNet with on a laptop.
+
+``import minighost as mg`` loads nothing heavy; each room is opened when it is first used::
+
+    model = mg.models.create("ghostnet", width=0.5, num_classes=10, stem_stride=1, rng=0)
+    logits = model(x)                                            # x: (N, H, W, 3) float32
+    loss, dlogits = mg.ops.softmax_cross_entropy(logits, labels)
+    dx = model.backward(dlogits)                                 # fills p.grad of every parameter
+    mg.train.SGD(model.parameters(), lr=0.1, momentum=0.9).step()
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+__all__ = ["analysis", "cli", "data", "errors", "interop", "models", "nn", "ops", "threads", "train"]
+
+
+def __getattr__(name):
+    if name == "threads":
+        return importlib.import_module("minighost.ops").threads
+    if name in __all__:
+        return importlib.import_module(f"minighost.{name}")
+    raise AttributeError(f"module 'minighost' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__():
+    return __all__

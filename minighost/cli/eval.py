@@ -1,0 +1,97 @@
+"""Measure a trained network on the images it has not seen.
+
+Prints accuracy, loss and, class by class, how many were right and what the
+others were taken for. The data are those of the run; --data-dir says where
+they are now.
+"""
+
+from pathlib import Path
+
+from minighost.cli import flags
+
+HELP = "accuracy of a run, class by class"
+
+EXAMPLES = """\
+examples:
+  minighost eval --checkpoint runs/shapes10-ghostnet
+  minighost eval --checkpoint runs/cifar --data-dir ~/data --out confusion.png
+"""
+
+
+def add_arguments(parser):
+    flags.add_run_flags(parser)
+    for flag in ("--data-dir", "--data-archive"):
+        key, metavar, text = flags.KEYS[flag]
+        parser.add_argument(flag, dest=key, metavar=metavar, help=text)
+    parser.add_argument("--batch-size", metavar="N", type=int, default=250, help="images at a time (250)")
+    parser.add_argument("--split", choices=("test", "train"), default="test", help="which images (test)")
+    parser.add_argument("--out", metavar="FILE.png", help="write the confusion matrix as a picture")
+
+
+def run(args):
+    from minighost import data, ops, train
+
+    loaded = train.load_run(args.checkpoint, "best" if args.best else "last")
+    dataset = _dataset(loaded, args)
+    loader = data.Loader(dataset, min(args.batch_size, len(dataset)), shuffle=False, mean=loaded.mean, std=loaded.std)
+    with ops.threads(args.threads):
+        result = _evaluate(loaded, loader)
+    print("\n".join(_lines(args, loaded, dataset, result)))
+    if args.out is not None:
+        train.plots.confusion(result, dataset.classes, Path(args.out), f"{loaded.config.model.name} on {dataset.name}")
+        print(f"\nconfusion matrix: {args.out}")
+
+
+def _dataset(loaded, args):
+    """The images of the run, from where they are now."""
+    from minighost import data
+
+    config, given = loaded.config.data, vars(args)
+    directory, archive = given["data.dir"], given["data.archive"]
+    if directory is None and archive is None:
+        directory, archive = config.dir, config.archive
+    size = config.test_size if args.split == "test" else config.train_size
+    return data.load(config.name, args.split, directory=directory, archive=archive, n=size)
+
+
+def _evaluate(loaded, loader):
+    import sys
+
+    from minighost.train import evaluate
+    from minighost.train.progress import Console
+
+    bar = Console(sys.stderr).bar("test", len(loader))
+    try:
+        return evaluate(loaded.model, loader, flip=loaded.config.train.flip_tta, tick=lambda: bar.step(""))
+    finally:
+        bar.close()
+
+
+def _lines(args, loaded, dataset, result):
+    import sys
+
+    from minighost.cli import terminal
+
+    confusion, colours = result.confusion, terminal.colours(sys.stdout)
+    rows = []
+    for k, name in enumerate(dataset.classes):
+        right, all_ = int(confusion[k, k]), int(confusion[k].sum())
+        share = right / max(all_, 1)
+        bar = terminal.bar(share, 20, colours)
+        rows.append((name, f"{right:,}", f"{all_:,}", f"{100 * share:.1f} %", bar, _mistaken(confusion, k, dataset)))
+    mirrored = ", each with its mirror image" if loaded.config.train.flip_tta else ""
+    right = int(confusion.trace())
+    return [
+        f"{args.checkpoint}: {loaded.config.model.name} after {loaded.epoch} epochs of {dataset.name}",
+        f"{100 * result.accuracy:.2f} % right: {right:,} of {len(dataset):,} {args.split} images{mirrored}; "
+        f"loss {result.loss:.4f}",
+        "",
+        *terminal.table(rows, ("class", "right", "of", "share", "", "mostly taken for"), "<>>><<"),
+    ]
+
+
+def _mistaken(confusion, k, dataset):
+    """What class `k` is mostly taken for if it is not recognised."""
+    wrong = confusion[k].copy()
+    wrong[k] = 0
+    return f"{dataset.classes[wrong.argmax()]} ({wrong.max()})" if wrong.any() else ""

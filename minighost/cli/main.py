@@ -1,0 +1,125 @@
+"""`minighost`: reads the command, runs it, and turns what a user can cause into one line and an exit status.
+
+Nothing heavy is imported before a command runs, so ``minighost --help`` answers at once: the command files import
+Numba, the networks and matplotlib inside their `run`.
+
+Exit status: 0 done, 2 an error that the line on stderr explains, 130 stopped by Ctrl-C, 141 the reader of the output
+went away.
+"""
+
+import argparse
+import difflib
+import os
+import re
+import sys
+import traceback
+
+from minighost import __version__
+from minighost.cli import data, eval, predict, summary, train
+from minighost.errors import NonFiniteError, RunLocked
+
+__all__ = ["main"]
+
+COMMANDS = {"train": train, "eval": eval, "predict": predict, "summary": summary, "data": data}
+
+EXPECTED = (ValueError, TypeError, OSError, MemoryError, ImportError, NonFiniteError, RunLocked)
+
+EXAMPLES = """\
+examples:
+  minighost train                               train a small GhostNet on embedded images
+  minighost eval --checkpoint RUN               accuracy of that run, class by class
+  minighost predict cat.jpg --checkpoint RUN    what does it see in a picture?
+  minighost summary --width 0.5                 shapes, parameters and multiply-adds, layer by layer
+  minighost data --data shapes10 --out a.png    look at the images
+
+`minighost COMMAND --help` explains a command.
+"""
+
+
+def main(argv=None):
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : list of str, optional
+        The arguments without the program's name; `sys.argv[1:]` by default.
+
+    Returns
+    -------
+    int
+        The exit status (see the module's docstring).
+    """
+    argv = sys.argv[1:] if argv is None else list(argv)
+    debug = "--debug" in argv
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a letter that the terminal cannot show must not end a training
+    try:
+        args = _parse(argv)
+        status = args.run(args)
+        print(end="", flush=True)  # a closed pipe shows itself here, not in the interpreter's last words
+        return status or 0
+    except SystemExit as done:  # argparse, after --help and --version
+        return done.code or 0
+    except KeyboardInterrupt:
+        return _say("interrupted", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the last flush has somewhere to go
+        return 141
+    except EXPECTED as error:
+        if debug:
+            traceback.print_exc()
+        return _say(f"error: {one_line(error)}", 2)
+
+
+def one_line(error):
+    """What an exception says, on one line, without the control characters that a file name may hold."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        text = f"{os.fsdecode(error.filename)}: {error.strerror}"
+    elif isinstance(error, OSError) and error.strerror:
+        text = error.strerror
+    elif isinstance(error, MemoryError):
+        text = f"out of memory ({error or 'no more to be had'}); a smaller batch, width or input needs less"
+    else:
+        text = str(error) or type(error).__name__
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+
+
+def _say(text, status):
+    print(f"minighost: {text}", file=sys.stderr)
+    return status
+
+
+class _Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose complaint is an exception, so that it too becomes one line."""
+
+    def __init__(self, **options):
+        super().__init__(**options, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+    def error(self, message):
+        raise ValueError(f"{message} (see {self.prog} --help)")
+
+
+def _parse(argv):
+    parser = _Parser(prog="minighost", description="Build, train and look into GhostNet on a CPU.", epilog=EXAMPLES)
+    parser.add_argument("--version", action="version", version=f"minighost {__version__}")
+    parser.add_argument("--debug", action="store_true", default=False, help=argparse.SUPPRESS)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    subs = {}
+    for name, command in COMMANDS.items():
+        sub = commands.add_parser(name, help=command.HELP, description=command.__doc__, epilog=command.EXAMPLES)
+        command.add_arguments(sub)
+        # SUPPRESS: a subcommand's default must not undo `minighost --debug COMMAND`
+        sub.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show Python's traceback too")
+        sub.set_defaults(run=command.run, command=name)
+        subs[name] = sub
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        raise ValueError(_unknown(unknown[0], subs[args.command]))
+    return args
+
+
+def _unknown(argument, sub):
+    flag = argument.split("=")[0]
+    close = difflib.get_close_matches(flag, re.findall(r"--[\w-]+", sub.format_help()), n=1)
+    return f"unknown argument {flag} ({f'did you mean {close[0]}?' if close else f'see {sub.prog} --help'})"

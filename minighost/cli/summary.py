@@ -1,0 +1,89 @@
+"""What a network costs: output shape, parameters, multiply-adds, their share.
+
+One line a block, or with --layers one line a layer. MACs are multiply-adds of
+convolutions and fully connected layers for one image. The defaults are the
+published GhostNet 1.0x: 5,182,508 parameters, 141,150,512 MACs.
+"""
+
+import dataclasses
+import json
+
+from minighost.cli import flags
+
+HELP = "shapes, parameters and multiply-adds, layer by layer"
+
+EXAMPLES = """\
+examples:
+  minighost summary
+  minighost summary --width 0.5 --input 32 --classes 10 --stem-stride 1
+  minighost summary --layers | less
+  minighost summary --set model.primary=plain --json > plain.json
+"""
+
+
+def add_arguments(parser):
+    flags.add_config_flags(parser, ["--model", "--width", "--stem-stride"])
+    parser.add_argument("--classes", metavar="N", type=int, default=1000, help="number of classes (1000)")
+    parser.add_argument("--input", metavar="SIZE", default="224", help="side of the image in pixels, or HxW (224)")
+    parser.add_argument("--layers", action="store_true", help="every layer instead of every block")
+    parser.add_argument("--json", action="store_true", help="print JSON, always with every layer")
+
+
+def run(args):
+    from minighost import analysis, models
+    from minighost.train import Config, ModelConfig
+
+    shape = (*_input(args.input), 3)
+    published = Config(model=ModelConfig(name="ghostnet", width=1.0))  # not a data set's recipe
+    chosen = Config.resolve(toml_path=args.config, overrides=flags.overrides(args), base=published).model
+    options = {"width": chosen.width, **chosen.options, "num_classes": args.classes}
+    model = models.create(chosen.name, **options)
+    rows = analysis.count(model, shape)
+    if args.json:
+        print(json.dumps(_as_dict(chosen.name, options, shape, rows), indent=1))
+    else:
+        chosen_options = " ".join(f"{key}={value}" for key, value in options.items())
+        print(f"{chosen.name} {chosen_options}, input {'x'.join(map(str, shape))}\n")
+        print("\n".join(_lines(rows, rows if args.layers else analysis.blocks(model, rows))))
+
+
+def _input(text):
+    try:
+        sides = [int(side) for side in text.lower().split("x")]
+    except ValueError:
+        sides = []
+    if len(sides) not in (1, 2) or min(sides) < 1:
+        raise ValueError(f"--input {text}: must be a side or HxW in whole pixels, as in 224 or 224x192")
+    return sides[0], sides[-1]
+
+
+def _lines(rows, shown):
+    """The table of `shown`, with the totals of `rows` under it."""
+    from minighost.cli.terminal import table
+
+    params, macs = sum(row.params for row in rows), sum(row.macs for row in rows)
+    body = [
+        (
+            row.path,
+            row.kind,
+            "x".join(map(str, row.output_shape)),
+            f"{row.params:,}",
+            f"{row.macs:,}",
+            f"{100 * row.macs / max(macs, 1):.1f} %",
+        )
+        for row in shown
+    ]
+    total = ("total", "", "", f"{params:,}", f"{macs:,}", "100.0 %")
+    lines = table([*body, total], ("layer", "kind", "output", "parameters", "MACs", "of MACs"), "<<<>>>")
+    return [*lines[:-1], lines[1], lines[-1]]
+
+
+def _as_dict(name, options, shape, rows):
+    return {
+        "model": name,
+        "options": options,
+        "input": list(shape),
+        "parameters": sum(row.params for row in rows),
+        "macs": sum(row.macs for row in rows),
+        "layers": [dataclasses.asdict(row) for row in rows],
+    }

@@ -1,0 +1,90 @@
+"""Pictures, bars and tables in a terminal: 24-bit colour where it is a colour terminal, plain ASCII everywhere else.
+
+A pipe, a dumb terminal, `NO_COLOR` and an encoding without block letters all get plain lines without escape sequences.
+"""
+
+import os
+
+import numpy as np
+
+__all__ = ["colours", "picture", "bar", "table"]
+
+RAMP = " .:-=+*#%@"  # from dark to light, on the dark background that most terminals have
+
+
+def colours(stream, environ=os.environ):
+    """How many colours `stream` shows: 2**24, 256 or 0 (not a terminal, or one that shows none)."""
+    windows_terminal = "WT_SESSION" in environ
+    dumb = environ.get("TERM", "dumb") == "dumb" and not windows_terminal
+    if not stream.isatty() or environ.get("NO_COLOR") or dumb:
+        return 0
+    try:
+        "▀█".encode(stream.encoding or "ascii")
+    except UnicodeEncodeError:
+        return 0
+    if environ.get("COLORTERM") in ("truecolor", "24bit") or windows_terminal:
+        return 2**24
+    return 256 if "256color" in environ.get("TERM", "") else 0
+
+
+def picture(image, colours=0):
+    """An image as lines of text, one letter wide a pixel, two pixels high a line.
+
+    Parameters
+    ----------
+    image : ndarray, shape (H, W, 3), uint8
+        An odd last row is left out.
+    colours : int
+        2**24 or 256 for half blocks in colour, 0 for plain ASCII, light on dark, stretched to the image's own range.
+
+    Returns
+    -------
+    list of str
+        H // 2 lines that each show as W letters.
+    """
+    H, W, _ = image.shape
+    pairs = image[: H // 2 * 2].reshape(H // 2, 2, W, 3)  # (lines, upper and lower, W, 3)
+    if colours:
+        letters = [[_half_block(*pixels, colours) for pixels in zip(*pair, strict=True)] for pair in pairs]
+        return ["".join(line) + "\x1b[0m" for line in letters]
+    grey = pairs.astype(np.float64).mean(axis=1) @ (0.299, 0.587, 0.114)  # (lines, W), ITU-R BT.601 luma
+    low, high = grey.min(), grey.max()
+    steps = ((grey - low) / max(high - low, 1) * (len(RAMP) - 1)).round().astype(int)
+    return ["".join(RAMP[step] for step in line).rstrip().ljust(W) for line in steps]
+
+
+def _half_block(upper, lower, colours):
+    """One letter, two pixels: the upper is the colour of the block, the lower that of the ground."""
+    return f"\x1b[38;{_code(upper, colours)}m\x1b[48;{_code(lower, colours)}m▀"
+
+
+def _code(rgb, colours):
+    r, g, b = (int(v) for v in rgb)
+    if colours == 2**24:
+        return f"2;{r};{g};{b}"
+    r, g, b = ((v * 5 + 127) // 255 for v in (r, g, b))
+    return f"5;{16 + 36 * r + 6 * g + b}"  # the 6 x 6 x 6 cube of xterm's 256 colours
+
+
+def bar(share, width, colours=0):
+    """`share` in 0..1 as a bar `width` letters wide."""
+    full = round(max(0.0, min(1.0, share)) * width)
+    return ("█" if colours else "#") * full + ("░" if colours else ".") * (width - full)
+
+
+def table(rows, header, align):
+    """Rows of strings as lines with aligned columns and a rule under the header.
+
+    Parameters
+    ----------
+    rows : list of tuple of str
+    header : tuple of str
+    align : str
+        One letter a column: ``<`` or ``>``.
+    """
+    widths = [max(len(row[k]) for row in [header, *rows]) for k in range(len(header))]
+
+    def line(row):
+        return "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, align, widths, strict=True)).rstrip()
+
+    return [line(header), "-" * (sum(widths) + 2 * (len(widths) - 1)), *map(line, rows)]

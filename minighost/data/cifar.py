@@ -1,0 +1,174 @@
+"""CIFAR-10: 60,000 photographs of ten kinds of things, 32x32 pixels (Krizhevsky 2009).
+
+The images are not ours to distribute. They come from where you have them: a folder in the official binary or Python
+layout, an archive file, or a download (`minighost.data.download`).
+"""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from minighost.data import download, records
+from minighost.data.archive import read_members
+from minighost.data.dataset import Dataset
+from minighost.errors import FormatError
+
+__all__ = ["PYTHON_ARCHIVE_SHA256", "cifar10"]
+
+PYTHON_ARCHIVE_SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
+
+
+def cifar10(split="train", *, directory=None, archive=None, n=None, mirrors=(), progress=True):
+    """Load one split of CIFAR-10.
+
+    Parameters
+    ----------
+    split : {"train", "test"}
+        50,000 or 10,000 images.
+    directory : str or path-like, optional
+        The folder with ``data_batch_1.bin`` ... ``test_batch.bin`` (binary layout) or ``data_batch_1`` ...
+        ``test_batch`` (Python layout), or a folder that holds ``cifar-10-batches-bin``, ``cifar-10-batches-py`` or one
+        of the two official archive files. In that order the first that is there is read.
+    archive : str or path-like, optional
+        A ``.tar.gz`` of either layout; read as a stream, never extracted.
+    n : int, optional
+        Only the first `n` images.
+    mirrors : sequence of str, optional
+        URLs of ``cifar-10-binary.tar.gz`` to try first, if it comes to a download.
+    progress : bool
+        Show a progress bar while downloading.
+
+    Returns
+    -------
+    Dataset
+        Images (N, 32, 32, 3) uint8 in the order of the files; labels 0..9.
+
+    Raises
+    ------
+    FileNotFoundError
+        Nothing there; lists what was looked for and the ways to get the data.
+    FormatError
+        A file of the wrong size, a label above 9, a damaged archive, a web page in place of data, a Python batch whose
+        checksum is not the official one.
+    OSError
+        A file that cannot be read; a download of which every mirror failed.
+
+    Notes
+    -----
+    With neither `directory` nor `archive`, the data directory (``MINIGHOST_DATA_DIR``, else the system's cache) is
+    searched in the same way, and only if it holds nothing is the archive downloaded into it. Binary batches are checked
+    by size and labels, so that re-encoded copies load too; Python batches, which are pickles, by checksum.
+    """
+    if split not in ("train", "test"):
+        raise ValueError(f"cifar10: unknown split {split!r}; there are 'train', 'test'")
+    if directory is not None and archive is not None:
+        raise ValueError("cifar10: give a directory or an archive, not both")
+    if archive is not None:
+        return _from_archive(_existing_file(archive), split, n)
+    if directory is None:
+        directory = download.data_directory()
+        if _find(directory) is None:
+            return _from_archive(download.fetch(mirrors, directory, progress), split, n)
+    source = _find(directory)
+    if source is None:
+        raise FileNotFoundError(_nothing_in(Path(directory)))
+    path, layout = source
+    return _from_archive(path, split, n) if layout is None else _from_folder(path, layout, split, n)
+
+
+def _find(directory):
+    """Where the data are below `directory`: (folder, layout), (archive file, None), or None if nowhere."""
+    directory = Path(directory)
+    for layout in records.LAYOUTS.values():
+        for folder in (directory, directory / layout.folder):
+            if any((folder / name).is_file() for names in layout.splits.values() for name in names):
+                return folder, layout
+    for layout in records.LAYOUTS.values():
+        if (directory / layout.archive).is_file():
+            return directory / layout.archive, None
+    return None
+
+
+def _nothing_in(directory):
+    state = "has none of" if directory.is_dir() else "is not a directory" if directory.exists() else "does not exist"
+    looked_for = [name for layout in records.LAYOUTS.values()
+                  for name in (layout.splits["train"][0], layout.folder + "/", layout.archive)]
+    tail = f" {', '.join(looked_for)}" if directory.is_dir() else f" (looked for {', '.join(looked_for)} in it)"
+    return f"no CIFAR-10: {directory} {state}{tail}. {download.WAYS}"
+
+
+def _existing_file(archive):
+    archive = Path(archive)
+    if archive.is_dir():
+        raise IsADirectoryError(f"{archive} is a directory; --data-archive takes a .tar.gz, --data-dir a directory")
+    if not archive.is_file():
+        raise FileNotFoundError(f"no CIFAR-10 archive: {archive} does not exist. {download.WAYS}")
+    return archive
+
+
+# A folder ------------------------------------------------------------------------------------------------------------
+
+
+def _from_folder(folder, layout, split, n):
+    missing = [name for name in layout.splits[split] if not (folder / name).is_file()]
+    if missing:
+        raise FileNotFoundError(f"{folder}: the {split} split needs {', '.join(missing)}, not there. {download.WAYS}")
+    return _assemble(split, layout, n, lambda name: (_read_exactly(folder / name, layout.sizes[name]), folder / name))
+
+
+def _read_exactly(path, size):
+    with open(path, "rb") as file:
+        found = file.seek(0, 2)
+        file.seek(0)
+        if found != size:
+            raise FormatError(f"{path}: {found:,} bytes, expected {size:,} ({records.RECORDS:,} records); "
+                              f"{'cut short' if found < size else 'too long'}, or another file"
+                              f"{records.web_page_hint(file.read(1024))}")
+        return file.read(size)
+
+
+# An archive ----------------------------------------------------------------------------------------------------------
+
+
+def _from_archive(path, split, n):
+    wanted = {f"{layout.folder}/{name}": layout.sizes[name]
+              for layout in records.LAYOUTS.values() for name in layout.splits[split]}
+    limit = max(sum(layout.sizes.values()) for layout in records.LAYOUTS.values())
+    members = read_members(path, wanted, limit)
+    layout = next((layout for layout in records.LAYOUTS.values()
+                   if any(f"{layout.folder}/{name}" in members for name in layout.splits[split])), None)
+    if layout is None:
+        raise FormatError(f"{path}: no CIFAR-10 in this archive; none of its members is {' or '.join(wanted)}")
+    missing = [f"{layout.folder}/{name}" for name in layout.splits[split] if f"{layout.folder}/{name}" not in members]
+    if missing:
+        raise FormatError(f"{path}: the archive lacks {', '.join(missing)}")
+    if layout is records.LAYOUTS["python"]:
+        _check_python_archive(path)
+    return _assemble(split, layout, n, lambda name: (members.pop(f"{layout.folder}/{name}"), f"{path}: {name}"))
+
+
+def _check_python_archive(path):
+    with open(path, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != PYTHON_ARCHIVE_SHA256:
+        raise FormatError(f"{path}: SHA-256 {found}, but the official Python archive has {PYTHON_ARCHIVE_SHA256}. It "
+                          "holds pickles and is opened only if it is the official one; use the binary archive")
+
+
+# Both ----------------------------------------------------------------------------------------------------------------
+
+
+def _assemble(split, layout, n, read):
+    """One Dataset from the batches of a split; `read(name)` gives a batch's bytes and what to call it in an error."""
+    names = layout.splits[split]
+    images = np.empty((len(names), records.RECORDS, records.SIDE, records.SIDE, 3), np.uint8)
+    labels = np.empty(images.shape[:2], np.int64)
+    for i, name in enumerate(names):
+        raw, where = read(name)
+        if layout.md5:
+            images[i], labels[i] = records.decode_python(raw, where, layout.md5[name])
+        else:
+            images[i], labels[i] = records.decode_binary(raw, where)
+    data = Dataset(images.reshape(-1, *images.shape[2:]), labels.ravel(), records.CLASSES, "cifar10")
+    return data if n is None else data.first(n)

@@ -1,0 +1,63 @@
+"""What every data set here is: images, labels and the names of the classes, checked once on the way in."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["Dataset"]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A labelled set of RGB images, held in memory as bytes.
+
+    Parameters
+    ----------
+    images : ndarray, shape (N, H, W, 3), uint8
+        C-contiguous (made so if it is not). CIFAR-10 and shapes10 have H = W = 32.
+    labels : ndarray, shape (N,), int64
+        Class of each image, ``0 <= label < len(classes)``.
+    classes : tuple of str
+        Names of the classes, in the order of their labels.
+    name : str
+        ``"shapes10"``, ``"cifar10"``, or what the user calls it.
+
+    Raises
+    ------
+    TypeError
+        Images that are not uint8, labels that are not integers.
+    ValueError
+        Wrong rank, different lengths, a label outside the classes (named with its position).
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    classes: tuple[str, ...]
+    name: str
+
+    def __post_init__(self):
+        images, labels = np.ascontiguousarray(self.images), np.asarray(self.labels)
+        if images.dtype != np.uint8:
+            raise TypeError(f"{self.name}: images must be uint8 (0..255), got {images.dtype}")
+        if images.ndim != 4 or images.shape[3] != 3:
+            raise ValueError(f"{self.name}: images must have shape (N, H, W, 3), got {images.shape}")
+        if labels.dtype.kind not in "iu":
+            raise TypeError(f"{self.name}: labels must be integers, got {labels.dtype}")
+        if labels.shape != images.shape[:1]:
+            raise ValueError(f"{self.name}: {len(images)} images need labels of shape ({len(images)},), got {labels.shape}")
+        wrong = (labels < 0) | (labels >= len(self.classes))
+        if wrong.any():
+            where = int(wrong.argmax())
+            raise ValueError(f"{self.name}: label {labels[where]} of image {where} is outside 0..{len(self.classes) - 1}")
+        object.__setattr__(self, "images", images)
+        object.__setattr__(self, "labels", np.ascontiguousarray(labels, np.int64))
+        object.__setattr__(self, "classes", tuple(self.classes))
+
+    def __len__(self):
+        return len(self.images)
+
+    def first(self, n):
+        """The data set of the first `n` images (a view, nothing is copied); ValueError if there are fewer."""
+        if not 0 < n <= len(self):
+            raise ValueError(f"{self.name}: cannot take {n} images; this split has {len(self)}")
+        return Dataset(self.images[:n], self.labels[:n], self.classes, self.name)

@@ -1,0 +1,124 @@
+"""GhostNet (Han et al. 2020, "GhostNet: More features from cheap operations", table 1).
+
+Stem 3x3 -> 16 ghost bottlenecks in nine stages -> 1x1 convolution -> global average pool -> 1280 features -> classes.
+The structure is that of the authors' PyTorch code: squeeze-and-excitation widths are a quarter of the expansion, rounded to
+multiples of 4; the 1280 features have a bias and no batch norm, and they never scale with the width.
+"""
+
+import numpy as np
+
+from minighost.models.registry import register
+from minighost.models.rounding import make_divisible
+from minighost.nn import ConvBNAct, Dropout, GhostBottleneck, GlobalAvgPool, Linear, Module, ReLU, Sequential
+
+__all__ = ["GhostNet", "ghostnet_cifar"]
+
+# One tuple a bottleneck: kernel size, expansion, output channels, squeeze-and-excitation ratio.
+STAGES = [
+    [(3, 16, 16, 0)],
+    [(3, 48, 24, 0)],
+    [(3, 72, 24, 0)],
+    [(5, 72, 40, 0.25)],
+    [(5, 120, 40, 0.25)],
+    [(3, 240, 80, 0)],
+    [(3, 200, 80, 0), (3, 184, 80, 0), (3, 184, 80, 0), (3, 480, 112, 0.25), (3, 672, 112, 0.25)],
+    [(5, 672, 160, 0.25)],
+    [(5, 960, 160, 0), (5, 960, 160, 0.25), (5, 960, 160, 0), (5, 960, 160, 0.25)],
+]
+STRIDES = (1, 2, 1, 2, 1, 2, 1, 2, 1)  # of the first bottleneck in each stage
+FEATURES = 1280
+
+
+@register
+class GhostNet(Module):
+    """GhostNet with a width multiplier.
+
+    Parameters
+    ----------
+    width : float
+        Multiplies all channel numbers but the 1280 features, then rounds to multiples of 4.
+    num_classes : int
+    stem_stride : int
+        2 in the paper; 1 keeps the resolution of small images.
+    stage_strides : sequence of 9 ints
+        Stride of the first bottleneck of each stage; the paper's are 1 2 1 2 1 2 1 2 1.
+    dropout : float
+        In front of the classifier.
+    ratio : int
+        s of all ghost modules. With 1 every ghost module is the ordinary convolution it stands for.
+    gate : str
+        Of squeeze-and-excitation: "hard_sigmoid" (official PyTorch code) or "clip" (official TensorFlow code).
+    rng : int or numpy.random.Generator
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+
+    Examples
+    --------
+    >>> model = GhostNet(width=0.5, num_classes=10, stem_stride=1, rng=0)
+    >>> sum(p.size for p in model.parameters())
+    1319102
+    """
+
+    def __init__(
+        self, width=1.0, num_classes=1000, stem_stride=2, stage_strides=STRIDES, dropout=0.2, ratio=2,
+        gate="hard_sigmoid", rng=0,
+    ):  # fmt: skip
+        _check(width, num_classes, stage_strides)
+        rng = np.random.default_rng(rng)
+
+        def scaled(channels):
+            return make_divisible(channels * width, 4)
+
+        channels = scaled(16)
+        self.stem = ConvBNAct(3, channels, 3, stem_stride, rng=rng)
+        stages = []
+        for rows, stage_stride in zip(STAGES, stage_strides, strict=True):
+            blocks = []
+            for k, (kernel_size, expansion, out, se) in enumerate(rows):
+                mid, hidden = scaled(expansion), make_divisible(scaled(expansion) * se, 4) if se else 0
+                stride = stage_stride if k == 0 else 1
+                blocks.append(GhostBottleneck(channels, mid, scaled(out), kernel_size, stride, hidden, ratio, gate, rng))
+                channels = scaled(out)
+            stages.append(Sequential(*blocks))
+        self.stages = Sequential(*stages)
+        self.tail = ConvBNAct(channels, mid, 1, rng=rng)
+        self.pool = GlobalAvgPool()
+        self.head = Linear(mid, FEATURES, rng=rng)
+        self.act = ReLU()
+        self.dropout = Dropout(dropout, rng)
+        self.classifier = Linear(FEATURES, num_classes, rng=rng)
+
+    def forward(self, x):
+        """(N, H, W, 3) -> logits (N, num_classes)."""
+        for layer in self.children():
+            x = layer(x)
+        return x
+
+    def backward(self, dout):
+        """Last layer to first; returns the gradient with respect to the image."""
+        for layer in reversed(list(self.children())):
+            dout = layer.backward(dout)
+        return dout
+
+
+@register
+def ghostnet_cifar(width=1.0, num_classes=10, dropout=0.2, ratio=2, gate="hard_sigmoid", rng=0):
+    """GhostNet for 32x32 images: the stem and the first strided stage keep the size, so maps are 32 32 16 8 4 wide.
+
+    Strides: stem 1; stages 1 1 1 2 1 2 1 2 1 (the paper: stem 2; stages 1 2 1 2 1 2 1 2 1, which leaves 1x1 maps).
+    """
+    return GhostNet(width, num_classes, 1, (1, 1, 1, 2, 1, 2, 1, 2, 1), dropout, ratio, gate, rng)
+
+
+def _check(width, num_classes, stage_strides):
+    if not width > 0:
+        raise ValueError(f"GhostNet: width={width} must be greater than 0; the paper uses 0.5, 1.0 and 1.3")
+    if not isinstance(num_classes, (int, np.integer)) or num_classes < 1:
+        raise ValueError(f"GhostNet: num_classes={num_classes!r} must be a whole number of at least 1")
+    if len(stage_strides) != len(STAGES):
+        raise ValueError(
+            f"GhostNet: stage_strides={tuple(stage_strides)} must have {len(STAGES)} numbers, one a stage, not {len(stage_strides)}"
+        )

@@ -1,0 +1,136 @@
+"""What networks are made of: a chain of layers, convolution with batch norm and activation, squeeze-and-excitation."""
+
+from minighost import ops
+from minighost.nn.layers import BatchNorm2d, ClipGate, Conv2d, HardSigmoid, HardSwish, Linear, ReLU, ReLU6
+from minighost.nn.module import Module
+
+__all__ = ["ConvBNAct", "Sequential", "SqueezeExcite"]
+
+ACTIVATIONS = {"relu": ReLU, "relu6": ReLU6, "hard_swish": HardSwish, "hard_sigmoid": HardSigmoid}
+GATES = {"hard_sigmoid": HardSigmoid, "clip": ClipGate}
+
+
+class Sequential(Module):
+    """Layers one after the other; their names are "0", "1", ... and ``chain[0]`` is the first."""
+
+    def __init__(self, *layers):
+        self._layers = list(layers)
+
+    def named_children(self):
+        """Yield ("0", first layer), ..."""
+        return ((str(k), layer) for k, layer in enumerate(self._layers))
+
+    def __getitem__(self, k):
+        return self._layers[k]
+
+    def __len__(self):
+        return len(self._layers)
+
+    def forward(self, x):
+        """First to last."""
+        for layer in self._layers:
+            x = layer(x)
+        return x
+
+    def backward(self, dout):
+        """Last to first."""
+        for layer in reversed(self._layers):
+            dout = layer.backward(dout)
+        return dout
+
+
+class ConvBNAct(Module):
+    """Convolution without bias, batch norm, activation: the unit of all networks here.
+
+    Parameters
+    ----------
+    in_channels, out_channels, kernel_size, stride, dilation, groups, rng
+        As in `Conv2d`.
+    padding : int or (int, int), optional
+        By default the one that keeps the size at stride 1, ``dilation * (kernel_size - 1) / 2``.
+    act : str or None
+        "relu" (done by the batch norm in passing), "relu6", "hard_swish", "hard_sigmoid", or None.
+    eps, momentum : float
+        Of the batch norm.
+    """
+
+    def __init__(
+        self, in_channels, out_channels, kernel_size, stride=1, padding=None, dilation=1, groups=1, act="relu",
+        eps=1e-5, momentum=0.1, rng=None,
+    ):  # fmt: skip
+        if act is not None:
+            _choice("ConvBNAct", "act", act, ACTIVATIONS)
+        if padding is None:
+            padding = _same_padding(kernel_size, dilation)
+        self.conv = Conv2d(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias=False, rng=rng)
+        self.bn = BatchNorm2d(out_channels, eps, momentum, relu=act == "relu")
+        self.act = None if act in (None, "relu") else ACTIVATIONS[act]()
+
+    def forward(self, x, out=None):
+        """(N, H, W, in_channels) -> (N, OH, OW, out_channels), written into `out` if that is given."""
+        y = self.conv(x)
+        if self.act is None:
+            return self.bn(y, out=out)
+        y = self.act(self.bn(y))
+        if out is None:
+            return y
+        out[...] = y
+        return out
+
+    def backward(self, dout):
+        """Activation, batch norm, convolution."""
+        if self.act is not None:
+            dout = self.act.backward(dout)
+        return self.conv.backward(self.bn.backward(dout))
+
+
+class SqueezeExcite(Module):
+    """Weigh every channel by a gate that sees the whole plane (Hu et al. 2018, §3).
+
+        out = x * gate(expand(relu(reduce(mean over H and W of x))))
+
+    Parameters
+    ----------
+    channels, hidden : int
+        Width of the block and of its bottleneck.
+    gate : str
+        "hard_sigmoid", relu6(x+3)/6, or "clip", clip(x, 0, 1).
+    rng : int or numpy.random.Generator, optional
+    """
+
+    def __init__(self, channels, hidden, gate="hard_sigmoid", rng=None):
+        _choice("SqueezeExcite", "gate", gate, GATES)
+        self.reduce = Linear(channels, hidden, rng=rng)
+        self.act = ReLU()
+        self.expand = Linear(hidden, channels, rng=rng)
+        self.gate = GATES[gate]()
+
+    def forward(self, x):
+        """(N, H, W, channels) -> the same."""
+        squeezed, pool_cache = ops.global_avg_pool_forward(x)  # (N, C)
+        gate = self.gate(self.expand(self.act(self.reduce(squeezed))))
+        out, scale_cache = ops.scale_forward(x, gate)
+        self._cache = pool_cache, scale_cache
+        return out
+
+    def backward(self, dout):
+        """x matters twice: as what is scaled, and through its mean as what decides the scale."""
+        pool_cache, scale_cache = self._take_cache()
+        dx, dgate = ops.scale_backward(dout, scale_cache)
+        dsqueezed = self.reduce.backward(self.act.backward(self.expand.backward(self.gate.backward(dgate))))
+        return ops.add_forward(dx, ops.global_avg_pool_backward(dsqueezed, pool_cache), out=dx)[0]
+
+
+def _same_padding(kernel_size, dilation):
+    def one(k, d):
+        return d * (k - 1) // 2
+
+    if isinstance(kernel_size, int) and isinstance(dilation, int):
+        return one(kernel_size, dilation)
+    (KH, KW), (DH, DW) = ((v, v) if isinstance(v, int) else v for v in (kernel_size, dilation))
+    return one(KH, DH), one(KW, DW)
+
+
+def _choice(layer, name, value, choices):
+    if value not in choices:
+        raise ValueError(f"{layer}: {name}={value!r} is unknown; choose from {', '.join(map(repr, choices))}")

@@ -1,0 +1,148 @@
+"""The ghost module and its bottleneck (Han et al. 2020, "GhostNet: More features from cheap operations", §3).
+
+Many feature maps of a trained network look like cheap copies of one another. So a ghost module computes only
+``m = ceil(n/s)`` intrinsic maps with an ordinary convolution, and derives the other ``m*(s-1)`` - the ghosts - from them with a
+depthwise convolution, a few multiplications per pixel. Both halves are written into one array at channel
+offsets, so that putting them side by side costs nothing.
+"""
+
+import numpy as np
+
+from minighost import ops
+from minighost.nn.blocks import ConvBNAct, Sequential, SqueezeExcite
+from minighost.nn.module import Module
+from minighost.ops.buffers import empty
+
+__all__ = ["GhostBottleneck", "GhostModule"]
+
+
+class GhostModule(Module):
+    """A cheap stand-in for convolution + batch norm (+ ReLU); do not add these again behind it.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        c and n. If `ratio` does not divide n, the surplus ghosts are computed and cut off, as in the official code.
+    kernel_size : int
+        k of the primary convolution. It has no default: forgetting the 3 of a replaced 3x3 is the commonest mistake.
+    ratio : int
+        s: one map in s is intrinsic. ``ratio=1`` is an ordinary convolution.
+    dw_size : int
+        d, the odd kernel size of the cheap depthwise convolution.
+    stride, dilation : int
+        Of the primary convolution.
+    act : bool
+        ReLU behind both batch norms.
+    rng : int or numpy.random.Generator, optional
+
+    Raises
+    ------
+    ValueError
+        If `ratio` is less than 1 or `dw_size` is even (an even depthwise kernel would change the size).
+    """
+
+    def __init__(
+        self, in_channels, out_channels, kernel_size, ratio=2, dw_size=3, stride=1, act=True, dilation=1, rng=None
+    ):
+        if not isinstance(ratio, (int, np.integer)) or ratio < 1:
+            raise ValueError(f"GhostModule: ratio={ratio!r} must be a whole number of at least 1 (1 makes no ghosts)")
+        if dw_size % 2 == 0 or dw_size < 1:
+            raise ValueError(f"GhostModule: dw_size={dw_size} must be odd, or the ghosts would not have the maps' size")
+        rng, act = np.random.default_rng(rng), "relu" if act else None
+        self.out_channels, self.intrinsic = out_channels, -(-out_channels // ratio)
+        self.primary = ConvBNAct(in_channels, self.intrinsic, kernel_size, stride, dilation=dilation, act=act, rng=rng)
+        self.cheap = None
+        if ratio > 1:
+            m = self.intrinsic
+            self.cheap = ConvBNAct(m, m * (ratio - 1), dw_size, groups=m, act=act, rng=rng)
+
+    def forward(self, x):
+        """(N, H, W, c) -> (N, OH, OW, n): intrinsic maps first, then their ghosts."""
+        m, n = self.intrinsic, self.out_channels
+        if self.cheap is None:
+            return self.primary(x)
+        y = self.primary.conv(x)
+        out = empty((*y.shape[:3], n), y.dtype)
+        intrinsic = self.primary.bn(y, out=out[..., :m])
+        if self._surplus():
+            out[..., m:] = self.cheap(intrinsic)[..., : n - m]
+        else:
+            self.cheap(intrinsic, out=out[..., m:])
+        return out
+
+    def backward(self, dout):
+        """An intrinsic map is seen twice: in the output and by the cheap operation."""
+        m = self.intrinsic
+        if self.cheap is None:
+            return self.primary.backward(dout)
+        dghosts = dout[..., m:]
+        if self._surplus():  # what was cut off has no influence: its gradient is 0
+            dghosts = np.pad(dghosts, [(0, 0), (0, 0), (0, 0), (0, self._surplus())])
+        dintrinsic = self.cheap.backward(dghosts)
+        ops.add_forward(dintrinsic, dout[..., :m], out=dintrinsic)
+        return self.primary.backward(dintrinsic)
+
+    def _surplus(self):
+        return self.intrinsic + self.cheap.bn.weight.size - self.out_channels
+
+
+class GhostBottleneck(Module):
+    """Two ghost modules - one expands, one reduces - around a depthwise convolution where the plane shrinks.
+
+    ghost (ReLU) -> [stride 2: depthwise convolution, no ReLU] -> [squeeze-and-excitation] -> ghost (no ReLU) -> + shortcut
+
+    Parameters
+    ----------
+    in_channels, mid_channels, out_channels : int
+    dw_size : int
+        Kernel size of the strided depthwise convolution and of the shortcut's; without effect where neither exists.
+    stride : int
+    se_hidden : int
+        Width of the squeeze-and-excitation's bottleneck; 0 for none.
+    ratio : int
+        Of both ghost modules; their cheap kernels are always 3x3.
+    gate : str
+        Of the squeeze-and-excitation.
+    rng : int or numpy.random.Generator, optional
+
+    Notes
+    -----
+    The shortcut is the identity if nothing changes size, else depthwise convolution, then 1x1, each with batch norm and
+    without activation. Nothing follows the sum.
+    """
+
+    def __init__(
+        self, in_channels, mid_channels, out_channels, dw_size=3, stride=1, se_hidden=0, ratio=2, gate="hard_sigmoid", rng=None
+    ):
+        rng = np.random.default_rng(rng)
+        self.ghost1 = GhostModule(in_channels, mid_channels, 1, ratio, act=True, rng=rng)
+        self.depthwise = self.se = self.shortcut = None
+        if stride > 1:
+            self.depthwise = ConvBNAct(mid_channels, mid_channels, dw_size, stride, groups=mid_channels, act=None, rng=rng)
+        if se_hidden:
+            self.se = SqueezeExcite(mid_channels, se_hidden, gate, rng=rng)
+        self.ghost2 = GhostModule(mid_channels, out_channels, 1, ratio, act=False, rng=rng)
+        if stride > 1 or in_channels != out_channels:
+            self.shortcut = Sequential(
+                ConvBNAct(in_channels, in_channels, dw_size, stride, groups=in_channels, act=None, rng=rng),
+                ConvBNAct(in_channels, out_channels, 1, act=None, rng=rng),
+            )
+
+    def _path(self):
+        return [layer for layer in (self.ghost1, self.depthwise, self.se, self.ghost2) if layer is not None]
+
+    def forward(self, x):
+        """(N, H, W, in_channels) -> (N, OH, OW, out_channels)."""
+        y = x
+        for layer in self._path():
+            y = layer(y)
+        shortcut = x if self.shortcut is None else self.shortcut(x)
+        return ops.add_forward(y, shortcut)[0]
+
+    def backward(self, dout):
+        """The sum hands `dout` to both branches; their gradients meet again at x."""
+        dx = dout
+        for layer in reversed(self._path()):
+            dx = layer.backward(dx)
+        dshortcut = dout if self.shortcut is None else self.shortcut.backward(dout)
+        return ops.add_forward(dx, dshortcut, out=dx)[0]

@@ -1,0 +1,270 @@
+"""The elementary layers: each owns its parameters and hands the mathematics to `minighost.ops`."""
+
+import numpy as np
+
+from minighost import ops
+from minighost.nn.module import Buffer, Module, Parameter
+from minighost.ops.check import pair
+
+__all__ = [
+    "AvgPool2d", "BatchNorm2d", "CReLU", "ClipGate", "Conv2d", "Dropout", "GlobalAvgPool", "HardSigmoid", "HardSwish",
+    "Identity", "Linear", "MaxPool2d", "ReLU", "ReLU6",
+]  # fmt: skip
+
+
+class Conv2d(Module):
+    """Convolution; see `ops.conv2d_forward`.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    kernel_size, stride, padding, dilation : int or (int, int)
+    groups : int
+        Must divide both channel numbers; ``groups=in_channels`` is depthwise.
+    bias : bool
+    rng : int or numpy.random.Generator, optional
+        For the weights: normal, standard deviation ``sqrt(2 / fan_out)`` with fan_out = KH*KW*out_channels/groups
+        (He et al. 2015, eq. 14).
+
+    Attributes
+    ----------
+    weight : Parameter, shape (KH, KW, in_channels/groups, out_channels)
+    bias : Parameter, shape (out_channels,), or None
+    """
+
+    def __init__(
+        self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True, rng=None
+    ):
+        for name, value in (("in_channels", in_channels), ("out_channels", out_channels), ("groups", groups)):
+            _positive("Conv2d", name, value)
+        for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
+            if channels % groups:
+                raise ValueError(
+                    f"Conv2d: groups={groups} must divide {name}={channels} ({channels} % {groups} = {channels % groups})"
+                )
+        self.kernel_size = pair("Conv2d", "kernel_size", kernel_size, 1)
+        self.stride, self.dilation = pair("Conv2d", "stride", stride, 1), pair("Conv2d", "dilation", dilation, 1)
+        self.padding, self.groups = pair("Conv2d", "padding", padding, 0), groups
+        KH, KW = self.kernel_size
+        std = np.sqrt(2 * groups / (KH * KW * out_channels))
+        shape = (KH, KW, in_channels // groups, out_channels)
+        self.weight = Parameter(_normal(rng, std, shape))
+        self.bias = Parameter(np.zeros(out_channels, np.float32)) if bias else None
+
+    def forward(self, x):
+        """(N, H, W, in_channels) -> (N, OH, OW, out_channels)."""
+        bias = None if self.bias is None else self.bias.data
+        out, self._cache = ops.conv2d_forward(
+            x, self.weight.data, bias, self.stride, self.padding, self.dilation, self.groups
+        )
+        return out
+
+    def backward(self, dout):
+        """Gradient with respect to x; adds to `weight.grad` and `bias.grad`."""
+        dx, dw, db = ops.conv2d_backward(dout, self._take_cache())
+        self.weight.accumulate(dw)
+        if self.bias is not None:
+            self.bias.accumulate(db)
+        return dx
+
+    @property
+    def macs(self):
+        """Multiply-adds per image at the last forward: OH*OW*KH*KW*(in_channels/groups)*out_channels."""
+        return 0 if self.output_shape is None else self.output_shape[0] * self.output_shape[1] * self.weight.size
+
+
+class BatchNorm2d(Module):
+    """Batch normalisation; see `ops.batch_norm_forward`.
+
+    Parameters
+    ----------
+    num_features : int
+        Channels C.
+    eps, momentum : float
+        ``running = (1 - momentum) * running + momentum * batch``.
+    relu : bool
+        Apply a ReLU in the same pass over memory.
+
+    Attributes
+    ----------
+    weight, bias : Parameter, shape (C,)
+        gamma and beta; 1 and 0 at the start.
+    running_mean, running_var : Buffer, shape (C,)
+    """
+
+    def __init__(self, num_features, eps=1e-5, momentum=0.1, relu=False):
+        _positive("BatchNorm2d", "num_features", num_features)
+        self.eps, self.momentum, self.relu = eps, momentum, relu
+        self.weight, self.bias = (Parameter(np.full(num_features, v, np.float32)) for v in (1, 0))
+        self.running_mean, self.running_var = (Buffer(np.full(num_features, v, np.float32)) for v in (0, 1))
+
+    def forward(self, x, out=None):
+        """(N, H, W, C) -> (N, H, W, C), written into `out` (which may be a channel slice) if that is given."""
+        gamma, beta, mean, var = (v.data for v in (self.weight, self.bias, self.running_mean, self.running_var))
+        out, self._cache = ops.batch_norm_forward(
+            x, gamma, beta, mean, var, self.training, self.momentum, self.eps, self.relu, out
+        )
+        return out
+
+    def backward(self, dout):
+        """Gradient with respect to x; adds to `weight.grad` and `bias.grad`."""
+        dx, dgamma, dbeta = ops.batch_norm_backward(dout, self._take_cache())
+        self.weight.accumulate(dgamma)
+        self.bias.accumulate(dbeta)
+        return dx
+
+
+class Linear(Module):
+    """``x @ weight + bias`` on rows (N, in_features).
+
+    Parameters
+    ----------
+    in_features, out_features : int
+    bias : bool
+    rng : int or numpy.random.Generator, optional
+        For the weights: uniform between ``-1/sqrt(in_features)`` and ``1/sqrt(in_features)``; the bias starts at 0.
+
+    Attributes
+    ----------
+    weight : Parameter, shape (in_features, out_features)
+    bias : Parameter, shape (out_features,), or None
+    """
+
+    def __init__(self, in_features, out_features, bias=True, rng=None):
+        _positive("Linear", "in_features", in_features)
+        _positive("Linear", "out_features", out_features)
+        bound = 1 / np.sqrt(in_features)
+        weight = np.random.default_rng(rng).uniform(-bound, bound, (in_features, out_features))
+        self.weight = Parameter(weight.astype(np.float32))
+        self.bias = Parameter(np.zeros(out_features, np.float32)) if bias else None
+
+    def forward(self, x):
+        """(N, in_features) -> (N, out_features)."""
+        out, self._cache = ops.linear_forward(x, self.weight.data, None if self.bias is None else self.bias.data)
+        return out
+
+    def backward(self, dout):
+        """Gradient with respect to x; adds to `weight.grad` and `bias.grad`."""
+        dx, dw, db = ops.linear_backward(dout, self._take_cache())
+        self.weight.accumulate(dw)
+        if self.bias is not None:
+            self.bias.accumulate(db)
+        return dx
+
+    @property
+    def macs(self):
+        """Multiply-adds per row: in_features * out_features."""
+        return self.weight.size
+
+
+class _Function(Module):
+    """A layer without parameters: a pair of functions from `ops`, with fixed options."""
+
+    _forward = _backward = None
+    _options: dict = {}
+
+    def forward(self, x):
+        """Apply the function."""
+        out, self._cache = type(self)._forward(x, **self._options)
+        return out
+
+    def backward(self, dout):
+        """Gradient with respect to x."""
+        return type(self)._backward(dout, self._take_cache())
+
+
+class ReLU(_Function):
+    """``max(x, 0)``."""
+
+    _forward, _backward = ops.relu_forward, ops.relu_backward
+
+
+class ReLU6(_Function):
+    """``min(max(x, 0), 6)``."""
+
+    _forward, _backward = ops.relu6_forward, ops.relu6_backward
+
+
+class HardSigmoid(_Function):
+    """``relu6(x + 3) / 6``."""
+
+    _forward, _backward = ops.hard_sigmoid_forward, ops.hard_sigmoid_backward
+
+
+class ClipGate(_Function):
+    """``clip(x, 0, 1)``, the gate of the official TensorFlow GhostNet; half of all gates start closed for good."""
+
+    _forward, _backward = ops.clip_gate_forward, ops.clip_gate_backward
+
+
+class HardSwish(_Function):
+    """``x * relu6(x + 3) / 6``."""
+
+    _forward, _backward = ops.hard_swish_forward, ops.hard_swish_backward
+
+
+class CReLU(_Function):
+    """``[max(x, 0), max(-x, 0)]`` over the channels: twice as many come out as go in."""
+
+    _forward, _backward = ops.crelu_forward, ops.crelu_backward
+
+
+class GlobalAvgPool(_Function):
+    """Mean over the plane, (N, H, W, C) -> (N, C)."""
+
+    _forward, _backward = ops.global_avg_pool_forward, ops.global_avg_pool_backward
+
+
+class MaxPool2d(_Function):
+    """Maximum over windows; `kernel_size`, `stride` (by default the kernel size) and `padding` as in `Conv2d`."""
+
+    _forward, _backward = ops.max_pool_forward, ops.max_pool_backward
+
+    def __init__(self, kernel_size, stride=None, padding=0):
+        self._options = {"kernel_size": kernel_size, "stride": stride, "padding": padding}
+
+
+class AvgPool2d(MaxPool2d):
+    """Mean over windows, padded zeros included; parameters as for `MaxPool2d`."""
+
+    _forward, _backward = ops.avg_pool_forward, ops.avg_pool_backward
+
+
+class Identity(Module):
+    """What comes in goes out."""
+
+    def forward(self, x):
+        """Return x."""
+        return x
+
+    def backward(self, dout):
+        """Return dout."""
+        return dout
+
+
+class Dropout(Module):
+    """Silence each number with probability `p` while training; `rng` (an int or a Generator) draws the mask."""
+
+    def __init__(self, p=0.5, rng=None):
+        if not 0 <= p < 1:
+            raise ValueError(f"Dropout: p={p} must satisfy 0 <= p < 1")
+        self.p, self.rng = p, np.random.default_rng(rng)
+
+    def forward(self, x):
+        """Same shape; unchanged in evaluation."""
+        out, mask = ops.dropout_forward(x, self.p if self.training else 0.0, self.rng)
+        self._cache = (mask,)
+        return out
+
+    def backward(self, dout):
+        """The same mask."""
+        return ops.dropout_backward(dout, *self._take_cache())
+
+
+def _positive(layer, name, value):
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{layer}: {name}={value!r} must be a whole number of at least 1")
+
+
+def _normal(rng, std, shape):
+    return np.random.default_rng(rng).normal(0, std, shape).astype(np.float32)

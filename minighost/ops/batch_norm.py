@@ -1,0 +1,219 @@
+"""Batch normalisation: give every channel mean 0 and variance 1 over the batch, then a learnt scale and shift.
+
+    xhat = (x - mean) / sqrt(var + eps),   out = gamma * xhat + beta        (Ioffe & Szegedy 2015, algorithm 1)
+
+`mean` and the biased `var` are taken over (N, H, W), R values per channel. The running variance that inference uses takes
+the unbiased ``R/(R-1)`` value, as PyTorch does. ``relu=True`` applies max(., 0) on the way out - in these networks the two
+go together, and one pass over memory then does both.
+"""
+
+import numpy as np
+from numba import prange
+
+from minighost.ops import check
+from minighost.ops.buffers import empty
+from minighost.ops.engine import kernel
+
+__all__ = ["batch_norm_backward", "batch_norm_backward_reference", "batch_norm_forward", "batch_norm_forward_reference"]
+
+
+# The idea ------------------------------------------------------------------------------------------------------
+
+
+def batch_norm_forward_reference(
+    x, gamma, beta, running_mean, running_var, training, momentum=0.1, eps=1e-5, relu=False, out=None
+):
+    """`batch_norm_forward` in plain NumPy."""
+    axes, R = (0, 1, 2), x.size // x.shape[3]
+    if training:
+        mean, var = x.mean(axes), x.var(axes)
+        running_mean += momentum * (mean - running_mean)
+        running_var += momentum * (var * R / (R - 1) - running_var)
+    else:
+        mean, var = running_mean, running_var
+    inv_std = 1 / np.sqrt(var + eps)
+    xhat = (x - mean) * inv_std
+    y = gamma * xhat + beta
+    result = np.maximum(y, 0) if relu else y
+    if out is not None:
+        out[...] = result
+    return (result if out is None else out), (xhat, y, gamma, inv_std, training, relu)
+
+
+def batch_norm_backward_reference(dout, cache):
+    """`batch_norm_backward` in plain NumPy: mean and variance depend on x, which gives the two sums in `dx`."""
+    xhat, y, gamma, inv_std, training, relu = cache
+    dy = dout * (y > 0) if relu else dout
+    dbeta, dgamma = dy.sum((0, 1, 2)), (dy * xhat).sum((0, 1, 2))
+    if not training:
+        return dy * gamma * inv_std, dgamma, dbeta
+    R = dy.size // dy.shape[3]
+    return gamma * inv_std * (dy - dbeta / R - xhat * dgamma / R), dgamma, dbeta
+
+
+# The same, compiled --------------------------------------------------------------------------------------------
+
+
+def batch_norm_forward(
+    x, gamma, beta, running_mean, running_var, training, momentum=0.1, eps=1e-5, relu=False, out=None
+):
+    """Normalise every channel.
+
+    Parameters
+    ----------
+    x : ndarray, shape (N, H, W, C), float32 or float64
+    gamma, beta : ndarray, shape (C,)
+    running_mean, running_var : ndarray, shape (C,)
+        Updated in place when training: ``r += momentum * (batch - r)``.
+    training : bool
+        Use the batch's statistics; otherwise the running ones.
+    momentum, eps : float
+    relu : bool
+        Apply max(., 0) to the result.
+    out : ndarray, shape (N, H, W, C), optional
+        Where to write the result: an array, or a channel slice of a wider one.
+
+    Returns
+    -------
+    out : ndarray, shape (N, H, W, C)
+    cache : tuple
+        For `batch_norm_backward`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If dtypes or shapes do not fit, or training with one value per channel (its variance would be 0).
+
+    Notes
+    -----
+    Sums are kept in float64, one per tile of rows, and added in the order of the tiles.
+    """
+    x = check.array("batch_norm", "x", x, 4)
+    C = x.shape[3]
+    vectors = {"gamma": gamma, "beta": beta, "running_mean": running_mean, "running_var": running_var}
+    for name, vector in vectors.items():
+        check.shape_is("batch_norm", name, vector, (C,))
+    check.same_dtype("batch_norm", x=x, **vectors)
+    R = x.size // max(C, 1)
+    if training and R == 1:
+        raise ValueError(
+            f"batch_norm: training needs more than one value per channel, got x of shape {x.shape}; "
+            "use a larger batch or call eval()"
+        )
+    mean, var = _statistics(x) if training and R else (running_mean.astype(np.float64), running_var.astype(np.float64))
+    if training and R:
+        running_mean += (momentum * (mean - running_mean)).astype(x.dtype)
+        running_var += (momentum * (var * (R / (R - 1)) - running_var)).astype(x.dtype)
+    inv_std = 1 / np.sqrt(var + eps)
+    scale, shift = gamma * inv_std, beta - mean * gamma * inv_std
+    if out is None:
+        out = empty(x.shape, x.dtype)
+    check.shape_is("batch_norm", "out", out, x.shape)
+    if x.size:
+        wide, k = _widen(x, out)
+        _normalize(wide(x), k * C, np.tile(scale, k).astype(x.dtype), np.tile(shift, k).astype(x.dtype), relu, wide(out))
+    return out, (x, gamma, mean, inv_std, scale, shift, training, relu)
+
+
+def batch_norm_backward(dout, cache):
+    """Gradients of `batch_norm_forward`.
+
+    Parameters
+    ----------
+    dout : ndarray, shape (N, H, W, C)
+        May be a channel slice of a wider array; it is read in place.
+    cache : tuple
+
+    Returns
+    -------
+    dx : ndarray, shape (N, H, W, C)
+        ``gamma*inv_std * (dy - mean(dy) - xhat*mean(dy*xhat))`` in training, with dy the gradient behind the ReLU.
+    dgamma, dbeta : ndarray, shape (C,)
+    """
+    x, gamma, mean, inv_std, scale, shift, training, relu = cache
+    dout = check.channels("batch_norm backward", "dout", dout)
+    check.shape_is("batch_norm backward", "dout", dout, x.shape)
+    C, R = x.shape[3], x.size // max(x.shape[3], 1)
+    dx = empty(x.shape, x.dtype)
+    if not x.size:
+        return dx, np.zeros_like(gamma), np.zeros_like(gamma)
+    wide, k = _widen(x, dout)
+    scales, shifts = np.tile(scale, k).astype(x.dtype), np.tile(shift, k).astype(x.dtype)
+    sums = _sum_tiles(_backward_sums, k * C, R // k, wide(dout), wide(x), np.tile(mean, k), scales, shifts, relu)
+    dbeta, dgamma = sums[0].reshape(k, C).sum(0), sums[1].reshape(k, C).sum(0) * inv_std
+    # dx = scale * (dy - dbeta/R - (x - mean)*inv_std * dgamma/R), sorted by what it multiplies: dy, x and 1
+    slope = -scale * inv_std * dgamma / R if training else np.zeros(C)
+    constant = -scale * dbeta / R - slope * mean if training else np.zeros(C)
+    slopes, constants = np.tile(slope, k).astype(x.dtype), np.tile(constant, k).astype(x.dtype)
+    _backward(wide(dout), wide(x), scales, shifts, slopes, constants, relu, wide(dx))
+    return dx, dgamma.astype(x.dtype), dbeta.astype(x.dtype)
+
+
+def _statistics(x):
+    """Mean and biased variance per channel, float64."""
+    wide, k = _widen(x)
+    C, R = x.shape[3], x.size // x.shape[3]
+    s1, s2 = _sum_tiles(_forward_sums, k * C, R // k, wide(x)).reshape(2, k, C).sum(1)
+    mean = s1 / R
+    return mean, np.maximum(s2 / R - mean * mean, 0)
+
+
+def _widen(*arrays):
+    """Choose k and a view that takes k rows of C channels as one row of k*C, for narrow rows vectorise badly."""
+    C, R = arrays[0].shape[3], arrays[0].size // arrays[0].shape[3]
+    k = 1
+    if all(a.flags.c_contiguous for a in arrays):
+        while R % (2 * k) == 0 and 2 * k * C <= 512:
+            k *= 2
+    return (lambda a: check.rows(a).reshape(R // k, -1) if k > 1 else check.rows(a)), k
+
+
+def _sum_tiles(kernel, C, R, *args):
+    """Run a summing kernel over tiles of rows and add the tiles' float64 sums in order: (2, C)."""
+    step = max(64, min(-(-R // 16), (1 << 16) // C))
+    partials = np.empty((-(-R // step), 2, C))
+    kernel(*args, step, partials)
+    return partials.sum(0)
+
+
+@kernel
+def _forward_sums(x, step, partials):
+    C = partials.shape[2]
+    for t in prange(len(partials)):
+        total, squares = partials[t, 0], partials[t, 1]
+        partials[t] = 0
+        for r in range(t * step, min(len(x), (t + 1) * step)):
+            for c in range(C):
+                v = np.float64(x[r, c])
+                total[c] += v
+                squares[c] += v * v
+
+
+@kernel
+def _normalize(x, C, scale, shift, relu, out):
+    for r in prange(len(x)):
+        for c in range(C):
+            y = x[r, c] * scale[c] + shift[c]
+            out[r, c] = 0 if relu and y <= 0 else y  # this way round a NaN passes through
+
+
+@kernel
+def _backward_sums(dout, x, mean, scale, shift, relu, step, partials):
+    C = partials.shape[2]
+    for t in prange(len(partials)):
+        total, moment = partials[t, 0], partials[t, 1]
+        partials[t] = 0
+        for r in range(t * step, min(len(x), (t + 1) * step)):
+            for c in range(C):
+                dy = np.float64(0 if relu and x[r, c] * scale[c] + shift[c] <= 0 else dout[r, c])
+                total[c] += dy
+                moment[c] += dy * (x[r, c] - mean[c])
+
+
+@kernel
+def _backward(dout, x, scale, shift, slope, constant, relu, dx):
+    C = len(scale)
+    for r in prange(len(x)):
+        for c in range(C):
+            dy = 0 if relu and x[r, c] * scale[c] + shift[c] <= 0 else dout[r, c]
+            dx[r, c] = scale[c] * dy + slope[c] * x[r, c] + constant[c]

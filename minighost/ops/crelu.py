@@ -1,0 +1,95 @@
+"""Concatenated ReLU: keep both phases of a response.
+
+Early filters come in pairs of opposite sign, and ReLU throws one phase of each away. CReLU keeps both,
+
+    out = [max(x, 0), max(-x, 0)]            (Shang et al. 2016, §2.2)
+
+so the channels double. Letters: N batch, H W height and width, C channels in.
+"""
+
+import numpy as np
+from numba import prange
+
+from minighost.ops import check
+from minighost.ops.buffers import empty
+from minighost.ops.engine import kernel
+
+__all__ = ["crelu_backward", "crelu_backward_reference", "crelu_forward", "crelu_forward_reference"]
+
+
+# The idea ------------------------------------------------------------------------------------------------------
+
+
+def crelu_forward_reference(x):
+    """`crelu_forward` in plain NumPy."""
+    return np.concatenate([np.maximum(x, 0), np.maximum(-x, 0)], axis=-1), x  # (..., C) -> (..., 2C)
+
+
+def crelu_backward_reference(dout, cache):
+    """`crelu_backward` in plain NumPy: each phase passes its own gradient, with its sign."""
+    x, C = cache, cache.shape[-1]
+    return dout[..., :C] * (x > 0) - dout[..., C:] * (x < 0)
+
+
+# The same, compiled --------------------------------------------------------------------------------------------
+
+
+def crelu_forward(x):
+    """Concatenated ReLU over the channel axis.
+
+    Parameters
+    ----------
+    x : ndarray, shape (N, H, W, C), float32 or float64
+
+    Returns
+    -------
+    out : ndarray, shape (N, H, W, 2*C)
+        The positive phase in the first C channels, the negative phase in the last C; NaN stays NaN in both.
+    cache : ndarray
+        `x`, for `crelu_backward`.
+
+    Notes
+    -----
+    ``out[..., :C] - out[..., C:] == x`` and ``out[..., :C] + out[..., C:] == abs(x)``.
+
+    Examples
+    --------
+    >>> crelu_forward(np.array([-2.0, 3.0]).reshape(1, 1, 1, 2))[0].ravel()
+    array([0., 3., 2., 0.])
+    """
+    x = check.array("crelu", "x", x, 4)
+    N, H, W, C = x.shape
+    out = empty((N, H, W, 2 * C), x.dtype)
+    if x.size:
+        _crelu(x.reshape(-1, C), out.reshape(-1, 2 * C))
+    return out, x
+
+
+def crelu_backward(dout, cache):
+    """Gradient of `crelu_forward`: ``dout[..., :C] * (x > 0) - dout[..., C:] * (x < 0)``, shape (N, H, W, C)."""
+    x, (*_, C) = cache, cache.shape
+    dout = check.array("crelu backward", "dout", dout, 4)
+    check.shape_is("crelu backward", "dout", dout, (*x.shape[:-1], 2 * C))
+    dx = empty(x.shape, x.dtype)
+    if x.size:
+        _crelu_backward(dout.reshape(-1, 2 * C), x.reshape(-1, C), dx.reshape(-1, C))
+    return dx
+
+
+@kernel
+def _crelu(x, out):
+    R, C = x.shape
+    for r in prange(R):
+        for c in range(C):
+            v = x[r, c]
+            out[r, c] = 0 if v <= 0 else v  # written this way round, a NaN passes through
+            out[r, C + c] = 0 if v >= 0 else -v
+
+
+@kernel
+def _crelu_backward(dout, x, dx):
+    R, C = x.shape
+    for r in prange(R):
+        for c in range(C):
+            v = x[r, c]
+            dx[r, c] = dout[r, c] if v > 0 else (-dout[r, C + c] if v < 0 else 0)

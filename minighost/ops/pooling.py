@@ -1,0 +1,270 @@
+"""Pooling: one number for a window - its maximum or its mean.
+
+Padding is minus infinity for the maximum and zeros that count for the mean (PyTorch's default). The maximum's gradient
+goes to the first of the largest pixels, as the window is read row by row; a NaN counts as the largest. Global average pooling is
+the mean over the whole plane (Lin et al. 2014, §3.2).
+"""
+
+import numpy as np
+from numba import prange
+
+from minighost.ops import check
+from minighost.ops.buffers import empty, zeros
+from minighost.ops.engine import kernel
+from minighost.ops.geometry import geometry
+
+__all__ = [
+    "avg_pool_backward", "avg_pool_backward_reference", "avg_pool_forward", "avg_pool_forward_reference",
+    "global_avg_pool_backward", "global_avg_pool_backward_reference",
+    "global_avg_pool_forward", "global_avg_pool_forward_reference",
+    "max_pool_backward", "max_pool_backward_reference", "max_pool_forward", "max_pool_forward_reference",
+]  # fmt: skip
+
+
+# The idea ------------------------------------------------------------------------------------------------------
+
+
+def max_pool_forward_reference(x, kernel_size, stride=None, padding=0):
+    """`max_pool_forward` by a loop over output positions."""
+    g = _geometry("max_pool", x, kernel_size, stride, padding)
+    padded = np.pad(x, [(0, 0), (g.PH, g.PH), (g.PW, g.PW), (0, 0)], constant_values=-np.inf)
+    out = np.empty((len(x), g.OH, g.OW, x.shape[3]), x.dtype)
+    winner = np.empty(out.shape, np.int32)  # index into the window's KH*KW pixels
+    for i, j in np.ndindex(g.OH, g.OW):
+        window = padded[:, i * g.SH :, j * g.SW :][:, : g.KH, : g.KW].reshape(len(x), -1, x.shape[3])
+        winner[:, i, j] = window.argmax(1)
+        out[:, i, j] = window.max(1)
+    return out, (winner, x.shape, g)
+
+
+def max_pool_backward_reference(dout, cache):
+    """`max_pool_backward` by the same loop: the winner takes all."""
+    winner, (N, H, W, C), g = cache
+    dpadded = np.zeros((N, H + 2 * g.PH, W + 2 * g.PW, C), dout.dtype)
+    for n, i, j, c in np.ndindex(*winner.shape):
+        u, v = divmod(winner[n, i, j, c], g.KW)
+        dpadded[n, i * g.SH + u, j * g.SW + v, c] += dout[n, i, j, c]
+    return dpadded[:, g.PH : g.PH + H, g.PW : g.PW + W]
+
+
+def avg_pool_forward_reference(x, kernel_size, stride=None, padding=0):
+    """`avg_pool_forward` by a loop over output positions."""
+    g = _geometry("avg_pool", x, kernel_size, stride, padding)
+    padded = np.pad(x, [(0, 0), (g.PH, g.PH), (g.PW, g.PW), (0, 0)])
+    out = np.empty((len(x), g.OH, g.OW, x.shape[3]), x.dtype)
+    for i, j in np.ndindex(g.OH, g.OW):
+        out[:, i, j] = padded[:, i * g.SH :, j * g.SW :][:, : g.KH, : g.KW].mean((1, 2))
+    return out, (x.shape, g)
+
+
+def avg_pool_backward_reference(dout, cache):
+    """`avg_pool_backward` by the same loop: every pixel of the window takes an equal share."""
+    (N, H, W, C), g = cache
+    dpadded = np.zeros((N, H + 2 * g.PH, W + 2 * g.PW, C), dout.dtype)
+    for i, j in np.ndindex(g.OH, g.OW):
+        dpadded[:, i * g.SH :, j * g.SW :][:, : g.KH, : g.KW] += dout[:, i, j, None, None] / (g.KH * g.KW)
+    return dpadded[:, g.PH : g.PH + H, g.PW : g.PW + W]
+
+
+def global_avg_pool_forward_reference(x):
+    """`global_avg_pool_forward` in plain NumPy."""
+    return x.mean((1, 2)), x.shape  # (N, H, W, C) -> (N, C)
+
+
+def global_avg_pool_backward_reference(dout, cache):
+    """`global_avg_pool_backward` in plain NumPy."""
+    N, H, W, C = cache
+    return np.broadcast_to(dout[:, None, None] / (H * W), cache).copy()
+
+
+# The same, compiled --------------------------------------------------------------------------------------------
+
+
+def max_pool_forward(x, kernel_size, stride=None, padding=0):
+    """Maximum over windows.
+
+    Parameters
+    ----------
+    x : ndarray, shape (N, H, W, C), float32 or float64
+    kernel_size : int or (int, int)
+    stride : int or (int, int), optional
+        By default the kernel size.
+    padding : int or (int, int)
+        At most half the kernel, so that every window sees a pixel.
+
+    Returns
+    -------
+    out : ndarray, shape (N, OH, OW, C)
+    cache : tuple
+        For `max_pool_backward`.
+
+    Examples
+    --------
+    >>> max_pool_forward(np.arange(4.0).reshape(1, 2, 2, 1), 2)[0].item()
+    3.0
+    """
+    x = check.array("max_pool", "x", x, 4)
+    g = _geometry("max_pool", x, kernel_size, stride, padding)
+    out = empty((len(x), g.OH, g.OW, x.shape[3]), x.dtype)
+    winner = empty(out.shape, np.int32)
+    if out.size:
+        _max_pool(x, g, out, winner)
+    return out, (winner, x.shape, g)
+
+
+def max_pool_backward(dout, cache):
+    """Gradient of `max_pool_forward`: each window's gradient goes to its largest pixel. Returns `dx`."""
+    winner, x_shape, g = cache
+    dout = check.array("max_pool backward", "dout", dout, 4)
+    check.shape_is("max_pool backward", "dout", dout, winner.shape)
+    dx = zeros(x_shape, dout.dtype)
+    if dout.size:
+        _max_pool_backward(dout, winner, g, dx)
+    return dx
+
+
+def avg_pool_forward(x, kernel_size, stride=None, padding=0):
+    """Mean over windows, padded zeros included; parameters and results as for `max_pool_forward`.
+
+    Examples
+    --------
+    >>> avg_pool_forward(np.arange(4.0).reshape(1, 2, 2, 1), 2)[0].item()
+    1.5
+    """
+    x = check.array("avg_pool", "x", x, 4)
+    g = _geometry("avg_pool", x, kernel_size, stride, padding)
+    out = empty((len(x), g.OH, g.OW, x.shape[3]), x.dtype)
+    if out.size:
+        _avg_pool(x, g, out)
+    return out, (x.shape, g)
+
+
+def avg_pool_backward(dout, cache):
+    """Gradient of `avg_pool_forward`: every pixel of a window takes an equal share. Returns `dx`."""
+    x_shape, g = cache
+    dout = check.array("avg_pool backward", "dout", dout, 4)
+    check.shape_is("avg_pool backward", "dout", dout, (x_shape[0], g.OH, g.OW, x_shape[3]))
+    dx = zeros(x_shape, dout.dtype)
+    if dout.size:
+        _avg_pool_backward(dout, g, dx)
+    return dx
+
+
+def global_avg_pool_forward(x):
+    """Mean over the plane.
+
+    Parameters
+    ----------
+    x : ndarray, shape (N, H, W, C), float32 or float64
+
+    Returns
+    -------
+    out : ndarray, shape (N, C)
+        Summed in float64.
+    cache : tuple
+        The shape of x.
+    """
+    x = check.array("global_avg_pool", "x", x, 4)
+    N, H, W, C = x.shape
+    sums = np.zeros((N, C))
+    if x.size:
+        _plane_sums(x.reshape(N, H * W, C), sums)
+    return (sums / (H * W)).astype(x.dtype), x.shape
+
+
+def global_avg_pool_backward(dout, cache):
+    """Gradient of `global_avg_pool_forward`: ``dout / (H*W)`` at every pixel. Returns `dx` (N, H, W, C)."""
+    N, H, W, C = cache
+    dout = check.array("global_avg_pool backward", "dout", dout, 2)
+    check.shape_is("global_avg_pool backward", "dout", dout, (N, C))
+    dx = empty(cache, dout.dtype)
+    if dx.size:
+        _spread(dout / dout.dtype.type(H * W), dx.reshape(N, H * W, C))
+    return dx
+
+
+def _geometry(op, x, kernel_size, stride, padding):
+    g = geometry(op, x.shape[1:3], kernel_size, kernel_size if stride is None else stride, padding)
+    if 2 * g.PH > g.KH or 2 * g.PW > g.KW:
+        raise ValueError(
+            f"{op}: padding={padding} must be at most half of kernel_size={kernel_size}, or a window would hold nothing but padding"
+        )
+    return g
+
+
+@kernel
+def _max_pool(x, g, out, winner):
+    N, H, W, C = x.shape
+    for line in prange(N * g.OH):
+        n, i = line // g.OH, line % g.OH
+        for j in range(g.OW):
+            for c in range(C):
+                best, where = -np.inf, 0
+                for u in range(g.KH):
+                    for v in range(g.KW):
+                        h, w = i * g.SH + u - g.PH, j * g.SW + v - g.PW
+                        # not (x <= best): a NaN wins, and keeps winning against all that follows
+                        if 0 <= h < H and 0 <= w < W and best == best and not x[n, h, w, c] <= best:
+                            best, where = x[n, h, w, c], u * g.KW + v
+                out[n, i, j, c] = best
+                winner[n, i, j, c] = where
+
+
+@kernel
+def _max_pool_backward(dout, winner, g, dx):
+    N, OH, OW, C = dout.shape
+    for n in prange(N):  # windows may overlap within an image, never across images
+        for i in range(OH):
+            for j in range(OW):
+                for c in range(C):
+                    h = i * g.SH + winner[n, i, j, c] // g.KW - g.PH
+                    w = j * g.SW + winner[n, i, j, c] % g.KW - g.PW
+                    if 0 <= h < dx.shape[1] and 0 <= w < dx.shape[2]:
+                        dx[n, h, w, c] += dout[n, i, j, c]
+
+
+@kernel
+def _avg_pool(x, g, out):
+    N, H, W, C = x.shape
+    for line in prange(N * g.OH):
+        n, i = line // g.OH, line % g.OH
+        for j in range(g.OW):
+            out[n, i, j] = 0
+            for u in range(g.KH):
+                for v in range(g.KW):
+                    h, w = i * g.SH + u - g.PH, j * g.SW + v - g.PW
+                    if 0 <= h < H and 0 <= w < W:
+                        for c in range(C):
+                            out[n, i, j, c] += x[n, h, w, c] / (g.KH * g.KW)
+
+
+@kernel
+def _avg_pool_backward(dout, g, dx):
+    N, H, W, C = dx.shape
+    for n in prange(N):
+        for i in range(g.OH):
+            for j in range(g.OW):
+                for u in range(g.KH):
+                    for v in range(g.KW):
+                        h, w = i * g.SH + u - g.PH, j * g.SW + v - g.PW
+                        if 0 <= h < H and 0 <= w < W:
+                            for c in range(C):
+                                dx[n, h, w, c] += dout[n, i, j, c] / (g.KH * g.KW)
+
+
+@kernel
+def _plane_sums(x, sums):
+    N, P, C = x.shape
+    for n in prange(N):
+        for p in range(P):
+            for c in range(C):
+                sums[n, c] += x[n, p, c]
+
+
+@kernel
+def _spread(values, dx):
+    N, P, C = dx.shape
+    for n in prange(N):
+        for p in range(P):
+            for c in range(C):
+                dx[n, p, c] = values[n, c]

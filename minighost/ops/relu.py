@@ -1,0 +1,103 @@
+"""ReLU and ReLU6: pass what is positive, and cut ReLU6 off at 6.
+
+    relu(x) = max(x, 0),   relu6(x) = min(max(x, 0), 6)      (Nair & Hinton 2010; Howard et al. 2017)
+
+The derivative at a kink is 0. NaN stays NaN: the comparisons are written so that a NaN fails the test that would hide it.
+"""
+
+import numpy as np
+from numba import prange
+
+from minighost.ops import elementwise
+from minighost.ops.engine import kernel
+
+__all__ = [
+    "relu6_backward", "relu6_backward_reference", "relu6_forward", "relu6_forward_reference",
+    "relu_backward", "relu_backward_reference", "relu_forward", "relu_forward_reference",
+]  # fmt: skip
+
+
+# The idea ------------------------------------------------------------------------------------------------------
+
+
+def relu_forward_reference(x):
+    """`relu_forward` in plain NumPy."""
+    return np.maximum(x, 0), x
+
+
+def relu_backward_reference(dout, cache):
+    """`relu_backward` in plain NumPy."""
+    return dout * (cache > 0)
+
+
+def relu6_forward_reference(x):
+    """`relu6_forward` in plain NumPy."""
+    return np.minimum(np.maximum(x, 0), 6), x
+
+
+def relu6_backward_reference(dout, cache):
+    """`relu6_backward` in plain NumPy."""
+    return dout * ((cache > 0) & (cache < 6))
+
+
+# The same, compiled --------------------------------------------------------------------------------------------
+
+
+def relu_forward(x):
+    """``max(x, 0)``, element by element.
+
+    Parameters
+    ----------
+    x : ndarray, any shape, float32 or float64
+
+    Returns
+    -------
+    out : ndarray, shape and dtype of `x`
+    cache : ndarray
+        `x`, for `relu_backward`.
+
+    Examples
+    --------
+    >>> relu_forward(np.array([-1.0, 2.0]))[0]
+    array([0., 2.])
+    """
+    return elementwise.forward("relu", _relu, x)
+
+
+def relu_backward(dout, cache):
+    """Gradient of `relu_forward`: `dout` where x > 0, else 0."""
+    return elementwise.backward("relu", _relu_backward, dout, cache)
+
+
+def relu6_forward(x):
+    """``min(max(x, 0), 6)``, element by element; parameters and results as for `relu_forward`."""
+    return elementwise.forward("relu6", _relu6, x)
+
+
+def relu6_backward(dout, cache):
+    """Gradient of `relu6_forward`: `dout` where 0 < x < 6, else 0."""
+    return elementwise.backward("relu6", _relu6_backward, dout, cache)
+
+
+@kernel
+def _relu(x, out):
+    for i in prange(len(x)):
+        out[i] = 0 if x[i] <= 0 else x[i]
+
+
+@kernel
+def _relu_backward(dout, x, dx):
+    for i in prange(len(x)):
+        dx[i] = dout[i] if x[i] > 0 else 0
+
+
+@kernel
+def _relu6(x, out):
+    for i in prange(len(x)):
+        out[i] = 0 if x[i] <= 0 else (6 if x[i] >= 6 else x[i])
+
+
+@kernel
+def _relu6_backward(dout, x, dx):
+    for i in prange(len(x)):
+        dx[i] = dout[i] if 0 < x[i] < 6 else 0

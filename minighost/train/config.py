@@ -1,0 +1,224 @@
+"""The configuration of a run: every number that decides its outcome, in one tree.
+
+Later sources override earlier ones: the defaults below, the data set's recipe, a TOML file, single ``key=value`` settings. The
+resolved tree is saved with the run, and is all that is needed to repeat it.
+"""
+
+import dataclasses
+import difflib
+import json
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from minighost.errors import FormatError
+from minighost.train.recipes import RECIPES
+from minighost.train.values import Choice, Flag, Numbers, Real, Text, Whole, free
+
+__all__ = ["Config", "DataConfig", "ModelConfig", "TrainConfig", "keys"]
+
+
+def _key(default, rule, text):
+    return field(default=default, metadata={"rule": rule, "help": text})
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Which network. Keys other than `name` and `width` are options of that network and go to `minighost.models.create`."""
+
+    name: str = _key("ghostnet", Text(), "network, one of minighost.models.names()")
+    width: float | None = _key(None, Real(above=0, none=True), "width multiplier")
+    options: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which images."""
+
+    name: str = _key("shapes10", Text(), "data set, one of minighost.data.names()")
+    dir: str | None = _key(None, Text(none=True), "folder with the data set's files")
+    archive: str | None = _key(None, Text(none=True), "archive file of the data set")
+    train_size: int | None = _key(None, Whole(1, none=True), "number of training images (all)")
+    test_size: int | None = _key(None, Whole(1, none=True), "number of test images (all)")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How the weights are found."""
+
+    epochs: int = _key(5, Whole(1), "passes over the training images")
+    batch_size: int = _key(128, Whole(2), "images per step")
+    lr: float = _key(0.2, Real(above=0), "peak learning rate")
+    optimizer: str = _key("sgd", Choice("sgd", "adamw"), "optimizer")
+    momentum: float = _key(0.9, Real(least=0, below=1), "momentum of sgd")
+    nesterov: bool = _key(True, Flag(), "Nesterov momentum (sgd)")
+    weight_decay: float = _key(5e-4, Real(least=0), "decay of weights; biases and batch norm are exempt")
+    schedule: str = _key("onecycle", Choice("onecycle", "cosine", "step", "constant"), "course of the learning rate")
+    warmup_epochs: float = _key(0.0, Real(least=0), "rise of the learning rate, in epochs")
+    anneal: str = _key("cosine", Choice("cosine", "linear"), "shape of the fall of onecycle")
+    milestones: tuple = _key((), Numbers(least=0), "epochs at which schedule=step lowers the rate")
+    gamma: float = _key(0.1, Real(above=0), "factor at each milestone")
+    label_smoothing: float = _key(0.0, Real(least=0, below=1), "share of the target spread over all classes")
+    ema_decay: float = _key(0.0, Real(least=0, below=1), "averaging of weights for evaluation; 0 is off")
+    clip_norm: float = _key(0.0, Real(least=0), "limit of the gradient's norm; 0 is off")
+    flip: bool | str = _key(True, Flag("alternate"), "mirror half of the training images; alternate: each every second epoch")
+    crop: int = _key(4, Whole(0), "padding of random crops, pixels; 0 is off")
+    cutout: int = _key(0, Whole(0), "side of the square that is blanked out, pixels; 0 is off")
+    flip_tta: bool = _key(False, Flag(), "evaluate the mean logits of image and mirror image")
+    log_every: int = _key(20, Whole(1), "steps between lines of log.jsonl")
+    checkpoint_minutes: float = _key(5.0, Real(least=0), "minutes between checkpoints within an epoch; 0 is off")
+    checkpoint_steps: int = _key(0, Whole(0), "steps between checkpoints within an epoch; 0 is off")
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole run. Make one with `Config.resolve`; it is never changed afterwards.
+
+    Examples
+    --------
+    >>> Config.resolve(overrides={"train.epochs": "3"}).train.epochs
+    3
+    """
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    seed: int = _key(0, Whole(0), "decides initial weights, order, augmentation and dropout")
+    threads: int = _key(0, Whole(0), "threads of the kernels; 0 is every core")
+    out: str | None = _key(None, Text(none=True), "folder of the run; runs/DATA-MODEL, numbered, if not given")
+
+    @classmethod
+    def resolve(cls, dataset=None, toml_path=None, overrides=None, base=None):
+        """The configuration from all its sources, checked.
+
+        Parameters
+        ----------
+        dataset : str, optional
+            Like the override ``data.name``, but weaker than the other sources.
+        toml_path : path, optional
+            A TOML file with tables ``[model]``, ``[data]``, ``[train]`` and the top keys ``seed``, ``threads``, ``out``.
+        overrides : dict of str to value, optional
+            Dotted keys; values may be text, as on a command line.
+        base : Config, optional
+            Start from this configuration in place of defaults and recipe (to resume a run).
+
+        Raises
+        ------
+        ValueError
+            An unknown key (with close matches), or a value of the wrong type or out of range.
+        FormatError
+            A file that is not TOML.
+        """
+        file = _read_toml(toml_path) if toml_path is not None else {}
+        overrides = dict(overrides or {})
+        given = {**file, **overrides}
+        if base is None:
+            name = given.get("data.name", dataset or DataConfig.name)
+            start = {"data.name": name, **RECIPES.get(name, {})}
+        else:
+            start = {key: value for key, value in base.flat().items() if value is not None}
+        where = {**dict.fromkeys(file, f"{toml_path}: "), **dict.fromkeys(overrides, "")}
+        return cls._build({**start, **given}, where)
+
+    @classmethod
+    def _build(cls, values, where):
+        rules = keys()
+        tree, options = {"model": {}, "data": {}, "train": {}, "": {}}, {}
+        for key, value in values.items():
+            section, _, name = key.rpartition(".")
+            if key in rules:
+                tree[section][name] = rules[key]["rule"].read(f"{where.get(key, '')}{key}", value)
+            elif section == "model" and name.isidentifier():
+                options[name] = free(value)
+            else:
+                raise ValueError(where.get(key, "") + _unknown(key, rules))
+        model = ModelConfig(**tree["model"], options=options)
+        config = cls(model, DataConfig(**tree["data"]), TrainConfig(**tree["train"]), **tree[""])
+        config._check_together()
+        return config
+
+    def _check_together(self):
+        """Rules that bind several keys."""
+        for name in ("num_classes", "rng"):
+            if name in self.model.options:
+                raise ValueError(f"model.{name}: is decided by {'the data set' if name == 'num_classes' else 'seed'}; leave it out")
+        train = self.train
+        if train.optimizer == "sgd" and train.nesterov and not train.momentum:
+            raise ValueError("train.nesterov: needs train.momentum > 0, got 0; set train.nesterov=false")
+        if train.schedule == "onecycle" and train.warmup_epochs >= train.epochs:
+            raise ValueError(f"train.warmup_epochs: must be shorter than the run, got {train.warmup_epochs:g} of "
+                             f"train.epochs={train.epochs}; lower it")
+        if train.schedule == "step" and not train.milestones:
+            raise ValueError("train.milestones: schedule=step needs at least one epoch, e.g. train.milestones=6,9")
+        if train.milestones and train.schedule != "step":
+            raise ValueError(f"train.milestones: has no effect with train.schedule={train.schedule}; set train.schedule=step")
+
+    def flat(self):
+        """Every key with its value: ``{"model.name": "ghostnet", ..., "seed": 0}``; the model's options among them."""
+        flat = {}
+        for section, part in (("model.", self.model), ("data.", self.data), ("train.", self.train), ("", self)):
+            flat.update({section + f.name: getattr(part, f.name) for f in dataclasses.fields(part) if "rule" in f.metadata})
+        flat.update({f"model.{name}": value for name, value in self.model.options.items()})
+        return flat
+
+    def to_dict(self):
+        """The tree as JSON knows it: dicts, lists, numbers, text, None."""
+        tree = {"model": {}, "data": {}, "train": {}}
+        for key, value in self.flat().items():
+            section, _, name = key.rpartition(".")
+            (tree[section] if section else tree)[name] = list(value) if isinstance(value, tuple) else value
+        return tree
+
+    @classmethod
+    def from_dict(cls, tree):
+        """Inverse of `to_dict`, with all checks."""
+        return cls._build({key: value for key, value in _flatten(tree).items() if value is not None}, {})
+
+    @classmethod
+    def load(cls, path):
+        """The configuration that a run saved; `path` is its ``config.json``. FormatError if it is not one."""
+        try:
+            tree = json.loads(Path(path).read_text(encoding="utf-8"))
+            if not isinstance(tree, dict):
+                raise ValueError(f"expected a JSON object, got {type(tree).__name__}")
+            return cls.from_dict(tree)
+        except (ValueError, RecursionError) as error:
+            raise FormatError(f"{path}: not the configuration of a run: {error}") from error
+
+    def replace(self, **values):
+        """A copy with top-level keys (`seed`, `threads`, `out`) or sections exchanged."""
+        return dataclasses.replace(self, **values)
+
+
+def keys():
+    """Every known key: ``{"train.epochs": {"rule": ..., "help": ..., "default": ...}, ...}``, in order."""
+    sections = (("model.", ModelConfig), ("data.", DataConfig), ("train.", TrainConfig), ("", Config))
+    return {section + f.name: {**f.metadata, "default": f.default}
+            for section, part in sections for f in dataclasses.fields(part) if "rule" in f.metadata}
+
+
+def _unknown(key, rules):
+    close = difflib.get_close_matches(key, rules, n=3, cutoff=0.6)
+    if not close:  # perhaps only the section is wrong or missing
+        close = [known for known in rules if known.rpartition(".")[2] == key.rpartition(".")[2]]
+    hint = f"did you mean {' or '.join(close)}? " if close else ""
+    return f"unknown key {key!r}; {hint}Known keys: {', '.join(rules)}, and model.OPTION for an option of the network"
+
+
+def _read_toml(path):
+    try:
+        with open(path, "rb") as file:
+            return _flatten(tomllib.load(file))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise FormatError(f"{path}: not a TOML file: {error}") from error
+
+
+def _flatten(tree):
+    """``{"train": {"lr": 1}}`` to ``{"train.lr": 1}``, one level deep: no known key lies deeper."""
+    flat = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat.update({f"{key}.{name}": inner for name, inner in value.items()})
+        else:
+            flat[key] = value
+    return flat

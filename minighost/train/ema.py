@@ -1,0 +1,90 @@
+"""Exponential moving average of the weights (Polyak & Juditsky 1992; the warm-up follows TensorFlow's).
+
+    shadow <- d * shadow + (1 - d) * weight,     d = min(decay, (1 + t) / (10 + t)),   t = updates so far
+
+The average is what is evaluated: near the end of a run it is a flatter, calmer point than the last weights.
+Batch norm's running statistics are averaged with the same ``d``, not copied: the averaged weights belong to an earlier
+moment than the latest ones, and so must the statistics that normalise their activations. Integer buffers are copied.
+"""
+
+from contextlib import contextmanager
+
+import numpy as np
+
+__all__ = ["EMA"]
+
+BLOCK = 1 << 14
+
+
+class EMA:
+    """Average of a model's parameters and buffers.
+
+    Parameters
+    ----------
+    model : Module
+        Its weights at this moment are the first average.
+    decay : float
+        Limit of ``d``, in [0, 1).
+    """
+
+    def __init__(self, model, decay):
+        if not 0 <= decay < 1:
+            raise ValueError(f"EMA: decay must be in [0, 1), got {decay}")
+        self.model, self.decay, self.updates = model, decay, 0
+        self.shadow = {name: np.array(value) for name, value in self._live()}
+        self._scratch = {}
+
+    def _live(self):
+        for name, p in self.model.named_parameters():
+            yield name, p.data
+        for name, buffer in self.model.named_buffers():
+            yield name, buffer.data
+
+    def update(self):
+        """Draw the average towards the model's present weights."""
+        d = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        self.updates += 1
+        for name, value in self._live():
+            shadow = self.shadow[name]
+            if np.issubdtype(shadow.dtype, np.floating):
+                self._blend(shadow.reshape(-1), value.reshape(-1), 1 - d)
+            else:
+                shadow[...] = value
+
+    def _blend(self, shadow, value, share):
+        if shadow.dtype not in self._scratch:
+            self._scratch[shadow.dtype] = np.empty(BLOCK, shadow.dtype)
+        for lo in range(0, shadow.size, BLOCK):
+            s = shadow[lo : lo + BLOCK]
+            step = self._scratch[shadow.dtype][: s.size]
+            np.subtract(value[lo : lo + BLOCK], s, out=step)
+            step *= share
+            s += step
+
+    @contextmanager
+    def swapped(self):
+        """Within the block the model has the averaged weights; afterwards its own again, bit for bit."""
+        own = self.model.state_dict()
+        self.model.load_state_dict(self.shadow)
+        try:
+            yield self.model
+        finally:
+            self.model.load_state_dict(own)
+
+    def state_dict(self):
+        """Copies of the averages under the model's names, and ``"ema.updates"`` (0-d int64)."""
+        return {**{name: value.copy() for name, value in self.shadow.items()},
+                "ema.updates": np.array(self.updates, np.int64)}
+
+    def load_state_dict(self, state):
+        """Take over what `state_dict` gave; ValueError names what differs and nothing is loaded."""
+        expected = {**{name: value.shape for name, value in self.shadow.items()}, "ema.updates": ()}
+        problems = [f"missing {name!r}" for name in expected if name not in state]
+        problems += [f"unexpected {name!r}" for name in state if name not in expected]
+        problems += [f"{name!r} has shape {np.shape(state[name])}, expected {shape}"
+                     for name, shape in expected.items() if name in state and np.shape(state[name]) != shape]
+        if problems:
+            raise ValueError("EMA: this state belongs to another model: " + "; ".join(problems))
+        for name, value in self.shadow.items():
+            value[...] = state[name]
+        self.updates = int(state["ema.updates"])

@@ -1,0 +1,87 @@
+"""Where a NaN came from: the first tensor that is not finite, in the order in which a step computes them."""
+
+import numpy as np
+
+from minighost.errors import NonFiniteError
+
+__all__ = ["explain"]
+
+
+def explain(model, x, where, what, logits):
+    """The error that stops a training, naming step, layer and tensor.
+
+    Parameters
+    ----------
+    model : Module
+        As the failed step left it; the forward pass is run once more to see each layer's output.
+    x : ndarray
+        The batch.
+    where, what : str
+        The step, and what was found not to be finite.
+    logits : ndarray
+        Of the failed step.
+
+    Returns
+    -------
+    NonFiniteError
+    """
+    culprit = _in_input(x) or _in_weights(model)
+    if not culprit and not np.isfinite(logits).all():
+        culprit = _in_outputs(model, x)
+    culprit = culprit or _in_gradients(model) or "no single tensor shows it; the loss itself overflowed"
+    return NonFiniteError(f"{where}: {what}; {culprit}. No weight was changed; the last checkpoint is good. "
+                          f"Lower train.lr, lengthen train.warmup_epochs or set train.clip_norm")
+
+
+def _count(array):
+    bad = array.size - int(np.isfinite(array).sum())
+    return f"{bad} of {array.size} values are not finite"
+
+
+def _in_input(x):
+    return None if np.isfinite(x).all() else f"the batch of images: {_count(x)}"
+
+
+def _in_weights(model):
+    for name, p in model.named_parameters():
+        if not np.isfinite(p.data).all():
+            return f"weight {name!r}: {_count(p.data)}"
+    for name, buffer in model.named_buffers():
+        if not np.isfinite(buffer.data).all():
+            return f"buffer {name!r}: {_count(buffer.data)}"
+    return None
+
+
+def _in_outputs(model, x):
+    """First layer whose output is not finite; an inner layer finishes before the one around it, so it is named first."""
+    found = []
+    inner = [(name, module) for name, module in model.named_modules() if name]
+    for name, module in inner:
+        module.forward = _watch(name, module, found)
+    try:
+        model(x)
+    finally:
+        for _, module in inner:
+            del module.forward
+    return found[0] if found else None
+
+
+def _watch(name, module, found):
+    forward = module.forward
+
+    def watched(*args, **options):
+        out = forward(*args, **options)
+        if not found and isinstance(out, np.ndarray) and not np.isfinite(out).all():
+            found.append(f"output of layer {name!r} ({type(module).__name__}): {_count(out)}")
+        return out
+
+    return watched
+
+
+def _in_gradients(model):
+    """The backward pass runs from the end: the last parameter in forward order got its gradient first."""
+    bad = [(name, p.grad) for name, p in model.named_parameters() if p.grad is not None and not np.isfinite(p.grad).all()]
+    if not bad:
+        return None
+    name, grad = bad[-1]
+    return f"gradient of {name!r} (and {len(bad) - 1} more towards the input): {_count(grad)}"

@@ -1,0 +1,162 @@
+"""Pictures of a run: its curves, what it confuses, and the mistakes that it is surest of.
+
+Drawn with matplotlib's Figure and the Agg canvas, without pyplot: no window, no global state.
+"""
+
+import numpy as np
+
+__all__ = ["confusion", "curves", "everything", "mistakes"]
+
+INK, PALE = "#22303c", "#9aa5b1"
+TRAIN, TEST, RATE, WRONG = "#e07a3f", "#2a6f97", "#6a7f4f", "#c1352b"
+
+
+def everything(records, evaluation, dataset, folder, title):
+    """All pictures of a finished run; returns the names of the files."""
+    curves(records, folder / "curves.png", title)
+    confusion(evaluation, dataset.classes, folder / "confusion.png", title)
+    mistakes(evaluation, dataset, folder / "mistakes.png", title)
+    return ["curves.png", "confusion.png", "mistakes.png"]
+
+
+def _figure(width, height):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=120, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _plain(axes):
+    """Only the lines that carry meaning."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(PALE)
+    axes.tick_params(colors=INK, labelsize=9, length=3, color=PALE)
+    axes.grid(axis="y", color="#e8ecef", linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def _save(figure, path):
+    """Write beside and rename: somebody may be looking at the file."""
+    temporary = path.with_name(path.name + ".tmp")
+    figure.savefig(temporary, format="png")
+    temporary.replace(path)
+
+
+def curves(records, path, title):
+    """Loss, accuracy and learning rate over the epochs, one under another.
+
+    Parameters
+    ----------
+    records : list of dict
+        The run's log (`read_log`); step lines draw the thin curves, epoch lines the points.
+    path : Path
+        PNG file.
+    title : str
+    """
+    steps = [r for r in records if r["kind"] == "step"]
+    epochs = [r for r in records if r["kind"] == "epoch"]
+    if not epochs:
+        return
+    per_epoch = epochs[0]["step"] / epochs[0]["epoch"]
+    figure = _figure(8, 8)
+    loss, accuracy, rate = figure.subplots(3, 1, sharex=True, height_ratios=(3, 3, 1.6))
+    figure.suptitle(title, color=INK, fontsize=14, fontweight="bold")
+    x, at = [r["epoch"] for r in epochs], [r["step"] / per_epoch for r in steps]
+    _pair(loss, at, [r["loss"] for r in steps], x, epochs, "loss", 1.0)
+    _pair(accuracy, at, [100 * r["accuracy"] for r in steps], x, epochs, "accuracy", 100.0)
+    loss.set_ylabel("loss (nats)", color=INK)
+    accuracy.set_ylabel("accuracy (%)", color=INK)
+    accuracy.set_ylim(top=101)
+    loss.set_ylim(bottom=0)
+    loss.legend(frameon=False, fontsize=10, labelcolor=INK)
+    rate.plot(at or x, [r["lr"] for r in steps or epochs], color=RATE, linewidth=1.8)
+    rate.fill_between(at or x, [r["lr"] for r in steps or epochs], color=RATE, alpha=0.15, linewidth=0)
+    rate.set_ylim(bottom=0)
+    rate.set_ylabel("learning rate", color=INK)
+    rate.set_xlabel("epoch", color=INK)
+    rate.set_xlim(0, x[-1] * 1.02)
+    rate.xaxis.get_major_locator().set_params(integer=True)
+    for axes in (loss, accuracy, rate):
+        _plain(axes)
+    figure.align_ylabels()
+    _save(figure, path)
+
+
+def _pair(axes, at, values, x, epochs, name, scale):
+    """Training as a thin line by step and as its epoch's mean, testing as points with the last one written out."""
+    axes.plot(at, values, color=TRAIN, alpha=0.3, linewidth=1)
+    axes.plot([e - 0.5 for e in x], [scale * r[f"train_{name}"] for r in epochs], color=TRAIN, linewidth=2,
+              marker="o", markersize=4, label="training (mean of the epoch)")
+    tests = [scale * r[f"test_{name}"] for r in epochs]
+    axes.plot(x, tests, color=TEST, linewidth=2, marker="o", markersize=5, label="test")
+    axes.annotate(f"{tests[-1]:.2f} %" if scale == 100 else f"{tests[-1]:.3f}", (x[-1], tests[-1]), xytext=(-6, -16 if scale == 100 else 9),
+                  textcoords="offset points", ha="right", color=TEST, fontsize=11, fontweight="bold")
+
+
+def confusion(evaluation, classes, path, title):
+    """Which class is taken for which: rows are true classes and add up to 100 %; the diagonal is right, the rest is not."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    counts = evaluation.confusion
+    share = 100 * counts / counts.sum(axis=1, keepdims=True).clip(1)
+    K = len(classes)
+    size = max(5.0, 0.62 * K + 2)
+    figure = _figure(size, size)
+    axes = figure.subplots()
+    right, wrong = np.where(np.eye(K, dtype=bool), share, np.nan), np.where(np.eye(K, dtype=bool), np.nan, share)
+    axes.imshow(right, cmap=LinearSegmentedColormap.from_list("right", ["#eef4f8", TEST]), vmin=0, vmax=100)
+    axes.imshow(wrong, cmap=LinearSegmentedColormap.from_list("wrong", ["#fdfdfd", "#f2b8a0", WRONG]), vmin=0,
+                vmax=max(10.0, np.nanmax(wrong, initial=0.0)))
+    largest = max(10.0, np.nanmax(wrong, initial=0.0))
+    for (i, j), value in np.ndenumerate(share) if K <= 20 else ():
+        if counts[i, j]:
+            dark = value > (55 if i == j else 0.6 * largest)
+            axes.text(j, i, f"{value:.0f}" if value >= 9.95 else f"{value:.1f}", ha="center", va="center", fontsize=10,
+                      color="white" if dark else INK, fontweight="bold" if i == j else "normal")
+    axes.set_xticks(range(K), classes, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(K), classes)
+    axes.tick_params(colors=INK, labelsize=10, length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xticks(np.arange(K + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(K + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="white", linewidth=2)
+    axes.tick_params(which="minor", length=0)
+    axes.set_xlabel("taken for", color=INK, fontsize=11)
+    axes.set_ylabel("is a", color=INK, fontsize=11)
+    axes.set_title(f"{title}: {100 * evaluation.accuracy:.2f} % right\n(percent of each row's {'class' if K else ''})".replace("row's class", "true class"),
+                   color=INK, fontsize=12)
+    _save(figure, path)
+
+
+def mistakes(evaluation, dataset, path, title, rows=4, columns=8):
+    """The mistakes that the network is surest of, the surest first; with right answers behind them if there are few.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Of `dataset`, in its order.
+    dataset : Dataset
+    path : Path
+        PNG file.
+    title : str
+    """
+    probabilities, guesses = evaluation.probabilities, evaluation.predictions
+    sure = probabilities[np.arange(len(guesses)), guesses]
+    wrong = guesses != evaluation.labels
+    order = np.lexsort((-sure, ~wrong))[: rows * columns]
+    figure = _figure(1.25 * columns, 1.62 * rows + 0.6)
+    cells = figure.subplots(rows, columns, squeeze=False).ravel()
+    figure.suptitle(f"{title}: {int(wrong.sum())} of {len(wrong):,} test images wrong; here those it is surest of\n",
+                    color=INK, fontsize=12)
+    for cell in cells:
+        cell.axis("off")
+    for cell, index in zip(cells, order, strict=False):
+        cell.imshow(dataset.images[index], interpolation="nearest")
+        guess, truth = dataset.classes[guesses[index]], dataset.classes[evaluation.labels[index]]
+        colour = WRONG if wrong[index] else TEST
+        cell.set_title(f"{guess} {100 * sure[index]:.0f} %", fontsize=8.5, color=colour, fontweight="bold", pad=3)
+        cell.text(0.5, -0.04, f"is {truth}" if wrong[index] else "right", transform=cell.transAxes, ha="center", va="top",
+                  fontsize=8.5, color=INK)
+    _save(figure, path)

@@ -1,0 +1,106 @@
+"""What a person sees while a network trains: a bar in a terminal, plain lines in a file, and never a crash for lack of either."""
+
+import time
+
+__all__ = ["Console", "duration"]
+
+QUIET = 20.0  # seconds between plain lines where there is no terminal
+
+
+def duration(seconds):
+    """Seconds as people write them: ``duration(75)`` is "1:15", ``duration(3700)`` "1:01:40"."""
+    seconds = max(0, round(seconds))
+    hours, minutes, seconds = seconds // 3600, seconds // 60 % 60, seconds % 60
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+class Console:
+    """A text stream that cannot fail: what it cannot encode it replaces, and when its reader goes away it falls silent.
+
+    Parameters
+    ----------
+    stream : text file or None
+        None is silence.
+    """
+
+    def __init__(self, stream):
+        self._stream = stream
+
+    @property
+    def encoding(self):
+        return getattr(self._stream, "encoding", None) or "ascii"
+
+    def isatty(self):
+        """Whether a person watches. Also asked by tqdm."""
+        try:
+            return self._stream is not None and self._stream.isatty()
+        except ValueError:  # closed
+            return False
+
+    def fileno(self):
+        """For tqdm, which asks for the width of the terminal."""
+        return self._stream.fileno()
+
+    def write(self, text):
+        try:
+            if self._stream is not None:
+                self._stream.write(text.encode(self.encoding, "replace").decode(self.encoding))
+        except (OSError, ValueError):  # a broken pipe, or a closed file: the training is worth more than its output
+            self._stream = None
+
+    def flush(self):
+        try:
+            if self._stream is not None:
+                self._stream.flush()
+        except (OSError, ValueError):
+            self._stream = None
+
+    def line(self, text=""):
+        """Write one line."""
+        self.write(text + "\n")
+        self.flush()
+
+    def begin(self, text):
+        """Write the first half of a line; `line` ends it."""
+        self.write(text)
+        self.flush()
+
+    def bar(self, title, total, done=0):
+        """A progress bar over `total` steps of which `done` are done."""
+        return _Bar(self, title, total, done) if self.isatty() else _Lines(self, title, total, done)
+
+
+class _Bar:
+    def __init__(self, console, title, total, done):
+        from tqdm import tqdm  # not tqdm.auto, which fails without ipywidgets
+
+        self._bar = tqdm(total=total, initial=done, desc=title, file=console, leave=False, dynamic_ncols=True,
+                         ascii=not console.encoding.lower().startswith("utf"), mininterval=0.2,
+                         bar_format="{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}]{postfix}")
+
+    def step(self, text):
+        """One step done; `text` says how it goes."""
+        self._bar.set_postfix_str(text, refresh=False)
+        self._bar.update()
+
+    def close(self):
+        self._bar.close()
+
+
+class _Lines:
+    def __init__(self, console, title, total, done):
+        self._console, self._title, self._total, self._done = console, title, total, done
+        self._start = self._spoke = time.monotonic()
+        self._first = done
+
+    def step(self, text):
+        self._done += 1
+        now = time.monotonic()
+        if now - self._spoke >= QUIET and self._done < self._total:
+            self._spoke = now
+            left = (now - self._start) / (self._done - self._first) * (self._total - self._done)
+            self._console.line(f"{self._title} {100 * self._done / self._total:3.0f}% "
+                               f"{self._done}/{self._total} [{duration(left)} left] {text}")
+
+    def close(self):
+        pass

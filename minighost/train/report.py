@@ -1,0 +1,70 @@
+"""The words and the table that a run prints."""
+
+import shlex
+
+from minighost.train.progress import duration
+
+__all__ = ["header", "outcome", "resume_command", "row", "table_head"]
+
+BLOCKS = " ▏▎▍▌▋▊▉█"
+
+
+def header(config, folder, model, trainer, train_set, test_set, threads):
+    """What is about to happen, as lines."""
+    parameters = sum(p.data.size for p in model.parameters())
+    width = "" if config.model.width is None else f" {config.model.width:g}x"
+    options = "".join(f", {key} {value}" for key, value in config.model.options.items())
+    t = config.train
+    extras = [f"{t.schedule}, peak rate {t.lr:g}", f"weight decay {t.weight_decay:g}"]
+    extras += [f"label smoothing {t.label_smoothing:g}"] if t.label_smoothing else []
+    extras += [f"weights averaged ({t.ema_decay:g})"] if t.ema_decay else []
+    extras += [f"clipped at {t.clip_norm:g}"] if t.clip_norm else []
+    H, W = train_set.images.shape[1:3]
+    return [
+        f"model    {config.model.name}{width}{options}: {parameters:,} parameters",
+        f"data     {train_set.name}: {len(train_set):,} training and {len(test_set):,} test images, {H}x{W}, "
+        f"{len(train_set.classes)} classes",
+        f"plan     {t.epochs} epochs of {len(trainer.loader):,} steps, {t.batch_size} images each; "
+        f"{t.optimizer}, {', '.join(extras)}",
+        f"machine  {threads} thread{'s' if threads > 1 else ''}, seed {config.seed}",
+        f"folder   {folder.path}",
+    ]
+
+
+def table_head():
+    return "  epoch   train loss   train acc    test loss    test acc       rate     time     left"
+
+
+def row(record, epochs, left, encoding):
+    """One epoch as a line of the table, with its test accuracy as a bar."""
+    epoch = f"{record['epoch']}/{epochs}"
+    numbers = (f"{epoch:>7} {record['train_loss']:12.4f} {100 * record['train_accuracy']:9.2f} % {record['test_loss']:11.4f} "
+               f"{100 * record['test_accuracy']:9.2f} % {record['lr']:10.2g} "
+               f"{duration(record['seconds'] + record['test_seconds']):>8} {duration(left):>8}")
+    return f"{numbers}  {_bar(record['test_accuracy'], 20, encoding)}"
+
+
+def _bar(share, width, encoding):
+    """`share` of `width` letters, in eighths of a letter where the encoding has them."""
+    if not encoding.lower().startswith("utf"):
+        return "#" * round(share * width)
+    eighths = round(share * width * 8)
+    return "█" * (eighths // 8) + BLOCKS[eighths % 8].strip()
+
+
+def outcome(summary, folder, files):
+    """What has been reached and where to look, as lines."""
+    where = shlex.quote(str(folder.path))
+    return [
+        "",
+        f"{100 * summary['test_accuracy']:.2f} % of {summary['test_images']:,} test images right "
+        f"(loss {summary['test_loss']:.4f}) after {summary['epochs']} epochs in {duration(summary['seconds'])}",
+        f"look at  {'  '.join(str(folder.path / name) for name in files)}",
+        f"go on    minighost eval --checkpoint {where}",
+        f"         minighost predict IMAGE --checkpoint {where}",
+    ]
+
+
+def resume_command(folder):
+    """The command that goes on with the run."""
+    return f"minighost train --resume --out {shlex.quote(str(folder.path))}"

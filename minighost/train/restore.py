@@ -1,0 +1,87 @@
+"""A trained network back from its run's folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from minighost.errors import FormatError
+from minighost.train.checkpoint import load_checkpoint
+from minighost.train.config import Config
+from minighost.train.trainer import part
+
+__all__ = ["LoadedRun", "create_model", "load_run"]
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedRun:
+    """A network and what its input and output mean.
+
+    Parameters
+    ----------
+    model : Module
+        In evaluation mode, with the weights that the run evaluated (the averaged ones if it kept an average).
+    config : Config
+    classes : tuple of str
+    mean, std : ndarray, shape (3,), float32
+        For `minighost.data.normalize`.
+    epoch : int
+        Epochs finished.
+    """
+
+    model: object
+    config: Config
+    classes: tuple
+    mean: np.ndarray
+    std: np.ndarray
+    epoch: int
+
+
+def create_model(config, num_classes):
+    """The network of a `Config`, untrained."""
+    from minighost import models
+
+    options = dict(config.model.options)
+    if config.model.width is not None:
+        options["width"] = config.model.width
+    return models.create(config.model.name, num_classes=num_classes, rng=config.seed, **options)
+
+
+def load_run(path, which="last"):
+    """The network of a run.
+
+    Parameters
+    ----------
+    path : path
+        The run's folder.
+    which : {"last", "best"}
+        The last epoch's weights (the run's result), or those that did best on the test images (chosen with the test images,
+        so their accuracy flatters them).
+
+    Returns
+    -------
+    LoadedRun
+
+    Raises
+    ------
+    FileNotFoundError
+        No such folder or checkpoint.
+    FormatError
+        A damaged checkpoint, or one that does not fit its configuration.
+    """
+    if which not in ("last", "best"):
+        raise ValueError(f"which: expected 'last' or 'best', got {which!r}")
+    name = Path(path) / "checkpoints" / which
+    if not name.with_name(f"{which}.json").exists():
+        what = "this run has not saved one yet" if (Path(path) / "config.json").exists() else "this is not the folder of a run"
+        raise FileNotFoundError(2, f"no checkpoint {which!r} here; {what}", str(path))
+    tensors, meta = load_checkpoint(name)
+    try:
+        config = Config.from_dict(meta["config"])
+        model = create_model(config, len(meta["classes"]))
+        averaged = {key: value for key, value in part(tensors, "ema/").items() if key != "ema.updates"}
+        model.load_state_dict(averaged or part(tensors, "model/"))
+        mean, std = (np.array(meta[key], np.float32) for key in ("mean", "std"))
+        return LoadedRun(model.eval(), config, tuple(meta["classes"]), mean, std, meta["trainer"]["epoch"])
+    except (KeyError, ValueError, TypeError) as error:
+        raise FormatError(f"{name}.json: this checkpoint does not fit its own configuration: {error}") from error

@@ -1,0 +1,119 @@
+"""The folder of a run: what is where, and when a run may begin in it.
+
+    config.json    the resolved configuration        checkpoints/last.json, best.json (and their tensors)
+    log.jsonl      one line per epoch and per few steps     curves.png, confusion.png, mistakes.png
+    summary.json   the final metrics                 lock.json while it trains
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+from minighost.train.config import Config
+from minighost.train.files import write_atomic
+
+__all__ = ["RunFolder", "choose_folder", "resume_config"]
+
+FREE = frozenset({"threads", "out", "train.log_every", "train.checkpoint_minutes", "train.checkpoint_steps",
+                  "data.dir", "data.archive"})  # what may change when a run resumes: none of it touches the result
+
+
+class RunFolder:
+    """Names of the files of one run."""
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self.config, self.log, self.summary = (self.path / name for name in ("config.json", "log.jsonl", "summary.json"))
+        self.last, self.best = self.path / "checkpoints" / "last", self.path / "checkpoints" / "best"
+
+    @property
+    def has_run(self):
+        """Whether a run has begun here."""
+        return self.config.exists()
+
+    @property
+    def has_checkpoint(self):
+        return self.last.with_name("last.json").exists()
+
+    @property
+    def finished(self):
+        return self.summary.exists()
+
+    def check(self, config, resume, overwrite):
+        """Whether a run of `config` may begin or go on here.
+
+        Raises
+        ------
+        ValueError
+            A run is here already and neither `resume` nor `overwrite` is given; a run to resume is missing, or has another
+            configuration (each differing key is named).
+        """
+        if resume and not self.has_run:
+            raise ValueError(f"{self.path}: no run to resume here (no config.json); leave out --resume to begin one")
+        if not self.has_run or (overwrite and not resume):
+            return
+        differences = [f"{key} = {theirs!r} there, {mine!r} now" for key, theirs, mine in _compare(Config.load(self.config), config)]
+        if resume and differences:
+            raise ValueError(f"{self.path}: cannot resume with another configuration: {'; '.join(differences)}. "
+                             f"Leave those settings out, or begin anew in another folder with --out")
+        if resume:
+            return
+        if differences:
+            raise ValueError(f"{self.path}: already holds a run of another configuration ({'; '.join(differences[:4])}"
+                             f"{'; ...' * (len(differences) > 4)}); use --overwrite to begin anew, or another --out")
+        if self.finished:
+            raise ValueError(f"{self.path}: already holds this run, finished; use --overwrite to begin anew, or another --out")
+        raise ValueError(f"{self.path}: already holds this run, unfinished; use --resume to go on, --overwrite to begin anew, "
+                         f"or another --out")
+
+    def begin(self, config, resume, overwrite):
+        """Make the folder ready, after a second `check`, now that nobody else can come in between."""
+        self.check(config, resume, overwrite)
+        if not resume:
+            self.clear()
+            write_atomic(self.config, json.dumps(config.replace(out=None).to_dict(), indent=2) + "\n")
+
+    def clear(self):
+        """Remove the files of an earlier run, and only those; config.json goes first, for it marks a run."""
+        for name in ("config.json", "summary.json", "log.jsonl", "curves.png", "confusion.png", "mistakes.png"):
+            (self.path / name).unlink(missing_ok=True)
+        shutil.rmtree(self.last.parent, ignore_errors=True)
+
+
+def _compare(stored, given):
+    mine, theirs = given.flat(), stored.flat()
+    for key in sorted(mine.keys() | theirs.keys()):
+        if key not in FREE and mine.get(key) != theirs.get(key):
+            yield key, theirs.get(key), mine.get(key)
+
+
+def choose_folder(config, resume):
+    """The folder of `config`: its `out`, or runs/DATA-MODEL with a number: the newest one to resume, else the first free one."""
+    if config.out is not None:
+        return RunFolder(config.out)
+    base, number = f"{config.data.name}-{config.model.name}", 1
+    folder = lambda n: RunFolder(Path("runs") / (base if n == 1 else f"{base}-{n}"))  # noqa: E731
+    while folder(number).has_run:
+        number += 1
+    return folder(max(1, number - 1) if resume else number)
+
+
+def resume_config(toml_path=None, overrides=None):
+    """The configuration with which to resume: the one that the run saved, under what is given now.
+
+    Parameters
+    ----------
+    toml_path, overrides
+        As for `Config.resolve`. ``out`` names the run; without it the newest run of that data set and model is meant.
+
+    Raises
+    ------
+    ValueError
+        No run there. (Whether the settings given fit the run, `RunFolder.begin` decides.)
+    """
+    given = Config.resolve(toml_path=toml_path, overrides=overrides)
+    folder = choose_folder(given, resume=True)
+    if not folder.has_run:
+        raise ValueError(f"{folder.path}: no run to resume here (no config.json); leave out --resume to begin one")
+    config = Config.resolve(toml_path=toml_path, overrides=overrides, base=Config.load(folder.config))
+    return config.replace(out=str(folder.path))

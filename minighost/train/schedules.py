@@ -1,0 +1,173 @@
+"""Learning-rate schedules: pure functions of the global step.
+
+A schedule remembers nothing, so a resumed run needs no schedule state: ``schedule(step)`` is the rate of that step, counted from 0.
+Those with an end reach their final value at ``total_steps``, one past the last step that is taken, so that no step is spent at rate 0.
+"""
+
+import bisect
+import math
+from dataclasses import dataclass
+
+__all__ = ["Constant", "Cosine", "OneCycle", "Step", "Warmup", "create", "names"]
+
+
+def _cosine(start, end, share):
+    """From `start` to `end` along half a cosine, `share` of the way (0 to 1)."""
+    return end + (start - end) * 0.5 * (1 + math.cos(math.pi * share))
+
+
+def _linear(start, end, share):
+    return start + (end - start) * share
+
+
+SHAPES = {"cosine": _cosine, "linear": _linear}
+
+
+def _check(name, **positive):
+    for key, value in positive.items():
+        if not value > 0:
+            raise ValueError(f"{name}: {key} must be > 0, got {value}")
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The same rate at every step."""
+
+    lr: float
+
+    def __post_init__(self):
+        _check("Constant", lr=self.lr)
+
+    def __call__(self, step):
+        return self.lr
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """Half a cosine from `lr` at step 0 to `final` at `total_steps` (Loshchilov & Hutter 2017, eq. 5, one period)."""
+
+    lr: float
+    total_steps: int
+    final: float = 0.0
+
+    def __post_init__(self):
+        _check("Cosine", lr=self.lr, total_steps=self.total_steps)
+
+    def __call__(self, step):
+        return _cosine(self.lr, self.final, min(step / self.total_steps, 1.0))
+
+
+@dataclass(frozen=True)
+class OneCycle:
+    """Up, then down to nearly nothing (Smith & Topin 2018).
+
+    Parameters
+    ----------
+    lr : float
+        Peak rate, reached at `warmup_steps`.
+    total_steps : int
+        Steps of the whole run.
+    warmup_steps : float
+        Length of the rise, 0 <= warmup_steps < total_steps; it need not be whole.
+    start : float
+        Rate at step 0 as a share of the peak.
+    final : float
+        Rate at `total_steps` as a share of the peak.
+    warmup, anneal : {"linear", "cosine"}
+        Shapes of the rise and of the fall.
+    """
+
+    lr: float
+    total_steps: int
+    warmup_steps: float = 0.0
+    start: float = 0.04
+    final: float = 0.0
+    warmup: str = "linear"
+    anneal: str = "cosine"
+
+    def __post_init__(self):
+        _check("OneCycle", lr=self.lr, total_steps=self.total_steps)
+        if not 0 <= self.warmup_steps < self.total_steps:
+            raise ValueError(f"OneCycle: warm-up of {self.warmup_steps:g} steps must be >= 0 and shorter than the run of "
+                             f"{self.total_steps} steps; lower train.warmup_epochs or raise train.epochs")
+        for name in (self.warmup, self.anneal):
+            if name not in SHAPES:
+                raise ValueError(f"OneCycle: unknown shape {name!r}; known: {', '.join(SHAPES)}")
+
+    def __call__(self, step):
+        if step < self.warmup_steps:
+            return SHAPES[self.warmup](self.lr * self.start, self.lr, step / self.warmup_steps)
+        share = min((step - self.warmup_steps) / (self.total_steps - self.warmup_steps), 1.0)
+        return SHAPES[self.anneal](self.lr, self.lr * self.final, share)
+
+
+@dataclass(frozen=True)
+class Step:
+    """`lr` times ``gamma`` for each of the `milestones` (steps, ascending) that has been reached."""
+
+    lr: float
+    milestones: tuple
+    gamma: float = 0.1
+
+    def __post_init__(self):
+        _check("Step", lr=self.lr, gamma=self.gamma)
+        if list(self.milestones) != sorted(self.milestones):
+            raise ValueError(f"Step: milestones must ascend, got {list(self.milestones)}")
+
+    def __call__(self, step):
+        return self.lr * self.gamma ** bisect.bisect_right(self.milestones, step)
+
+
+@dataclass(frozen=True)
+class Warmup:
+    """Linear rise over the first `steps` steps; from there on, and as its ceiling, `after` at the same global step."""
+
+    after: object
+    steps: float
+    start: float = 0.04
+
+    def __post_init__(self):
+        _check("Warmup", steps=self.steps)
+
+    def __call__(self, step):
+        return self.after(step) * _linear(self.start, 1.0, min(step / self.steps, 1.0))
+
+
+def names():
+    """Names that `create` knows."""
+    return ("onecycle", "cosine", "step", "constant")
+
+
+def create(name, lr, total_steps, steps_per_epoch, *, warmup_epochs=0.0, anneal="cosine", milestones=(), gamma=0.1):
+    """Schedule `name` with its times given in epochs.
+
+    Parameters
+    ----------
+    name : {"onecycle", "cosine", "step", "constant"}
+    lr : float
+        Peak rate.
+    total_steps, steps_per_epoch : int
+    warmup_epochs : float
+        Rise at the beginning, in epochs; inside the cycle for "onecycle", wrapped around the others.
+    anneal : {"cosine", "linear"}
+        Shape of the fall of "onecycle".
+    milestones : sequence of float
+        Epochs at which "step" multiplies by `gamma`.
+
+    Returns
+    -------
+    callable
+        ``schedule(step) -> lr``.
+    """
+    warmup_steps = warmup_epochs * steps_per_epoch
+    if name == "onecycle":
+        return OneCycle(lr, total_steps, warmup_steps, anneal=anneal)
+    if name == "cosine":
+        schedule = Cosine(lr, total_steps)
+    elif name == "step":
+        schedule = Step(lr, tuple(epoch * steps_per_epoch for epoch in milestones), gamma)
+    elif name == "constant":
+        schedule = Constant(lr)
+    else:
+        raise ValueError(f"unknown schedule {name!r}; known: {', '.join(names())}")
+    return Warmup(schedule, warmup_steps) if warmup_steps else schedule

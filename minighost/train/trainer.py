@@ -1,0 +1,237 @@
+"""The training itself: steps, epochs, and the state that makes a resumed run the same run.
+
+Order of a step: forward, loss, is it finite?, backward, norm of the gradient, is it finite?, learning rate, optimizer, average.
+Nothing is written to a weight before both questions are answered.
+"""
+
+import math
+import time
+
+import numpy as np
+
+from minighost import ops
+from minighost.errors import FormatError
+from minighost.train import schedules
+from minighost.train.checkpoint import load_checkpoint, save_checkpoint
+from minighost.train.clip import clip_grad_norm
+from minighost.train.ema import EMA
+from minighost.train.metrics import evaluate
+from minighost.train.nonfinite import explain
+from minighost.train.optim import SGD, AdamW
+
+__all__ = ["Trainer", "parameter_groups"]
+
+
+def parameter_groups(model, weight_decay):
+    """Two groups for an optimizer: matrices and kernels decay; biases and batch norm's vectors (ndim <= 1) do not.
+
+    Decaying a scale or a shift restrains no function that the network computes, it only hurts (He et al. 2019, §3.1).
+    """
+    decayed = [p for p in model.parameters() if p.data.ndim > 1]
+    others = [p for p in model.parameters() if p.data.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
+
+
+class Trainer:
+    """A model, its data and where it stands.
+
+    Parameters
+    ----------
+    model : Module
+        Training starts from its present weights.
+    loader, test_loader : Loader
+        The first drops its last, smaller batch, so that all steps weigh the same.
+    config : TrainConfig
+    stop : object
+        True as soon as the run has been asked to stop; looked at after every step.
+
+    Attributes
+    ----------
+    epoch, step : int
+        Epochs finished, and steps finished in the present one. ``step`` may equal the steps of an epoch: then its evaluation
+        is still to come.
+    """
+
+    def __init__(self, model, loader, test_loader, config, stop=False):
+        self.model, self.loader, self.test_loader, self.config, self.stop = model, loader, test_loader, config, stop
+        groups = parameter_groups(model, config.weight_decay)
+        if config.optimizer == "sgd":
+            self.optimizer = SGD(groups, config.lr, config.momentum, config.nesterov)
+        else:
+            self.optimizer = AdamW(groups, config.lr)
+        self.schedule = schedules.create(
+            config.schedule, config.lr, config.epochs * len(loader), len(loader), warmup_epochs=config.warmup_epochs,
+            anneal=config.anneal, milestones=config.milestones, gamma=config.gamma)
+        self.ema = EMA(model, config.ema_decay) if config.ema_decay else None
+        self.epoch, self.step, self.best = 0, 0, None
+        self._begin_epoch()
+
+    def _begin_epoch(self):
+        self.sums = {"loss": 0.0, "right": 0, "seen": 0, "seconds": 0.0}
+
+    @property
+    def global_step(self):
+        """Steps finished since the run began."""
+        return self.epoch * len(self.loader) + self.step
+
+    @property
+    def finished(self):
+        return self.epoch >= self.config.epochs
+
+    def train_epoch(self, after_step):
+        """Take the remaining steps of the present epoch.
+
+        Parameters
+        ----------
+        after_step : callable
+            ``after_step(record)`` with the step's metrics (dict).
+
+        Returns
+        -------
+        bool
+            False if the run was asked to stop in between.
+        """
+        self.model.train()
+        start = time.perf_counter()
+        batches = self.loader.epoch(self.epoch, start=self.step)
+        try:
+            for x, labels in batches:
+                record = self.train_step(x, labels)
+                self.sums["seconds"] += time.perf_counter() - start
+                start = time.perf_counter()
+                after_step(record)
+                if self.stop:
+                    return False
+        finally:
+            batches.close()
+        return True
+
+    def train_step(self, x, labels):
+        """One step on one batch; NonFiniteError, with the weights untouched, if the loss or the gradient is not finite."""
+        logits, loss, norm = self.gradients(x, labels)
+        self.optimizer.lr = lr = self.schedule(self.global_step)
+        self.optimizer.step()
+        if self.ema is not None:
+            self.ema.update()
+        right = int((logits.argmax(axis=1) == labels).sum())
+        self.step += 1
+        for key, value in (("loss", loss * len(labels)), ("right", right), ("seen", len(labels))):
+            self.sums[key] += value
+        return {"step": self.global_step, "epoch": self.epoch + 1, "loss": loss, "accuracy": right / len(labels),
+                "lr": lr, "grad_norm": norm}
+
+    def gradients(self, x, labels):
+        """Forward and backward: logits, loss and the gradient's norm (clipped afterwards, if so configured)."""
+        logits = self.model(x)
+        loss, dlogits = ops.softmax_cross_entropy(logits, labels, self.config.label_smoothing)
+        if not math.isfinite(loss):
+            raise explain(self.model, x, self._where(), f"the loss is {loss}", logits)
+        self.model.zero_grad()
+        self.model.backward(dlogits)
+        norm = clip_grad_norm(self.model.parameters(), self.config.clip_norm or math.inf)
+        if not math.isfinite(norm):
+            raise explain(self.model, x, self._where(), f"the gradient's norm is {norm}", logits)
+        return logits, float(loss), norm
+
+    def _where(self):
+        return (f"step {self.global_step + 1} (epoch {self.epoch + 1}, batch {self.step + 1} of {len(self.loader)}, "
+                f"learning rate {self.schedule(self.global_step):.4g})")
+
+    def evaluate(self, tick=lambda: None):
+        """Evaluation of the test images, with the averaged weights if there are any."""
+        if self.ema is None:
+            return evaluate(self.model, self.test_loader, flip=self.config.flip_tta, tick=tick)
+        with self.ema.swapped():
+            return evaluate(self.model, self.test_loader, flip=self.config.flip_tta, tick=tick)
+
+    def finish_epoch(self):
+        """Close the present epoch; returns its training metrics."""
+        sums = self.sums
+        metrics = {"loss": sums["loss"] / sums["seen"], "accuracy": sums["right"] / sums["seen"],
+                   "seconds": sums["seconds"], "images_per_second": sums["seen"] / max(sums["seconds"], 1e-9)}
+        self.epoch, self.step = self.epoch + 1, 0
+        self._begin_epoch()
+        return metrics
+
+    def rehearse(self):
+        """Compile every kernel and time them: one step and one evaluated batch, twice, with everything restored afterwards.
+
+        Returns
+        -------
+        first, step, evaluation : float
+            Seconds of the first pass (compilation included), of a warm step, of a warm evaluated batch.
+        """
+        weights, chances = self.model.state_dict(), self._chances()
+        x, labels = next(iter(self.loader.epoch(self.epoch)))
+        times = []
+        for _ in range(2):
+            marks = [time.perf_counter()]
+            self.model.train()
+            self.gradients(x, labels)
+            marks.append(time.perf_counter())
+            self.model.eval()
+            self.model(x)
+            marks.append(time.perf_counter())
+            times.append(marks)
+        self.model.train()
+        self.model.zero_grad()
+        self.model.load_state_dict(weights)
+        self._set_chances(chances)
+        (a, _, b), (c, d, e) = times
+        return b - a, d - c, e - d
+
+    # State ---------------------------------------------------------------------------------------------------------
+
+    def save(self, path, meta):
+        """Write all of it as a checkpoint; `meta` is added to the trainer's own."""
+        tensors = _prefixed("model/", self.model.state_dict())
+        tensors.update(_prefixed("optimizer/", self.optimizer.state_dict()))
+        if self.ema is not None:
+            tensors.update(_prefixed("ema/", self.ema.state_dict()))
+        state = {"epoch": self.epoch, "step": self.step, "sums": self.sums, "best": self.best, "rng": self._chances()}
+        save_checkpoint(path, tensors, {**meta, "trainer": state})
+
+    def save_weights(self, path, meta):
+        """Write only the weights that are evaluated: the averaged ones if there are any. Enough to predict, not to resume."""
+        weights = self.model.state_dict() if self.ema is None else self.ema.shadow
+        save_checkpoint(path, _prefixed("model/", weights), {**meta, "trainer": {"epoch": self.epoch, "step": self.step}})
+
+    def load(self, path):
+        """Go back to a checkpoint of `save`; returns its meta data. FormatError if it is of another model or optimizer."""
+        tensors, meta = load_checkpoint(path)
+        try:
+            self.model.load_state_dict(part(tensors, "model/"))
+            self.optimizer.load_state_dict(part(tensors, "optimizer/"))
+            if self.ema is not None:
+                self.ema.load_state_dict(part(tensors, "ema/"))
+            state = meta["trainer"]
+            self._set_chances(state["rng"])
+        except (KeyError, ValueError) as error:
+            raise FormatError(f"{path}: this checkpoint is of another run: {error}") from error
+        self.epoch, self.step, self.sums, self.best = (state[key] for key in ("epoch", "step", "sums", "best"))
+        return meta
+
+    def _generators(self):
+        """Random generators inside the model (dropout's), by the name of their layer."""
+        return {name: module.rng for name, module in self.model.named_modules()
+                if isinstance(getattr(module, "rng", None), np.random.Generator)}
+
+    def _chances(self):
+        return {name: rng.bit_generator.state for name, rng in self._generators().items()}
+
+    def _set_chances(self, states):
+        generators = self._generators()
+        if generators.keys() != states.keys():
+            raise ValueError(f"random generators of {sorted(states)} for layers {sorted(generators)}")
+        for name, state in states.items():
+            generators[name].bit_generator.state = state
+
+
+def _prefixed(prefix, tensors):
+    return {prefix + name: value for name, value in tensors.items()}
+
+
+def part(tensors, prefix):
+    """The tensors whose name begins with `prefix`, without it."""
+    return {name[len(prefix):]: value for name, value in tensors.items() if name.startswith(prefix)}

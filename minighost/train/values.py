@@ -1,0 +1,145 @@
+"""What a configuration value may be: each rule reads text or a typed value and says plainly what it expected."""
+
+import math
+import tomllib
+from dataclasses import dataclass
+
+__all__ = ["Choice", "Flag", "Numbers", "Real", "Text", "Whole", "free"]
+
+WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
+class Rule:
+    """Reads one value; a subclass gives `parse` (ValueError if it does not fit) and `expects`."""
+
+    none = False
+
+    def read(self, key, value):
+        """The value of the right type; ValueError ``"train.epochs: expected a whole number >= 1, got 'abc'"``."""
+        if self.none and (value is None or value in ("", "none")):
+            return None
+        try:
+            return self.parse(value)
+        except (ValueError, TypeError, OverflowError):
+            raise ValueError(f"{key}: expected {self.expects()}, got {value!r}") from None
+
+
+@dataclass(frozen=True)
+class Whole(Rule):
+    """A whole number, at least `least`."""
+
+    least: int = 0
+    none: bool = False
+
+    def expects(self):
+        return f"a whole number >= {self.least}"
+
+    def parse(self, value):
+        if isinstance(value, (bool, float)):
+            raise TypeError
+        number = int(value)
+        if not self.least <= number < 2**63:
+            raise ValueError
+        return number
+
+
+@dataclass(frozen=True)
+class Real(Rule):
+    """A finite number within bounds."""
+
+    least: float | None = None
+    above: float | None = None
+    below: float | None = None
+    none: bool = False
+
+    def expects(self):
+        bounds = [f"{sign} {bound:g}" for sign, bound in ((">", self.above), (">=", self.least), ("<", self.below)) if bound is not None]
+        return f"a number {' and '.join(bounds)}".rstrip()
+
+    def parse(self, value):
+        if isinstance(value, bool):
+            raise TypeError
+        number = float(value)
+        inside = (math.isfinite(number) and (self.least is None or number >= self.least)
+                  and (self.above is None or number > self.above) and (self.below is None or number < self.below))
+        if not inside:
+            raise ValueError
+        return number
+
+
+@dataclass(frozen=True)
+class Numbers(Rule):
+    """Ascending numbers: a list, or text with commas."""
+
+    least: float = 0
+
+    def expects(self):
+        return f"ascending numbers >= {self.least:g}, such as 6,9"
+
+    def parse(self, value):
+        parts = [part for part in value.strip("[] ").split(",") if part.strip()] if isinstance(value, str) else value
+        numbers = tuple(Real(least=self.least).parse(part) for part in parts)
+        if list(numbers) != sorted(set(numbers)):
+            raise ValueError
+        return numbers
+
+
+@dataclass(frozen=True)
+class Flag(Rule):
+    """Yes or no; or one word more."""
+
+    word: str | None = None
+
+    def expects(self):
+        return "true or false" if self.word is None else f"true, false or {self.word}"
+
+    def parse(self, value):
+        if isinstance(value, bool) or (self.word is not None and value == self.word):
+            return value
+        if not isinstance(value, str) or value.lower() not in WORDS:
+            raise ValueError
+        return WORDS[value.lower()]
+
+
+@dataclass(frozen=True)
+class Text(Rule):
+    """Any text that is not empty."""
+
+    none: bool = False
+
+    def expects(self):
+        return "text"
+
+    def parse(self, value):
+        if hasattr(value, "__fspath__"):
+            value = value.__fspath__()
+        if not isinstance(value, str) or not value:
+            raise TypeError
+        return value
+
+
+class Choice(Rule):
+    """One of a few names."""
+
+    def __init__(self, *names):
+        self.names = names
+
+    def expects(self):
+        return f"one of {', '.join(self.names)}"
+
+    def parse(self, value):
+        if value not in self.names:
+            raise ValueError
+        return value
+
+
+def free(value):
+    """A value whose rule only the network knows: text is read as TOML reads it, and stays text if TOML does not."""
+    if not isinstance(value, str):
+        return value
+    if value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    try:
+        return tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return value
