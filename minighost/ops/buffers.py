@@ -15,7 +15,7 @@ __all__ = ["empty", "pool_bytes", "release_pool", "zeros"]
 
 _SMALL = 1 << 15  # bytes; below that the C allocator is as quick
 _ALIGN = 64  # a cache line, and the widest vector register
-_blocks: dict[int, list[np.ndarray]] = {}  # block size in bytes -> blocks of that size
+_blocks: dict[int, list[tuple[np.ndarray, int]]] = {}  # size in bytes -> blocks of it, each with its first aligned byte
 
 
 def empty(shape, dtype):
@@ -24,8 +24,7 @@ def empty(shape, dtype):
     nbytes = math.prod(shape) * dtype.itemsize
     if nbytes < _SMALL:
         return np.empty(shape, dtype)
-    block = _free_block(_size_class(nbytes))
-    start = -block.ctypes.data % _ALIGN
+    block, start = _free_block(_size_class(nbytes))
     return block[start : start + nbytes].view(dtype).reshape(shape)
 
 
@@ -44,7 +43,7 @@ def pool_bytes():
 def release_pool():
     """Give all memory back that no array uses any more."""
     for size, blocks in _blocks.items():
-        _blocks[size] = [block for block in blocks if _references(block) > _IDLE]
+        _blocks[size] = [(block, start) for block, start in blocks if _references(block) > _IDLE]
 
 
 def _size_class(nbytes):
@@ -55,10 +54,11 @@ def _size_class(nbytes):
 
 def _free_block(size):
     blocks = _blocks.setdefault(size, [])
-    for block in blocks:
+    for block, start in blocks:
         if _references(block) <= _IDLE:
-            return block
-    blocks.append(np.empty(size, np.uint8))
+            return block, start
+    block = np.empty(size, np.uint8)
+    blocks.append((block, -block.ctypes.data % _ALIGN))
     return blocks[-1]
 
 
@@ -67,7 +67,7 @@ def _references(block):
 
 
 def _references_of_an_idle_block():
-    for block in [np.empty(0, np.uint8)]:
+    for block, _ in [(np.empty(0, np.uint8), 0)]:
         return _references(block)
 
 

@@ -122,12 +122,11 @@ def depthwise_backward(dout, cache):
     check.shape_is("depthwise backward", "dout", dout, (N, g.OH, g.OW, C * M))
     dx = empty(x.shape, x.dtype)
     planes, dplanes = (_scratch(x.shape, M, g, x.dtype) for _ in range(2))
-    dws = empty((len(planes), g.KH * g.KW, g.OW * C * M), x.dtype)  # one partial sum per chunk of images
+    rows = empty((len(planes), g.KH * g.KW, g.OW * C * M), x.dtype)  # per chunk of images: dw, not yet summed along rows
+    dws = np.zeros((len(planes), g.KH * g.KW, C * M))
     if dout.size:
-        _backward(dout.reshape(N, g.OH, -1), _wide(x), M, _along_rows(w, g), g, planes, dplanes, dws, dx)
-    else:
-        dws.fill(0)
-    dw = dws.sum(0).reshape(g.KH, g.KW, g.OW, C, M).sum(2, dtype=np.float64).astype(w.dtype)
+        _backward(dout.reshape(N, g.OH, -1), _wide(x), M, _along_rows(w, g), g, planes, dplanes, rows, dws, dx)
+    dw = dws.sum(0).reshape(w.shape).astype(w.dtype)
     db = None if b is None else dout.sum((0, 1, 2), dtype=np.float64).astype(x.dtype)
     return dx, dw, db
 
@@ -177,20 +176,21 @@ def _gather_row(plane, i, CM, w, b, g, out):
 
 
 @kernel
-def _backward(dout, x, M, w, g, planes, dplanes, dws, dx):
+def _backward(dout, x, M, w, g, planes, dplanes, rows, dws, dx):
     N, OH, _ = dout.shape
     C = dx.shape[3]
     chunks = len(planes)
     for t in prange(chunks):
-        plane, dplane, dw = planes[t], dplanes[t], dws[t]
+        plane, dplane, row = planes[t], dplanes[t], rows[t]
         plane[:] = 0
-        dw[:] = 0
+        row[:] = 0
         for n in range(t * N // chunks, (t + 1) * N // chunks):
             dplane[:] = 0
             _pad(x[n], C, M, g, plane)
             for i in range(OH):
-                _scatter_row(dout[n, i], plane, i, C * M, w, g, dplane, dw)
+                _scatter_row(dout[n, i], plane, i, C * M, w, g, dplane, row)
             _unpad(dplane, M, g, dx[n])
+        _sum_along_rows(row, dws[t])
 
 
 @tile
@@ -206,6 +206,16 @@ def _scatter_row(dout, plane, i, CM, w, g, dplane, dw):
             for k in range(L):
                 dweights[k] += dout[k] * pixels[k]
                 dpixels[k] += dout[k] * weights[k]
+
+
+@tile
+def _sum_along_rows(row, dw):
+    """The adjoint of `_along_rows`."""
+    taps, CM = dw.shape
+    for tap in range(taps):
+        for first in range(0, row.shape[1], CM):
+            for k in range(CM):
+                dw[tap, k] += row[tap, first + k]
 
 
 @tile

@@ -1,0 +1,68 @@
+"""Activations: twins, gradients off the kinks, values at them, NaN."""
+
+import numpy as np
+import pytest
+from gradients import assert_gradients
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from minighost import ops
+
+pytestmark = pytest.mark.small
+KINKS = {"relu": [0], "relu6": [0, 6], "hard_sigmoid": [-3, 3], "hard_swish": [-3, 3], "clip_gate": [0, 1], "crelu": [0]}
+
+
+def _pair(name, suffix=""):
+    return getattr(ops, f"{name}_forward{suffix}"), getattr(ops, f"{name}_backward{suffix}")
+
+
+@pytest.mark.parametrize("name", KINKS)
+@given(st.lists(st.floats(-9, 9), min_size=6, max_size=6), st.integers(0, 2**32 - 1))
+def test_twins_agree_kinks_included(name, values, seed):
+    x = np.array(values + KINKS[name] + [6.5, -6.5]).reshape(1, 1, 1, -1)
+    (forward, backward), (forward_reference, backward_reference) = _pair(name), _pair(name, "_reference")
+    out, cache = forward(x)
+    expected, reference_cache = forward_reference(x)
+    assert_allclose(out, expected, rtol=1e-15)
+    dout = np.random.default_rng(seed).normal(size=out.shape)
+    assert_allclose(backward(dout, cache), backward_reference(dout, reference_cache), rtol=1e-15)
+
+
+@pytest.mark.parametrize("name", KINKS)
+def test_gradients_at_every_index(name, rng):
+    x = rng.uniform(-8, 8, size=(2, 3, 2, 3))
+    for kink in KINKS[name]:
+        x[np.abs(x - kink) < 1e-3] += 0.5
+    assert_gradients(*_pair(name), x)
+
+
+@pytest.mark.parametrize("name", KINKS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_nan_passes_through(name, dtype):
+    out, _ = _pair(name)[0](np.full((1, 1, 1, 2), np.nan, dtype))
+    assert np.isnan(out).all() and out.dtype == dtype
+
+
+def test_the_two_gates_take_their_published_values():
+    x = np.array([-4, -3, -1, 0, 0.5, 1, 3, 4.0])
+    assert_allclose(ops.hard_sigmoid_forward(x)[0], [0, 0, 1 / 3, 1 / 2, 7 / 12, 2 / 3, 1, 1])
+    assert_allclose(ops.clip_gate_forward(x)[0], [0, 0, 0, 0, 0.5, 1, 1, 1])
+
+
+def test_crelu_phases_recover_the_input(rng):
+    x = rng.normal(size=(2, 3, 4, 5))
+    out, _ = ops.crelu_forward(x)
+    assert_array_equal(out[..., :5] - out[..., 5:], x)
+    assert_array_equal(out[..., :5] + out[..., 5:], np.abs(x))
+
+
+def test_a_gradient_of_the_wrong_shape_is_refused():
+    _, cache = ops.relu_forward(np.zeros((2, 3)))
+    with pytest.raises(ValueError, match=r"relu backward: dout must have shape \(2, 3\), got \(3, 2\)"):
+        ops.relu_backward(np.zeros((3, 2)), cache)
+
+
+def test_integers_are_refused_with_the_cure():
+    with pytest.raises(TypeError, match=r"hard_swish: x must be float32 or float64, got int64; convert it with x.astype"):
+        ops.hard_swish_forward(np.arange(3))

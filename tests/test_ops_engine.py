@@ -1,0 +1,161 @@
+"""The engine: kept memory, threads, determinism, and the rule of one writer."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import threadpoolctl
+
+import minighost
+from minighost import ops
+from minighost.ops.buffers import empty, pool_bytes, release_pool
+
+KERNEL_FILES = sorted((Path(minighost.__file__).parent / "ops").glob("*.py"))
+
+
+def test_the_pool_reuses_what_nobody_holds():
+    first = empty((100, 1000), np.float32)
+    address = first.ctypes.data
+    del first
+    assert empty((100, 1000), np.float32).ctypes.data == address
+
+
+def test_the_pool_never_hands_out_what_somebody_holds():
+    arrays = [empty((100, 1000), np.float32) for _ in range(5)]
+    view = arrays.pop()[3:5].T.reshape(-1, 2)  # only a view of a view is left
+    for k, a in enumerate(arrays):
+        a.fill(k)
+    view.fill(-1)
+    fresh = empty((100, 1000), np.float32)
+    fresh.fill(99)
+    assert all((a == k).all() for k, a in enumerate(arrays)) and (view == -1).all()
+
+
+def test_the_pool_gives_aligned_contiguous_memory_and_releases_it():
+    a = empty((3, 50_001), np.float64)
+    assert a.ctypes.data % 64 == 0 and a.flags.c_contiguous and a.shape == (3, 50_001)
+    release_pool()
+    held = pool_bytes()
+    assert held >= a.nbytes
+    del a
+    release_pool()
+    assert pool_bytes() < held
+
+
+def test_training_steps_allocate_nothing_after_the_first():
+    model = minighost.models.create("ghostnet", width=0.1, num_classes=10, stem_stride=1)
+    x, labels = np.random.default_rng(0).normal(size=(32, 16, 16, 3)).astype(np.float32), np.arange(32) % 10
+
+    def step():
+        model.zero_grad()
+        model.backward(ops.softmax_cross_entropy(model(x), labels)[1])
+
+    step()
+    held = pool_bytes()
+    for _ in range(3):
+        step()
+    assert pool_bytes() == held > 0
+
+
+def test_threads_shows_sets_and_restores():
+    before = minighost.threads().count
+    with minighost.threads(1) as inside:
+        assert inside.count == 1 and repr(inside) == "threads(1), BLAS 1"
+    assert minighost.threads().count == before
+    with pytest.raises(ValueError, match="n=0 must lie between 1 and"):
+        minighost.threads(0)
+
+
+def test_blas_is_held_to_one_thread_once_a_kernel_has_run(rng):
+    ops.pointwise_forward(rng.normal(size=(4, 3)), rng.normal(size=(3, 2)))
+    assert {pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"} == {1}
+
+
+STEPS = """
+import hashlib, sys
+import numpy as np
+import minighost as mg
+with mg.threads(int(sys.argv[1])):
+    model = mg.models.create("ghostnet", width=0.1, num_classes=10, stem_stride=1)
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        x, labels = rng.normal(size=(33, 16, 16, 3)).astype(np.float32), rng.integers(0, 10, 33)
+        model.zero_grad()
+        model.backward(mg.ops.softmax_cross_entropy(model(x), labels)[1])
+        for p in model.parameters():
+            p.data -= np.float32(0.1) * p.grad
+print(hashlib.sha256(b"".join(v.tobytes() for v in model.state_dict().values())).hexdigest())
+"""
+
+
+def test_the_bits_do_not_depend_on_threads_or_threading_layer():
+    digests = set()
+    for count, layer in [(1, "omp"), (2, "omp"), (4, "omp"), (2, "workqueue")]:
+        environment = {**os.environ, "NUMBA_NUM_THREADS": "4", "NUMBA_THREADING_LAYER": layer}
+        command = [sys.executable, "-c", STEPS, str(count)]
+        run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=300)
+        digests.add(run.stdout)
+    assert len(digests) == 1
+
+
+def _parallel_loops():
+    for path in KERNEL_FILES:
+        for function in [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef)]:
+            for loop in [n for n in ast.walk(function) if isinstance(n, ast.For)]:
+                if isinstance(loop.iter, ast.Call) and getattr(loop.iter.func, "id", "") == "prange":
+                    yield path.name, function, loop
+
+
+def _writers(loop):
+    """Array names that are stored to inside the loop, with the names in each index."""
+    for node in ast.walk(loop):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AugAssign) else []
+        for target in targets:
+            if isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
+                yield target.value.id, {n.id for n in ast.walk(target.slice) if isinstance(n, ast.Name)}
+
+
+def _derived(loop):
+    """Names whose value is bound inside the loop, from its index on: the loop's own."""
+    own = {loop.target.id}
+    for node in ast.walk(loop):
+        if isinstance(node, (ast.Assign, ast.For)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            for target in targets:
+                own |= {n.id for n in ast.walk(target) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return own
+
+
+def test_there_are_parallel_loops_to_look_at():
+    assert len(list(_parallel_loops())) > 20
+
+
+def test_inside_a_parallel_loop_every_write_is_indexed_by_the_loop():
+    for file, function, loop in _parallel_loops():
+        own = _derived(loop)
+        for array, index_names in _writers(loop):
+            assert array in own or index_names & own, f"{file}:{function.name} writes {array} the same in every iteration"
+        for node in ast.walk(loop):
+            if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+                assert node.target.id in own, f"{file}:{function.name} reduces over a parallel loop: {node.target.id}"
+
+
+def test_no_kernel_nests_parallel_loops_or_raises_in_one():
+    for file, function, loop in _parallel_loops():
+        inner = [n for statement in loop.body for n in ast.walk(statement)]
+        assert not any(isinstance(n, (ast.Raise, ast.Assert)) for n in inner), f"{file}:{function.name}"
+        assert not any(getattr(n, "id", "") == "prange" for n in inner), f"{file}:{function.name}"
+
+
+def test_kernels_call_only_what_stands_in_their_file():
+    for path in KERNEL_FILES:
+        tree = ast.parse(path.read_text())
+        names = {f.name for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)}
+        for function in [f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)]:
+            if any(getattr(d, "id", "") in ("kernel", "tile") for d in function.decorator_list):
+                called = {n.func.id for n in ast.walk(function) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+                assert called <= names | {"prange", "range", "len", "min", "max", "int"}, f"{path.name}:{function.name}"
