@@ -1,8 +1,8 @@
 """What each layer costs: output shape, parameters, multiply-adds.
 
 Counted are trainable scalars (weights, biases, BN gamma and beta, not the running statistics), and the multiply-adds of
-convolutions and fully connected layers including those of squeeze-and-excite, not those of biases, BN, activations, pooling
-and sums. It is the convention of the papers' tables, so that GhostNet 1.0x at 224 x 224 counts 5.2 M and 141 M.
+convolutions and fully connected layers including those of squeeze-and-excite, not those of biases, BN, activations,
+pooling and sums. It is the convention of the papers' tables, so that GhostNet 1.0x at 224 x 224 counts 5.2 M and 141 M.
 """
 
 from dataclasses import dataclass

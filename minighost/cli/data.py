@@ -48,9 +48,8 @@ def _load(config, split, download):
     except FileNotFoundError as error:
         if not here_only:
             raise
-        raise FileNotFoundError(
-            f"no CIFAR-10 in {directory}; --download fetches it (170 MB), --data-dir DIR or --data-archive FILE reads yours"
-        ) from error
+        ways = "--download fetches it (170 MB), --data-dir DIR or --data-archive FILE reads yours"
+        raise FileNotFoundError(f"no CIFAR-10 in {directory}; {ways}") from error
 
 
 def _lines(train, test):
@@ -64,7 +63,7 @@ def _lines(train, test):
     rows = [(name, f"{a:,}", f"{b:,}") for name, a, b in zip(train.classes, *counts, strict=True)]
     mean, std = channel_statistics(train.images)
     return [
-        f"{train.name}: {len(train):,} training and {len(test):,} test images, {height}x{width} RGB; every record is in order",
+        f"{train.name}: {len(train):,} training and {len(test):,} test images, {height}x{width} RGB; all in order",
         "",
         *table([*rows, ("all", f"{len(train):,}", f"{len(test):,}")], ("class", "training", "test"), "<>>"),
         "",

@@ -30,6 +30,7 @@ def add_arguments(parser):
 
 def run(args):
     from minighost import data, ops, train
+    from minighost.train import plots
 
     loaded = train.load_run(args.checkpoint, "best" if args.best else "last")
     dataset = _dataset(loaded, args)
@@ -38,7 +39,7 @@ def run(args):
         result = _evaluate(loaded, loader)
     print("\n".join(_lines(args, loaded, dataset, result)))
     if args.out is not None:
-        train.plots.confusion(result, dataset.classes, Path(args.out), f"{loaded.config.model.name} on {dataset.name}")
+        plots.confusion(result, dataset.classes, Path(args.out), f"{loaded.config.model.name} on {dataset.name}")
         print(f"\nconfusion matrix: {args.out}")
 
 

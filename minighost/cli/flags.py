@@ -33,7 +33,7 @@ def add_config_flags(parser, flags):
 
 
 def overrides(args):
-    """What the flags and ``--set`` change, as a dict from key to string; ``--set`` wins over a flag, the last over all."""
+    """What the flags and ``--set`` change, as a dict from key to string; ``--set`` wins over a flag."""
     found = {key: value for key, _, _ in KEYS.values() if (value := getattr(args, key, None)) is not None}
     for setting in args.set:
         key, equals, value = setting.partition("=")

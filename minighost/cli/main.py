@@ -22,7 +22,7 @@ __all__ = ["main"]
 
 COMMANDS = {"train": train, "eval": eval, "predict": predict, "summary": summary, "data": data}
 
-EXPECTED = (ValueError, TypeError, OSError, MemoryError, ImportError, NonFiniteError, RunLocked)
+EXPECTED = (ValueError, TypeError, OSError, MemoryError, ModuleNotFoundError, NonFiniteError, RunLocked)
 
 EXAMPLES = """\
 examples:

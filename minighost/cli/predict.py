@@ -66,9 +66,11 @@ def _beside(image, ranking):
     beside = room - image.shape[1] - 3
     narrow = beside < 10
     width = min(40, max(5, room if narrow else beside))
-    answers = [f"{name:{name_width}}  {terminal.bar(share, width, colours)} {100 * share:5.1f} %" for name, share in ranking]
+    answers = [
+        f"{name:{name_width}}  {terminal.bar(share, width, colours)} {100 * share:5.1f} %" for name, share in ranking
+    ]
     if narrow:
-        return [*picture, "", *answers]
+        return [*(line.rstrip() for line in picture), "", *answers]
     top = (len(picture) - 2 * len(answers) + 1) // 2
     right = {top + 2 * k: answer for k, answer in enumerate(answers)}
     return [f"{line}   {right.get(k, '')}".rstrip() for k, line in enumerate(picture)]

@@ -17,7 +17,7 @@ examples:
   minighost summary
   minighost summary --width 0.5 --input 32 --classes 10 --stem-stride 1
   minighost summary --layers | less
-  minighost summary --set model.primary=plain --json > plain.json
+  minighost summary --set model.ratio=1 --json > plain.json
 """
 
 
@@ -31,7 +31,7 @@ def add_arguments(parser):
 
 def run(args):
     from minighost import analysis, models
-    from minighost.train import Config, ModelConfig
+    from minighost.train.config import Config, ModelConfig
 
     shape = (*_input(args.input), 3)
     published = Config(model=ModelConfig(name="ghostnet", width=1.0))  # not a data set's recipe
@@ -44,7 +44,7 @@ def run(args):
     else:
         chosen_options = " ".join(f"{key}={value}" for key, value in options.items())
         print(f"{chosen.name} {chosen_options}, input {'x'.join(map(str, shape))}\n")
-        print("\n".join(_lines(rows, rows if args.layers else analysis.blocks(model, rows))))
+        print("\n".join(_layers(rows) if args.layers else _blocks(analysis.blocks(model, rows))))
 
 
 def _input(text):
@@ -57,24 +57,33 @@ def _input(text):
     return sides[0], sides[-1]
 
 
-def _lines(rows, shown):
-    """The table of `shown`, with the totals of `rows` under it."""
+def _blocks(rows):
+    body = [(row.path, row.kind, *cells) for row, cells in zip(rows, _cells(rows), strict=True)]
+    return _table(body, ("total", "", *_total(rows)), ("block", "kind"))
+
+
+def _layers(rows):
+    body = [(row.path, *cells) for row, cells in zip(rows, _cells(rows), strict=True)]
+    return _table(body, ("total", *_total(rows)), ("layer",))  # no kind: it would not fit 80 columns
+
+
+def _cells(rows):
+    macs = max(sum(row.macs for row in rows), 1)
+    for row in rows:
+        shape = "x".join(map(str, row.output_shape))
+        yield shape, f"{row.params:,}", f"{row.macs:,}", f"{100 * row.macs / macs:.1f} %"
+
+
+def _total(rows):
+    return "", f"{sum(row.params for row in rows):,}", f"{sum(row.macs for row in rows):,}", "100.0 %"
+
+
+def _table(body, total, names):
+    """The lines of a table whose last row, the total, stands under a rule of its own."""
     from minighost.cli.terminal import table
 
-    params, macs = sum(row.params for row in rows), sum(row.macs for row in rows)
-    body = [
-        (
-            row.path,
-            row.kind,
-            "x".join(map(str, row.output_shape)),
-            f"{row.params:,}",
-            f"{row.macs:,}",
-            f"{100 * row.macs / max(macs, 1):.1f} %",
-        )
-        for row in shown
-    ]
-    total = ("total", "", "", f"{params:,}", f"{macs:,}", "100.0 %")
-    lines = table([*body, total], ("layer", "kind", "output", "parameters", "MACs", "of MACs"), "<<<>>>")
+    header = (*names, "output", "parameters", "MACs", "of MACs")
+    lines = table([*body, total], header, "<" * len(names) + "<>>>")
     return [*lines[:-1], lines[1], lines[-1]]
 
 

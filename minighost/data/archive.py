@@ -80,7 +80,7 @@ def _header(stream, path):
         member = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except tarfile.EOFHeaderError:  # a block of zeros
         return None
-    except (tarfile.HeaderError, ValueError) as error:
+    except tarfile.HeaderError as error:
         raise FormatError(f"{path}: no tar header at byte {stream.position - BLOCK:,} of the unpacked stream "
                           f"({error}); the archive is damaged or not a .tar.gz") from error
     if member.size < 0:

@@ -110,5 +110,5 @@ class Augment:
 
 
 def flip_horizontal(x):
-    """Left-right mirror images of a batch (N, H, W, C), any dtype, as a new C-contiguous array; twice is the identity."""
+    """Left-right mirror images of a batch (N, H, W, C) of any dtype, as a new C-contiguous array."""
     return np.ascontiguousarray(x[:, :, ::-1])

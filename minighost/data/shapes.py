@@ -70,7 +70,9 @@ def shapes10(n=None, seed=0, split="train"):
     return Dataset(images, labels, CLASSES, "shapes10")
 
 
-# The shapes: signed distances in the unit frame, y upwards, about 1 from centre to tip -------------------------------
+# The shapes: signed distances in the unit frame, y upwards, none reaching further than REACH from the centre ---------
+
+REACH = 1.08
 
 
 def _circle(x, y, radius):
@@ -111,7 +113,7 @@ def _cross(x, y):
 
 
 def _crescent(x, y):
-    return np.maximum(_circle(x + 0.15, y, 0.95), -_circle(x - 0.37, y, 0.78))
+    return np.maximum(_circle(x + 0.1, y, 0.95), -_circle(x - 0.4, y, 0.78))
 
 
 def _heart(x, y):
@@ -127,7 +129,7 @@ def _arrow(x, y):
 
 
 def _hourglass(x, y):
-    return np.maximum(abs(y) - 0.9, (abs(x) - 0.78 * abs(y) - 0.06) / hypot(1, 0.78))
+    return np.maximum(abs(y) - 0.84, (abs(x) - 0.74 * abs(y) - 0.05) / hypot(1, 0.74))
 
 
 _SHAPES = (_disc, _ring, _square, _triangle, _star, _cross, _crescent, _heart, _arrow, _hourglass)
@@ -204,7 +206,7 @@ def _stroke(rng):
 def _coverage(rng, labels):
     """Coverage (B, H, W) of each image's own shape, which lies wholly inside the frame."""
     radius = rng.uniform(7.5, 12.5, BLOCK)
-    centre = SIDE / 2 + rng.uniform(-1, 1, (2, BLOCK)) * (SIDE / 2 - 1 - radius)
+    centre = SIDE / 2 + rng.uniform(-1, 1, (2, BLOCK)) * (SIDE / 2 - 1 - REACH * radius)
     angle = rng.uniform(-pi / 4, pi / 4, BLOCK)
     mirror = rng.choice([-1.0, 1.0], BLOCK)  # makes left-right flips an exact symmetry of the data
     x = _along(angle, centre) * _each(mirror / radius, 3)

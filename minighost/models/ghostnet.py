@@ -41,7 +41,8 @@ class GhostNet(Module):
     stem_stride : int
         2 in the paper; 1 keeps the resolution of small images.
     stage_strides : sequence of 9 ints
-        Stride of the first bottleneck of each stage; the paper's are 1 2 1 2 1 2 1 2 1.
+        Stride of the first bottleneck of each stage; the paper's are 1 2 1 2 1 2 1 2 1. A stride changed to 1 keeps the
+        layers of the paper's block, its depthwise convolution included.
     dropout : float
         In front of the classifier.
     ratio : int
@@ -75,12 +76,15 @@ class GhostNet(Module):
         channels = scaled(16)
         self.stem = ConvBNAct(3, channels, 3, stem_stride, rng=rng)
         stages = []
-        for rows, stage_stride in zip(STAGES, stage_strides, strict=True):
+        for rows, stage_stride, paper_stride in zip(STAGES, stage_strides, STRIDES, strict=True):
             blocks = []
             for k, (kernel_size, expansion, out, se) in enumerate(rows):
                 mid, hidden = scaled(expansion), make_divisible(scaled(expansion) * se, 4) if se else 0
                 stride = stage_stride if k == 0 else 1
-                blocks.append(GhostBottleneck(channels, mid, scaled(out), kernel_size, stride, hidden, ratio, gate, rng))
+                depthwise = k == 0 and max(stage_stride, paper_stride) > 1  # kept where only the stride is taken away
+                blocks.append(
+                    GhostBottleneck(channels, mid, scaled(out), kernel_size, stride, hidden, ratio, gate, depthwise, rng)
+                )
                 channels = scaled(out)
             stages.append(Sequential(*blocks))
         self.stages = Sequential(*stages)

@@ -103,6 +103,8 @@ class GhostBottleneck(Module):
         Of both ghost modules; their cheap kernels are always 3x3.
     gate : str
         Of the squeeze-and-excitation.
+    depthwise : bool, optional
+        Whether the depthwise convolution between the ghost modules is there; by default where the stride is not 1.
     rng : int or numpy.random.Generator, optional
 
     Notes
@@ -112,12 +114,13 @@ class GhostBottleneck(Module):
     """
 
     def __init__(
-        self, in_channels, mid_channels, out_channels, dw_size=3, stride=1, se_hidden=0, ratio=2, gate="hard_sigmoid", rng=None
-    ):
+        self, in_channels, mid_channels, out_channels, dw_size=3, stride=1, se_hidden=0, ratio=2, gate="hard_sigmoid",
+        depthwise=None, rng=None,
+    ):  # fmt: skip
         rng = np.random.default_rng(rng)
         self.ghost1 = GhostModule(in_channels, mid_channels, 1, ratio, act=True, rng=rng)
         self.depthwise = self.se = self.shortcut = None
-        if stride > 1:
+        if stride > 1 if depthwise is None else depthwise:
             self.depthwise = ConvBNAct(mid_channels, mid_channels, dw_size, stride, groups=mid_channels, act=None, rng=rng)
         if se_hidden:
             self.se = SqueezeExcite(mid_channels, se_hidden, gate, rng=rng)

@@ -6,11 +6,26 @@ Names are looked up on first use, so that reading a configuration imports neithe
 from importlib import import_module
 
 _HOME = {
-    "SGD": "optim", "AdamW": "optim", "EMA": "ema", "clip_grad_norm": "clip", "grad_norm": "clip",
-    "Config": "config", "RECIPES": "recipes", "resume_config": "runfolder",
-    "save_checkpoint": "checkpoint", "load_checkpoint": "checkpoint", "read_log": "log",
-    "Trainer": "trainer", "parameter_groups": "trainer", "Evaluation": "metrics", "evaluate": "metrics",
-    "run": "run_training", "Interrupted": "signals", "load_run": "restore", "LoadedRun": "restore",
+    "SGD": "optim",
+    "AdamW": "optim",
+    "EMA": "ema",
+    "clip_grad_norm": "clip",
+    "grad_norm": "clip",
+    "Config": "config",
+    "RECIPES": "recipes",
+    "resume_config": "runfolder",
+    "save_checkpoint": "checkpoint",
+    "load_checkpoint": "checkpoint",
+    "read_log": "log",
+    "Trainer": "trainer",
+    "parameter_groups": "trainer",
+    "Evaluation": "metrics",
+    "evaluate": "metrics",
+    "run": "run_training",
+    "Interrupted": "signals",
+    "load_run": "restore",
+    "LoadedRun": "restore",
+    "plots": "",
     "schedules": "",
 }
 

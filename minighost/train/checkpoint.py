@@ -1,8 +1,8 @@
 """Checkpoints: a pair of files that is either wholly the old one or wholly the new one.
 
-``NAME.json`` holds the meta data and names its partner, ``NAME-<hash>.safetensors``, with size, SHA-256 and a manifest of the
-tensors. The partner is written first, under a name of its own; replacing the JSON file is the one moment that commits; only
-then is the previous partner removed. Nothing in either file is ever executed.
+``NAME.json`` holds the meta data and names its partner, ``NAME-<hash>.safetensors``, with size, SHA-256 and a
+manifest of the tensors. The partner is written first, under a name of its own; replacing the JSON file is the one
+moment that commits; only then is the previous partner removed. Nothing in either file is ever executed.
 """
 
 import hashlib
@@ -64,8 +64,11 @@ def save_checkpoint(path, tensors, meta):
     content = save(tensors)
     digest = hashlib.sha256(content).hexdigest()
     record = {
-        "format": FORMAT, "version": VERSION,
-        "file": f"{path.name}-{digest[:16]}.safetensors", "size": len(content), "sha256": digest,
+        "format": FORMAT,
+        "version": VERSION,
+        "file": f"{path.name}-{digest[:16]}.safetensors",
+        "size": len(content),
+        "sha256": digest,
         "tensors": {name: [array.dtype.name, list(array.shape)] for name, array in tensors.items()},
         "meta": meta,
     }
@@ -104,12 +107,18 @@ def load_checkpoint(path):
     except FileNotFoundError:
         newer = _read_record(_json_of(path))  # a save may have finished between the two reads
         if newer["file"] == record["file"]:
-            raise FormatError(f"{partner}: missing; {_json_of(path).name} names it as the checkpoint's tensors") from None
+            raise FormatError(
+                f"{partner}: missing; {_json_of(path).name} names it as the checkpoint's tensors"
+            ) from None
         return load_checkpoint(path)
     if len(content) != record["size"]:
-        raise FormatError(f"{partner}: {len(content)} bytes, expected {record['size']}; the file is truncated or not this one")
+        raise FormatError(
+            f"{partner}: {len(content)} bytes, expected {record['size']}; the file is truncated or not this one"
+        )
     if hashlib.sha256(content).hexdigest() != record["sha256"]:
-        raise FormatError(f"{partner}: SHA-256 differs from the one in {_json_of(path).name}; the file has been altered or damaged")
+        raise FormatError(
+            f"{partner}: SHA-256 differs from the one in {_json_of(path).name}; the file has been altered or damaged"
+        )
     return _tensors_of(partner, content, record["tensors"]), record["meta"]
 
 
@@ -130,7 +139,7 @@ def _read_record(path):
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{path}: not JSON ({error}); the file is truncated or not a checkpoint") from error
     if not isinstance(record, dict) or record.get("format") != FORMAT:
-        raise FormatError(f"{path}: not a checkpoint of minighost (no \"format\": \"{FORMAT}\")")
+        raise FormatError(f'{path}: not a checkpoint of minighost (no "format": "{FORMAT}")')
     if record.get("version") != VERSION:
         raise FormatError(f"{path}: checkpoint version {record.get('version')!r}; this program reads version {VERSION}")
     claimed = record.pop("self", None)
@@ -147,11 +156,19 @@ def _tensors_of(path, content, manifest):
 
     try:
         tensors = load(content)
-    except (SafetensorError, KeyError, TypeError, AttributeError, ValueError) as error:  # bf16 and its kin raise the last four
+    except (
+        SafetensorError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        ValueError,
+    ) as error:  # bf16 and its kin raise the last four
         raise FormatError(f"{path}: not a safetensors file of plain numbers: {error}") from error
     found = {name: [array.dtype.name, list(array.shape)] for name, array in tensors.items()}
     wrong = sorted(name for name in found.keys() | manifest.keys() if found.get(name) != manifest.get(name))
     if wrong:
-        raise FormatError(f"{path}: tensors differ from the manifest: "
-                          + "; ".join(f"{name} {found.get(name)} for {manifest.get(name)}" for name in wrong[:5]))
+        raise FormatError(
+            f"{path}: tensors differ from the manifest: "
+            + "; ".join(f"{name} {found.get(name)} for {manifest.get(name)}" for name in wrong[:5])
+        )
     return tensors

@@ -6,7 +6,7 @@ import numpy as np
 
 __all__ = ["clip_grad_norm", "grad_norm"]
 
-BLOCK = 1 << 14
+BLOCK = 1 << 15
 
 
 def grad_norm(params):
@@ -45,7 +45,8 @@ def clip_grad_norm(params, max_norm):
     Returns
     -------
     float
-        The norm before clipping. If it is NaN or infinite no gradient is touched, so that the culprit can still be found.
+        The norm before clipping. If it is NaN or infinite no gradient is touched, so that the culprit can still be
+        found.
     """
     if not max_norm > 0:
         raise ValueError(f"clip_grad_norm: max_norm must be > 0, got {max_norm}")

@@ -1,7 +1,7 @@
 """The configuration of a run: every number that decides its outcome, in one tree.
 
-Later sources override earlier ones: the defaults below, the data set's recipe, a TOML file, single ``key=value`` settings. The
-resolved tree is saved with the run, and is all that is needed to repeat it.
+Later sources override earlier ones: the defaults below, the data set's recipe, a TOML file, single ``key=value``
+settings. The resolved tree is saved with the run, and is all that is needed to repeat it.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ def _key(default, rule, text):
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Which network. Keys other than `name` and `width` are options of that network and go to `minighost.models.create`."""
+    """Which network. Keys other than `name` and `width` are options of it and go to `minighost.models.create`."""
 
     name: str = _key("ghostnet", Text(), "network, one of minighost.models.names()")
     width: float | None = _key(None, Real(above=0, none=True), "width multiplier")
@@ -61,7 +61,9 @@ class TrainConfig:
     label_smoothing: float = _key(0.0, Real(least=0, below=1), "share of the target spread over all classes")
     ema_decay: float = _key(0.0, Real(least=0, below=1), "averaging of weights for evaluation; 0 is off")
     clip_norm: float = _key(0.0, Real(least=0), "limit of the gradient's norm; 0 is off")
-    flip: bool | str = _key(True, Flag("alternate"), "mirror half of the training images; alternate: each every second epoch")
+    flip: bool | str = _key(
+        True, Flag("alternate"), "mirror half of the training images; alternate: each every second epoch"
+    )
     crop: int = _key(4, Whole(0), "padding of random crops, pixels; 0 is off")
     cutout: int = _key(0, Whole(0), "side of the square that is blanked out, pixels; 0 is off")
     flip_tta: bool = _key(False, Flag(), "evaluate the mean logits of image and mirror image")
@@ -88,7 +90,7 @@ class Config:
     out: str | None = _key(None, Text(none=True), "folder of the run; runs/DATA-MODEL, numbered, if not given")
 
     @classmethod
-    def resolve(cls, dataset=None, toml_path=None, overrides=None, base=None):
+    def resolve(cls, dataset=None, toml_path=None, overrides=None, base=None, check=True):
         """The configuration from all its sources, checked.
 
         Parameters
@@ -96,11 +98,14 @@ class Config:
         dataset : str, optional
             Like the override ``data.name``, but weaker than the other sources.
         toml_path : path, optional
-            A TOML file with tables ``[model]``, ``[data]``, ``[train]`` and the top keys ``seed``, ``threads``, ``out``.
+            A TOML file with tables ``[model]``, ``[data]``, ``[train]`` and the top keys ``seed``, ``threads``,
+            ``out``.
         overrides : dict of str to value, optional
             Dotted keys; values may be text, as on a command line.
         base : Config, optional
             Start from this configuration in place of defaults and recipe (to resume a run).
+        check : bool
+            Also check that the keys go together; each by itself is checked in any case.
 
         Raises
         ------
@@ -118,7 +123,10 @@ class Config:
         else:
             start = {key: value for key, value in base.flat().items() if value is not None}
         where = {**dict.fromkeys(file, f"{toml_path}: "), **dict.fromkeys(overrides, "")}
-        return cls._build({**start, **given}, where)
+        config = cls._build({**start, **given}, where)
+        if check:
+            config._check_together()
+        return config
 
     @classmethod
     def _build(cls, values, where):
@@ -133,31 +141,37 @@ class Config:
             else:
                 raise ValueError(where.get(key, "") + _unknown(key, rules))
         model = ModelConfig(**tree["model"], options=options)
-        config = cls(model, DataConfig(**tree["data"]), TrainConfig(**tree["train"]), **tree[""])
-        config._check_together()
-        return config
+        return cls(model, DataConfig(**tree["data"]), TrainConfig(**tree["train"]), **tree[""])
 
     def _check_together(self):
         """Rules that bind several keys."""
         for name in ("num_classes", "rng"):
             if name in self.model.options:
-                raise ValueError(f"model.{name}: is decided by {'the data set' if name == 'num_classes' else 'seed'}; leave it out")
+                raise ValueError(
+                    f"model.{name}: is decided by {'the data set' if name == 'num_classes' else 'seed'}; leave it out"
+                )
         train = self.train
         if train.optimizer == "sgd" and train.nesterov and not train.momentum:
             raise ValueError("train.nesterov: needs train.momentum > 0, got 0; set train.nesterov=false")
         if train.schedule == "onecycle" and train.warmup_epochs >= train.epochs:
-            raise ValueError(f"train.warmup_epochs: must be shorter than the run, got {train.warmup_epochs:g} of "
-                             f"train.epochs={train.epochs}; lower it")
+            raise ValueError(
+                f"train.warmup_epochs: must be shorter than the run, got {train.warmup_epochs:g} of "
+                f"train.epochs={train.epochs}; lower it"
+            )
         if train.schedule == "step" and not train.milestones:
             raise ValueError("train.milestones: schedule=step needs at least one epoch, e.g. train.milestones=6,9")
         if train.milestones and train.schedule != "step":
-            raise ValueError(f"train.milestones: has no effect with train.schedule={train.schedule}; set train.schedule=step")
+            raise ValueError(
+                f"train.milestones: has no effect with train.schedule={train.schedule}; set train.schedule=step"
+            )
 
     def flat(self):
         """Every key with its value: ``{"model.name": "ghostnet", ..., "seed": 0}``; the model's options among them."""
         flat = {}
         for section, part in (("model.", self.model), ("data.", self.data), ("train.", self.train), ("", self)):
-            flat.update({section + f.name: getattr(part, f.name) for f in dataclasses.fields(part) if "rule" in f.metadata})
+            flat.update(
+                {section + f.name: getattr(part, f.name) for f in dataclasses.fields(part) if "rule" in f.metadata}
+            )
         flat.update({f"model.{name}": value for name, value in self.model.options.items()})
         return flat
 
@@ -172,7 +186,9 @@ class Config:
     @classmethod
     def from_dict(cls, tree):
         """Inverse of `to_dict`, with all checks."""
-        return cls._build({key: value for key, value in _flatten(tree).items() if value is not None}, {})
+        config = cls._build({key: value for key, value in _flatten(tree).items() if value is not None}, {})
+        config._check_together()
+        return config
 
     @classmethod
     def load(cls, path):
@@ -193,8 +209,12 @@ class Config:
 def keys():
     """Every known key: ``{"train.epochs": {"rule": ..., "help": ..., "default": ...}, ...}``, in order."""
     sections = (("model.", ModelConfig), ("data.", DataConfig), ("train.", TrainConfig), ("", Config))
-    return {section + f.name: {**f.metadata, "default": f.default}
-            for section, part in sections for f in dataclasses.fields(part) if "rule" in f.metadata}
+    return {
+        section + f.name: {**f.metadata, "default": f.default}
+        for section, part in sections
+        for f in dataclasses.fields(part)
+        if "rule" in f.metadata
+    }
 
 
 def _unknown(key, rules):

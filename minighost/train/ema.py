@@ -13,7 +13,7 @@ import numpy as np
 
 __all__ = ["EMA"]
 
-BLOCK = 1 << 14
+BLOCK = 1 << 15
 
 
 class EMA:
@@ -31,25 +31,20 @@ class EMA:
         if not 0 <= decay < 1:
             raise ValueError(f"EMA: decay must be in [0, 1), got {decay}")
         self.model, self.decay, self.updates = model, decay, 0
-        self.shadow = {name: np.array(value) for name, value in self._live()}
+        self._live = dict(model.named_parameters()) | dict(model.named_buffers())
+        self.shadow = {name: np.array(value.data) for name, value in self._live.items()}
         self._scratch = {}
-
-    def _live(self):
-        for name, p in self.model.named_parameters():
-            yield name, p.data
-        for name, buffer in self.model.named_buffers():
-            yield name, buffer.data
 
     def update(self):
         """Draw the average towards the model's present weights."""
         d = min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
-        for name, value in self._live():
+        for name, value in self._live.items():
             shadow = self.shadow[name]
-            if np.issubdtype(shadow.dtype, np.floating):
-                self._blend(shadow.reshape(-1), value.reshape(-1), 1 - d)
+            if shadow.dtype.kind == "f":
+                self._blend(shadow.reshape(-1), value.data.reshape(-1), 1 - d)
             else:
-                shadow[...] = value
+                shadow[...] = value.data
 
     def _blend(self, shadow, value, share):
         if shadow.dtype not in self._scratch:
@@ -73,16 +68,21 @@ class EMA:
 
     def state_dict(self):
         """Copies of the averages under the model's names, and ``"ema.updates"`` (0-d int64)."""
-        return {**{name: value.copy() for name, value in self.shadow.items()},
-                "ema.updates": np.array(self.updates, np.int64)}
+        return {
+            **{name: value.copy() for name, value in self.shadow.items()},
+            "ema.updates": np.array(self.updates, np.int64),
+        }
 
     def load_state_dict(self, state):
         """Take over what `state_dict` gave; ValueError names what differs and nothing is loaded."""
         expected = {**{name: value.shape for name, value in self.shadow.items()}, "ema.updates": ()}
         problems = [f"missing {name!r}" for name in expected if name not in state]
         problems += [f"unexpected {name!r}" for name in state if name not in expected]
-        problems += [f"{name!r} has shape {np.shape(state[name])}, expected {shape}"
-                     for name, shape in expected.items() if name in state and np.shape(state[name]) != shape]
+        problems += [
+            f"{name!r} has shape {np.shape(state[name])}, expected {shape}"
+            for name, shape in expected.items()
+            if name in state and np.shape(state[name]) != shape
+        ]
         if problems:
             raise ValueError("EMA: this state belongs to another model: " + "; ".join(problems))
         for name, value in self.shadow.items():

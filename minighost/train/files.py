@@ -28,8 +28,11 @@ def write_atomic(path, content):
     except OSError as error:
         temporary.unlink(missing_ok=True)
         reason = error.strerror or str(error)
-        raise OSError(error.errno, f"cannot write {len(content) / 1e6:.1f} MB: {reason}; what was there before is untouched",
-                      str(path)) from error
+        raise OSError(
+            error.errno,
+            f"cannot write {len(content) / 1e6:.1f} MB: {reason}; what was there before is untouched",
+            str(path),
+        ) from error
     _sync_folder(path.parent)
 
 

@@ -57,9 +57,13 @@ def _take_over(path, patience=3):
         time.sleep(0.1)
         return _take_over(path, patience - 1)
     if owner and owner.get("host") != socket.gethostname():
-        raise RunLocked(f"{path}: process {owner.get('pid')} on {owner.get('host')} is training here; if it has died, remove this file")
+        raise RunLocked(
+            f"{path}: process {owner.get('pid')} on {owner.get('host')} is training here; if it died, remove this file"
+        )
     if owner and _alive(path, owner):
-        raise RunLocked(f"{path}: process {owner['pid']} is training here; wait for it, stop it, or choose another folder with --out")
+        raise RunLocked(
+            f"{path}: process {owner['pid']} is training here; stop it, or choose another folder with --out"
+        )
     aside = path.with_name(f"{NAME}.{os.getpid()}.tmp")
     try:
         os.replace(path, aside)  # one winner if two processes find the same dead lock
@@ -97,7 +101,7 @@ def _alive(path, owner):
 
 
 def _started(pid):
-    """When a process began, in ticks since boot, where the system tells: numbers of dead processes are given out again."""
+    """When a process began, in ticks, where the system tells: numbers of dead processes are given out again."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
     except (OSError, IndexError):

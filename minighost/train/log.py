@@ -16,8 +16,8 @@ class Log:
     ----------
     path : path
     keep : int, optional
-        Keep only this many bytes of an existing file: those that were there at the checkpoint from which a run resumes. Lines
-        written after it will be written again.
+        Keep only this many bytes of an existing file: those that were there at the checkpoint from which a run
+        resumes. Lines written after it will be written again.
     """
 
     def __init__(self, path, keep=0):
@@ -28,8 +28,13 @@ class Log:
     def write(self, **record):
         """Append one line; it reaches the file at once. NaN and infinity become null, for JSON has neither."""
         record = {key: _finite(value) for key, value in record.items()}
-        self._file.write(json.dumps(record, allow_nan=False).encode("utf-8") + b"\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps(record, allow_nan=False).encode("utf-8") + b"\n")
+            self._file.flush()
+        except OSError as error:
+            raise OSError(
+                error.errno, f"cannot write the log: {error.strerror}; the last checkpoint is untouched", str(self.path)
+            ) from error
 
     def sync(self):
         """Make all lines durable; returns the length of the file in bytes."""

@@ -29,8 +29,10 @@ def explain(model, x, where, what, logits):
     if not culprit and not np.isfinite(logits).all():
         culprit = _in_outputs(model, x)
     culprit = culprit or _in_gradients(model) or "no single tensor shows it; the loss itself overflowed"
-    return NonFiniteError(f"{where}: {what}; {culprit}. No weight was changed; the last checkpoint is good. "
-                          f"Lower train.lr, lengthen train.warmup_epochs or set train.clip_norm")
+    return NonFiniteError(
+        f"{where}: {what}; {culprit}. No weight was changed; the last checkpoint is good. "
+        f"Lower train.lr, lengthen train.warmup_epochs or set train.clip_norm"
+    )
 
 
 def _count(array):
@@ -53,7 +55,7 @@ def _in_weights(model):
 
 
 def _in_outputs(model, x):
-    """First layer whose output is not finite; an inner layer finishes before the one around it, so it is named first."""
+    """First layer whose output is not finite; an inner layer ends before the one around it, so it is named first."""
     found = []
     inner = [(name, module) for name, module in model.named_modules() if name]
     for name, module in inner:
@@ -80,7 +82,9 @@ def _watch(name, module, found):
 
 def _in_gradients(model):
     """The backward pass runs from the end: the last parameter in forward order got its gradient first."""
-    bad = [(name, p.grad) for name, p in model.named_parameters() if p.grad is not None and not np.isfinite(p.grad).all()]
+    bad = [
+        (name, p.grad) for name, p in model.named_parameters() if p.grad is not None and not np.isfinite(p.grad).all()
+    ]
     if not bad:
         return None
     name, grad = bad[-1]

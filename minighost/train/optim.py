@@ -7,8 +7,8 @@ SGD with momentum (Sutskever et al. 2013, in PyTorch's form: the rate multiplies
 
 and AdamW (Loshchilov & Hutter 2019, algorithm 2), whose decay shrinks the weight itself and never enters the moments.
 
-Both write into ``p.data`` in place, block by block: a block's weight, gradient and buffer meet while they are in cache, so that
-a step reads and writes main memory once, and no temporary is larger than a block.
+Both write into ``p.data`` in place, block by block: a block's weight, gradient and buffer meet while they are in
+cache, so that a step reads and writes main memory once, and no temporary is larger than a block.
 """
 
 import math
@@ -17,7 +17,7 @@ import numpy as np
 
 __all__ = ["SGD", "AdamW", "Optimizer"]
 
-BLOCK = 1 << 14  # elements; five float32 blocks stay within half of a 1 MB cache
+BLOCK = 1 << 15  # elements: five float32 blocks fit a 1 MB cache
 
 
 class Optimizer:
@@ -47,16 +47,19 @@ class Optimizer:
             raise ValueError(f"{type(self).__name__}: got no parameters; pass model.parameters()")
         if len({id(p) for p in everything}) != len(everything):
             raise ValueError(f"{type(self).__name__}: a parameter appears more than once; each belongs to one group")
-        self._numbered = [(number, p, group) for number, (p, group) in enumerate(
-            (p, group) for group in self.groups for p in group["params"])]
+        self._numbered = [
+            (number, p, group)
+            for number, (p, group) in enumerate((p, group) for group in self.groups for p in group["params"])
+        ]
         self._state = {}
         self._scratch = {}
 
     def _group(self, index, group, defaults):
         unknown = set(group) - set(defaults) - {"params"}
         if unknown:
-            raise TypeError(f"{type(self).__name__}: group {index} has unknown options {sorted(unknown)}; "
-                            f"known: {sorted(defaults)}")
+            raise TypeError(
+                f"{type(self).__name__}: group {index} has unknown options {sorted(unknown)}; known: {sorted(defaults)}"
+            )
         group = {**defaults, **group, "params": list(group["params"])}
         for name in ("lr", "weight_decay"):
             if not (math.isfinite(group[name]) and group[name] >= 0):
@@ -87,8 +90,10 @@ class Optimizer:
             if grad.shape != data.shape:
                 raise ValueError(f"parameter {number}: gradient of shape {grad.shape} for data of shape {data.shape}")
             if not data.flags.c_contiguous:
-                raise ValueError(f"parameter {number} of shape {data.shape}: data must be C-contiguous to be updated in "
-                                 f"place; use np.ascontiguousarray")
+                raise ValueError(
+                    f"parameter {number} of shape {data.shape}: data must be C-contiguous to be updated in "
+                    f"place; use np.ascontiguousarray"
+                )
             self._update(data.reshape(-1), grad.reshape(-1), self._state_of(number, data), group)
 
     def _state_of(self, number, data):
@@ -107,7 +112,8 @@ class Optimizer:
         Returns
         -------
         dict of str to ndarray
-            Copies: ``"lr.<group>"`` (0-d float64) and ``"<slot>.<parameter number>"``, numbered over all groups in order.
+            Copies: ``"lr.<group>"`` (0-d float64) and ``"<slot>.<parameter number>"``, numbered over all groups in
+            order.
         """
         state = {f"lr.{index}": np.array(group["lr"], np.float64) for index, group in enumerate(self.groups)}
         for number, slots in self._state.items():
@@ -131,17 +137,23 @@ class Optimizer:
         needed += [f"{slot}.{number}" for number in sorted(started) for slot in slots_of[number]]
         problems = [f"unexpected {name!r}" for name in state if name not in known]
         problems += [f"missing {name!r}" for name in needed if name not in state]
-        problems += [f"{name!r} has shape {np.shape(state[name])}, expected {known[name]}"
-                     for name in state if name in known and np.shape(state[name]) != known[name]]
+        problems += [
+            f"{name!r} has shape {np.shape(state[name])}, expected {known[name]}"
+            for name in state
+            if name in known and np.shape(state[name]) != known[name]
+        ]
         if problems:
-            raise ValueError(f"{type(self).__name__}: this state belongs to another optimizer or model: "
-                             + "; ".join(problems))
+            raise ValueError(
+                f"{type(self).__name__}: this state belongs to another optimizer or model: " + "; ".join(problems)
+            )
         for index, group in enumerate(self.groups):
             group["lr"] = float(state[f"lr.{index}"])
         self._state = {}
         for number in sorted(started):
-            self._state[number] = {slot: np.array(state[f"{slot}.{number}"], dtype=np.asarray(value).dtype)
-                                   for slot, value in slots_of[number].items()}
+            self._state[number] = {
+                slot: np.array(state[f"{slot}.{number}"], dtype=np.asarray(value).dtype)
+                for slot, value in slots_of[number].items()
+            }
 
 
 class SGD(Optimizer):
@@ -150,7 +162,8 @@ class SGD(Optimizer):
     Parameters
     ----------
     params : iterable of Parameter or of groups
-        See `Optimizer`. Every parameter given is decayed by its group's `weight_decay`; making the groups is the caller's choice.
+        See `Optimizer`. Every parameter given is decayed by its group's `weight_decay`; making the groups is the
+        caller's choice.
     lr : float
         Step size, >= 0.
     momentum : float
@@ -162,7 +175,8 @@ class SGD(Optimizer):
 
     Examples
     --------
-    With ``momentum=0.5, lr=1``, a weight 0 and the gradient 1 twice: the buffer is 1, then 1.5; the weight is -1, then -2.5.
+    With ``momentum=0.5, lr=1``, a weight 0 and the gradient 1 twice: the buffer is 1, then 1.5; the weight is -1,
+    then -2.5.
     """
 
     def __init__(self, params, lr, momentum=0.0, nesterov=False, weight_decay=0.0):
@@ -234,8 +248,11 @@ class AdamW(Optimizer):
                 raise ValueError(f"AdamW: eps must be >= 0, got {group['eps']}")
 
     def _new_state(self, data):
-        return {"step": np.zeros((), np.int64), "mean": np.zeros(data.shape, data.dtype),
-                "square": np.zeros(data.shape, data.dtype)}
+        return {
+            "step": np.zeros((), np.int64),
+            "mean": np.zeros(data.shape, data.dtype),
+            "square": np.zeros(data.shape, data.dtype),
+        }
 
     def _update(self, p, g, state, group):
         lr, (beta1, beta2), eps = group["lr"], group["betas"], group["eps"]

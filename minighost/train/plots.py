@@ -3,7 +3,11 @@
 Drawn with matplotlib's Figure and the Agg canvas, without pyplot: no window, no global state.
 """
 
+import io
+
 import numpy as np
+
+from minighost.train.files import write_atomic
 
 __all__ = ["confusion", "curves", "everything", "mistakes"]
 
@@ -38,10 +42,10 @@ def _plain(axes):
 
 
 def _save(figure, path):
-    """Write beside and rename: somebody may be looking at the file."""
-    temporary = path.with_name(path.name + ".tmp")
-    figure.savefig(temporary, format="png")
-    temporary.replace(path)
+    """Atomically: somebody may be looking at the file."""
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png")
+    write_atomic(path, picture.getvalue())
 
 
 def curves(records, path, title):
@@ -71,8 +75,9 @@ def curves(records, path, title):
     accuracy.set_ylim(top=101)
     loss.set_ylim(bottom=0)
     loss.legend(frameon=False, fontsize=10, labelcolor=INK)
-    rate.plot(at or x, [r["lr"] for r in steps or epochs], color=RATE, linewidth=1.8)
-    rate.fill_between(at or x, [r["lr"] for r in steps or epochs], color=RATE, alpha=0.15, linewidth=0)
+    every = sorted((r["step"] / per_epoch, r["lr"]) for r in records)
+    rate.plot(*zip(*every, strict=True), color=RATE, linewidth=1.8)
+    rate.fill_between(*zip(*every, strict=True), color=RATE, alpha=0.15, linewidth=0)
     rate.set_ylim(bottom=0)
     rate.set_ylabel("learning rate", color=INK)
     rate.set_xlabel("epoch", color=INK)
@@ -87,16 +92,31 @@ def curves(records, path, title):
 def _pair(axes, at, values, x, epochs, name, scale):
     """Training as a thin line by step and as its epoch's mean, testing as points with the last one written out."""
     axes.plot(at, values, color=TRAIN, alpha=0.3, linewidth=1)
-    axes.plot([e - 0.5 for e in x], [scale * r[f"train_{name}"] for r in epochs], color=TRAIN, linewidth=2,
-              marker="o", markersize=4, label="training (mean of the epoch)")
+    axes.plot(
+        [e - 0.5 for e in x],
+        [scale * r[f"train_{name}"] for r in epochs],
+        color=TRAIN,
+        linewidth=2,
+        marker="o",
+        markersize=4,
+        label="training (mean of the epoch)",
+    )
     tests = [scale * r[f"test_{name}"] for r in epochs]
     axes.plot(x, tests, color=TEST, linewidth=2, marker="o", markersize=5, label="test")
-    axes.annotate(f"{tests[-1]:.2f} %" if scale == 100 else f"{tests[-1]:.3f}", (x[-1], tests[-1]), xytext=(-6, -16 if scale == 100 else 9),
-                  textcoords="offset points", ha="right", color=TEST, fontsize=11, fontweight="bold")
+    axes.annotate(
+        f"{tests[-1]:.2f} %" if scale == 100 else f"{tests[-1]:.3f}",
+        (x[-1], tests[-1]),
+        xytext=(-6, -16 if scale == 100 else 9),
+        textcoords="offset points",
+        ha="right",
+        color=TEST,
+        fontsize=11,
+        fontweight="bold",
+    )
 
 
 def confusion(evaluation, classes, path, title):
-    """Which class is taken for which: rows are true classes and add up to 100 %; the diagonal is right, the rest is not."""
+    """Which class is taken for which: rows are true classes and add up to 100 %; only the diagonal is right."""
     from matplotlib.colors import LinearSegmentedColormap
 
     counts = evaluation.confusion
@@ -107,14 +127,26 @@ def confusion(evaluation, classes, path, title):
     axes = figure.subplots()
     right, wrong = np.where(np.eye(K, dtype=bool), share, np.nan), np.where(np.eye(K, dtype=bool), np.nan, share)
     axes.imshow(right, cmap=LinearSegmentedColormap.from_list("right", ["#eef4f8", TEST]), vmin=0, vmax=100)
-    axes.imshow(wrong, cmap=LinearSegmentedColormap.from_list("wrong", ["#fdfdfd", "#f2b8a0", WRONG]), vmin=0,
-                vmax=max(10.0, np.nanmax(wrong, initial=0.0)))
+    axes.imshow(
+        wrong,
+        cmap=LinearSegmentedColormap.from_list("wrong", ["#fdfdfd", "#f2b8a0", WRONG]),
+        vmin=0,
+        vmax=max(10.0, np.nanmax(wrong, initial=0.0)),
+    )
     largest = max(10.0, np.nanmax(wrong, initial=0.0))
     for (i, j), value in np.ndenumerate(share) if K <= 20 else ():
         if counts[i, j]:
             dark = value > (55 if i == j else 0.6 * largest)
-            axes.text(j, i, f"{value:.0f}" if value >= 9.95 else f"{value:.1f}", ha="center", va="center", fontsize=10,
-                      color="white" if dark else INK, fontweight="bold" if i == j else "normal")
+            axes.text(
+                j,
+                i,
+                f"{value:.0f}" if value >= 9.95 else f"{value:.1f}",
+                ha="center",
+                va="center",
+                fontsize=10,
+                color="white" if dark else INK,
+                fontweight="bold" if i == j else "normal",
+            )
     axes.set_xticks(range(K), classes, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(K), classes)
     axes.tick_params(colors=INK, labelsize=10, length=0)
@@ -125,8 +157,8 @@ def confusion(evaluation, classes, path, title):
     axes.tick_params(which="minor", length=0)
     axes.set_xlabel("taken for", color=INK, fontsize=11)
     axes.set_ylabel("is a", color=INK, fontsize=11)
-    axes.set_title(f"{title}: {100 * evaluation.accuracy:.2f} % right\n(percent of each row's {'class' if K else ''})".replace("row's class", "true class"),
-                   color=INK, fontsize=12)
+    axes.set_title(f"{title}: {100 * evaluation.accuracy:.2f} % right\n", color=INK, fontsize=13, fontweight="bold")
+    axes.text(0.5, 1.015, "percent of each true class", transform=axes.transAxes, ha="center", color=INK, fontsize=10)
     _save(figure, path)
 
 
@@ -148,8 +180,13 @@ def mistakes(evaluation, dataset, path, title, rows=4, columns=8):
     order = np.lexsort((-sure, ~wrong))[: rows * columns]
     figure = _figure(1.25 * columns, 1.62 * rows + 0.6)
     cells = figure.subplots(rows, columns, squeeze=False).ravel()
-    figure.suptitle(f"{title}: {int(wrong.sum())} of {len(wrong):,} test images wrong; here those it is surest of\n",
-                    color=INK, fontsize=12)
+    few = ", then right answers" if wrong.sum() < rows * columns else ""
+    figure.suptitle(
+        f"{title}: {int(wrong.sum())} of {len(wrong):,} test images wrong; the surest mistakes first{few}",
+        color=INK,
+        fontsize=13,
+        fontweight="bold",
+    )
     for cell in cells:
         cell.axis("off")
     for cell, index in zip(cells, order, strict=False):
@@ -157,6 +194,14 @@ def mistakes(evaluation, dataset, path, title, rows=4, columns=8):
         guess, truth = dataset.classes[guesses[index]], dataset.classes[evaluation.labels[index]]
         colour = WRONG if wrong[index] else TEST
         cell.set_title(f"{guess} {100 * sure[index]:.0f} %", fontsize=8.5, color=colour, fontweight="bold", pad=3)
-        cell.text(0.5, -0.04, f"is {truth}" if wrong[index] else "right", transform=cell.transAxes, ha="center", va="top",
-                  fontsize=8.5, color=INK)
+        cell.text(
+            0.5,
+            -0.04,
+            f"is {truth}" if wrong[index] else "right",
+            transform=cell.transAxes,
+            ha="center",
+            va="top",
+            fontsize=8.5,
+            color=INK,
+        )
     _save(figure, path)

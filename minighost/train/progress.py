@@ -1,9 +1,11 @@
-"""What a person sees while a network trains: a bar in a terminal, plain lines in a file, and never a crash for lack of either."""
+"""What a person sees while a network trains: a bar in a terminal, plain lines in a file, a crash in neither."""
 
+import os
 import time
 
 __all__ = ["Console", "duration"]
 
+LAYOUT = "{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}]"
 QUIET = 20.0  # seconds between plain lines where there is no terminal
 
 
@@ -70,17 +72,33 @@ class Console:
         return _Bar(self, title, total, done) if self.isatty() else _Lines(self, title, total, done)
 
 
+def _width(console):
+    """The terminal's width is asked again and again, unless it does not know it: pseudo-terminals may say 0."""
+    try:
+        return {"dynamic_ncols": True} if os.get_terminal_size(console.fileno()).columns else {"ncols": 80}
+    except (OSError, ValueError, AttributeError):
+        return {"ncols": 80}
+
+
 class _Bar:
     def __init__(self, console, title, total, done):
         from tqdm import tqdm  # not tqdm.auto, which fails without ipywidgets
 
-        self._bar = tqdm(total=total, initial=done, desc=title, file=console, leave=False, dynamic_ncols=True,
-                         ascii=not console.encoding.lower().startswith("utf"), mininterval=0.2,
-                         bar_format="{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}]{postfix}")
+        self._bar = tqdm(
+            total=total,
+            initial=done,
+            desc=title,
+            file=console,
+            leave=False,
+            **_width(console),
+            ascii=not console.encoding.lower().startswith("utf"),
+            mininterval=0.2,
+            bar_format=LAYOUT,
+        )
 
     def step(self, text):
         """One step done; `text` says how it goes."""
-        self._bar.set_postfix_str(text, refresh=False)
+        self._bar.bar_format = f"{LAYOUT}  {text}"  # tqdm's own postfix begins with a comma
         self._bar.update()
 
     def close(self):
@@ -99,8 +117,10 @@ class _Lines:
         if now - self._spoke >= QUIET and self._done < self._total:
             self._spoke = now
             left = (now - self._start) / (self._done - self._first) * (self._total - self._done)
-            self._console.line(f"{self._title} {100 * self._done / self._total:3.0f}% "
-                               f"{self._done}/{self._total} [{duration(left)} left] {text}")
+            self._console.line(
+                f"{self._title} {100 * self._done / self._total:3.0f}% "
+                f"{self._done}/{self._total} [{duration(left)} left] {text}"
+            )
 
     def close(self):
         pass

@@ -38,9 +38,11 @@ def table_head():
 def row(record, epochs, left, encoding):
     """One epoch as a line of the table, with its test accuracy as a bar."""
     epoch = f"{record['epoch']}/{epochs}"
-    numbers = (f"{epoch:>7} {record['train_loss']:12.4f} {100 * record['train_accuracy']:9.2f} % {record['test_loss']:11.4f} "
-               f"{100 * record['test_accuracy']:9.2f} % {record['lr']:10.2g} "
-               f"{duration(record['seconds'] + record['test_seconds']):>8} {duration(left):>8}")
+    numbers = (
+        f"{epoch:>7} {record['train_loss']:12.4f} {100 * record['train_accuracy']:9.2f} % {record['test_loss']:11.4f} "
+        f"{100 * record['test_accuracy']:9.2f} % {record['lr']:10.2g} "
+        f"{duration(record['seconds'] + record['test_seconds']):>8} {duration(left):>8}"
+    )
     return f"{numbers}  {_bar(record['test_accuracy'], 20, encoding)}"
 
 

@@ -55,8 +55,8 @@ def load_run(path, which="last"):
     path : path
         The run's folder.
     which : {"last", "best"}
-        The last epoch's weights (the run's result), or those that did best on the test images (chosen with the test images,
-        so their accuracy flatters them).
+        The last epoch's weights (the run's result), or those that did best on the test images (chosen with the test
+        images, so their accuracy flatters them).
 
     Returns
     -------
@@ -73,7 +73,11 @@ def load_run(path, which="last"):
         raise ValueError(f"which: expected 'last' or 'best', got {which!r}")
     name = Path(path) / "checkpoints" / which
     if not name.with_name(f"{which}.json").exists():
-        what = "this run has not saved one yet" if (Path(path) / "config.json").exists() else "this is not the folder of a run"
+        what = (
+            "this run has not saved one yet"
+            if (Path(path) / "config.json").exists()
+            else "this is not the folder of a run"
+        )
         raise FileNotFoundError(2, f"no checkpoint {which!r} here; {what}", str(path))
     tensors, meta = load_checkpoint(name)
     try:

@@ -79,7 +79,9 @@ def _loaders(config, train_set, test_set):
     mean, std = data.channel_statistics(train_set.images)
     augment = data.Augment(flip=t.flip, crop_padding=t.crop, cutout=t.cutout) if t.flip or t.crop or t.cutout else None
     return (
-        data.Loader(train_set, t.batch_size, seed=config.seed, shuffle=True, augment=augment, mean=mean, std=std, drop_last=True),
+        data.Loader(
+            train_set, t.batch_size, seed=config.seed, shuffle=True, augment=augment, mean=mean, std=std, drop_last=True
+        ),
         data.Loader(test_set, min(t.batch_size, len(test_set)), shuffle=False, mean=mean, std=std),
     )
 
@@ -108,29 +110,43 @@ class _Run:
                 self.saved = time.monotonic()
                 while not self.trainer.finished:
                     self._epoch()
+                    if self.stop and not self.trainer.finished:
+                        self._interrupted()
             return self._finish()
         finally:
             self.log.close()
 
     def _restore(self):
         meta = self.trainer.load(self.folder.last)
+        if self._statistics() != {key: meta[key] for key in ("mean", "std")}:
+            raise ValueError(
+                f"{self.folder.path}: the training images are not those that this run began with (their mean colours "
+                f"differ); give the same --data-dir or --data-archive"
+            )
         length = self.folder.log.stat().st_size if self.folder.log.exists() else 0
         if length < meta["log_bytes"]:
             self.console.line(f"warning: {self.folder.log} is shorter than at the checkpoint; earlier lines are lost")
         t = self.trainer
-        self.console.line(f"resume   after {t.epoch} of {self.config.train.epochs} epochs and {t.step} of {len(t.loader)} steps")
+        self.console.line(
+            f"resume   after {t.epoch} of {self.config.train.epochs} epochs and {t.step} of {len(t.loader)} steps"
+        )
         return meta["log_bytes"]
 
     def _rehearse(self):
         self.console.begin("compiling kernels ... ")
         first, step, test = self.trainer.rehearse()
         t = self.trainer
-        self.step_seconds, self.test_seconds = step, test * len(t.test_loader) * (2 if self.config.train.flip_tta else 1)
+        self.step_seconds, self.test_seconds = (
+            step,
+            test * len(t.test_loader) * (2 if self.config.train.flip_tta else 1),
+        )
         self.console.line(f"{first:.1f} s")
         self.macs = sum(module.macs for module in t.model.modules() if not list(module.children()))
         macs = f"{self.macs / 1e6:.1f} million multiply-adds per image, " if self.macs else ""
-        self.console.line(f"speed    {macs}{step:.3f} s per step, {self.config.train.batch_size / step:.0f} images/s: "
-                          f"about {duration(self._left())} to go")
+        self.console.line(
+            f"speed    {macs}{step:.3f} s per step, {self.config.train.batch_size / step:.0f} images/s: "
+            f"about {duration(self._left())} to go"
+        )
         self.console.line()
         self.console.line(report.table_head())
 
@@ -158,11 +174,14 @@ class _Run:
         self._end_epoch(t.optimizer.lr)
 
     def _after_step(self, record, bar):
-        t, sums = self.trainer, self.trainer.sums
+        sums = self.trainer.sums
         self.step_seconds = sums["seconds"] * self.config.train.batch_size / sums["seen"]
         if record["step"] % self.config.train.log_every == 0:
             self.log.write(kind="step", **record)
-        bar.step(f"loss {sums['loss'] / sums['seen']:.3f}  acc {100 * sums['right'] / sums['seen']:.1f} %  rate {record['lr']:.2g}")
+        bar.step(
+            f"loss {sums['loss'] / sums['seen']:.3f}  acc {100 * sums['right'] / sums['seen']:4.1f} %  "
+            f"run {duration(self._left())} left"
+        )
         minutes, steps = self.config.train.checkpoint_minutes, self.config.train.checkpoint_steps
         late = minutes and time.monotonic() - self.saved > 60 * minutes
         if late or (steps and record["step"] % steps == 0):
@@ -185,9 +204,18 @@ class _Run:
     def _end_epoch(self, lr):
         t, result = self.trainer, self.evaluation
         step, trained = t.global_step, t.finish_epoch()
-        record = {"epoch": t.epoch, "step": step, "train_loss": trained["loss"], "train_accuracy": trained["accuracy"],
-                  "test_loss": result.loss, "test_accuracy": result.accuracy, "lr": lr, "seconds": trained["seconds"],
-                  "test_seconds": self.test_seconds, "images_per_second": trained["images_per_second"]}
+        record = {
+            "epoch": t.epoch,
+            "step": step,
+            "train_loss": trained["loss"],
+            "train_accuracy": trained["accuracy"],
+            "test_loss": result.loss,
+            "test_accuracy": result.accuracy,
+            "lr": lr,
+            "seconds": trained["seconds"],
+            "test_seconds": self.test_seconds,
+            "images_per_second": trained["images_per_second"],
+        }
         self.log.write(kind="epoch", **record)
         if t.best is None or result.accuracy > t.best["test_accuracy"]:
             t.best = {"epoch": t.epoch, "test_accuracy": result.accuracy}
@@ -198,9 +226,16 @@ class _Run:
             plots.curves(self._records(), self.folder.path / "curves.png", self._title())
 
     def _meta(self):
-        loader = self.trainer.test_loader
-        return {"config": self.config.to_dict(), "classes": list(self.test_set.classes), "log_bytes": self.log.sync(),
-                "mean": [float(value) for value in loader.mean], "std": [float(value) for value in loader.std]}
+        return {
+            "config": self.config.to_dict(),
+            "classes": list(self.test_set.classes),
+            "log_bytes": self.log.sync(),
+            **self._statistics(),
+        }
+
+    def _statistics(self):
+        loader = self.trainer.loader
+        return {"mean": [float(value) for value in loader.mean], "std": [float(value) for value in loader.std]}
 
     def _save(self):
         self.trainer.save(self.folder.last, self._meta())
@@ -217,8 +252,10 @@ class _Run:
         t = self.trainer
         self._save()
         name = "Ctrl-C" if self.stop.status == 130 else "a signal"
-        self.console.line(f"stopped by {name} after {t.epoch} of {self.config.train.epochs} epochs and {t.step} of {len(t.loader)} "
-                          f"steps; everything is saved. Go on with:")
+        self.console.line(
+            f"stopped by {name} after {t.epoch} of {self.config.train.epochs} epochs and {t.step} of {len(t.loader)} "
+            f"steps; everything is saved. Go on with:"
+        )
         self.console.line(f"    {report.resume_command(self.folder)}")
         raise Interrupted(self.stop.status)
 
@@ -237,12 +274,22 @@ class _Run:
         t, confusion = self.trainer, result.confusion
         right = confusion.diagonal() / confusion.sum(axis=1).clip(1)
         return {
-            "model": self.config.model.name, "width": self.config.model.width, "data": self.config.data.name,
-            "parameters": sum(p.data.size for p in t.model.parameters()), "macs": int(self.macs) or None,
-            "test_accuracy": result.accuracy, "test_loss": result.loss, "test_images": len(result.labels),
-            "train_accuracy": epochs[-1]["train_accuracy"], "train_loss": epochs[-1]["train_loss"],
-            "train_images": len(t.loader.dataset), "best_epoch": t.best["epoch"], "best_test_accuracy": t.best["test_accuracy"],
-            "epochs": t.epoch, "steps": t.global_step, "seed": self.config.seed,
+            "model": self.config.model.name,
+            "width": self.config.model.width,
+            "data": self.config.data.name,
+            "parameters": sum(p.data.size for p in t.model.parameters()),
+            "macs": int(self.macs) or None,
+            "test_accuracy": result.accuracy,
+            "test_loss": result.loss,
+            "test_images": len(result.labels),
+            "train_accuracy": epochs[-1]["train_accuracy"],
+            "train_loss": epochs[-1]["train_loss"],
+            "train_images": len(t.loader.dataset),
+            "best_epoch": t.best["epoch"],
+            "best_test_accuracy": t.best["test_accuracy"],
+            "epochs": t.epoch,
+            "steps": t.global_step,
+            "seed": self.config.seed,
             "seconds": sum(record["seconds"] + record["test_seconds"] for record in epochs),
             "images_per_second": sum(record["images_per_second"] for record in epochs) / len(epochs),
             "accuracy_by_class": dict(zip(self.test_set.classes, (round(float(r), 6) for r in right), strict=True)),

@@ -1,8 +1,8 @@
 """The folder of a run: what is where, and when a run may begin in it.
 
-    config.json    the resolved configuration        checkpoints/last.json, best.json (and their tensors)
-    log.jsonl      one line per epoch and per few steps     curves.png, confusion.png, mistakes.png
-    summary.json   the final metrics                 lock.json while it trains
+config.json    the resolved configuration        checkpoints/last.json, best.json (and their tensors)
+log.jsonl      one line per epoch and per few steps     curves.png, confusion.png, mistakes.png
+summary.json   the final metrics                 lock.json while it trains
 """
 
 import json
@@ -14,8 +14,17 @@ from minighost.train.files import write_atomic
 
 __all__ = ["RunFolder", "choose_folder", "resume_config"]
 
-FREE = frozenset({"threads", "out", "train.log_every", "train.checkpoint_minutes", "train.checkpoint_steps",
-                  "data.dir", "data.archive"})  # what may change when a run resumes: none of it touches the result
+FREE = frozenset(
+    {
+        "threads",
+        "out",
+        "train.log_every",
+        "train.checkpoint_minutes",
+        "train.checkpoint_steps",
+        "data.dir",
+        "data.archive",
+    }
+)  # what may change when a run resumes: none of it touches the result
 
 
 class RunFolder:
@@ -23,7 +32,9 @@ class RunFolder:
 
     def __init__(self, path):
         self.path = Path(path)
-        self.config, self.log, self.summary = (self.path / name for name in ("config.json", "log.jsonl", "summary.json"))
+        self.config, self.log, self.summary = (
+            self.path / name for name in ("config.json", "log.jsonl", "summary.json")
+        )
         self.last, self.best = self.path / "checkpoints" / "last", self.path / "checkpoints" / "best"
 
     @property
@@ -45,26 +56,37 @@ class RunFolder:
         Raises
         ------
         ValueError
-            A run is here already and neither `resume` nor `overwrite` is given; a run to resume is missing, or has another
-            configuration (each differing key is named).
+            A run is here already and neither `resume` nor `overwrite` is given; a run to resume is missing, or has
+            another configuration (each differing key is named).
         """
         if resume and not self.has_run:
             raise ValueError(f"{self.path}: no run to resume here (no config.json); leave out --resume to begin one")
         if not self.has_run or (overwrite and not resume):
             return
-        differences = [f"{key} = {theirs!r} there, {mine!r} now" for key, theirs, mine in _compare(Config.load(self.config), config)]
+        differences = [
+            f"{key} = {theirs!r} there, {mine!r} now"
+            for key, theirs, mine in _compare(Config.load(self.config), config)
+        ]
         if resume and differences:
-            raise ValueError(f"{self.path}: cannot resume with another configuration: {'; '.join(differences)}. "
-                             f"Leave those settings out, or begin anew in another folder with --out")
+            raise ValueError(
+                f"{self.path}: cannot resume with another configuration: {'; '.join(differences)}. "
+                f"Leave those settings out, or begin anew in another folder with --out"
+            )
         if resume:
             return
         if differences:
-            raise ValueError(f"{self.path}: already holds a run of another configuration ({'; '.join(differences[:4])}"
-                             f"{'; ...' * (len(differences) > 4)}); use --overwrite to begin anew, or another --out")
+            raise ValueError(
+                f"{self.path}: already holds a run of another configuration ({'; '.join(differences[:4])}"
+                f"{'; ...' * (len(differences) > 4)}); use --overwrite to begin anew, or another --out"
+            )
         if self.finished:
-            raise ValueError(f"{self.path}: already holds this run, finished; use --overwrite to begin anew, or another --out")
-        raise ValueError(f"{self.path}: already holds this run, unfinished; use --resume to go on, --overwrite to begin anew, "
-                         f"or another --out")
+            raise ValueError(
+                f"{self.path}: already holds this run, finished; use --overwrite to begin anew, or another --out"
+            )
+        raise ValueError(
+            f"{self.path}: already holds this run, unfinished; use --resume to go on, --overwrite to begin anew, "
+            f"or another --out"
+        )
 
     def begin(self, config, resume, overwrite):
         """Make the folder ready, after a second `check`, now that nobody else can come in between."""
@@ -88,7 +110,7 @@ def _compare(stored, given):
 
 
 def choose_folder(config, resume):
-    """The folder of `config`: its `out`, or runs/DATA-MODEL with a number: the newest one to resume, else the first free one."""
+    """Its `out`, or runs/DATA-MODEL with a number: the newest one to resume, else the first free one."""
     if config.out is not None:
         return RunFolder(config.out)
     base, number = f"{config.data.name}-{config.model.name}", 1
@@ -111,8 +133,7 @@ def resume_config(toml_path=None, overrides=None):
     ValueError
         No run there. (Whether the settings given fit the run, `RunFolder.begin` decides.)
     """
-    given = Config.resolve(toml_path=toml_path, overrides=overrides)
-    folder = choose_folder(given, resume=True)
+    folder = choose_folder(Config.resolve(toml_path=toml_path, overrides=overrides, check=False), resume=True)
     if not folder.has_run:
         raise ValueError(f"{folder.path}: no run to resume here (no config.json); leave out --resume to begin one")
     config = Config.resolve(toml_path=toml_path, overrides=overrides, base=Config.load(folder.config))

@@ -1,7 +1,8 @@
 """Learning-rate schedules: pure functions of the global step.
 
-A schedule remembers nothing, so a resumed run needs no schedule state: ``schedule(step)`` is the rate of that step, counted from 0.
-Those with an end reach their final value at ``total_steps``, one past the last step that is taken, so that no step is spent at rate 0.
+A schedule remembers nothing, so a resumed run needs no schedule state: ``schedule(step)`` is the rate of that step,
+counted from 0. Those with an end reach their final value at ``total_steps``, one past the last step that is taken, so
+that no step is spent at rate 0.
 """
 
 import bisect
@@ -88,8 +89,10 @@ class OneCycle:
     def __post_init__(self):
         _check("OneCycle", lr=self.lr, total_steps=self.total_steps)
         if not 0 <= self.warmup_steps < self.total_steps:
-            raise ValueError(f"OneCycle: warm-up of {self.warmup_steps:g} steps must be >= 0 and shorter than the run of "
-                             f"{self.total_steps} steps; lower train.warmup_epochs or raise train.epochs")
+            raise ValueError(
+                f"OneCycle: warm-up of {self.warmup_steps:g} steps must be >= 0 and shorter than the run of "
+                f"{self.total_steps} steps; lower train.warmup_epochs or raise train.epochs"
+            )
         for name in (self.warmup, self.anneal):
             if name not in SHAPES:
                 raise ValueError(f"OneCycle: unknown shape {name!r}; known: {', '.join(SHAPES)}")

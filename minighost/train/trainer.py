@@ -1,7 +1,7 @@
 """The training itself: steps, epochs, and the state that makes a resumed run the same run.
 
-Order of a step: forward, loss, is it finite?, backward, norm of the gradient, is it finite?, learning rate, optimizer, average.
-Nothing is written to a weight before both questions are answered.
+Order of a step: forward, loss, is it finite?, backward, norm of the gradient, is it finite?, learning rate,
+optimizer, average. Nothing is written to a weight before both questions are answered.
 """
 
 import math
@@ -49,20 +49,28 @@ class Trainer:
     Attributes
     ----------
     epoch, step : int
-        Epochs finished, and steps finished in the present one. ``step`` may equal the steps of an epoch: then its evaluation
-        is still to come.
+        Epochs finished, and steps finished in the present one. ``step`` may equal the steps of an epoch: then its
+        evaluation is still to come.
     """
 
     def __init__(self, model, loader, test_loader, config, stop=False):
         self.model, self.loader, self.test_loader, self.config, self.stop = model, loader, test_loader, config, stop
         groups = parameter_groups(model, config.weight_decay)
+        self.parameters = list(model.parameters())
         if config.optimizer == "sgd":
             self.optimizer = SGD(groups, config.lr, config.momentum, config.nesterov)
         else:
             self.optimizer = AdamW(groups, config.lr)
         self.schedule = schedules.create(
-            config.schedule, config.lr, config.epochs * len(loader), len(loader), warmup_epochs=config.warmup_epochs,
-            anneal=config.anneal, milestones=config.milestones, gamma=config.gamma)
+            config.schedule,
+            config.lr,
+            config.epochs * len(loader),
+            len(loader),
+            warmup_epochs=config.warmup_epochs,
+            anneal=config.anneal,
+            milestones=config.milestones,
+            gamma=config.gamma,
+        )
         self.ema = EMA(model, config.ema_decay) if config.ema_decay else None
         self.epoch, self.step, self.best = 0, 0, None
         self._begin_epoch()
@@ -108,35 +116,43 @@ class Trainer:
         return True
 
     def train_step(self, x, labels):
-        """One step on one batch; NonFiniteError, with the weights untouched, if the loss or the gradient is not finite."""
-        logits, loss, norm = self.gradients(x, labels)
+        """One step on one batch; NonFiniteError, with the weights untouched, if loss or gradient is not finite."""
+        right, loss, norm = self.gradients(x, labels)
         self.optimizer.lr = lr = self.schedule(self.global_step)
         self.optimizer.step()
         if self.ema is not None:
             self.ema.update()
-        right = int((logits.argmax(axis=1) == labels).sum())
         self.step += 1
         for key, value in (("loss", loss * len(labels)), ("right", right), ("seen", len(labels))):
             self.sums[key] += value
-        return {"step": self.global_step, "epoch": self.epoch + 1, "loss": loss, "accuracy": right / len(labels),
-                "lr": lr, "grad_norm": norm}
+        return {
+            "step": self.global_step,
+            "epoch": self.epoch + 1,
+            "loss": loss,
+            "accuracy": right / len(labels),
+            "lr": lr,
+            "grad_norm": norm,
+        }
 
     def gradients(self, x, labels):
-        """Forward and backward: logits, loss and the gradient's norm (clipped afterwards, if so configured)."""
+        """Forward and backward: number of right predictions, loss, norm of the gradient before clipping."""
         logits = self.model(x)
+        right = int((logits.argmax(axis=1) == labels).sum())
         loss, dlogits = ops.softmax_cross_entropy(logits, labels, self.config.label_smoothing)
         if not math.isfinite(loss):
             raise explain(self.model, x, self._where(), f"the loss is {loss}", logits)
         self.model.zero_grad()
         self.model.backward(dlogits)
-        norm = clip_grad_norm(self.model.parameters(), self.config.clip_norm or math.inf)
+        norm = clip_grad_norm(self.parameters, self.config.clip_norm or math.inf)
         if not math.isfinite(norm):
             raise explain(self.model, x, self._where(), f"the gradient's norm is {norm}", logits)
-        return logits, float(loss), norm
+        return right, float(loss), norm
 
     def _where(self):
-        return (f"step {self.global_step + 1} (epoch {self.epoch + 1}, batch {self.step + 1} of {len(self.loader)}, "
-                f"learning rate {self.schedule(self.global_step):.4g})")
+        return (
+            f"step {self.global_step + 1} (epoch {self.epoch + 1}, batch {self.step + 1} of {len(self.loader)}, "
+            f"learning rate {self.schedule(self.global_step):.4g})"
+        )
 
     def evaluate(self, tick=lambda: None):
         """Evaluation of the test images, with the averaged weights if there are any."""
@@ -148,14 +164,18 @@ class Trainer:
     def finish_epoch(self):
         """Close the present epoch; returns its training metrics."""
         sums = self.sums
-        metrics = {"loss": sums["loss"] / sums["seen"], "accuracy": sums["right"] / sums["seen"],
-                   "seconds": sums["seconds"], "images_per_second": sums["seen"] / max(sums["seconds"], 1e-9)}
+        metrics = {
+            "loss": sums["loss"] / sums["seen"],
+            "accuracy": sums["right"] / sums["seen"],
+            "seconds": sums["seconds"],
+            "images_per_second": sums["seen"] / max(sums["seconds"], 1e-9),
+        }
         self.epoch, self.step = self.epoch + 1, 0
         self._begin_epoch()
         return metrics
 
     def rehearse(self):
-        """Compile every kernel and time them: one step and one evaluated batch, twice, with everything restored afterwards.
+        """Compile every kernel and time them: a step and an evaluated batch, twice; everything is restored afterwards.
 
         Returns
         -------
@@ -163,7 +183,9 @@ class Trainer:
             Seconds of the first pass (compilation included), of a warm step, of a warm evaluated batch.
         """
         weights, chances = self.model.state_dict(), self._chances()
-        x, labels = next(iter(self.loader.epoch(self.epoch)))
+        batches = self.loader.epoch(self.epoch)
+        x, labels = next(batches)
+        batches.close()
         times = []
         for _ in range(2):
             marks = [time.perf_counter()]
@@ -193,12 +215,14 @@ class Trainer:
         save_checkpoint(path, tensors, {**meta, "trainer": state})
 
     def save_weights(self, path, meta):
-        """Write only the weights that are evaluated: the averaged ones if there are any. Enough to predict, not to resume."""
+        """Write only the weights that are evaluated (averaged, if there is an average): to predict, not to resume."""
         weights = self.model.state_dict() if self.ema is None else self.ema.shadow
-        save_checkpoint(path, _prefixed("model/", weights), {**meta, "trainer": {"epoch": self.epoch, "step": self.step}})
+        save_checkpoint(
+            path, _prefixed("model/", weights), {**meta, "trainer": {"epoch": self.epoch, "step": self.step}}
+        )
 
     def load(self, path):
-        """Go back to a checkpoint of `save`; returns its meta data. FormatError if it is of another model or optimizer."""
+        """Go back to a checkpoint of `save`; returns its meta data. FormatError if it is of another model."""
         tensors, meta = load_checkpoint(path)
         try:
             self.model.load_state_dict(part(tensors, "model/"))
@@ -214,8 +238,11 @@ class Trainer:
 
     def _generators(self):
         """Random generators inside the model (dropout's), by the name of their layer."""
-        return {name: module.rng for name, module in self.model.named_modules()
-                if isinstance(getattr(module, "rng", None), np.random.Generator)}
+        return {
+            name: module.rng
+            for name, module in self.model.named_modules()
+            if isinstance(getattr(module, "rng", None), np.random.Generator)
+        }
 
     def _chances(self):
         return {name: rng.bit_generator.state for name, rng in self._generators().items()}
@@ -234,4 +261,4 @@ def _prefixed(prefix, tensors):
 
 def part(tensors, prefix):
     """The tensors whose name begins with `prefix`, without it."""
-    return {name[len(prefix):]: value for name, value in tensors.items() if name.startswith(prefix)}
+    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}

@@ -53,15 +53,23 @@ class Real(Rule):
     none: bool = False
 
     def expects(self):
-        bounds = [f"{sign} {bound:g}" for sign, bound in ((">", self.above), (">=", self.least), ("<", self.below)) if bound is not None]
+        bounds = [
+            f"{sign} {bound:g}"
+            for sign, bound in ((">", self.above), (">=", self.least), ("<", self.below))
+            if bound is not None
+        ]
         return f"a number {' and '.join(bounds)}".rstrip()
 
     def parse(self, value):
         if isinstance(value, bool):
             raise TypeError
         number = float(value)
-        inside = (math.isfinite(number) and (self.least is None or number >= self.least)
-                  and (self.above is None or number > self.above) and (self.below is None or number < self.below))
+        inside = (
+            math.isfinite(number)
+            and (self.least is None or number >= self.least)
+            and (self.above is None or number > self.above)
+            and (self.below is None or number < self.below)
+        )
         if not inside:
             raise ValueError
         return number
