@@ -69,8 +69,8 @@ def normalize(images, mean, std):
 
     Examples
     --------
-    >>> normalize(np.array([0, 51, 255], np.uint8).reshape(1, 1, 1, 3), [0, 0.2, 0.5], [1, 1, 0.5]).ravel().tolist()
-    [0.0, 0.0, 1.0]
+    >>> normalize(np.array([0, 255, 255], np.uint8).reshape(1, 1, 1, 3), [0, 0.5, 0.5], [1, 0.5, 0.25]).ravel().tolist()
+    [0.0, 1.0, 2.0]
     """
     images = _checked(images, "normalize")
     mean, std = np.asarray(mean, np.float64), np.asarray(std, np.float64)
