@@ -1,7 +1,7 @@
 """Finite differences in float64, the yardstick of every hand-written backward here.
 
-The upstream gradient is always random: under all ones batch norm and softmax have gradient zero, and a backward that returns
-zeros would pass.
+The upstream gradient is always random: under all ones batch norm and softmax have gradient zero, and a backward that
+returns zeros would pass.
 """
 
 import numpy as np

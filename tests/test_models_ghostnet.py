@@ -44,7 +44,9 @@ def test_counts_equal_the_published_ones(options, size, parameters, macs):
     assert (_parameters(model), _macs(model, size)) == (parameters, macs)
 
 
-@pytest.mark.parametrize("width, parameters, macs", [(0.5, 1_319_102, 12_374_496), (1.0, 3_914_318, 43_122_752), (1.3, 6_090_630, 70_210_944)])  # fmt: skip
+@pytest.mark.parametrize(
+    "width, parameters, macs", [(0.5, 1_319_102, 12_374_496), (1.0, 3_914_318, 43_122_752), (1.3, 6_090_630, 70_210_944)]
+)
 def test_the_cifar_variant_keeps_parameters_and_resolution(width, parameters, macs):
     model = mg.models.create("ghostnet_cifar", width=width)
     assert (_parameters(model), _macs(model, 32)) == (parameters, macs)
@@ -59,7 +61,12 @@ def test_parameters_of_each_block_equal_the_table():
         464, 2_564, 2_352, 9_636, 13_672, 22_920, 17_820, 16_436, 16_436, 175_792, 306_992, 362_840,
         160_880, 622_880, 160_880, 622_880,
     ]  # fmt: skip
-    assert [_parameters(m) for m in (model.stem, model.tail, model.head, model.classifier)] == [464, 155_520, 1_230_080, 1_281_000]
+    assert [_parameters(m) for m in (model.stem, model.tail, model.head, model.classifier)] == [
+        464,
+        155_520,
+        1_230_080,
+        1_281_000,
+    ]
 
 
 def test_layers_are_as_many_as_in_the_official_network():
@@ -81,12 +88,16 @@ def _relative(actual, expected, floor=0.0):
 
 @pytest.mark.parametrize("fixture, tolerance", FIXTURES)
 def test_the_official_network_is_reproduced(fixture, tolerance):
-    """Logits, loss, all gradients and running statistics of the authors' PyTorch code, in double and in single precision."""
+    """Logits, loss, gradients, running statistics of the authors' PyTorch code, in double and in single precision."""
     dtype = np.float64 if tolerance < 1e-6 else np.float32
     with np.load(DATA / f"{fixture}.npz", allow_pickle=False) as archive:
         official = {name: archive[name] for name in archive.files}
     model = mg.models.create(
-        "ghostnet", width=float(official["width"]), stem_stride=int(official["stem_stride"]), num_classes=10, dropout=0.0
+        "ghostnet",
+        width=float(official["width"]),
+        stem_stride=int(official["stem_stride"]),
+        num_classes=10,
+        dropout=0.0,
     ).astype(dtype)
     mg.interop.load_timm(model, _section(official, "param"))
     x = np.ascontiguousarray(official["x_nchw"].transpose(0, 2, 3, 1), dtype)
@@ -133,7 +144,9 @@ def test_official_weights_of_another_network_are_refused_whole():
     state["surprise"] = np.zeros(3)
     model = mg.models.create("ghostnet", width=0.2, num_classes=10)
     before = model.state_dict()
-    with pytest.raises(ValueError, match=r"(?s)nothing was loaded.*shape of classifier|shape of .*unknown: surprise \(3,\)"):
+    with pytest.raises(
+        ValueError, match=r"(?s)nothing was loaded.*shape of classifier|shape of .*unknown: surprise \(3,\)"
+    ):
         mg.interop.load_timm(model, state)
     assert all((before[path] == value).all() for path, value in model.state_dict().items())
 
@@ -181,7 +194,9 @@ def test_bad_options_are_named(options, message):
 
 
 def test_an_unknown_model_is_refused_with_the_list():
-    with pytest.raises(ValueError, match=r"unknown model 'gostnet' \(did you mean 'ghostnet'\?\); there is .*ghostnet_cifar"):
+    with pytest.raises(
+        ValueError, match=r"unknown model 'gostnet' \(did you mean 'ghostnet'\?\); there is .*ghostnet_cifar"
+    ):
         mg.models.create("gostnet")
     assert "ghostnet" in mg.models.names()
 

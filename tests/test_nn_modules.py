@@ -15,10 +15,10 @@ def _state(module):
 def _randomise(module, seed=1):
     """Non-trivial gammas, betas and statistics: with gamma 1 and beta 0 many mistakes cannot be seen."""
     rng = np.random.default_rng(seed)
-    for path, parameter in module.named_parameters():
+    for parameter in module.parameters():
         if parameter.data.ndim == 1:
             parameter.data[...] = rng.uniform(0.5, 1.5, parameter.shape) * rng.choice([-1, 1], parameter.shape)
-    for path, buffer in module.named_buffers():
+    for _, buffer in module.named_buffers():
         buffer.data[...] = rng.uniform(0.5, 1.5, buffer.data.shape)
     return module
 
@@ -156,7 +156,9 @@ def test_a_second_backward_says_so(name, rng):
 
 def test_an_error_names_the_path_of_its_layer():
     model = nn.Sequential(nn.Identity(), nn.Sequential(nn.GhostModule(3, 4, 1), nn.GhostModule(5, 4, 1)))
-    with pytest.raises(ValueError, match=r"^1\.1\.primary\.conv: conv2d: x has 4 channels, but w has shape \(1, 1, 5, 2\)"):
+    with pytest.raises(
+        ValueError, match=r"^1\.1\.primary\.conv: conv2d: x has 4 channels, but w has shape \(1, 1, 5, 2\)"
+    ):
         model(np.zeros((1, 2, 2, 3), np.float32))
 
 
@@ -176,7 +178,10 @@ def test_a_module_without_forward_or_backward_says_so():
 
 
 def test_state_round_trip_copies():
-    a, b = nn.GhostBottleneck(4, 6, 5, stride=2, se_hidden=4, rng=0), nn.GhostBottleneck(4, 6, 5, stride=2, se_hidden=4, rng=1)
+    a, b = (
+        nn.GhostBottleneck(4, 6, 5, stride=2, se_hidden=4, rng=0),
+        nn.GhostBottleneck(4, 6, 5, stride=2, se_hidden=4, rng=1),
+    )
     state = a.state_dict()
     assert b.load_state_dict(state) is b
     for path, value in b.state_dict().items():
@@ -217,7 +222,9 @@ def test_astype_converts_everything_in_place():
 
 
 def test_one_seed_gives_one_initialisation():
-    for a, b in zip(_state(nn.GhostModule(3, 4, 1, rng=3)).values(), _state(nn.GhostModule(3, 4, 1, rng=3)).values(), strict=True):
+    for a, b in zip(
+        _state(nn.GhostModule(3, 4, 1, rng=3)).values(), _state(nn.GhostModule(3, 4, 1, rng=3)).values(), strict=True
+    ):
         assert_array_equal(a, b)
 
 
@@ -237,7 +244,7 @@ BAD = [
     (lambda: nn.GhostModule(4, 4, 1, ratio=1.5), "GhostModule: ratio=1.5 must be a whole number"),
     (lambda: nn.GhostModule(4, 4, 1, dw_size=2), "GhostModule: dw_size=2 must be odd"),
     (lambda: nn.ConvBNAct(3, 4, 3, act="gelu"), "ConvBNAct: act='gelu' is unknown; choose from 'relu'"),
-    (lambda: nn.SqueezeExcite(4, 2, gate="sigmoid"), "SqueezeExcite: gate='sigmoid' is unknown; choose from 'hard_sigmoid', 'clip'"),
+    (lambda: nn.SqueezeExcite(4, 2, gate="sigmoid"), "gate='sigmoid' is unknown; choose from 'hard_sigmoid', 'clip'"),
 ]  # fmt: skip
 
 

@@ -10,7 +10,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 from minighost import ops
 
 pytestmark = pytest.mark.small
-KINKS = {"relu": [0], "relu6": [0, 6], "hard_sigmoid": [-3, 3], "hard_swish": [-3, 3], "clip_gate": [0, 1], "crelu": [0]}
+KINKS = {
+    "relu": [0],
+    "relu6": [0, 6],
+    "hard_sigmoid": [-3, 3],
+    "hard_swish": [-3, 3],
+    "clip_gate": [0, 1],
+    "crelu": [0],
+}
 
 
 def _pair(name, suffix=""):
@@ -64,5 +71,7 @@ def test_a_gradient_of_the_wrong_shape_is_refused():
 
 
 def test_integers_are_refused_with_the_cure():
-    with pytest.raises(TypeError, match=r"hard_swish: x must be float32 or float64, got int64; convert it with x.astype"):
+    with pytest.raises(
+        TypeError, match=r"hard_swish: x must be float32 or float64, got int64; convert it with x.astype"
+    ):
         ops.hard_swish_forward(np.arange(3))

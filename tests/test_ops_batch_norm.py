@@ -30,7 +30,9 @@ def test_twins_agree(shape, seed, training, relu):
     for a, b in ((out, expected), (mean, mean2), (var, var2)):
         assert_allclose(a, b, rtol=1e-9, atol=1e-9)
     dout = np.random.default_rng(1).normal(size=shape)
-    for a, b in zip(ops.batch_norm_backward(dout, cache), ops.batch_norm_backward_reference(dout, reference), strict=True):
+    for a, b in zip(
+        ops.batch_norm_backward(dout, cache), ops.batch_norm_backward_reference(dout, reference), strict=True
+    ):
         assert_allclose(a, b, rtol=1e-7, atol=1e-7)
 
 

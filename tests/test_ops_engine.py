@@ -113,7 +113,9 @@ def _parallel_loops():
 def _writers(loop):
     """Array names that are stored to inside the loop, with the names in each index."""
     for node in ast.walk(loop):
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AugAssign) else []
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AugAssign) else []
+        )
         for target in targets:
             if isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
                 yield target.value.id, {n.id for n in ast.walk(target.slice) if isinstance(n, ast.Name)}
@@ -138,7 +140,9 @@ def test_inside_a_parallel_loop_every_write_is_indexed_by_the_loop():
     for file, function, loop in _parallel_loops():
         own = _derived(loop)
         for array, index_names in _writers(loop):
-            assert array in own or index_names & own, f"{file}:{function.name} writes {array} the same in every iteration"
+            assert array in own or index_names & own, (
+                f"{file}:{function.name} writes {array} the same in every iteration"
+            )
         for node in ast.walk(loop):
             if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
                 assert node.target.id in own, f"{file}:{function.name} reduces over a parallel loop: {node.target.id}"
@@ -157,5 +161,7 @@ def test_kernels_call_only_what_stands_in_their_file():
         names = {f.name for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)}
         for function in [f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)]:
             if any(getattr(d, "id", "") in ("kernel", "tile") for d in function.decorator_list):
-                called = {n.func.id for n in ast.walk(function) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+                called = {
+                    n.func.id for n in ast.walk(function) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
+                }
                 assert called <= names | {"prange", "range", "len", "min", "max", "int"}, f"{path.name}:{function.name}"

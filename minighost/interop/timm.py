@@ -1,7 +1,7 @@
 """GhostNet weights under the official PyTorch names (the authors' code and timm use the same) and layouts.
 
-A convolution weight is (out, in/groups, KH, KW) there and (KH, KW, in/groups, out) here; a fully connected layer - there
-partly written as a 1x1 convolution - is (out, in) there and (in, out) here.
+A convolution weight is (out, in/groups, KH, KW) there and (KH, KW, in/groups, out) here; a fully connected layer -
+there partly written as a 1x1 convolution - is (out, in) there and (in, out) here.
 """
 
 import re

@@ -1,8 +1,8 @@
 """GhostNet (Han et al. 2020, "GhostNet: More features from cheap operations", table 1).
 
 Stem 3x3 -> 16 ghost bottlenecks in nine stages -> 1x1 convolution -> global average pool -> 1280 features -> classes.
-The structure is that of the authors' PyTorch code: squeeze-and-excitation widths are a quarter of the expansion, rounded to
-multiples of 4; the 1280 features have a bias and no batch norm, and they never scale with the width.
+The structure is that of the authors' PyTorch code: squeeze-and-excitation widths are a quarter of the expansion,
+rounded to multiples of 4; the 1280 features have a bias and no batch norm, and they never scale with the width.
 """
 
 import numpy as np
@@ -83,7 +83,9 @@ class GhostNet(Module):
                 stride = stage_stride if k == 0 else 1
                 depthwise = k == 0 and max(stage_stride, paper_stride) > 1  # kept where only the stride is taken away
                 blocks.append(
-                    GhostBottleneck(channels, mid, scaled(out), kernel_size, stride, hidden, ratio, gate, depthwise, rng)
+                    GhostBottleneck(
+                        channels, mid, scaled(out), kernel_size, stride, hidden, ratio, gate, depthwise, rng
+                    )
                 )
                 channels = scaled(out)
             stages.append(Sequential(*blocks))
@@ -124,5 +126,6 @@ def _check(width, num_classes, stage_strides):
         raise ValueError(f"GhostNet: num_classes={num_classes!r} must be a whole number of at least 1")
     if len(stage_strides) != len(STAGES):
         raise ValueError(
-            f"GhostNet: stage_strides={tuple(stage_strides)} must have {len(STAGES)} numbers, one a stage, not {len(stage_strides)}"
+            f"GhostNet: stage_strides={tuple(stage_strides)} must have {len(STAGES)} numbers, one a stage, "
+            f"not {len(stage_strides)}"
         )

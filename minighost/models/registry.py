@@ -35,7 +35,9 @@ def create(name, **options):
         If the name or an option is unknown; the message lists what there is.
     """
     if name not in _builders:
-        raise ValueError(f"models.create: unknown model {name!r}{_nearest(name, _builders)}; there is {', '.join(names())}")
+        raise ValueError(
+            f"models.create: unknown model {name!r}{_nearest(name, _builders)}; there is {', '.join(names())}"
+        )
     known = list(inspect.signature(_builders[name]).parameters)
     for option in options:
         if option not in known:

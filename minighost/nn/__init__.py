@@ -22,6 +22,6 @@ from minighost.nn.module import Buffer, Module, Parameter
 
 __all__ = [
     "AvgPool2d", "BatchNorm2d", "Buffer", "CReLU", "ClipGate", "Conv2d", "ConvBNAct", "Dropout", "GhostBottleneck",
-    "GhostModule", "GlobalAvgPool", "HardSigmoid", "HardSwish", "Identity", "Linear", "MaxPool2d", "Module", "Parameter",
-    "ReLU", "ReLU6", "Sequential", "SqueezeExcite",
+    "GhostModule", "GlobalAvgPool", "HardSigmoid", "HardSwish", "Identity", "Linear", "MaxPool2d", "Module",
+    "Parameter", "ReLU", "ReLU6", "Sequential", "SqueezeExcite",
 ]  # fmt: skip

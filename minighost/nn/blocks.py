@@ -62,7 +62,9 @@ class ConvBNAct(Module):
             _choice("ConvBNAct", "act", act, ACTIVATIONS)
         if padding is None:
             padding = _same_padding(kernel_size, dilation)
-        self.conv = Conv2d(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias=False, rng=rng)
+        self.conv = Conv2d(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias=False, rng=rng
+        )
         self.bn = BatchNorm2d(out_channels, eps, momentum, relu=act == "relu")
         self.act = None if act in (None, "relu") else ACTIVATIONS[act]()
 

@@ -1,8 +1,8 @@
 """The ghost module and its bottleneck (Han et al. 2020, "GhostNet: More features from cheap operations", §3).
 
 Many feature maps of a trained network look like cheap copies of one another. So a ghost module computes only
-``m = ceil(n/s)`` intrinsic maps with an ordinary convolution, and derives the other ``m*(s-1)`` - the ghosts - from them with a
-depthwise convolution, a few multiplications per pixel. Both halves are written into one array at channel
+``m = ceil(n/s)`` intrinsic maps with an ordinary convolution, and derives the other ``m*(s-1)`` - the ghosts - from
+them with a depthwise convolution, a few multiplications per pixel. Both halves are written into one array at channel
 offsets, so that putting them side by side costs nothing.
 """
 
@@ -89,7 +89,8 @@ class GhostModule(Module):
 class GhostBottleneck(Module):
     """Two ghost modules - one expands, one reduces - around a depthwise convolution where the plane shrinks.
 
-    ghost (ReLU) -> [stride 2: depthwise convolution, no ReLU] -> [squeeze-and-excitation] -> ghost (no ReLU) -> + shortcut
+    ghost (ReLU) -> [stride 2: depthwise convolution, no ReLU] -> [squeeze-and-excitation] -> ghost (no ReLU) -> +
+    shortcut
 
     Parameters
     ----------
@@ -121,7 +122,9 @@ class GhostBottleneck(Module):
         self.ghost1 = GhostModule(in_channels, mid_channels, 1, ratio, act=True, rng=rng)
         self.depthwise = self.se = self.shortcut = None
         if stride > 1 if depthwise is None else depthwise:
-            self.depthwise = ConvBNAct(mid_channels, mid_channels, dw_size, stride, groups=mid_channels, act=None, rng=rng)
+            self.depthwise = ConvBNAct(
+                mid_channels, mid_channels, dw_size, stride, groups=mid_channels, act=None, rng=rng
+            )
         if se_hidden:
             self.se = SqueezeExcite(mid_channels, se_hidden, gate, rng=rng)
         self.ghost2 = GhostModule(mid_channels, out_channels, 1, ratio, act=False, rng=rng)

@@ -40,7 +40,8 @@ class Conv2d(Module):
         for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
             if channels % groups:
                 raise ValueError(
-                    f"Conv2d: groups={groups} must divide {name}={channels} ({channels} % {groups} = {channels % groups})"
+                    f"Conv2d: groups={groups} must divide {name}={channels} "
+                    f"({channels} % {groups} = {channels % groups})"
                 )
         self.kernel_size = pair("Conv2d", "kernel_size", kernel_size, 1)
         self.stride, self.dilation = pair("Conv2d", "stride", stride, 1), pair("Conv2d", "dilation", dilation, 1)

@@ -1,8 +1,8 @@
 """Module: a layer that owns parameters, remembers what its backward needs, and can be nested.
 
-There is no tape. `forward` keeps a cache, `backward` is the hand-written reverse of `forward`: it takes the gradient of the
-loss with respect to the output, adds to every parameter's `grad`, and returns the gradient with respect to the input.
-What a module contains is simply what stands in its attributes: `Parameter`, `Buffer` and other modules.
+There is no tape. `forward` keeps a cache, `backward` is the hand-written reverse of `forward`: it takes the gradient
+of the loss with respect to the output, adds to every parameter's `grad`, and returns the gradient with respect to the
+input. What a module contains is simply what stands in its attributes: `Parameter`, `Buffer` and other modules.
 """
 
 import numpy as np
@@ -195,5 +195,3 @@ class Module:
             value.data = value.data.astype(dtype)
         self.zero_grad()
         return self
-
-

@@ -2,9 +2,9 @@
 
     xhat = (x - mean) / sqrt(var + eps),   out = gamma * xhat + beta        (Ioffe & Szegedy 2015, algorithm 1)
 
-`mean` and the biased `var` are taken over (N, H, W), R values per channel. The running variance that inference uses takes
-the unbiased ``R/(R-1)`` value, as PyTorch does. ``relu=True`` applies max(., 0) on the way out - in these networks the two
-go together, and one pass over memory then does both.
+`mean` and the biased `var` are taken over (N, H, W), R values per channel. The running variance that inference uses
+takes the unbiased ``R/(R-1)`` value, as PyTorch does. ``relu=True`` applies max(., 0) on the way out - in these
+networks the two go together, and one pass over memory then does both.
 """
 
 import numpy as np
@@ -111,7 +111,9 @@ def batch_norm_forward(
     check.shape_is("batch_norm", "out", out, x.shape)
     if x.size:
         wide, k = _widen(x, out)
-        _normalize(wide(x), k * C, np.tile(scale, k).astype(x.dtype), np.tile(shift, k).astype(x.dtype), relu, wide(out))
+        _normalize(
+            wide(x), k * C, np.tile(scale, k).astype(x.dtype), np.tile(shift, k).astype(x.dtype), relu, wide(out)
+        )
     return out, (x, gamma, mean, inv_std, scale, shift, training, relu)
 
 

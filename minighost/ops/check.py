@@ -36,8 +36,8 @@ def channels(op, name, x, ndim=4):
 def rows(x):
     """View (..., C) activations as (R, P) rows that kernels index as C-contiguous, reading columns 0 to C-1 only.
 
-    For a contiguous array ``P == C``. For a channel slice P is the width of the whole array, so that the slice keeps the
-    known unit stride that vectorisation needs; the columns from C on belong to other channels - and behind the
+    For a contiguous array ``P == C``. For a channel slice P is the width of the whole array, so that the slice keeps
+    the known unit stride that vectorisation needs; the columns from C on belong to other channels - and behind the
     last row to nobody, so a kernel must never touch them.
     """
     C = x.shape[-1]

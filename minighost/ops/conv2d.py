@@ -2,8 +2,8 @@
 
     out[n, i, j, o] = b[o] + sum_{u,v,c} x[n, i*SH - PH + u*DH, j*SW - PW + v*DW, c] * w[u, v, c, o]
 
-where output channel o belongs to group ``o // (OC/G)`` and c runs over that group's C/G channels only (Krizhevsky et al.
-2012; the kernel is not flipped). The compiled twin builds the im2col patches of one tile of output rows, multiplies
+where output channel o belongs to group ``o // (OC/G)`` and c runs over that group's C/G channels only (Krizhevsky et
+al. 2012; the kernel is not flipped). The compiled twin builds the im2col patches of one tile of output rows, multiplies
 them while they are in cache, and goes on to the next tile: the whole im2col matrix never exists. Two special cases have
 kernels of their own: `pointwise` needs no patches, `depthwise` no products.
 """
@@ -211,7 +211,9 @@ def _forward(x, w, b, g, chunks, per_tile, patches, products, out):
 @kernel
 def _backward(dout, x, w, g, per_tile, patches, products, dws, dx):
     N, (G, _, width), chunks = len(x), w.shape, len(dws)
-    for t in prange(chunks):  # chunks of whole images: windows overlap within an image only, so each pixel has one writer
+    for t in prange(
+        chunks
+    ):  # chunks of whole images: windows overlap within an image only, so each pixel has one writer
         for line in range(t * N // chunks * g.OH, (t + 1) * N // chunks * g.OH, per_tile):
             last = min((t + 1) * N // chunks * g.OH, line + per_tile)
             windows = (last - line) * g.OW

@@ -91,7 +91,9 @@ def depthwise_forward(x, w, b=None, stride=1, padding=0, dilation=1):
     check.same_dtype("depthwise", x=x, w=w, b=b)
     (N, H, W, C), M = x.shape, w.shape[3]
     if w.shape[2] != C:
-        raise ValueError(f"depthwise: x has {C} channels but w has shape {w.shape} (KH, KW, C, M), so it takes {w.shape[2]}")
+        raise ValueError(
+            f"depthwise: x has {C} channels but w has shape {w.shape} (KH, KW, C, M), so it takes {w.shape[2]}"
+        )
     if b is not None:
         check.shape_is("depthwise", "b", b, (C * M,))
     g = geometry("depthwise", (H, W), w.shape[:2], stride, padding, dilation)
@@ -117,12 +119,14 @@ def depthwise_backward(dout, cache):
         Shapes of x, w and b; ``db`` is None where there was no bias.
     """
     x, w, b, g = cache
-    (N, H, W, C), M = x.shape, w.shape[3]
+    (N, _, _, C), M = x.shape, w.shape[3]
     dout = check.array("depthwise backward", "dout", dout, 4)
     check.shape_is("depthwise backward", "dout", dout, (N, g.OH, g.OW, C * M))
     dx = empty(x.shape, x.dtype)
     planes, dplanes = (_scratch(x.shape, M, g, x.dtype) for _ in range(2))
-    rows = empty((len(planes), g.KH * g.KW, g.OW * C * M), x.dtype)  # per chunk of images: dw, not yet summed along rows
+    rows = empty(
+        (len(planes), g.KH * g.KW, g.OW * C * M), x.dtype
+    )  # per chunk of images: dw, not yet summed along rows
     dws = np.zeros((len(planes), g.KH * g.KW, C * M))
     if dout.size:
         _backward(dout.reshape(N, g.OH, -1), _wide(x), M, _along_rows(w, g), g, planes, dplanes, rows, dws, dx)

@@ -1,6 +1,7 @@
 """Dropout: silence each number with probability p, and scale the rest so that the mean stays.
 
-    out = x * mask / (1 - p),   mask ~ Bernoulli(1 - p)      (Srivastava et al. 2014, "inverted" as everyone does it now)
+    out = x * mask / (1 - p),   mask ~ Bernoulli(1 - p)      (Srivastava et al. 2014, "inverted" as everyone does it
+    now)
 
 One pass of NumPy is the whole of it, so it has no compiled twin.
 """

@@ -1,6 +1,7 @@
 """Hard sigmoid and hard swish: straight lines in place of exponentials.
 
-    hard_sigmoid(x) = relu6(x + 3) / 6,   hard_swish(x) = x * hard_sigmoid(x)     (Howard et al. 2019, "MobileNetV3", §5.2)
+    hard_sigmoid(x) = relu6(x + 3) / 6,   hard_swish(x) = x * hard_sigmoid(x)     (Howard et al. 2019, "MobileNetV3",
+    §5.2)
 
 The official TensorFlow GhostNet gates with ``clip(x, 0, 1)`` instead; `clip_gate` is that function. The derivative of
 the gates at a kink is 0; that of hard swish is 0 at x <= -3 and 1 at x >= 3. NaN stays NaN.
@@ -14,7 +15,8 @@ from minighost.ops.engine import kernel
 
 __all__ = [
     "clip_gate_backward", "clip_gate_backward_reference", "clip_gate_forward", "clip_gate_forward_reference",
-    "hard_sigmoid_backward", "hard_sigmoid_backward_reference", "hard_sigmoid_forward", "hard_sigmoid_forward_reference",
+    "hard_sigmoid_backward", "hard_sigmoid_backward_reference",
+    "hard_sigmoid_forward", "hard_sigmoid_forward_reference",
     "hard_swish_backward", "hard_swish_backward_reference", "hard_swish_forward", "hard_swish_forward_reference",
 ]  # fmt: skip
 

@@ -1,7 +1,7 @@
 """im2col: lay every window of an image out as a row, so that convolution becomes one matrix product.
 
-Row ``(n, i, j)`` holds the pixels under the kernel at output position (i, j), in the order (u, v, c) of the kernel's own
-axes; outside the image they are zero. `col2im` is its adjoint, not its inverse: pixels that several windows
+Row ``(n, i, j)`` holds the pixels under the kernel at output position (i, j), in the order (u, v, c) of the kernel's
+own axes; outside the image they are zero. `col2im` is its adjoint, not its inverse: pixels that several windows
 share receive the *sum* of what the windows hold. Letters: K = KH*KW*C, R = N*OH*OW.
 """
 

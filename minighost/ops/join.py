@@ -1,7 +1,7 @@
 """Two ways to join branches: put their channels side by side, or add them.
 
-A concatenation is a write at a channel offset, so its backward is a read at the same offset; a sum passes its gradient to
-both branches unchanged (He et al. 2016, "Deep residual learning", eq. 1).
+A concatenation is a write at a channel offset, so its backward is a read at the same offset; a sum passes its
+gradient to both branches unchanged (He et al. 2016, "Deep residual learning", eq. 1).
 """
 
 import numpy as np

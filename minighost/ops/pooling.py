@@ -1,8 +1,8 @@
 """Pooling: one number for a window - its maximum or its mean.
 
 Padding is minus infinity for the maximum and zeros that count for the mean (PyTorch's default). The maximum's gradient
-goes to the first of the largest pixels, as the window is read row by row; a NaN counts as the largest. Global average pooling is
-the mean over the whole plane (Lin et al. 2014, §3.2).
+goes to the first of the largest pixels, as the window is read row by row; a NaN counts as the largest. Global average
+pooling is the mean over the whole plane (Lin et al. 2014, §3.2).
 """
 
 import numpy as np
@@ -187,7 +187,8 @@ def _geometry(op, x, kernel_size, stride, padding):
     g = geometry(op, x.shape[1:3], kernel_size, kernel_size if stride is None else stride, padding)
     if 2 * g.PH > g.KH or 2 * g.PW > g.KW:
         raise ValueError(
-            f"{op}: padding={padding} must be at most half of kernel_size={kernel_size}, or a window would hold nothing but padding"
+            f"{op}: padding={padding} must be at most half of kernel_size={kernel_size}, "
+            "or a window would hold nothing but padding"
         )
     return g
 

@@ -2,7 +2,8 @@
 
     relu(x) = max(x, 0),   relu6(x) = min(max(x, 0), 6)      (Nair & Hinton 2010; Howard et al. 2017)
 
-The derivative at a kink is 0. NaN stays NaN: the comparisons are written so that a NaN fails the test that would hide it.
+The derivative at a kink is 0. NaN stays NaN: the comparisons are written so that a NaN fails the test that would hide
+it.
 """
 
 import numpy as np

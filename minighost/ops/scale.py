@@ -2,7 +2,8 @@
 
     out[n, h, w, c] = x[n, h, w, c] * gate[n, c]        (Hu et al. 2018, "Squeeze-and-excitation networks", eq. 4)
 
-The gate is broadcast over the plane, so its gradient is summed over the plane; forget the sum and the block never learns.
+The gate is broadcast over the plane, so its gradient is summed over the plane; forget the sum and the block never
+learns.
 """
 
 import numpy as np
@@ -57,7 +58,7 @@ def scale_forward(x, gate):
 
 
 def scale_backward(dout, cache):
-    """Gradients of `scale_forward`: ``dx = dout * gate`` (N, H, W, C), ``dgate = sum over the plane of dout * x`` (N, C)."""
+    """Gradients of `scale_forward`: ``dx = dout * gate`` (N, H, W, C), ``dgate`` = the plane's sum of dout * x (N, C)."""
     x, gate = cache
     dout = check.array("scale backward", "dout", dout, 4)
     check.shape_is("scale backward", "dout", dout, x.shape)

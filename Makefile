@@ -1,0 +1,79 @@
+# `make train` and `make test` do everything from a bare checkout: they find a Python >= 3.11, build .venv, install, run.
+# A second call skips what is done; a changed setup.cfg installs again.
+#
+#   make train ARGS="--epochs 3"        pass flags on to `minighost train`
+#   make test  PYTHON=/path/to/python   choose the Python yourself
+
+VENV := .venv
+PY   := $(VENV)/bin/python
+ARGS ?=
+
+# The first command here that runs and is Python >= 3.11 builds the virtual environment.
+PYTHON ?= python3.13 python3.12 python3.11 python3 python
+
+.PHONY: help train test test-fast test-nojit test-boundscheck parity coverage lint clean
+
+help:
+	@echo "make train             train a small GhostNet on the embedded images (ARGS=... is passed on)"
+	@echo "make test              every test of the default suite, then the two legs below"
+	@echo "make test-fast         the default suite only (ARGS=... is passed to pytest)"
+	@echo "make test-nojit        the small tests with every kernel as plain Python"
+	@echo "make test-boundscheck  the small tests with array bounds checked in compiled kernels"
+	@echo "make parity            compare with PyTorch (installs it)"
+	@echo "make coverage          line coverage, kernels included"
+	@echo "make lint              ruff and mypy"
+	@echo "make clean             remove .venv and all caches (runs/ stays)"
+
+train: $(VENV)/installed
+	$(PY) -m minighost train $(ARGS)
+
+test: test-fast test-nojit test-boundscheck
+
+test-fast: $(VENV)/installed-test
+	$(PY) -m pytest -q $(ARGS)
+
+test-nojit: $(VENV)/installed-test
+	NUMBA_DISABLE_JIT=1 $(PY) -m pytest -q -m small
+
+# A kernel compiled with bounds checks must not come from, or go into, the ordinary cache.
+test-boundscheck: $(VENV)/installed-test
+	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/.numba-boundscheck $(PY) -m pytest -q -m small
+
+parity: $(VENV)/installed-parity
+	$(PY) -m pytest -q -m parity
+
+# Compiled kernels are invisible to coverage, so the small tests run once more as plain Python.
+coverage: $(VENV)/installed-test
+	$(PY) -m pytest -q --cov=minighost --cov-report=
+	NUMBA_DISABLE_JIT=1 $(PY) -m pytest -q -m small --cov=minighost --cov-append --cov-report=term-missing:skip-covered
+
+lint: $(VENV)/installed-test
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+
+clean:
+	rm -rf $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache .numba-boundscheck .coverage htmlcov build dist *.egg-info
+	find minighost tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is younger than the metadata it was installed from, so a second `make` goes straight to work.
+$(VENV)/installed: setup.cfg pyproject.toml | $(PY)
+	$(PY) -m pip install --disable-pip-version-check --quiet -e .
+	@touch $@
+
+$(VENV)/installed-%: setup.cfg pyproject.toml | $(PY)
+	$(PY) -m pip install --disable-pip-version-check --quiet -e ".[test,$*]"
+	@touch $@ $(VENV)/installed
+
+$(PY):
+	@for python in $(PYTHON); do \
+	  "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || continue; \
+	  found=yes; \
+	  "$$python" -c 'import ensurepip, venv' >/dev/null 2>&1 || continue; \
+	  echo "$$("$$python" --version): building $(VENV) and installing minighost into it (once, a minute or two)"; \
+	  rm -rf $(VENV) && exec "$$python" -m venv $(VENV); \
+	done; \
+	if [ -n "$$found" ]; then \
+	  echo "make: this Python has no venv module: install it (Debian, Ubuntu: apt install python3-venv)" >&2; \
+	else \
+	  echo "make: minighost needs Python >= 3.11; none of these is one: $(PYTHON). Install it, or say where it is: make PYTHON=/path/to/python" >&2; \
+	fi; exit 1
