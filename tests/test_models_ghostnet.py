@@ -45,7 +45,8 @@ def test_counts_equal_the_published_ones(options, size, parameters, macs):
 
 
 @pytest.mark.parametrize(
-    "width, parameters, macs", [(0.5, 1_319_102, 12_374_496), (1.0, 3_914_318, 43_122_752), (1.3, 6_090_630, 70_210_944)]
+    "width, parameters, macs",
+    [(0.5, 1_319_102, 12_374_496), (1.0, 3_914_318, 43_122_752), (1.3, 6_090_630, 70_210_944)],
 )
 def test_the_cifar_variant_keeps_parameters_and_resolution(width, parameters, macs):
     model = mg.models.create("ghostnet_cifar", width=width)

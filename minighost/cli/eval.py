@@ -80,10 +80,11 @@ def _lines(args, loaded, dataset, result):
         share = right / max(all_, 1)
         bar = terminal.bar(share, 20, colours)
         rows.append((name, f"{right:,}", f"{all_:,}", f"{100 * share:.1f} %", bar, _mistaken(confusion, k, dataset)))
+    epochs = f"{loaded.epoch} epoch{'' if loaded.epoch == 1 else 's'}"
     mirrored = ", each with its mirror image" if loaded.config.train.flip_tta else ""
     right = int(confusion.trace())
     return [
-        f"{args.checkpoint}: {loaded.config.model.name} after {loaded.epoch} epochs of {dataset.name}",
+        f"{args.checkpoint}: {loaded.config.model.name} after {epochs} of {dataset.name}",
         f"{100 * result.accuracy:.2f} % right: {right:,} of {len(dataset):,} {args.split} images{mirrored}; "
         f"loss {result.loss:.4f}",
         "",

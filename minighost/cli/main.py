@@ -24,6 +24,8 @@ COMMANDS = {"train": train, "eval": eval, "predict": predict, "summary": summary
 
 EXPECTED = (ValueError, TypeError, OSError, MemoryError, ModuleNotFoundError, NonFiniteError, RunLocked)
 
+LONGEST = 800  # two checkpoints can differ in hundreds of tensors, each of them named
+
 EXAMPLES = """\
 examples:
   minighost train                               train a small GhostNet on embedded images
@@ -79,10 +81,11 @@ def one_line(error):
     elif isinstance(error, OSError) and error.strerror:
         text = error.strerror
     elif isinstance(error, MemoryError):
-        text = f"out of memory ({error or 'no more to be had'}); a smaller batch, width or input needs less"
+        text = f"out of memory: {str(error) or 'no more to be had'}; a smaller batch, width or input needs less"
     else:
         text = str(error) or type(error).__name__
-    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    line = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]} ... (--debug shows the rest)"
 
 
 def _say(text, status):

@@ -51,8 +51,8 @@ def geometry(op, plane, kernel_size, stride=1, padding=0, dilation=1):
     if OH < 1 or OW < 1:
         reach = (DH * (KH - 1) + 1, DW * (KW - 1) + 1)
         raise ValueError(
-            f"{op}: the kernel reaches over {reach[0]}x{reach[1]} pixels (size {KH}x{KW}, dilation {DH}x{DW}), more than "
-            f"the padded input has: {H + 2 * PH}x{W + 2 * PW} (input {H}x{W}, padding {PH}x{PW}); "
+            f"{op}: the kernel reaches over {reach[0]}x{reach[1]} pixels (size {KH}x{KW}, dilation {DH}x{DW}), more "
+            f"than the padded input has: {H + 2 * PH}x{W + 2 * PW} (input {H}x{W}, padding {PH}x{PW}); "
             "pad more or use a smaller kernel"
         )
     return Geometry(KH, KW, SH, SW, PH, PW, DH, DW, OH, OW)

@@ -58,7 +58,7 @@ def scale_forward(x, gate):
 
 
 def scale_backward(dout, cache):
-    """Gradients of `scale_forward`: ``dx = dout * gate`` (N, H, W, C), ``dgate`` = the plane's sum of dout * x (N, C)."""
+    """Gradients of `scale_forward`: ``dx = dout * gate`` (N, H, W, C), ``dgate`` the plane's sum of dout * x (N, C)."""
     x, gate = cache
     dout = check.array("scale backward", "dout", dout, 4)
     check.shape_is("scale backward", "dout", dout, x.shape)

@@ -59,7 +59,8 @@ def save_checkpoint(path, tensors, meta):
 
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    remove_stale(path.parent)
+    for names in (f"{path.name}.json", f"{path.name}-*.safetensors"):
+        remove_stale(path.parent, names)
     tensors = {name: portable(name, array) for name, array in tensors.items()}
     content = save(tensors)
     digest = hashlib.sha256(content).hexdigest()

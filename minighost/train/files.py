@@ -36,9 +36,9 @@ def write_atomic(path, content):
     _sync_folder(path.parent)
 
 
-def remove_stale(folder):
-    """Remove what a crash during `write_atomic` left behind."""
-    for leftover in Path(folder).glob("*" + SUFFIX):
+def remove_stale(folder, names):
+    """Remove what a crash left behind when it ended `write_atomic` of files called `names` (a glob pattern)."""
+    for leftover in Path(folder).glob(names + SUFFIX):
         leftover.unlink(missing_ok=True)
 
 

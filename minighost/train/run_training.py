@@ -6,7 +6,7 @@ import time
 
 from minighost import data, ops
 from minighost.train import plots, report
-from minighost.train.files import remove_stale, write_atomic
+from minighost.train.files import write_atomic
 from minighost.train.lock import run_lock
 from minighost.train.log import Log, read_log
 from minighost.train.progress import Console, duration
@@ -100,7 +100,7 @@ class _Run:
 
     def go(self, resume):
         kept = self._restore() if resume and self.folder.has_checkpoint else 0
-        remove_stale(self.folder.path)
+        self.folder.tidy()
         self.log = Log(self.folder.log, keep=kept)
         try:
             if not self.trainer.finished:

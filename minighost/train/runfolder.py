@@ -1,19 +1,22 @@
 """The folder of a run: what is where, and when a run may begin in it.
 
-config.json    the resolved configuration        checkpoints/last.json, best.json (and their tensors)
-log.jsonl      one line per epoch and per few steps     curves.png, confusion.png, mistakes.png
-summary.json   the final metrics                 lock.json while it trains
+config.json     the resolved configuration; it marks the folder of a run
+log.jsonl       one line per epoch and per few steps
+checkpoints/    last.json and best.json, each with its tensors
+summary.json    the final metrics, when the run is finished
+curves.png, confusion.png, mistakes.png
+lock.json       only while somebody trains
 """
 
 import json
-import shutil
 from pathlib import Path
 
 from minighost.train.config import Config
-from minighost.train.files import write_atomic
+from minighost.train.files import remove_stale, write_atomic
 
 __all__ = ["RunFolder", "choose_folder", "resume_config"]
 
+FILES = ("summary.json", "log.jsonl", "curves.png", "confusion.png", "mistakes.png")
 FREE = frozenset(
     {
         "threads",
@@ -61,12 +64,17 @@ class RunFolder:
         """
         if resume and not self.has_run:
             raise ValueError(f"{self.path}: no run to resume here (no config.json); leave out --resume to begin one")
-        if not self.has_run or (overwrite and not resume):
+        if not self.has_run:
+            if (found := list(self._files())) and not overwrite:
+                raise ValueError(
+                    f"{self.path}: holds {found[0].relative_to(self.path)}, which a run would replace, but no run; "
+                    f"use --overwrite to replace it, or another --out"
+                )
             return
-        differences = [
-            f"{key} = {theirs!r} there, {mine!r} now"
-            for key, theirs, mine in _compare(Config.load(self.config), config)
-        ]
+        stored = Config.load(self.config)  # even to overwrite: another program's config.json is not ours to remove
+        if overwrite and not resume:
+            return
+        differences = [f"{key} = {theirs!r} there, {mine!r} now" for key, theirs, mine in _compare(stored, config)]
         if resume and differences:
             raise ValueError(
                 f"{self.path}: cannot resume with another configuration: {'; '.join(differences)}. "
@@ -96,10 +104,21 @@ class RunFolder:
             write_atomic(self.config, json.dumps(config.replace(out=None).to_dict(), indent=2) + "\n")
 
     def clear(self):
-        """Remove the files of an earlier run, and only those; config.json goes first, for it marks a run."""
-        for name in ("config.json", "summary.json", "log.jsonl", "curves.png", "confusion.png", "mistakes.png"):
-            (self.path / name).unlink(missing_ok=True)
-        shutil.rmtree(self.last.parent, ignore_errors=True)
+        """Remove the files of an earlier run, and only those."""
+        for path in [self.config, *self._files()]:
+            path.unlink(missing_ok=True)
+
+    def _files(self):
+        """Files that a run writes and that are here, config.json and temporary ones apart."""
+        yield from (self.path / name for name in FILES if (self.path / name).exists())
+        for name in (self.last, self.best):
+            yield from name.parent.glob(f"{name.name}.json")
+            yield from name.parent.glob(f"{name.name}-*.safetensors")
+
+    def tidy(self):
+        """Remove the temporary files that a crash left behind."""
+        for name in ("config.json", *FILES):
+            remove_stale(self.path, name)
 
 
 def _compare(stored, given):
