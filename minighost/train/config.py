@@ -67,7 +67,7 @@ class TrainConfig:
     crop: int = _key(4, Whole(0), "padding of random crops, pixels; 0 is off")
     cutout: int = _key(0, Whole(0), "side of the square that is blanked out, pixels; 0 is off")
     flip_tta: bool = _key(False, Flag(), "evaluate the mean logits of image and mirror image")
-    log_every: int = _key(20, Whole(1), "steps between lines of log.jsonl")
+    log_every: int = _key(10, Whole(1), "steps between lines of log.jsonl")
     checkpoint_minutes: float = _key(5.0, Real(least=0), "minutes between checkpoints within an epoch; 0 is off")
     checkpoint_steps: int = _key(0, Whole(0), "steps between checkpoints within an epoch; 0 is off")
 
@@ -118,12 +118,15 @@ class Config:
         overrides = dict(overrides or {})
         given = {**file, **overrides}
         if base is None:
-            name = given.get("data.name", dataset or DataConfig.name)
-            start = {"data.name": name, **RECIPES.get(name, {})}
+            start = _recipe(given, given.get("data.name", dataset or DataConfig.name))
         else:
             start = {key: value for key, value in base.flat().items() if value is not None}
         where = {**dict.fromkeys(file, f"{toml_path}: "), **dict.fromkeys(overrides, "")}
         config = cls._build({**start, **given}, where)
+        if base is None and "train.warmup_epochs" not in given:  # a recipe's warm-up is a share of its run
+            share = start.get("train.warmup_epochs", 0) / start.get("train.epochs", TrainConfig.epochs)
+            train = dataclasses.replace(config.train, warmup_epochs=share * config.train.epochs)
+            config = config.replace(train=train)
         if check:
             config._check_together()
         return config
@@ -215,6 +218,15 @@ def keys():
         for f in dataclasses.fields(part)
         if "rule" in f.metadata
     }
+
+
+def _recipe(given, dataset):
+    """Settings of the data set's recipe; the options of its network only if no other network is asked for."""
+    recipe = RECIPES.get(dataset, {}) if isinstance(dataset, str) else {}
+    own, rules = recipe.get("model.name", ModelConfig.name), keys()
+    if given.get("model.name", own) != own:
+        recipe = {key: value for key, value in recipe.items() if key in rules}
+    return {"data.name": dataset, **recipe}
 
 
 def _unknown(key, rules):

@@ -72,9 +72,7 @@ def curves(records, path, title):
     _pair(accuracy, at, [100 * r["accuracy"] for r in steps], x, epochs, "accuracy", 100.0)
     loss.set_ylabel("loss (nats)", color=INK)
     accuracy.set_ylabel("accuracy (%)", color=INK)
-    accuracy.set_ylim(top=101)
-    loss.set_ylim(bottom=0)
-    loss.legend(frameon=False, fontsize=10, labelcolor=INK)
+    accuracy.legend(loc="lower right", frameon=False, fontsize=10, labelcolor=INK)
     every = sorted((r["step"] / per_epoch, r["lr"]) for r in records)
     rate.plot(*zip(*every, strict=True), color=RATE, linewidth=1.8)
     rate.fill_between(*zip(*every, strict=True), color=RATE, alpha=0.15, linewidth=0)
@@ -91,28 +89,24 @@ def curves(records, path, title):
 
 def _pair(axes, at, values, x, epochs, name, scale):
     """Training as a thin line by step and as its epoch's mean, testing as points with the last one written out."""
-    axes.plot(at, values, color=TRAIN, alpha=0.3, linewidth=1)
-    axes.plot(
-        [e - 0.5 for e in x],
-        [scale * r[f"train_{name}"] for r in epochs],
-        color=TRAIN,
-        linewidth=2,
-        marker="o",
-        markersize=4,
-        label="training (mean of the epoch)",
-    )
-    tests = [scale * r[f"test_{name}"] for r in epochs]
+    axes.plot(at, values, color=TRAIN, alpha=0.45, linewidth=1, label="training, single steps")
+    means, tests = ([scale * r[f"{split}_{name}"] for r in epochs] for split in ("train", "test"))
+    middles = [e - 0.5 for e in x]
+    axes.plot(middles, means, color=TRAIN, linewidth=2, marker="o", markersize=4, label="training, mean of the epoch")
     axes.plot(x, tests, color=TEST, linewidth=2, marker="o", markersize=5, label="test")
-    axes.annotate(
-        f"{tests[-1]:.2f} %" if scale == 100 else f"{tests[-1]:.3f}",
-        (x[-1], tests[-1]),
-        xytext=(-6, -16 if scale == 100 else 9),
-        textcoords="offset points",
-        ha="right",
-        color=TEST,
-        fontsize=11,
-        fontweight="bold",
-    )
+    accuracy = name == "accuracy"
+    note = dict(textcoords="offset points", ha="right", color=TEST, fontsize=11, fontweight="bold")
+    text = f"{tests[-1]:.2f} %" if accuracy else f"{tests[-1]:.3f}"
+    axes.annotate(text, (x[-1], tests[-1]), xytext=(-6, -16 if accuracy else 9), **note)
+    if accuracy:
+        axes.set_ylim(0, 101)
+        return
+    # A test loss may explode while the rate is high: it is written at the border, so that it does not flatten the rest.
+    top = 1.1 * max(*values, *means, tests[-1])
+    axes.set_ylim(0, top)
+    for epoch, loss in zip(x, tests, strict=True):
+        if loss > top:
+            axes.annotate(f"{loss:.1f} ↑", (epoch, top), xytext=(-6, -14), **note)
 
 
 def confusion(evaluation, classes, path, title):
@@ -140,7 +134,7 @@ def confusion(evaluation, classes, path, title):
             axes.text(
                 j,
                 i,
-                f"{value:.0f}" if value >= 9.95 else f"{value:.1f}",
+                f"{value:.1f}" if value < 9.95 or 99 < value < 100 else f"{value:.0f}",
                 ha="center",
                 va="center",
                 fontsize=10,

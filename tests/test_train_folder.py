@@ -1,0 +1,146 @@
+"""The run's folder: its lock, its log, its console."""
+
+import io
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+
+import pytest
+from training import Terminal
+
+from minighost.errors import FormatError, RunLocked
+from minighost.train import lock, read_log
+from minighost.train.log import Log
+from minighost.train.progress import Console, duration
+
+
+def dead_process():
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_a_folder_has_one_trainer_and_its_lock_goes_with_it(tmp_path):
+    with lock.run_lock(tmp_path) as path:
+        with pytest.raises(RunLocked) as error, lock.run_lock(tmp_path):
+            pass
+        assert str(error.value) == (
+            f"{path}: process {os.getpid()} is training here; stop it, or choose another folder with --out"
+        )
+        assert path.exists()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("content", ["dead process", "number given out again", "cut short"])
+def test_a_dead_owner_loses_its_lock(tmp_path, content):
+    owner = {"pid": dead_process(), "host": socket.gethostname(), "started": "1"}
+    if content == "number given out again":
+        owner = {**owner, "pid": os.getpid()}  # it lives, but began at another moment
+        if not lock._started(os.getpid()):
+            owner["pid"] = dead_process()  # a system that does not tell when a process began
+    (tmp_path / "lock.json").write_text("" if content == "cut short" else json.dumps(owner))
+    with lock.run_lock(tmp_path) as path:
+        assert json.loads(path.read_text())["pid"] == os.getpid()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_lock_from_another_computer_is_left_alone(tmp_path):
+    (tmp_path / "lock.json").write_text(json.dumps({"pid": dead_process(), "host": "elsewhere", "started": ""}))
+    with pytest.raises(RunLocked, match="on elsewhere is training here; if it died, remove this file"):
+        with lock.run_lock(tmp_path):
+            pass
+
+
+def test_the_lock_goes_even_when_the_run_fails(tmp_path):
+    with pytest.raises(KeyboardInterrupt), lock.run_lock(tmp_path):
+        raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
+
+
+# Log -------------------------------------------------------------------------------------------------------------
+
+
+def test_lines_come_back_and_a_resumed_log_drops_what_came_after_the_checkpoint(tmp_path):
+    log = Log(tmp_path / "log.jsonl")
+    log.write(step=1, loss=0.1)
+    length = log.sync()
+    log.write(step=2, loss=float("nan"))
+    log.close()
+    assert read_log(tmp_path / "log.jsonl") == [{"step": 1, "loss": 0.1}, {"step": 2, "loss": None}]
+    log = Log(tmp_path / "log.jsonl", keep=length)
+    log.write(step=3)
+    log.close()
+    assert read_log(tmp_path / "log.jsonl") == [{"step": 1, "loss": 0.1}, {"step": 3}]
+
+
+@pytest.mark.parametrize("last", ['{"step": 2, "lo', "2", '{"step": "\udcff"}'])
+def test_a_last_line_cut_short_is_dropped_with_a_warning(tmp_path, last):
+    path, said = tmp_path / "log.jsonl", []
+    path.write_bytes(b'{"step": 1}\n' + last.encode("utf-8", "surrogateescape"))
+    assert read_log(path, warn=said.append) == [{"step": 1}]
+    assert said == [f"{path}: dropped the last line, which is cut short"]
+
+
+def test_a_broken_line_in_the_middle_is_an_error_with_its_number(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"step": 1}\n{"st\n{"step": 3}\n')
+    with pytest.raises(FormatError, match=re.escape(f"{path}, line 2: not a JSON object")):
+        read_log(path)
+
+
+# Console ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_reader_that_goes_away_ends_the_output_and_nothing_else():
+    class Pipe(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+    closed = io.StringIO()
+    closed.close()
+    for stream in (Pipe(), closed, None):
+        console = Console(stream)
+        for _ in range(2):
+            console.line("loss 1.0")
+            bar = console.bar("epoch", 3)
+            bar.step("")
+            bar.close()
+        assert not console.isatty()
+
+
+def test_letters_that_the_stream_cannot_show_are_replaced():
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")  # closes `raw` when it goes
+    Console(stream).line("█ 50 %")
+    assert raw.getvalue() == b"? 50 %\n"
+
+
+def test_a_terminal_gets_a_bar_and_a_file_gets_lines(monkeypatch):
+    terminal = Terminal()
+    bar = Console(terminal).bar("epoch 1/2", 4)
+    bar.step("loss 2.1")
+    bar.close()
+    assert "epoch 1/2" in terminal.getvalue() and "\r" in terminal.getvalue()
+    monkeypatch.setattr("minighost.train.progress.QUIET", 0)
+    file = io.StringIO()
+    bar = Console(file).bar("epoch 1/2", 4, done=1)
+    for _ in range(3):
+        bar.step("loss 2.1")
+    bar.close()
+    lines = file.getvalue().splitlines()
+    assert [line.split(" [")[0] for line in lines] == ["epoch 1/2  50% 2/4", "epoch 1/2  75% 3/4"]
+    assert lines[0].endswith("left] loss 2.1") and "\r" not in file.getvalue()
+
+
+def test_durations_read_like_a_clock():
+    assert [duration(s) for s in (-1, 0.4, 59.6, 75, 3600, 3725)] == [
+        "0:00",
+        "0:00",
+        "1:00",
+        "1:15",
+        "1:00:00",
+        "1:02:05",
+    ]

@@ -1,0 +1,271 @@
+"""Optimizers, average and clipping: against the formulas written out, and against numbers that PyTorch 2.13 gave."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from training import TinyNet
+
+from minighost.nn import Parameter
+from minighost.train import EMA, SGD, AdamW, clip_grad_norm, grad_norm, parameter_groups
+
+
+def two_parameters():
+    return Parameter(np.array([1.0, -2.0, 0.5])), Parameter(np.array([0.25]))
+
+
+def four_steps(optimizer, p, q):
+    """The second parameter has no gradient in the second step."""
+    for t in range(4):
+        p.grad = np.array([0.5 * (t + 1), -1.0, 0.25 * t])
+        q.grad = None if t == 1 else np.array([1.0 + t])
+        optimizer.step()
+    return np.concatenate([p.data, q.data])
+
+
+TORCH = {  # torch.optim in float64, the same gradients
+    "sgd": [0.49999999999999994, -1.5999999999999996, 0.35, -0.55],
+    "momentum": [0.06399593835099979, -1.078411976702, 0.2578773866505, -0.9917214002500001],
+    "nesterov": [-0.344675053608663, -0.7647987786826741, 0.13040787057736594, -1.6669],
+    "adamw": [0.5780854762554948, -1.5271521239404, 0.23818715722008105, -0.040402008793368346],
+}
+
+
+@pytest.mark.parametrize("name", TORCH)
+def test_four_steps_end_where_pytorch_ends(name):
+    p, q = two_parameters()
+    optimizer = {
+        "sgd": lambda: SGD([p, q], 0.1),
+        "momentum": lambda: SGD([p, q], 0.1, momentum=0.9, weight_decay=0.01),
+        "nesterov": lambda: SGD([{"params": [p], "weight_decay": 0.01}, {"params": [q]}], 0.1, 0.9, nesterov=True),
+        "adamw": lambda: AdamW([p, q], 0.1, weight_decay=0.1),
+    }[name]()
+    assert_allclose(four_steps(optimizer, p, q), TORCH[name], rtol=1e-13)
+
+
+def sgd_literally(p, grads, lr, momentum, nesterov, decay):
+    buffer = None
+    for g in grads:
+        g = g + decay * p
+        buffer = g if buffer is None else momentum * buffer + g
+        p = p - lr * (g + momentum * buffer if nesterov else buffer)
+    return p
+
+
+def adamw_literally(p, grads, lr, betas, eps, decay):
+    m = v = np.zeros_like(p)
+    for t, g in enumerate(grads, 1):
+        p = p * (1 - lr * decay)
+        m = betas[0] * m + (1 - betas[0]) * g
+        v = betas[1] * v + (1 - betas[1]) * g * g
+        p = p - lr * (m / (1 - betas[0] ** t)) / (np.sqrt(v / (1 - betas[1] ** t)) + eps)
+    return p
+
+
+shapes = st.sampled_from([(3,), (2, 5), (1, 1, 4, 3), (40_000,)])  # the last needs more than one block
+
+
+@given(shapes, st.integers(0, 99), st.floats(0.1, 0.99), st.booleans(), st.sampled_from([0.0, 0.03]))
+def test_sgd_is_its_formula(shape, seed, momentum, nesterov, decay):
+    rng = np.random.default_rng(seed)
+    start, grads = rng.normal(size=shape), rng.normal(size=(3, *shape))
+    p = Parameter(start.copy())
+    optimizer = SGD([p], 0.1, momentum, nesterov, decay)
+    for grad in grads:
+        p.grad = grad
+        optimizer.step()
+    assert_allclose(p.data, sgd_literally(start, grads, 0.1, momentum, nesterov, decay), rtol=1e-10, atol=1e-12)
+
+
+@given(shapes, st.integers(0, 99), st.sampled_from([0.0, 0.1]))
+def test_adamw_is_its_formula(shape, seed, decay):
+    rng = np.random.default_rng(seed)
+    start, grads = rng.normal(size=shape), rng.normal(size=(3, *shape))
+    p = Parameter(start.copy())
+    optimizer = AdamW([p], 0.01, (0.8, 0.95), 1e-6, decay)
+    for grad in grads:
+        p.grad = grad
+        optimizer.step()
+    assert_allclose(p.data, adamw_literally(start, grads, 0.01, (0.8, 0.95), 1e-6, decay), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("make", [lambda p: SGD(p, 0.1, 0.9, True, 0.01), lambda p: AdamW(p, 0.1)])
+def test_a_step_writes_in_place_and_leaves_the_gradient_alone(make):
+    data, grad = np.ones((50, 7), np.float32), np.full((50, 7), 2.0, np.float32)
+    p = Parameter(data)
+    p.grad = grad
+    make([p]).step()
+    assert p.data is data and p.data.dtype == np.float32 and (data < 1).all()
+    assert (grad == 2).all()
+
+
+@pytest.mark.parametrize("make", [lambda p: SGD(p, 0.1, 0.9), lambda p: AdamW(p, 0.1)])
+def test_a_restored_state_goes_on_bit_for_bit(make, rng):
+    p, q = (Parameter(rng.normal(size=(4, 5)).astype(np.float32)) for _ in range(2))
+    optimizer = make([p, q])
+    grads = rng.normal(size=(6, 4, 5)).astype(np.float32)
+    for grad in grads[:3]:
+        p.grad = grad  # q never gets one, so it has no state
+        optimizer.step()
+    optimizer.lr = 0.03
+    other = Parameter(p.data.copy())
+    again = make([other, Parameter(q.data.copy())])
+    again.load_state_dict(optimizer.state_dict())
+    for grad in grads[3:]:
+        p.grad = other.grad = grad
+        optimizer.step()
+        again.step()
+    assert again.lr == 0.03
+    assert_array_equal(p.data, other.data)
+
+
+def test_a_state_of_another_optimizer_is_refused_whole():
+    p, q = two_parameters()
+    p.grad = np.ones(3)
+    sgd = SGD([p, q], 0.1, 0.9)
+    sgd.step()
+    state = sgd.state_dict()
+    state["momentum.0"] = np.zeros(4)
+    state["momentum.9"] = np.zeros(1)
+    del state["lr.0"]
+    fresh = SGD([p, q], 0.5, 0.9)
+    with pytest.raises(ValueError) as error:
+        fresh.load_state_dict(state)
+    assert str(error.value) == (
+        "SGD: this state belongs to another optimizer or model: unexpected 'momentum.9'; missing 'lr.0'; "
+        "'momentum.0' has shape (4,), expected (3,)"
+    )
+    assert fresh.lr == 0.5 and fresh.state_dict().keys() == {"lr.0"}
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda p: SGD([], 0.1), "SGD: got no parameters; pass model.parameters()"),
+        (lambda p: SGD([p, p], 0.1), "SGD: a parameter appears more than once; each belongs to one group"),
+        (lambda p: SGD([p], -1), "SGD: lr must be finite and >= 0, got -1"),
+        (lambda p: SGD([p], 0.1, math.nan), "SGD: momentum must be finite and >= 0, got nan"),
+        (lambda p: SGD([p], 0.1, nesterov=True), "SGD: nesterov=True needs momentum > 0, got momentum=0"),
+        (lambda p: AdamW([p], 0.1, betas=(0.9, 1)), r"AdamW: betas must be two numbers in [0, 1), got (0.9, 1)"),
+    ],
+)
+def test_impossible_options_are_named(make, message):
+    with pytest.raises(ValueError) as error:
+        make(two_parameters()[0])
+    assert str(error.value) == message
+
+
+def test_an_unknown_group_option_is_named():
+    with pytest.raises(TypeError, match=r"SGD: group 0 has unknown options \['decay'\]"):
+        SGD([{"params": two_parameters(), "decay": 1}], 0.1)
+
+
+def test_what_cannot_be_updated_in_place_is_refused():
+    p = Parameter(np.ones((4, 6)).T)
+    p.grad = np.ones((6, 4))
+    with pytest.raises(ValueError, match="parameter 0 of shape .* must be C-contiguous"):
+        SGD([p], 0.1).step()
+    p.grad = np.ones(24)
+    with pytest.raises(ValueError, match=r"parameter 0: gradient of shape \(24,\) for data of shape \(6, 4\)"):
+        SGD([p], 0.1).step()
+
+
+def test_only_matrices_and_kernels_decay():
+    model = TinyNet()
+    decayed, others = parameter_groups(model, 0.3)
+    assert decayed["weight_decay"] == 0.3 and others["weight_decay"] == 0.0
+    assert [p.data.ndim for p in decayed["params"]] == [4, 2]
+    assert [p.data.ndim for p in others["params"]] == [1, 1, 1]
+
+
+# Clipping --------------------------------------------------------------------------------------------------------
+
+
+def with_grads(*grads):
+    parameters = []
+    for grad in grads:
+        parameters.append(Parameter(np.zeros(np.shape(grad))))
+        parameters[-1].grad = None if grad is None else np.array(grad, np.float64)
+    return parameters
+
+
+def test_clipping_gives_what_pytorch_gives():
+    a, b, c = with_grads([3.0, 4.0], [12.0], None)
+    assert clip_grad_norm([a, b, c], 2.0) == 13.0
+    assert_allclose(a.grad, [0.46153842603550577, 0.615384568047341], rtol=1e-15)
+    assert_allclose(b.grad, [1.846153704142023], rtol=1e-15)
+    assert c.grad is None
+
+
+@given(st.integers(0, 99), st.floats(0.01, 100))
+def test_the_clipped_norm_is_the_smaller_of_norm_and_limit(seed, limit):
+    rng = np.random.default_rng(seed)
+    parameters = with_grads(rng.normal(size=(3, 4)), rng.normal(size=40_000))
+    before = [p.grad.copy() for p in parameters]
+    norm = clip_grad_norm(parameters, limit)
+    assert norm == pytest.approx(np.linalg.norm(np.concatenate([g.ravel() for g in before])), rel=1e-12)
+    assert grad_norm(parameters) == pytest.approx(min(norm, limit), rel=1e-3)
+    if norm < limit:
+        assert all((p.grad == g).all() for p, g in zip(parameters, before, strict=True))
+
+
+def test_the_norm_of_float32_gradients_does_not_overflow():
+    p = Parameter(np.zeros(2, np.float32))
+    p.grad = np.array([3e30, 4e30], np.float32)
+    assert grad_norm([p]) == pytest.approx(5e30, rel=1e-6)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_norm_that_is_not_finite_is_reported_and_nothing_is_scaled(bad):
+    a, b = with_grads([bad], [7.0])
+    assert not math.isfinite(clip_grad_norm([a, b], 1.0))
+    assert b.grad[0] == 7.0
+
+
+def test_a_limit_of_zero_is_refused():
+    with pytest.raises(ValueError, match="max_norm must be > 0, got 0"):
+        clip_grad_norm([], 0)
+
+
+# Average ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_average_is_its_formula_for_weights_and_statistics(rng):
+    model = TinyNet()
+    ema = EMA(model, 0.5)
+    expected = {name: value.astype(np.float64) for name, value in model.state_dict().items()}
+    for t in range(12):
+        for value in (*model.named_parameters(), *model.named_buffers()):
+            value[1].data += rng.normal(size=value[1].data.shape).astype(np.float32)
+        ema.update()
+        d = min(0.5, (1 + t) / (10 + t))  # 0.1, 0.18, ... 0.5 from t=8 on
+        expected = {name: d * old + (1 - d) * model.state_dict()[name] for name, old in expected.items()}
+    for name, value in ema.shadow.items():
+        assert_allclose(value, expected[name], rtol=1e-4, atol=1e-5)
+
+
+def test_swapping_shows_the_average_and_gives_the_weights_back_even_after_an_error(rng):
+    model = TinyNet()
+    ema = EMA(model, 0.9)
+    for p in model.parameters():
+        p.data += 1
+    own = model.state_dict()
+    identity = [id(p.data) for p in model.parameters()]
+    with pytest.raises(KeyError), ema.swapped() as swapped:
+        for name, value in swapped.state_dict().items():
+            assert_array_equal(value, ema.shadow[name])
+        raise KeyError
+    for name, value in model.state_dict().items():
+        assert_array_equal(value, own[name])
+    assert identity == [id(p.data) for p in model.parameters()]
+
+
+def test_an_average_of_another_model_is_refused():
+    state = EMA(TinyNet(num_classes=3), 0.9).state_dict()
+    with pytest.raises(ValueError, match=r"EMA: this state belongs to another model: '5.weight' has shape \(4, 3\)"):
+        EMA(TinyNet(), 0.9).load_state_dict(state)
+    with pytest.raises(ValueError, match=r"EMA: decay must be in \[0, 1\), got 1"):
+        EMA(TinyNet(), 1)
