@@ -33,11 +33,12 @@ test-fast: $(VENV)/installed-test
 	$(PY) -m pytest -q $(ARGS)
 
 test-nojit: $(VENV)/installed-test
-	NUMBA_DISABLE_JIT=1 $(PY) -m pytest -q -m small
+	HYPOTHESIS_PROFILE=quick NUMBA_DISABLE_JIT=1 $(PY) -m pytest -q -m small
 
 # A kernel compiled with bounds checks must not come from, or go into, the ordinary cache.
 test-boundscheck: $(VENV)/installed-test
-	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/.numba-boundscheck $(PY) -m pytest -q -m small
+	HYPOTHESIS_PROFILE=quick NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/.numba-boundscheck \
+	  $(PY) -m pytest -q -m small
 
 parity: $(VENV)/installed-parity
 	$(PY) -m pytest -q -m parity

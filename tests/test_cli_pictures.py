@@ -1,0 +1,107 @@
+"""Reading whatever picture a person has."""
+
+import io
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
+
+from minighost.cli.pictures import read
+from minighost.errors import FormatError
+
+
+def noise(height, width, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def save(path, array, **options):
+    Image.fromarray(array).save(path, **options)
+    return path
+
+
+def test_an_image_of_the_right_size_is_taken_as_it_is(tmp_path):
+    image, note = read(save(tmp_path / "a.png", noise(32, 32)), 32)
+    assert_array_equal(image, noise(32, 32))
+    assert note == "32x32"
+
+
+@pytest.mark.parametrize("height, width, note", [
+    (48, 64, "64x48, centre 48x48 scaled to 32x32"),
+    (64, 32, "32x64, centre 32x32"),
+    (7, 7, "7x7 scaled to 32x32"),
+    (1, 1000, "1000x1, centre 1x1 scaled to 32x32"),
+])
+def test_any_other_size_is_cut_and_scaled_and_says_so(tmp_path, height, width, note):
+    image, said = read(save(tmp_path / "a.png", noise(height, width)), 32)
+    assert image.shape == (32, 32, 3) and image.dtype == np.uint8 and said == note
+
+
+def test_the_centre_is_what_is_kept(tmp_path):
+    wide = noise(32, 96)
+    assert_array_equal(read(save(tmp_path / "a.png", wide), 32)[0], wide[:, 32:64])
+
+
+def test_scaling_down_averages_instead_of_dropping_pixels(tmp_path):
+    board = np.zeros((64, 64, 3), np.uint8)
+    board[::2] = 255
+    assert_allclose(read(save(tmp_path / "a.png", board), 16)[0], 127.5, atol=15)
+
+
+def test_grey_palette_and_sixteen_bits_become_rgb(tmp_path):
+    grey = np.arange(1024, dtype=np.uint8).reshape(32, 32)
+    rgb = np.repeat(grey[..., None], 3, axis=2)
+    assert_array_equal(read(save(tmp_path / "a.png", grey), 32)[0], rgb)
+    assert_array_equal(read(save(tmp_path / "b.png", grey.astype(np.uint16) * 256), 32)[0], rgb)
+    Image.fromarray(grey).convert("P").save(tmp_path / "c.gif")
+    assert_array_equal(read(tmp_path / "c.gif", 32)[0], rgb)
+
+
+def test_transparency_is_laid_on_white(tmp_path):
+    clear = np.zeros((32, 32, 4), np.uint8)
+    assert (read(save(tmp_path / "a.png", clear), 32)[0] == 255).all()
+
+
+def test_a_photo_is_turned_upright_by_its_exif_note(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    flipped = noise(32, 32)[::-1, ::-1].copy()
+    assert_array_equal(read(save(tmp_path / "a.png", flipped, exif=exif), 32)[0], noise(32, 32))
+
+
+def png():
+    file = io.BytesIO()
+    Image.fromarray(noise(32, 32)).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("content, reason", [
+    (b"", "it is empty"),
+    (b"<!DOCTYPE html><title>404</title>", "unknown format"),
+    (png()[:900], "truncated"),
+    (png()[:40], ""),
+    (png()[:60] + bytes(40) + png()[100:], ""),
+])
+def test_what_is_no_image_says_so(tmp_path, content, reason):
+    path = tmp_path / "a.png"
+    path.write_bytes(content)
+    with pytest.raises(FormatError) as error:
+        read(path, 32)
+    assert str(error.value).startswith(f"{path}: not an image that can be read (")
+    assert reason in str(error.value) and "give a PNG or JPEG file" in str(error.value)
+
+
+def test_an_image_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(FormatError, match="decompression bomb"):
+        read(save(tmp_path / "a.png", noise(32, 32)), 32)
+
+
+def test_a_directory_is_no_image(tmp_path):
+    with pytest.raises(FormatError, match="a directory, not an image"):
+        read(tmp_path, 32)
+
+
+def test_a_missing_file_is_an_os_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read(tmp_path / "a.png", 32)

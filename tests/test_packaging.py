@@ -1,0 +1,110 @@
+"""The skeleton: metadata, markers, what starts quickly, what a bare machine is told."""
+
+import configparser
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import minighost
+
+ROOT = Path(minighost.__file__).parent.parent
+
+HEAVY = "numba", "llvmlite", "scipy", "matplotlib", "PIL", "tqdm", "pooch", "safetensors"
+
+
+@pytest.fixture(scope="module")
+def setup():
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg", encoding="utf-8")
+    return parser
+
+
+def modules_after(*argv):
+    """Names of all modules that a command line has imported when it ends."""
+    return imported_by(f"from minighost.cli.main import main; main({list(argv)!r})")
+
+
+def imported_by(code):
+    done = python("-c", f"{code}; import sys; print('\\n' + ' '.join(sys.modules))")
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def python(*arguments):
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, cwd=ROOT, check=True)
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["--version"], ["train", "--help"], ["predict", "--help"], ["no-such"]])
+def test_what_only_prints_text_imports_nothing_heavy(argv):
+    assert not modules_after(*argv) & set(HEAVY)
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    assert not imported_by("import minighost") & set(HEAVY)
+
+
+def test_module_and_command_are_the_same():
+    assert python("-m", "minighost", "--version").stdout == f"minighost {minighost.__version__}\n"
+
+
+def test_dependencies_have_lower_bounds_only(setup):
+    requirements = [setup["options"]["install_requires"], *setup["options.extras_require"].values()]
+    assert not [line for text in requirements for line in text.split() if set(line) & set("<~!,") or "==" in line]
+
+
+def test_pyproject_holds_no_metadata_that_would_hide_setup_cfg():
+    with open(ROOT / "pyproject.toml", "rb") as file:
+        assert set(tomllib.load(file)) == {"build-system", "tool"}
+
+
+def test_every_folder_with_python_is_a_package():
+    folders = {path.parent for path in (ROOT / "minighost").rglob("*.py")}
+    assert not [folder for folder in folders if not (folder / "__init__.py").exists()]
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """A checkout of the Makefile alone, and a PATH on which only what a test puts there can be found."""
+    make = shutil.which("make")
+    assert make, "GNU make is needed to run this test"
+    for name in ("Makefile", "setup.cfg", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    return make, tools
+
+
+def run_make(bare, *arguments):
+    make, tools = bare
+    environ = {"PATH": str(tools)}
+    return subprocess.run([make, *arguments], capture_output=True, text=True, cwd=tools.parent, env=environ)
+
+
+def stand_in(path, status):
+    """A `python` that ends with `status` whatever it is asked."""
+    path.write_text(f"#!{shutil.which('sh')}\nexit {status}\n")
+    path.chmod(0o755)
+
+
+def test_make_without_python_says_what_is_missing(bare):
+    stand_in(bare[1] / "python3", 1)  # too old, or a shim with nothing behind it
+    done = run_make(bare, "train")
+    assert done.returncode == 2
+    assert "minighost needs Python >= 3.11" in done.stderr and "PYTHON=/path/to/python" in done.stderr
+
+
+def test_make_installs_once_and_again_when_the_metadata_changed(bare):
+    make, tools = bare
+    python = tools.parent / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    stand_in(python, 0)
+    os.symlink(shutil.which("touch"), tools / "touch")
+    first, second = run_make(bare, "train"), run_make(bare, "train", "ARGS=--epochs 3")
+    assert "pip install" in first.stdout and "pip install" not in second.stdout
+    assert "-m minighost train --epochs 3" in second.stdout
+    os.utime(tools.parent / "setup.cfg", (2**32, 2**32))
+    assert "pip install" in run_make(bare, "train").stdout
