@@ -35,6 +35,10 @@ def pool(function):
     return lambda x, **options: back(function(activations(x), **options))
 
 
+def elementwise(function):
+    return lambda x: function(x)
+
+
 def cross_entropy(x, labels, smoothing):
     return F.cross_entropy(x, labels, label_smoothing=smoothing)
 
@@ -44,9 +48,9 @@ OPS = {
     "batch_norm": batch_norm,
     "max_pool": pool(F.max_pool2d),
     "avg_pool": pool(F.avg_pool2d),
-    "relu6": F.relu6,
-    "hard_sigmoid": F.hardsigmoid,
-    "hard_swish": F.hardswish,
+    "relu6": elementwise(F.relu6),
+    "hard_sigmoid": elementwise(F.hardsigmoid),
+    "hard_swish": elementwise(F.hardswish),
     "cross_entropy": cross_entropy,
 }
 

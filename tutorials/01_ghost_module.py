@@ -1,9 +1,10 @@
 # %% [markdown]
 # # The ghost module
 #
-# Many feature maps of a trained network look like cheap copies of one another. A ghost module (Han et al. 2020) computes only a
-# few *intrinsic* maps with an ordinary convolution and derives the rest - the *ghosts* - with a depthwise convolution,
-# which costs a few multiplications per pixel. Here we build one, count it, and take its two halves apart.
+# Many feature maps of a trained network look like cheap copies of one another. A ghost module (Han et al. 2020)
+# computes only a few *intrinsic* maps with an ordinary convolution and derives the rest - the *ghosts* - with a
+# depthwise convolution, which costs a few multiplications per pixel. Here we build one, count it, and take its two
+# halves apart.
 #
 # Run it with `python tutorials/01_ghost_module.py`; it needs no network and takes a few seconds.
 
@@ -17,8 +18,8 @@ import minighost as mg
 # %% [markdown]
 # ## Half of the channels, twice
 #
-# With `ratio=2` one map in two is intrinsic. 64 channels in, 64 out: 32 come from a 3x3 convolution, 32 from a 3x3 depthwise
-# convolution *of those 32*. The output holds both halves side by side.
+# With `ratio=2` one map in two is intrinsic. 64 channels in, 64 out: 32 come from a 3x3 convolution, 32 from a 3x3
+# depthwise convolution *of those 32*. The output holds both halves side by side.
 
 # %%
 ghost = mg.nn.GhostModule(64, 64, kernel_size=3, ratio=2, rng=0)
@@ -32,8 +33,9 @@ print("ghost module:", x.shape, "->", out.shape)
 # %% [markdown]
 # ## What it costs
 #
-# Per output pixel the convolution multiplies `c*k*k` numbers for each intrinsic map, the depthwise one only `d*d` for each ghost. So the cost falls
-# almost by the ratio s - "almost", because of the `d*d`: by `s*c*k*k / (c*k*k + (s-1)*d*d)`.
+# Per output pixel the convolution multiplies `c*k*k` numbers for each intrinsic map, the depthwise one only `d*d` for
+# each ghost. So the cost falls almost by the ratio s - "almost", because of the `d*d`: by `s*c*k*k / (c*k*k +
+# (s-1)*d*d)`.
 
 
 # %%
@@ -54,8 +56,8 @@ assert abs(saved - 1.969) < 1e-3
 # %% [markdown]
 # ## A ghost depends on one map only
 #
-# Silence one intrinsic map - here the fifth - and exactly one ghost changes. In evaluation mode batch norm is a fixed scale
-# and shift, so nothing else can mix the channels.
+# Silence one intrinsic map - here the fifth - and exactly one ghost changes. In evaluation mode batch norm is a fixed
+# scale and shift, so nothing else can mix the channels.
 
 # %%
 ghost.eval()
@@ -69,8 +71,9 @@ assert changed.tolist() == [4, 36]
 # %% [markdown]
 # ## Backward: a map is seen twice
 #
-# An intrinsic map reaches the loss directly and through its ghost; its gradient is the sum of both. `GhostModule.backward` says just
-# that, in five lines. We check it against a finite difference along a random direction, in double precision.
+# An intrinsic map reaches the loss directly and through its ghost; its gradient is the sum of both.
+# `GhostModule.backward` says just that, in five lines. We check it against a finite difference along a random
+# direction, in double precision.
 
 # %%
 module = mg.nn.GhostModule(3, 6, kernel_size=1, rng=1).astype(np.float64)
@@ -86,7 +89,8 @@ assert abs(by_hand - by_difference) < 1e-6
 # %% [markdown]
 # ## A look at the two halves
 #
-# Above: the intrinsic maps of an image, below: their ghosts. The kernels are still random, yet the family likeness shows.
+# Above: the intrinsic maps of an image, below: their ghosts. The kernels are still random, yet the family likeness
+# shows.
 
 # %%
 image = mg.data.shapes10(10, seed=3, split="train").images[4:5]

@@ -5,7 +5,7 @@ import inspect
 
 __all__ = ["create", "names", "register"]
 
-_builders = {}
+_builders: dict = {}
 
 
 def register(builder):

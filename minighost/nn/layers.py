@@ -1,5 +1,7 @@
 """The elementary layers: each owns its parameters and hands the mathematics to `minighost.ops`."""
 
+from typing import Any
+
 import numpy as np
 
 from minighost import ops
@@ -161,7 +163,8 @@ class Linear(Module):
 class _Function(Module):
     """A layer without parameters: a pair of functions from `ops`, with fixed options."""
 
-    _forward = _backward = None
+    _forward: Any
+    _backward: Any
     _options: dict = {}
 
     def forward(self, x):

@@ -13,9 +13,11 @@ one writer, and tile bounds depend on shapes alone - so results are the same bit
 import functools
 import os
 
-# Threads that wait for one another by spinning keep the core from the thread that they wait for. On a busy machine
-# sleeping is several times faster, on a quiet one hardly slower. OpenMP reads this once, when Numba loads it.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# A thread that spins while it waits for another keeps the core from the very thread it waits for: on a busy machine a
+# step then takes many times longer. One that sleeps wakes up late. So: spin briefly, then sleep. GNU's OpenMP reads
+# this once, when Numba loads it.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 import numba  # noqa: E402
 from numba import njit  # noqa: E402
@@ -40,7 +42,7 @@ def kernel(function):
         _hold_blas()
         return compiled(*args)
 
-    launch.compiled = compiled  # type: ignore[attr-defined]  # where `signatures` can be counted
+    launch.compiled = compiled  # where its `signatures` can be counted
     return launch
 
 
