@@ -93,7 +93,7 @@ def test_resume_with_a_checkpoint_of_another_model_is_refused(capsys, copy, run)
     (["--model", "resnet"], "unknown model 'resnet'"),
     (["--data", "mnist"], "unknown data set 'mnist'"),
     (["--data", "cifar10", "--data-dir", "{tmp}/none"], "{tmp}/none does not exist"),
-    (["--set", "model.groups=3"], "ghostnet has no option 'groups'"),
+    (["--set", "model.groups=3"], "ghostnet_cifar_fast has no option 'groups'"),
     (["--set", "epochs=3"], "unknown key 'epochs'; did you mean train.epochs?"),
     (["--set", "train.epoch=3"], "unknown key 'train.epoch'; did you mean train.epochs"),
     (["--batch-size", "33"], "batch_size = 33 is larger than the data set 'shapes10' with 32 images"),

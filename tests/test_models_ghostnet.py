@@ -55,6 +55,13 @@ def test_the_cifar_variant_keeps_parameters_and_resolution(width, parameters, ma
     assert sizes == [32, 32, 32, 32, 16, 16, 8, 8, 4, 4]
 
 
+def test_the_fast_cifar_variant_halves_the_plane_one_stage_earlier():
+    model = mg.models.create("ghostnet_cifar_fast", width=0.5)
+    assert (_parameters(model), _macs(model, 32)) == (1_319_102, 11_139_552)
+    sizes = [model.stem.output_shape[0], *(stage.output_shape[0] for stage in model.stages)]
+    assert sizes == [32, 32, 16, 16, 16, 16, 8, 8, 4, 4]
+
+
 def test_parameters_of_each_block_equal_the_table():
     model = mg.models.create("ghostnet")
     blocks = [_parameters(block) for stage in model.stages for block in stage]
@@ -185,6 +192,7 @@ def test_ratio_one_has_no_ghosts():
     ({"width": float("nan")}, "width=nan must be greater than 0"),
     ({"num_classes": 0}, "num_classes=0 must be a whole number of at least 1"),
     ({"stage_strides": (1, 2)}, "must have 9 numbers, one a stage, not 2"),
+    ({"stage_strides": 1}, "stage_strides=1 must have 9 numbers, one a stage, not 1"),
     ({"ratio": 0}, "ratio=0 must be a whole number of at least 1"),
     ({"gate": "soft"}, "gate='soft' is unknown"),
     ({"widht": 1}, r"ghostnet has no option 'widht' (did you mean 'width'?); it takes width, num_classes"),

@@ -82,7 +82,8 @@ def test_pytorch_agrees(answers, name, op, inputs, options):
     out, gradients = _ours(op, inputs, options)
     assert_allclose(out, theirs[f"{name}/out"], rtol=1e-9, atol=1e-11)
     learnt = [k for k in ("x", "w", "b", "gamma", "beta") if k in inputs]
+    rtol = 1e-7 if op == "hard_sigmoid" else 1e-8  # PyTorch's kernel multiplies by a single-precision 1/6
     for key, grad in zip(learnt, gradients(douts[name]), strict=True):
-        assert_allclose(grad, theirs[f"{name}/d{key}"], rtol=1e-8, atol=1e-10, err_msg=f"d{key}")
+        assert_allclose(grad, theirs[f"{name}/d{key}"], rtol=rtol, atol=1e-10, err_msg=f"d{key}")
     for statistic in {"mean", "var"} & inputs.keys():
         assert_allclose(inputs[statistic], theirs[f"{name}/{statistic}"], rtol=1e-9)

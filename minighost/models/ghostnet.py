@@ -11,7 +11,7 @@ from minighost.models.registry import register
 from minighost.models.rounding import make_divisible
 from minighost.nn import ConvBNAct, Dropout, GhostBottleneck, GlobalAvgPool, Linear, Module, ReLU, Sequential
 
-__all__ = ["GhostNet", "ghostnet_cifar"]
+__all__ = ["GhostNet", "ghostnet_cifar", "ghostnet_cifar_fast"]
 
 # One tuple a bottleneck: kernel size, expansion, output channels, squeeze-and-excitation ratio.
 STAGES = [
@@ -119,13 +119,22 @@ def ghostnet_cifar(width=1.0, num_classes=10, dropout=0.2, ratio=2, gate="hard_s
     return GhostNet(width, num_classes, 1, (1, 1, 1, 2, 1, 2, 1, 2, 1), dropout, ratio, gate, rng)
 
 
+@register
+def ghostnet_cifar_fast(width=1.0, num_classes=10, dropout=0.2, ratio=2, gate="hard_sigmoid", rng=0):
+    """GhostNet for 32x32 images in a hurry: maps are 32 16 16 8 4 wide, a quarter less memory traffic at equal width.
+
+    Strides: stem 1; stages 1 2 1 1 1 2 1 2 1. Only the stem and the first bottleneck work at full size.
+    """
+    return GhostNet(width, num_classes, 1, (1, 2, 1, 1, 1, 2, 1, 2, 1), dropout, ratio, gate, rng)
+
+
 def _check(width, num_classes, stage_strides):
     if not width > 0:
         raise ValueError(f"GhostNet: width={width} must be greater than 0; the paper uses 0.5, 1.0 and 1.3")
     if not isinstance(num_classes, (int, np.integer)) or num_classes < 1:
         raise ValueError(f"GhostNet: num_classes={num_classes!r} must be a whole number of at least 1")
-    if len(stage_strides) != len(STAGES):
+    numbers = len(stage_strides) if isinstance(stage_strides, (tuple, list)) else 1
+    if numbers != len(STAGES):
         raise ValueError(
-            f"GhostNet: stage_strides={tuple(stage_strides)} must have {len(STAGES)} numbers, one a stage, "
-            f"not {len(stage_strides)}"
+            f"GhostNet: stage_strides={stage_strides} must have {len(STAGES)} numbers, one a stage, not {numbers}"
         )

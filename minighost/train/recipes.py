@@ -4,19 +4,26 @@ __all__ = ["RECIPES"]
 
 RECIPES = {
     "shapes10": {
+        "model.name": "ghostnet_cifar_fast",
         "model.width": 0.5,
-        "model.stem_stride": 1,
         "model.dropout": 0.0,
         "train.epochs": 5,
         "train.lr": 0.2,
         "train.warmup_epochs": 1.0,
+        "train.anneal": "linear",
+        "train.crop": 2,  # a larger shift cuts shapes off at the frame
     },
     "cifar10": {
-        "model.width": 0.5,
-        "model.stem_stride": 1,
-        "train.epochs": 20,
-        "train.lr": 0.4,
-        "train.warmup_epochs": 4.0,
+        "model.name": "ghostnet_cifar_fast",
+        "model.width": 0.75,
+        "model.dropout": 0.0,
+        "train.epochs": 15,
+        "train.lr": 0.3,
+        "train.warmup_epochs": 3.0,
+        "train.anneal": "linear",
+        "train.label_smoothing": 0.1,
+        "train.flip": "alternate",
+        "train.crop": 3,
         "train.flip_tta": True,
     },
 }
