@@ -35,9 +35,9 @@ test-fast: $(VENV)/installed-test
 test-nojit: $(VENV)/installed-test
 	HYPOTHESIS_PROFILE=quick NUMBA_DISABLE_JIT=1 $(PY) -m pytest -q -m small
 
-# A kernel compiled with bounds checks must not come from, or go into, the ordinary cache.
+# A kernel compiled with bounds checks must not come from, or go into, the ordinary cache; few optimisations compile fast.
 test-boundscheck: $(VENV)/installed-test
-	HYPOTHESIS_PROFILE=quick NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/.numba-boundscheck \
+	HYPOTHESIS_PROFILE=quick NUMBA_BOUNDSCHECK=1 NUMBA_OPT=1 NUMBA_CACHE_DIR=$(CURDIR)/.numba-boundscheck \
 	  $(PY) -m pytest -q -m small
 
 parity: $(VENV)/installed-parity
