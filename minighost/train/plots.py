@@ -176,7 +176,7 @@ def mistakes(evaluation, dataset, path, title, rows=4, columns=8):
     cells = figure.subplots(rows, columns, squeeze=False).ravel()
     few = ", then right answers" if wrong.sum() < rows * columns else ""
     figure.suptitle(
-        f"{title}: {int(wrong.sum())} of {len(wrong):,} test images wrong; the surest mistakes first{few}",
+        f"{title}: {int(wrong.sum())} of {len(wrong):,} test images wrong\nthe surest mistakes first{few}",
         color=INK,
         fontsize=13,
         fontweight="bold",
