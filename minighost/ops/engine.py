@@ -17,7 +17,7 @@ import os
 # step then takes many times longer. One that sleeps wakes up late. So: spin briefly, then sleep. GNU's OpenMP reads
 # this once, when Numba loads it.
 if "OMP_WAIT_POLICY" not in os.environ:
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 
 import numba  # noqa: E402
 from numba import njit  # noqa: E402
