@@ -16,7 +16,17 @@ from training import CLOCK, Terminal, TinyNet, outcome, settings
 from minighost import data
 from minighost.errors import FormatError, NonFiniteError, RunLocked
 from minighost.models import registry
-from minighost.train import Interrupted, evaluate, load_checkpoint, load_run, lock, read_log, resume_config, run
+from minighost.train import (
+    Interrupted,
+    evaluate,
+    load_checkpoint,
+    load_run,
+    lock,
+    read_log,
+    resume_config,
+    run,
+    trainer,
+)
 from minighost.train.trainer import Trainer
 
 
@@ -228,6 +238,15 @@ def test_adamw_without_average_resumes_too(tmp_path, monkeypatch):
             run(settings(tmp_path / "halted", **changes), stream=None)
     run(settings(tmp_path / "halted", **changes), resume=True, stream=None)
     assert outcome(tmp_path / "halted") == outcome(tmp_path / "straight")
+
+
+def test_mirror_images_are_looked_at_after_the_last_epoch_only(tmp_path, monkeypatch):
+    flips, evaluate = [], trainer.evaluate
+    monkeypatch.setattr(
+        trainer, "evaluate", lambda *args, flip, **options: flips.append(flip) or evaluate(*args, flip=flip, **options)
+    )
+    run(settings(tmp_path / "run", train__flip_tta=True), stream=None)
+    assert flips == [False, False, True]
 
 
 def test_a_finished_run_resumes_to_its_summary(straight):

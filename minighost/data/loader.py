@@ -47,6 +47,7 @@ class Loader:
 
     Examples
     --------
+    >>> from minighost.data import Augment, shapes10
     >>> loader = Loader(shapes10(1000), 100, augment=Augment())
     >>> len(loader), [x.shape for x, labels in loader.epoch(0, start=8)]
     (10, [(100, 32, 32, 3), (100, 32, 32, 3)])

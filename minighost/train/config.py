@@ -66,7 +66,7 @@ class TrainConfig:
     )
     crop: int = _key(4, Whole(0), "padding of random crops, pixels; 0 is off")
     cutout: int = _key(0, Whole(0), "side of the square that is blanked out, pixels; 0 is off")
-    flip_tta: bool = _key(False, Flag(), "evaluate the mean logits of image and mirror image")
+    flip_tta: bool = _key(False, Flag(), "after the last epoch evaluate the mean logits of image and mirror image")
     log_every: int = _key(10, Whole(1), "steps between lines of log.jsonl")
     checkpoint_minutes: float = _key(5.0, Real(least=0), "minutes between checkpoints within an epoch; 0 is off")
     checkpoint_steps: int = _key(0, Whole(0), "steps between checkpoints within an epoch; 0 is off")

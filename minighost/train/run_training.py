@@ -136,10 +136,7 @@ class _Run:
         self.console.begin("compiling kernels ... ")
         first, step, test = self.trainer.rehearse()
         t = self.trainer
-        self.step_seconds, self.test_seconds = (
-            step,
-            test * len(t.test_loader) * (2 if self.config.train.flip_tta else 1),
-        )
+        self.step_seconds, self.test_seconds = step, test * len(t.test_loader)
         self.console.line(f"{first:.1f} s")
         self.macs = sum(module.macs for module in t.model.modules() if not list(module.children()))
         macs = f"{self.macs / 1e6:.1f} million multiply-adds per image, " if self.macs else ""

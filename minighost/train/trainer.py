@@ -155,11 +155,15 @@ class Trainer:
         )
 
     def evaluate(self, tick=lambda: None):
-        """Evaluation of the test images, with the averaged weights if there are any."""
+        """Evaluation of the test images, with the averaged weights if there are any.
+
+        Mirror images are looked at after the last epoch only: they double the time, and what counts is the end.
+        """
+        flip = self.config.flip_tta and self.epoch + 1 >= self.config.epochs
         if self.ema is None:
-            return evaluate(self.model, self.test_loader, flip=self.config.flip_tta, tick=tick)
+            return evaluate(self.model, self.test_loader, flip=flip, tick=tick)
         with self.ema.swapped():
-            return evaluate(self.model, self.test_loader, flip=self.config.flip_tta, tick=tick)
+            return evaluate(self.model, self.test_loader, flip=flip, tick=tick)
 
     def finish_epoch(self):
         """Close the present epoch; returns its training metrics."""
