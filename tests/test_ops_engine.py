@@ -12,6 +12,7 @@ import threadpoolctl
 
 import minighost
 from minighost import ops
+from minighost.ops import engine
 from minighost.ops.buffers import empty, pool_bytes, release_pool
 
 KERNEL_FILES = sorted((Path(minighost.__file__).parent / "ops").glob("*.py"))
@@ -73,6 +74,21 @@ def test_threads_shows_sets_and_restores():
 def test_blas_is_held_to_one_thread_once_a_kernel_has_run(rng):
     ops.pointwise_forward(rng.normal(size=(4, 3)), rng.normal(size=(3, 2)))
     assert {pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"} == {1}
+
+
+def test_kernels_compile_without_a_cache_where_there_is_no_place_for_one(monkeypatch):
+    asked = []
+
+    def njit(**options):
+        asked.append(options.get("cache", False))
+        if asked[-1]:
+            raise RuntimeError("cannot cache function: no locator available")
+        return lambda function: function
+
+    monkeypatch.setattr(engine, "njit", njit)
+    assert engine._compile(len) is len and asked == [True, False]
+    monkeypatch.setenv("MINIGHOST_CACHE", "0")
+    assert engine._compile(len) is len and asked == [True, False, False]
 
 
 STEPS = """
