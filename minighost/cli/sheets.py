@@ -1,5 +1,7 @@
 """PNG files that the commands draw: a contact sheet of a data set, a sheet of predictions."""
 
+from pathlib import Path
+
 import numpy as np
 
 __all__ = ["contact_sheet", "predictions"]
@@ -61,5 +63,6 @@ def predictions(items, path):
         right.set_xticks([])
         right.tick_params(length=0)
         right.spines[:].set_visible(False)
-        right.set_title(title.replace("$", r"\$"), fontsize=9, loc="left")  # a file name is not mathematics
+        name = Path(title).name.replace("$", r"\$")  # a file name is not mathematics
+        right.set_title(name, fontsize=9, loc="left")
     figure.savefig(path, dpi=120, format="png")
