@@ -100,6 +100,26 @@ def test_reads_and_writes_channel_slices_in_place(rng):
         assert_allclose(a, b, atol=1e-12)
 
 
+def _unwritable():
+    yield np.zeros((2, 4, 3, 5), order="F"), ValueError, "contiguous, or a channel slice"
+    yield np.zeros((2, 8, 3, 5))[:, ::2], ValueError, "contiguous, or a channel slice"
+    yield np.zeros((2, 4, 3, 5), np.float32), TypeError, "out must be a float64 array like its input, got float32"
+    yield np.zeros((2, 4, 3, 6)), ValueError, r"out must have shape \(2, 4, 3, 5\), got \(2, 4, 3, 6\)"
+    locked = np.zeros((2, 4, 3, 5))
+    locked.flags.writeable = False
+    yield locked, ValueError, "out must be writable"
+
+
+@pytest.mark.parametrize("out, error, message", list(_unwritable()))
+def test_an_out_that_cannot_be_written_in_place_is_refused(rng, out, error, message):
+    x, before = rng.normal(size=(2, 4, 3, 5)), out.copy()
+    with pytest.raises(error, match=message):
+        ops.batch_norm_forward(x, *_vectors(5), True, out=out)
+    with pytest.raises(error, match=message):
+        ops.add_forward(x, x, out=out)
+    assert_array_equal(out, before)
+
+
 def test_nan_passes_through_the_relu():
     x = np.full((2, 1, 1, 1), np.nan)
     out, _ = ops.batch_norm_forward(x, np.ones(1), np.zeros(1), np.zeros(1), np.ones(1), False, relu=True)

@@ -89,8 +89,7 @@ class GhostModule(Module):
 class GhostBottleneck(Module):
     """Two ghost modules - one expands, one reduces - around a depthwise convolution where the plane shrinks.
 
-    ghost (ReLU) -> [stride 2: depthwise convolution, no ReLU] -> [squeeze-and-excitation] -> ghost (no ReLU) -> +
-    shortcut
+    ghost (ReLU) -> [stride 2: depthwise convolution] -> [squeeze-and-excitation] -> ghost (no ReLU) -> + shortcut
 
     Parameters
     ----------

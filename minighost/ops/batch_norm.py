@@ -108,7 +108,7 @@ def batch_norm_forward(
     scale, shift = gamma * inv_std, beta - mean * gamma * inv_std
     if out is None:
         out = empty(x.shape, x.dtype)
-    check.shape_is("batch_norm", "out", out, x.shape)
+    check.target("batch_norm", out, x)
     if x.size:
         wide, k = _widen(x, out)
         _normalize(

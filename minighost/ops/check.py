@@ -6,7 +6,7 @@ do not check indices. So anything else is copied into that form here (never chan
 
 import numpy as np
 
-__all__ = ["array", "channels", "pair", "rows", "same_dtype", "shape_is"]
+__all__ = ["array", "channels", "pair", "rows", "same_dtype", "shape_is", "target"]
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -31,6 +31,19 @@ def channels(op, name, x, ndim=4):
     if _is_plain(x) and (x.flags.c_contiguous or _row_pitch(x)):
         return x
     return _plain_copy(x)
+
+
+def target(op, out, like):
+    """Refuse an `out` that kernels cannot write in place: a copy loses the result, a wrong stride corrupts memory."""
+    if not isinstance(out, np.ndarray) or out.dtype != like.dtype:
+        found = out.dtype if isinstance(out, np.ndarray) else type(out).__name__
+        raise TypeError(f"{op}: out must be a {like.dtype} array like its input, got {found}")
+    shape_is(op, "out", out, like.shape)
+    if out.size and not (_is_plain(out) and (out.flags.c_contiguous or _row_pitch(out))):
+        raise ValueError(
+            f"{op}: out must be writable and contiguous, or a channel slice whole[..., a:b] of such an array; "
+            f"got strides {out.strides} for shape {out.shape}"
+        )
 
 
 def rows(x):

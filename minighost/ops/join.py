@@ -104,6 +104,7 @@ def add_forward(a, b, out=None):
     check.shape_is("add", "b", b, a.shape)
     if out is None:
         out = empty(a.shape, a.dtype)
+    check.target("add", out, a)
     if out.size:
         _add(check.rows(a), check.rows(b), a.shape[3], check.rows(out))
     return out, None
