@@ -62,6 +62,14 @@ def test_the_fast_cifar_variant_halves_the_plane_one_stage_earlier():
     assert sizes == [32, 32, 16, 16, 16, 16, 8, 8, 4, 4]
 
 
+def test_the_short_variant_has_ten_bottlenecks_and_only_the_stem_at_full_size():
+    model = mg.models.create("ghostnet_short")
+    assert (_parameters(model), _macs(model, 32)) == (1_161_770, 12_454_400)
+    sizes = [model.stem.output_shape[0], *(stage.output_shape[0] for stage in model.stages)]
+    assert sizes == [32, 16, 16, 8, 8, 4, 4]
+    assert [len(stage) for stage in model.stages] == [1, 2, 1, 3, 1, 2]
+
+
 def test_parameters_of_each_block_equal_the_table():
     model = mg.models.create("ghostnet")
     blocks = [_parameters(block) for stage in model.stages for block in stage]

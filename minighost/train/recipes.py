@@ -14,11 +14,12 @@ RECIPES = {
         "train.crop": 2,  # a larger shift cuts shapes off at the frame
     },
     "cifar10": {
-        "model.name": "ghostnet_cifar_fast",
-        "model.width": 0.75,
+        "model.name": "ghostnet_short",
+        "model.width": 1.0,
         "model.dropout": 0.0,
-        "train.epochs": 15,
-        "train.lr": 0.3,
+        "train.epochs": 20,
+        "train.batch_size": 64,
+        "train.lr": 0.15,
         "train.warmup_epochs": 3.0,
         "train.anneal": "linear",
         "train.label_smoothing": 0.1,
