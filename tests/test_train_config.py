@@ -26,7 +26,7 @@ def test_later_sources_override_earlier_ones(tmp_path):
     file = tmp_path / "run.toml"
     file.write_text('seed = 3\n[data]\nname = "cifar10"\n[train]\nepochs = 7\nlr = 1\n[model]\nratio = 4\n')
     resolved = Config.resolve("shapes10", file, {"train.lr": "0.25", "train.flip": "alternate"})
-    assert resolved.train.batch_size == 128  # default
+    assert resolved.train.momentum == 0.9  # default
     assert resolved.model.width == RECIPES["cifar10"]["model.width"]  # recipe, of the data set that the file names
     assert (resolved.seed, resolved.train.epochs, resolved.model.options["ratio"]) == (3, 7, 4)  # file
     assert (resolved.train.lr, resolved.train.flip) == (0.25, "alternate")  # override

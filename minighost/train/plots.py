@@ -89,15 +89,18 @@ def curves(records, path, title):
 
 def _pair(axes, at, values, x, epochs, name, scale):
     """Training as a thin line by step and as its epoch's mean, testing as points with the last one written out."""
+    from matplotlib.patheffects import withStroke
+
     axes.plot(at, values, color=TRAIN, alpha=0.45, linewidth=1, label="training, single steps")
     means, tests = ([scale * r[f"{split}_{name}"] for r in epochs] for split in ("train", "test"))
     middles = [e - 0.5 for e in x]
     axes.plot(middles, means, color=TRAIN, linewidth=2, marker="o", markersize=4, label="training, mean of the epoch")
     axes.plot(x, tests, color=TEST, linewidth=2, marker="o", markersize=5, label="test")
     accuracy = name == "accuracy"
-    note = dict(textcoords="offset points", ha="right", color=TEST, fontsize=11, fontweight="bold")
+    halo = [withStroke(linewidth=3, foreground="white")]  # the number stays legible on top of a curve
+    note = dict(textcoords="offset points", ha="right", color=TEST, fontsize=11, fontweight="bold", path_effects=halo)
     text = f"{tests[-1]:.2f} %" if accuracy else f"{tests[-1]:.3f}"
-    axes.annotate(text, (x[-1], tests[-1]), xytext=(-6, -16 if accuracy else 9), **note)
+    axes.annotate(text, (x[-1], tests[-1]), xytext=(-6, -20 if accuracy else 9), **note)
     if accuracy:
         axes.set_ylim(0, 101)
         return
