@@ -9,6 +9,7 @@ offsets, so that putting them side by side costs nothing.
 import numpy as np
 
 from minighost import ops
+from minighost.nn import fused
 from minighost.nn.blocks import ConvBNAct, Sequential, SqueezeExcite
 from minighost.nn.module import Module
 from minighost.ops.buffers import empty
@@ -138,6 +139,10 @@ class GhostBottleneck(Module):
 
     def forward(self, x):
         """(N, H, W, in_channels) -> (N, OH, OW, out_channels)."""
+        self._cache = None
+        if fused.applies(self, x):
+            out, self._cache = fused.bottleneck_forward(self, x)
+            return out
         y = x
         for layer in self._path():
             y = layer(y)
@@ -146,6 +151,8 @@ class GhostBottleneck(Module):
 
     def backward(self, dout):
         """The sum hands `dout` to both branches; their gradients meet again at x."""
+        if self._cache is not None:
+            return fused.bottleneck_backward(self, dout, self._take_cache())
         dx = dout
         for layer in reversed(self._path()):
             dx = layer.backward(dx)

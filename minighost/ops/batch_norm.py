@@ -100,12 +100,9 @@ def batch_norm_forward(
             f"batch_norm: training needs more than one value per channel, got x of shape {x.shape}; "
             "use a larger batch or call eval()"
         )
-    mean, var = _statistics(x) if training and R else (running_mean.astype(np.float64), running_var.astype(np.float64))
-    if training and R:
-        running_mean += (momentum * (mean - running_mean)).astype(x.dtype)
-        running_var += (momentum * (var * (R / (R - 1)) - running_var)).astype(x.dtype)
-    inv_std = 1 / np.sqrt(var + eps)
-    scale, shift = gamma * inv_std, beta - mean * gamma * inv_std
+    training = training and R > 0
+    mean, var = _statistics(x) if training else (running_mean.astype(np.float64), running_var.astype(np.float64))
+    inv_std, scale, shift = affine(mean, var, R, gamma, beta, running_mean, running_var, training, momentum, eps)
     if out is None:
         out = empty(x.shape, x.dtype)
     check.target("batch_norm", out, x)
@@ -143,12 +140,28 @@ def batch_norm_backward(dout, cache):
     scales, shifts = np.tile(scale, k).astype(x.dtype), np.tile(shift, k).astype(x.dtype)
     sums = _sum_tiles(_backward_sums, k * C, R // k, wide(dout), wide(x), np.tile(mean, k), scales, shifts, relu)
     dbeta, dgamma = sums[0].reshape(k, C).sum(0), sums[1].reshape(k, C).sum(0) * inv_std
-    # dx = scale * (dy - dbeta/R - (x - mean)*inv_std * dgamma/R), sorted by what it multiplies: dy, x and 1
-    slope = -scale * inv_std * dgamma / R if training else np.zeros(C)
-    constant = -scale * dbeta / R - slope * mean if training else np.zeros(C)
+    slope, constant = backward_affine(dgamma, dbeta, R, mean, inv_std, scale) if training else np.zeros((2, C))
     slopes, constants = np.tile(slope, k).astype(x.dtype), np.tile(constant, k).astype(x.dtype)
     _backward(wide(dout), wide(x), scales, shifts, slopes, constants, relu, wide(dx))
     return dx, dgamma.astype(x.dtype), dbeta.astype(x.dtype)
+
+
+def affine(mean, var, R, gamma, beta, running_mean, running_var, training, momentum, eps):
+    """Batch norm as ``scale*x + shift``, and its inverse deviation, all float64; updates the running statistics."""
+    if training:
+        running_mean += (momentum * (mean - running_mean)).astype(running_mean.dtype)
+        running_var += (momentum * (var * (R / (R - 1)) - running_var)).astype(running_var.dtype)
+    inv_std = 1 / np.sqrt(var + eps)
+    return inv_std, gamma * inv_std, beta - mean * gamma * inv_std
+
+
+def backward_affine(dgamma, dbeta, R, mean, inv_std, scale):
+    """slope and constant of ``dx = scale*dy + slope*x + constant``.
+
+    That is ``scale * (dy - dbeta/R - (x - mean)*inv_std * dgamma/R)``, sorted by what it multiplies: dy, x and 1.
+    """
+    slope = -scale * inv_std * dgamma / R
+    return slope, -scale * dbeta / R - slope * mean
 
 
 def _statistics(x):
@@ -193,10 +206,11 @@ def _forward_sums(x, step, partials):
 
 @kernel
 def _normalize(x, C, scale, shift, relu, out):
+    zero = out.dtype.type(0)  # a plain 0 would turn the line into float64
     for r in prange(len(x)):
         for c in range(C):
             y = x[r, c] * scale[c] + shift[c]
-            out[r, c] = 0 if relu and y <= 0 else y  # this way round a NaN passes through
+            out[r, c] = zero if relu and y <= zero else y  # this way round a NaN passes through
 
 
 @kernel
@@ -214,8 +228,8 @@ def _backward_sums(dout, x, mean, scale, shift, relu, step, partials):
 
 @kernel
 def _backward(dout, x, scale, shift, slope, constant, relu, dx):
-    C = len(scale)
+    C, zero = len(scale), dx.dtype.type(0)  # a plain 0 would turn the line into float64
     for r in prange(len(x)):
         for c in range(C):
-            dy = 0 if relu and x[r, c] * scale[c] + shift[c] <= 0 else dout[r, c]
+            dy = zero if relu and x[r, c] * scale[c] + shift[c] <= 0 else dout[r, c]
             dx[r, c] = scale[c] * dy + slope[c] * x[r, c] + constant[c]

@@ -5,13 +5,16 @@ pools on the same cores (OpenMP and BLAS) are several times slower than either, 
 the whole process as soon as the first kernel runs.
 
 `kernel` marks a function that owns a `prange` loop, `tile` the straight-line code that such a loop calls for one tile.
-Both compile on first use, are cached on disk, and are plain Python under ``NUMBA_DISABLE_JIT=1``. They follow three
-rules: a callee lives in its caller's file (Numba's cache does not notice changes elsewhere), every output element has
-one writer, and tile bounds depend on shapes alone - so results are the same bits for any number of threads.
+Both compile on first use, are cached on disk, and are plain Python under ``NUMBA_DISABLE_JIT=1``. They follow two
+rules: every output element has one writer, and tile bounds depend on shapes alone - so results are the same bits for
+any number of threads.
 """
 
+import contextlib
 import functools
+import hashlib
 import os
+from pathlib import Path
 
 # A thread that spins while it waits for another keeps the core from the very thread it waits for: on a busy machine a
 # step then takes many times longer. One that sleeps wakes up late. So: spin briefly, then sleep. GNU's OpenMP reads
@@ -50,9 +53,41 @@ def _compile(function, **options):
     if os.environ.get("MINIGHOST_CACHE", "1") == "0":
         return njit(**options)(function)
     try:
-        return njit(cache=True, **options)(function)
+        with _cache_folder():
+            return njit(cache=True, **options)(function)
     except RuntimeError:  # neither the package folder nor the user's home can be written to
         return njit(**options)(function)
+
+
+@contextlib.contextmanager
+def _cache_folder():
+    """Cache in a folder of this version's own: Numba sees changes in a kernel's file, but not in a callee's."""
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(_kernels_folder() or before)
+    try:
+        yield
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+@functools.cache
+def _kernels_folder():
+    """``NUMBA_CACHE_DIR``, else the package's __pycache__, else the user's cache; in it the stamp of the sources."""
+    ops = Path(__file__).parent
+    stamp = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(ops.rglob("*.py")))).hexdigest()[:12]
+    places = [Path(numba.config.CACHE_DIR)] if numba.config.CACHE_DIR else [ops.parent / "__pycache__", _user_cache()]
+    for folder in (place / f"kernels-{stamp}" for place in places):
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            if os.access(folder, os.W_OK):
+                return folder
+    return None
+
+
+def _user_cache():
+    import pooch
+
+    return Path(pooch.os_cache("minighost"))
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 import numpy as np
 
 from minighost.errors import NonFiniteError
+from minighost.nn import fusing
 
 __all__ = ["explain"]
 
@@ -61,7 +62,8 @@ def _in_outputs(model, x):
     for name, module in inner:
         module.forward = _watch(name, module, found)
     try:
-        model(x)
+        with fusing(False):
+            model(x)
     finally:
         for _, module in inner:
             del module.forward

@@ -1,0 +1,187 @@
+"""The ghost bottleneck in as few passes over memory as there can be.
+
+`GhostBottleneck.forward` and `backward` state what it computes, layer by layer. In training they hand over to the two
+functions here, which compute the same from the same parameters with the fused kernels of `ops.fused`: activations stay
+unnormalised between the layers (`Pending`), and a ghost module's two halves stay two arrays. Inside
+``with fusing(False):`` everything runs layer by layer - to look at what is between the layers, or to step through it.
+"""
+
+import contextlib
+
+import numpy as np
+
+from minighost.ops import fused
+
+__all__ = ["applies", "bottleneck_backward", "bottleneck_forward", "fusing"]
+
+_fusing = [True]
+
+
+@contextlib.contextmanager
+def fusing(on):
+    """Choose for a block of code whether training uses the fused kernels (the default) or goes layer by layer."""
+    before, _fusing[0] = _fusing[0], bool(on)
+    try:
+        yield
+    finally:
+        _fusing[0] = before
+
+
+def applies(block, x):
+    """Whether `block` can be fused: in training, each ghost module with one ghost a map, and a square kernel."""
+    ghosts = (block.ghost1, block.ghost2)
+    return (
+        _fusing[0]
+        and block.training
+        and isinstance(x, np.ndarray)
+        and x.ndim == 4
+        and x.size > x.shape[3]
+        and x.dtype == block.ghost1.primary.conv.weight.data.dtype
+        and x.shape[3] == block.ghost1.primary.conv.weight.shape[2]
+        and x.flags.c_contiguous
+        and all(g.cheap is not None and g.out_channels == 2 * g.intrinsic for g in ghosts)
+    )
+
+
+# Forward -------------------------------------------------------------------------------------------------------
+
+
+def bottleneck_forward(block, x):
+    """What `GhostBottleneck.forward` does; returns the output and the cache for `bottleneck_backward`."""
+    source = fused.plain(x)
+    parts, ghost1 = _ghost_forward(block.ghost1, [source])
+    strided = None
+    if block.depthwise is not None:
+        parts, strided = _depthwise_parts_forward(block.depthwise, parts)
+    if block.se is not None:
+        parts = _gate_forward(block.se, parts)
+    parts, ghost2 = _ghost_forward(block.ghost2, parts)
+    shortcut, short = source, None
+    if block.shortcut is not None:
+        depthwise, pointwise = block.shortcut
+        inner, cache1 = _depthwise_forward(depthwise, source)
+        shortcut, cache2 = _pointwise_forward(pointwise, [inner])
+        short = cache1, cache2
+    out = fused.residual_forward(parts, shortcut)
+    return out, (ghost1, strided, ghost2, short, parts, shortcut)
+
+
+def bottleneck_backward(block, dout, cache):
+    """What `GhostBottleneck.backward` does: fills the parameters' gradients, returns the one of x."""
+    ghost1, strided, ghost2, short, parts, shortcut = cache
+    branches, shortcut_sums = fused.residual_backward(dout, parts, shortcut)
+    branches = _ghost_backward(block.ghost2, branches, ghost2)
+    if block.se is not None:
+        branches = _gate_backward(block.se, branches, ghost2)
+    branches = [(dy, sums) for dy, sums, *_ in branches]
+    if block.depthwise is not None:
+        branches = _depthwise_parts_backward(block.depthwise, branches, strided)
+    dx = _ghost_backward(block.ghost1, branches, ghost1)[0][0]
+    if block.shortcut is None:
+        dx += dout
+        return dx
+    depthwise, pointwise = block.shortcut
+    [(dy, sums, _)] = _pointwise_backward(pointwise, dout, shortcut_sums, short[1])
+    return _depthwise_backward(depthwise, dy, sums, short[0], dx)[0]
+
+
+# The parts of it -----------------------------------------------------------------------------------------------
+
+
+def _ghost_forward(ghost, parts):
+    intrinsic, primary = _pointwise_forward(ghost.primary, parts)
+    ghosts, cheap = _depthwise_forward(ghost.cheap, intrinsic)
+    return [intrinsic, ghosts], (primary, cheap)
+
+
+def _ghost_backward(ghost, branches, cache):
+    """An intrinsic map is seen twice: in the output and by the cheap operation."""
+    (primary, cheap), ((dintrinsic, _), (dghosts, sums)) = cache, branches
+    dintrinsic, sums = _depthwise_backward(ghost.cheap, dghosts, sums, cheap, dintrinsic)
+    return _pointwise_backward(ghost.primary, dintrinsic, sums, primary)
+
+
+def _gate_forward(se, parts):
+    squeezed = np.concatenate([fused.plane_mean(p) for p in parts], axis=1)
+    gate = se.gate(se.expand(se.act(se.reduce(squeezed))))
+    split = parts[0].raw.shape[3]
+    gates = gate[:, :split], gate[:, split:]
+    return [p._replace(gate=np.ascontiguousarray(g)) for p, g in zip(parts, gates, strict=True)]
+
+
+def _gate_backward(se, branches, ghost2):
+    ((parts, *_), _) = ghost2
+    dgate = np.concatenate([dgate for *_, dgate in branches], axis=1)
+    dsqueezed = se.reduce.backward(se.act.backward(se.expand.backward(se.gate.backward(dgate))))
+    split = parts[0].raw.shape[3]
+    dmeans = dsqueezed[:, :split], dsqueezed[:, split:]
+    return [
+        fused.gate_backward(dy, np.ascontiguousarray(dmean), part)
+        for (dy, *_), dmean, part in zip(branches, dmeans, parts, strict=True)
+    ]
+
+
+def _depthwise_parts_forward(layer, parts):
+    """The depthwise convolution of each part with its share of the kernels; channels never meet."""
+    split = parts[0].raw.shape[3]
+    done = [
+        _depthwise_forward(layer, part, mine)
+        for part, mine in zip(parts, (slice(None, split), slice(split, None)), strict=True)
+    ]
+    return [part for part, _ in done], [cache for _, cache in done]
+
+
+def _depthwise_parts_backward(layer, branches, caches):
+    done = [_depthwise_gradients(dy, sums, cache) for (dy, sums), cache in zip(branches, caches, strict=True)]
+    _accumulate(layer, *(np.concatenate(grads, axis=-1) for grads in zip(*(grads for *_, grads in done), strict=True)))
+    return [(dy, sums) for dy, sums, _ in done]
+
+
+def _pointwise_forward(layer, parts):
+    w = layer.conv.weight.data.reshape(layer.conv.weight.shape[2:])
+    raw, sums = fused.pointwise_forward(parts, w)
+    pending, norm = _measure(layer, raw, sums)
+    return pending, (parts, w, norm)
+
+
+def _pointwise_backward(layer, dy, sums, cache):
+    parts, w, norm = cache
+    gradient, dgamma, dbeta = fused.pass_back(dy, sums, norm)
+    branches, dw = fused.pointwise_backward(gradient, parts, w)
+    _accumulate(layer, dw, dgamma, dbeta)
+    return branches
+
+
+def _depthwise_forward(layer, pending, mine=slice(None)):
+    K, _, _, C = layer.conv.weight.shape
+    w, stride = np.ascontiguousarray(layer.conv.weight.data.reshape(K, K, C)[..., mine]), layer.conv.stride[0]
+    raw, sums = fused.depthwise_forward(pending, w, stride)
+    out, norm = _measure(layer, raw, sums, mine)
+    return out, (pending, w, stride, norm)
+
+
+def _depthwise_backward(layer, dy, sums, cache, elsewhere):
+    dx, sums, grads = _depthwise_gradients(dy, sums, cache, elsewhere)
+    _accumulate(layer, *grads)
+    return dx, sums
+
+
+def _depthwise_gradients(dy, sums, cache, elsewhere=None):
+    pending, w, stride, norm = cache
+    gradient, dgamma, dbeta = fused.pass_back(dy, sums, norm)
+    dx, sums, dw = fused.depthwise_backward(gradient, pending, w, stride, elsewhere)
+    return dx, sums, (dw, dgamma, dbeta)
+
+
+def _measure(layer, raw, sums, mine=slice(None)):
+    bn = layer.bn
+    vectors = (v.data[mine] for v in (bn.weight, bn.bias, bn.running_mean, bn.running_var))
+    for module in (layer, layer.conv, bn):
+        module.output_shape = (*raw.shape[1:3], bn.weight.size)
+    return fused.measure(raw, sums, *vectors, bn.momentum, bn.eps, bn.relu)
+
+
+def _accumulate(layer, dw, dgamma, dbeta):
+    layer.conv.weight.accumulate(dw.reshape(layer.conv.weight.shape))
+    layer.bn.weight.accumulate(dgamma)
+    layer.bn.bias.accumulate(dbeta)

@@ -1,0 +1,207 @@
+"""Fused 1x1 convolution: normalise a tile of the input, multiply it, and take the result's batch norm sums.
+
+    raw = sum over parts of  gate * max(scale*x + shift, floor) @ w[part's rows]
+
+The input comes in one part or two: a ghost module's intrinsic maps and their ghosts stay separate arrays, and
+the product adds what each contributes. Backward, a tile of the gradient passes through batch norm, gives its share of
+`dw` and of `dx`, and `dx` is cut by the ReLU and summed for the batch norm in front - one visit to every number.
+
+Letters: R rows of the chunk, C channels in, OC channels out.
+"""
+
+import numpy as np
+from numba import prange
+
+from minighost.ops.buffers import empty, zeros
+from minighost.ops.engine import kernel, tile
+from minighost.ops.fused.pending import chunks_of
+from minighost.ops.fused.tiles import add_moments, fold, fold_moments, gemm, mask_and_add, multiply_add, normalise
+
+__all__ = ["pointwise_backward", "pointwise_forward"]
+
+
+def pointwise_forward(parts, w):
+    """Forward; its twin is `ops.pointwise_forward` behind a batch norm, a ReLU and a gate for each part.
+
+    Parameters
+    ----------
+    parts : sequence of 1 or 2 Pending
+        Same N, H and W; their channels together are C.
+    w : ndarray, shape (C, OC)
+
+    Returns
+    -------
+    raw : ndarray, shape (N, H, W, OC)
+    sums : ndarray, shape (chunks, 2, OC), float64
+        Of raw and its square, for `measure`.
+    """
+    first, second = _two(parts)
+    (N, H, W, split), (C, OC) = first.raw.shape, w.shape
+    chunks, step = chunks_of(N, first.raw.size), _tile_rows(C, OC)
+    out, sums = empty((N, H, W, OC), w.dtype), np.zeros((chunks, 2, OC))
+    scratch = empty((chunks, 2, step * max(split, C - split)), w.dtype)
+    moments = zeros((chunks, 3, _repeats(OC) * OC), w.dtype)
+    _forward(_lanes(first), _lanes(second), w[:split], w[split:], step, scratch, moments, out, sums)
+    return out, sums
+
+
+def pointwise_backward(gradient, parts, w):
+    """Backward of `pointwise_forward`.
+
+    Parameters
+    ----------
+    gradient : PendingGradient
+    parts, w
+        As in the forward.
+
+    Returns
+    -------
+    branches : list of (dy, sums, dgate), one a part
+        `dy` is the gradient with respect to the part's activation. Without a gate it is already cut by the ReLU, and
+        `sums`, of shape (chunks, 2, C), are what `pass_back` needs. With one it is the gradient behind the gate, `sums`
+        are to be ignored, and `dgate`, of shape (N, C), is the gate's gradient; go on with `gate_backward`.
+    dw : ndarray, shape (C, OC)
+    """
+    first, second = _two(parts)
+    (N, H, W, split), (C, OC) = first.raw.shape, w.shape
+    chunks, step = chunks_of(N, N * H * W << 7), _tile_rows(C, OC)  # at least 256 rows behind each sum of dw
+    branches = [
+        (empty(p.raw.shape, w.dtype), np.zeros((chunks, 2, p.raw.shape[3])), zeros(p.gate.shape, w.dtype))
+        for p in (first, second)
+    ]
+    first, second = _lanes(first), _lanes(second)
+    scratch = empty((chunks, 2, step * max(split, C - split)), w.dtype)
+    dtiles, dws = empty((chunks, step * OC), w.dtype), empty((chunks, C, OC), w.dtype)
+    (dx1, sums1, dgate1), (dx2, sums2, dgate2) = branches
+    lanes1, lanes2 = (zeros((chunks, 2, p.affine.shape[1]), w.dtype) for p in (first, second))
+    _backward(
+        _lanes(gradient), first, second, w[:split], w[split:], step, scratch, dtiles, dws,
+        dx1, dx2, dgate1, dgate2, lanes1, lanes2, sums1, sums2,
+    )  # fmt: skip
+    return branches[: len(parts)], dws.sum(0)
+
+
+def _two(parts):
+    """The parts, the second one without channels where there is only one."""
+    first = parts[0]
+    if len(parts) == 2:
+        return parts
+    nothing = np.empty((*first.raw.shape[:3], 0), first.raw.dtype)
+    return first, first._replace(raw=nothing, affine=first.affine[:, :0], gate=nothing[:0, 0, 0])
+
+
+def _repeats(C):
+    """How often per-channel vectors are repeated to make lanes of at most 512 numbers."""
+    k = 1
+    while k < 32 and 2 * k * C <= 512:
+        k *= 2
+    return k
+
+
+def _lanes(pending):
+    C = pending.affine.shape[1]
+    return pending._replace(affine=np.tile(pending.affine, (1, _repeats(C)))) if C else pending
+
+
+def _tile_rows(C, OC):
+    """Rows of a tile whose input and output stay in a 256 KiB share of the cache (float32)."""
+    return max(32, min(1024, (1 << 16) // (C + OC) // 32 * 32))
+
+
+@kernel
+def _forward(a, b, wa, wb, step, scratch, moments, out, sums):
+    N, H, W, OC = out.shape
+    chunks, flat = len(sums), out.reshape(-1)
+    for t in prange(chunks):
+        first, last = t * N // chunks * H * W, (t + 1) * N // chunks * H * W
+        pivot, total, squares = moments[t, 0], moments[t, 1], moments[t, 2]
+        for r0 in range(first, last, step):
+            r1 = min(last, r0 + step)
+            stretch = flat[r0 * OC : r1 * OC]
+            product = stretch.reshape(r1 - r0, OC)
+            gemm(_gated(a, _load(a, r0, r1, scratch[t, 0]), r0, scratch[t, 1]), False, wa, False, False, product)
+            if len(wb):
+                gemm(_gated(b, _load(b, r0, r1, scratch[t, 0]), r0, scratch[t, 1]), False, wb, False, True, product)
+            if r0 == first:
+                n = min(len(stretch), len(pivot))
+                pivot[:n] = stretch[:n]
+            add_moments(stretch, pivot, total, squares)
+        fold_moments((last - first) * OC, pivot, total, squares, sums[t])
+
+
+@kernel
+def _backward(
+    g, a, b, wa, wb, step, scratch, dtiles, dws, dxa, dxb, dgate_a, dgate_b, lanes_a, lanes_b, sums_a, sums_b
+):
+    N, H, W, _ = g.raw.shape
+    chunks, split = len(dws), len(wa)
+    for t in prange(chunks):
+        first, last = t * N // chunks * H * W, (t + 1) * N // chunks * H * W
+        for r0 in range(first, last, step):
+            r1 = min(last, r0 + step)
+            d = _load_gradient(g, r0, r1, dtiles[t])
+            _backward_part(a, d, wa, r0, r1, r0 > first, scratch[t], dws[t, :split], dxa, dgate_a, lanes_a[t])
+            if len(wb):
+                _backward_part(b, d, wb, r0, r1, r0 > first, scratch[t], dws[t, split:], dxb, dgate_b, lanes_b[t])
+        fold(lanes_a[t, 0], lanes_a[t, 1], sums_a[t])
+        if len(wb):
+            fold(lanes_b[t, 0], lanes_b[t, 1], sums_b[t])
+
+
+@tile
+def _backward_part(p, d, w, r0, r1, add, scratch, dw, dx, dgate, lanes):
+    C = len(w)
+    y = _load(p, r0, r1, scratch[0])
+    gemm(_gated(p, y, r0, scratch[1]), True, d, False, add, dw)
+    stretch = dx.reshape(-1)[r0 * C : r1 * C]
+    dy = stretch.reshape(r1 - r0, C)
+    gemm(d, False, w, True, False, dy)
+    if len(p.gate):
+        _add_gate_gradient(p, dy, y, r0, dgate)
+    elif p.affine.shape[1]:
+        x = p.raw.reshape(-1)[r0 * C : r1 * C]
+        mask_and_add(stretch, y.reshape(-1), x, p.affine[2], p.affine[3, 0], lanes[0], lanes[1])
+
+
+@tile
+def _load(p, r0, r1, scratch):
+    """Rows r0 to r1 of a part, normalised and rectified; a plain part is read where it lies."""
+    C = p.raw.shape[3]
+    x = p.raw.reshape(-1)[r0 * C : r1 * C]
+    if p.affine.shape[1] == 0:
+        return x.reshape(r1 - r0, C)
+    y = scratch[: (r1 - r0) * C]
+    normalise(x, p.affine[0], p.affine[1], p.affine[3, 0], y)
+    return y.reshape(r1 - r0, C)
+
+
+@tile
+def _load_gradient(g, r0, r1, scratch):
+    OC = g.raw.shape[3]
+    d = scratch[: (r1 - r0) * OC]
+    dy, x = g.dy.reshape(-1)[r0 * OC : r1 * OC], g.raw.reshape(-1)[r0 * OC : r1 * OC]
+    multiply_add(dy, x, g.affine[0], g.affine[1], g.affine[2], d)
+    return d.reshape(r1 - r0, OC)
+
+
+@tile
+def _gated(p, y, r0, scratch):
+    """The rows times their image's gate, if there is one."""
+    if len(p.gate) == 0:
+        return y
+    (R, C), HW = y.shape, p.raw.shape[1] * p.raw.shape[2]
+    out = scratch[: R * C].reshape(R, C)
+    for r in range(R):
+        n = (r0 + r) // HW
+        for c in range(C):
+            out[r, c] = y[r, c] * p.gate[n, c]
+    return out
+
+
+@tile
+def _add_gate_gradient(p, dy, y, r0, dgate):
+    (R, C), HW = y.shape, p.raw.shape[1] * p.raw.shape[2]
+    for r in range(R):
+        n = (r0 + r) // HW
+        for c in range(C):
+            dgate[n, c] += y[r, c] * dy[r, c]

@@ -1,0 +1,223 @@
+"""The fused kernels equal the plain operations that they stand for: values, gradients and running statistics."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numba import njit
+from numpy.testing import assert_allclose
+
+from minighost import nn, ops
+from minighost.ops import fused
+from minighost.ops.fused.tiles import gemm
+
+pytestmark = pytest.mark.small
+CLOSE = {"rtol": 1e-10, "atol": 1e-10}
+
+
+class Part:
+    """A raw activation with the batch norm, ReLU and gate that wait for it - once pending, once done plainly."""
+
+    def __init__(self, rng, shape, kind):
+        N, _, _, C = shape
+        self.raw, self.kind = rng.normal(size=shape), kind
+        if kind == "plain":
+            self.value, self.pending = self.raw, fused.plain(self.raw)
+            return
+        gamma, beta = rng.normal(size=C) + 1, rng.normal(size=C)
+        self.value, self.cache = ops.batch_norm_forward(
+            self.raw, gamma, beta, np.zeros(C), np.ones(C), True, relu=kind != "norm"
+        )
+        sums = np.array([[self.raw.sum((0, 1, 2)), (self.raw**2).sum((0, 1, 2))]])
+        self.pending, self.norm = fused.measure(
+            self.raw, sums, gamma, beta, np.zeros(C), np.ones(C), relu=kind != "norm"
+        )
+        if kind == "gated":
+            gate = rng.uniform(size=(N, C))
+            self.pending = self.pending._replace(gate=gate)
+            self.value, self.scale_cache = ops.scale_forward(self.value, gate)
+
+    def backward(self, dvalue):
+        """From the gradient of `value` to that of `raw`, of gamma and beta, and of the gate."""
+        dgate = None
+        if self.kind == "gated":
+            dvalue, dgate = ops.scale_backward(dvalue, self.scale_cache)
+        if self.kind == "plain":
+            return dvalue, None, None, None
+        return *ops.batch_norm_backward(dvalue, self.cache), dgate
+
+    def assert_backward(self, dvalue, dy, sums, dgate=None):
+        """The fused gradients of this part equal the plain ones."""
+        draw, dgamma, dbeta, gate_gradient = self.backward(dvalue)
+        if self.kind == "plain":
+            assert_allclose(dy, draw, **CLOSE)
+            return
+        if self.kind == "gated":
+            assert_allclose(dgate, gate_gradient, **CLOSE)
+            dy, sums = fused.gate_backward(dy, np.zeros_like(dgate), self.pending)
+        waiting, *others = fused.pass_back(dy, sums, self.norm)
+        scale, slope, constant = waiting.affine
+        assert_allclose(scale * waiting.dy + slope * waiting.raw + constant, draw, **CLOSE)
+        for mine, plain in zip(others, (dgamma, dbeta), strict=True):
+            assert_allclose(mine, plain, **CLOSE)
+
+
+def as_gradient(dout):
+    """A gradient that no batch norm stands before."""
+    affine = np.zeros((3, dout.shape[3]))
+    affine[0] = 1
+    return fused.PendingGradient(dout, np.zeros_like(dout), affine)
+
+
+def assert_sums(raw, sums):
+    """The kernel's sums are those of its result."""
+    assert_allclose(sums.sum(0), [raw.sum((0, 1, 2)), (raw**2).sum((0, 1, 2))], **CLOSE)
+
+
+KINDS = st.sampled_from(["plain", "norm", "relu", "gated"])
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+@given(SEEDS, st.lists(KINDS, min_size=1, max_size=2), st.sampled_from([1, 3, 40]), st.integers(1, 5))
+def test_pointwise_equals_the_plain_operations(seed, kinds, N, H):
+    rng = np.random.default_rng(seed)
+    widths, OC = rng.integers(1, 9, len(kinds)), int(rng.integers(1, 9))
+    parts = [Part(rng, (N, H, 2, C), kind) for C, kind in zip(widths, kinds, strict=True)]
+    w = rng.normal(size=(sum(widths), OC))
+    raw, sums = fused.pointwise_forward([p.pending for p in parts], w)
+    expected, cache = ops.pointwise_forward(np.concatenate([p.value for p in parts], axis=3), w)
+    assert_allclose(raw, expected, **CLOSE)
+    assert_sums(expected, sums)
+
+    dout = rng.normal(size=raw.shape)
+    branches, dw = fused.pointwise_backward(as_gradient(dout), [p.pending for p in parts], w)
+    dx, expected_dw, _ = ops.pointwise_backward(dout, cache)
+    assert_allclose(dw, expected_dw, **CLOSE)
+    shares = np.split(dx, np.cumsum(widths)[:-1], axis=3)
+    for part, share, branch in zip(parts, shares, branches, strict=True):
+        part.assert_backward(share, *branch)
+
+
+@given(SEEDS, st.sampled_from(["plain", "norm", "relu"]), st.sampled_from([1, 3, 5]), st.integers(1, 3), st.booleans())
+def test_depthwise_equals_the_plain_operations(seed, kind, K, stride, twice):
+    rng = np.random.default_rng(seed)
+    N, (H, W), C = int(rng.choice([1, 2, 40])), rng.integers(1, 8, 2), int(rng.integers(1, 6))
+    part, w = Part(rng, (N, H, W, C), kind), rng.normal(size=(K, K, C))
+    raw, sums = fused.depthwise_forward(part.pending, w, stride)
+    expected, cache = ops.depthwise_forward(part.value, w[..., None], None, stride, K // 2)
+    assert_allclose(raw, expected, **CLOSE)
+    assert_sums(expected, sums)
+
+    dout, elsewhere = rng.normal(size=raw.shape), rng.normal(size=part.raw.shape)
+    dx, dw, _ = ops.depthwise_backward(dout, cache)
+    given_dy = None
+    if twice:
+        dx = dx + elsewhere
+        given_dy = elsewhere * (part.value > 0) if kind == "relu" else elsewhere.copy()
+    dy, sums, mine = fused.depthwise_backward(as_gradient(dout), part.pending, w, stride, given_dy)
+    assert_allclose(mine, dw[..., 0], **CLOSE)
+    part.assert_backward(dx, dy, sums)
+
+
+@given(SEEDS, st.sampled_from(["plain", "norm"]))
+def test_residual_equals_the_plain_operations(seed, kind):
+    rng = np.random.default_rng(seed)
+    N, H, (Ca, Cb) = int(rng.choice([1, 3, 40])), int(rng.integers(1, 4)), rng.integers(1, 6, 2)
+    a, b, short = (Part(rng, (N, H, 3, C), k) for C, k in ((Ca, "norm"), (Cb, "norm"), (Ca + Cb, kind)))
+    out = fused.residual_forward([a.pending, b.pending], short.pending)
+    assert_allclose(out, np.concatenate([a.value, b.value], axis=3) + short.value, **CLOSE)
+    dout = rng.normal(size=out.shape)
+    branches, sums = fused.residual_backward(dout, [a.pending, b.pending], short.pending)
+    for part, share, (dy, part_sums) in zip((a, b), np.split(dout, [Ca], axis=3), branches, strict=True):
+        assert_allclose(dy, share)
+        part.assert_backward(share, dy, part_sums)
+    short.assert_backward(dout, dout, sums)
+
+
+@given(SEEDS)
+def test_plane_mean_and_its_share_of_the_gradient(seed):
+    rng = np.random.default_rng(seed)
+    part = Part(rng, (int(rng.choice([1, 3, 40])), 3, 2, 5), "gated")
+    value = part.value / part.pending.gate[:, None, None]
+    assert_allclose(fused.plane_mean(part.pending), value.mean((1, 2)), **CLOSE)
+    dmean = rng.normal(size=part.pending.gate.shape)
+    dy, _ = fused.gate_backward(np.zeros_like(value), dmean, part.pending)
+    assert_allclose(dy, np.where(value > 0, dmean[:, None, None] / 6, 0), **CLOSE)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("a_turned", [False, True])
+@pytest.mark.parametrize("b_turned", [False, True])
+@pytest.mark.parametrize("add", [False, True])
+def test_gemm_reads_and_adds_as_it_says(rng, dtype, a_turned, b_turned, add):
+    whole = rng.normal(size=(3, 6, 9)).astype(dtype)
+    a = whole[0, :4, :5] if not a_turned else whole[0, :5, :4]
+    b = whole[1, :5, 2:8] if not b_turned else whole[1, :6, 2:7]
+    out = rng.normal(size=(4, 8)).astype(dtype)
+    expected = out.copy()
+    expected[:, 1:7] = (a.T if a_turned else a) @ (b.T if b_turned else b) + (out[:, 1:7] if add else 0)
+    njit(lambda *arguments: gemm(*arguments))(a, a_turned, b, b_turned, add, out[:, 1:7])
+    assert_allclose(out, expected, rtol=1e-5 if dtype == np.float32 else 1e-12)
+
+
+def test_sums_survive_a_mean_far_from_zero(rng):
+    """E[x*x] - E[x]**2 alone would lose all digits of the variance here."""
+    x = (1000 + rng.normal(size=(8, 16, 16, 4))).astype(np.float32)
+    raw, sums = fused.pointwise_forward([fused.plain(x)], np.eye(4, dtype=np.float32))
+    pending, _ = fused.measure(
+        raw, sums, *(np.full(4, v, np.float32) for v in (1, 0, 0, 1)), relu=False
+    )
+    assert_allclose(pending.affine[0], 1 / x.astype(np.float64).std((0, 1, 2)), rtol=1e-3)
+
+
+BLOCKS = {
+    "identity": (6, 10, 6, 3, 1, 0),
+    "wider": (6, 12, 8, 3, 1, 0),
+    "strided": (4, 8, 6, 3, 2, 0),
+    "gated": (6, 10, 6, 5, 1, 4),
+    "strided 5x5, gated": (4, 8, 6, 5, 2, 4),
+}
+
+
+def run(block, x, dout, on):
+    with nn.fusing(on):
+        block.zero_grad()
+        out = block(x)
+        dx = block.backward(dout(out))
+    return out, dx, {path: p.grad for path, p in block.named_parameters()}, block.state_dict()
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_a_fused_bottleneck_equals_its_layers(rng, name):
+    x = rng.normal(size=(5, 7, 6, BLOCKS[name][0]))
+    answers = []
+    for on in (False, True):
+        block = nn.GhostBottleneck(*BLOCKS[name], rng=0).astype(np.float64)
+        for k, p in enumerate(block.parameters()):
+            p.data += 0.1 * np.random.default_rng(k).normal(size=p.shape)
+        answers.append(run(block, x, lambda out: np.random.default_rng(3).normal(size=out.shape), on))
+    (out, dx, grads, state), (fused_out, fused_dx, fused_grads, fused_state) = answers
+    assert_allclose(fused_out, out, **CLOSE)
+    assert_allclose(fused_dx, dx, **CLOSE)
+    for path in grads:
+        assert_allclose(fused_grads[path], grads[path], rtol=1e-10, atol=1e-9, err_msg=path)
+    for path in state:
+        assert_allclose(fused_state[path], state[path], **CLOSE, err_msg=path)
+
+
+def test_fusing_is_for_training_and_can_be_switched_off(rng):
+    block, x = nn.GhostBottleneck(4, 8, 4, rng=0), rng.normal(size=(2, 4, 4, 4)).astype(np.float32)
+    assert nn.fused.applies(block, x)
+    with nn.fusing(False):
+        assert not nn.fused.applies(block, x)
+    assert not nn.fused.applies(block.eval(), x)
+    assert not nn.fused.applies(nn.GhostBottleneck(4, 9, 4, rng=0), x)  # an odd width cuts a ghost off
+    assert not nn.fused.applies(nn.GhostBottleneck(4, 8, 4, ratio=1, rng=0), x)
+
+
+def test_a_fused_backward_serves_once(rng):
+    block, x = nn.GhostBottleneck(4, 8, 4, rng=0), rng.normal(size=(2, 4, 4, 4)).astype(np.float32)
+    dout = block(x)
+    block.backward(dout)
+    with pytest.raises(RuntimeError, match="needs a forward"):
+        block.backward(dout)
