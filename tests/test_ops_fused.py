@@ -205,19 +205,21 @@ def test_a_fused_bottleneck_equals_its_layers(rng, name):
         assert_allclose(fused_state[path], state[path], **CLOSE, err_msg=path)
 
 
-def test_fusing_is_for_training_and_can_be_switched_off(rng):
+def test_fusing_is_for_training_and_has_to_be_switched_on(rng):
     block, x = nn.GhostBottleneck(4, 8, 4, rng=0), rng.normal(size=(2, 4, 4, 4)).astype(np.float32)
-    assert nn.fused.applies(block, x)
-    with nn.fusing(False):
-        assert not nn.fused.applies(block, x)
-    assert not nn.fused.applies(block.eval(), x)
-    assert not nn.fused.applies(nn.GhostBottleneck(4, 9, 4, rng=0), x)  # an odd width cuts a ghost off
-    assert not nn.fused.applies(nn.GhostBottleneck(4, 8, 4, ratio=1, rng=0), x)
+    assert not nn.fused.applies(block, x)
+    with nn.fusing(True):
+        assert nn.fused.applies(block, x)
+        assert not nn.fused.applies(block.eval(), x)
+        assert not nn.fused.applies(nn.GhostBottleneck(4, 9, 4, rng=0), x)  # an odd width cuts a ghost off
+        assert not nn.fused.applies(nn.GhostBottleneck(4, 8, 4, ratio=1, rng=0), x)
+    assert not nn.fused.applies(block.train(), x)
 
 
 def test_a_fused_backward_serves_once(rng):
     block, x = nn.GhostBottleneck(4, 8, 4, rng=0), rng.normal(size=(2, 4, 4, 4)).astype(np.float32)
-    dout = block(x)
+    with nn.fusing(True):
+        dout = block(x)
     block.backward(dout)
     with pytest.raises(RuntimeError, match="needs a forward"):
         block.backward(dout)

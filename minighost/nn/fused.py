@@ -1,9 +1,9 @@
 """The ghost bottleneck in as few passes over memory as there can be.
 
-`GhostBottleneck.forward` and `backward` state what it computes, layer by layer. In training they hand over to the two
-functions here, which compute the same from the same parameters with the fused kernels of `ops.fused`: activations stay
-unnormalised between the layers (`Pending`), and a ghost module's two halves stay two arrays. Inside
-``with fusing(False):`` everything runs layer by layer - to look at what is between the layers, or to step through it.
+`GhostBottleneck.forward` and `backward` state what it computes, layer by layer. Inside ``with fusing(True):`` they hand
+over, in training, to the two functions here, which compute the same from the same parameters with the fused kernels of
+`ops.fused`: activations stay unnormalised between the layers (`Pending`), and a ghost module's two halves stay two
+arrays. It is off by default as long as its kernels take more than half a minute to compile for the first time.
 """
 
 import contextlib
@@ -14,12 +14,12 @@ from minighost.ops import fused
 
 __all__ = ["applies", "bottleneck_backward", "bottleneck_forward", "fusing"]
 
-_fusing = [True]
+_fusing = [False]
 
 
 @contextlib.contextmanager
 def fusing(on):
-    """Choose for a block of code whether training uses the fused kernels (the default) or goes layer by layer."""
+    """Choose for a block of code whether training uses the fused kernels or goes layer by layer (the default)."""
     before, _fusing[0] = _fusing[0], bool(on)
     try:
         yield
