@@ -172,6 +172,23 @@ def test_no_kernel_nests_parallel_loops_or_raises_in_one():
         assert not any(getattr(n, "id", "") == "prange" for n in inner), f"{file}:{function.name}"
 
 
+def test_kernels_call_only_what_the_cache_stamp_covers():
+    """What stands in their file, or comes from another file of `ops`: those are the sources that are hashed."""
+    for path in KERNEL_FILES:
+        tree = ast.parse(path.read_text())
+        known = {f.name for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)}
+        for imported in [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]:
+            if imported.module.startswith("minighost.ops."):
+                known |= {alias.name for alias in imported.names}
+        known |= {"prange", "range", "len", "min", "max", "int", "_blas"}  # the last is Numba's own
+        for function in [f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)]:
+            if any(getattr(d, "id", "") in ("kernel", "tile") for d in function.decorator_list):
+                called = {
+                    n.func.id for n in ast.walk(function) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
+                }
+                assert called <= known, f"{path.name}:{function.name}"
+
+
 def test_the_cache_folder_changes_with_any_kernel_source(monkeypatch, tmp_path):
     monkeypatch.setattr(engine.numba.config, "CACHE_DIR", str(tmp_path))
     before = engine._kernels_folder.__wrapped__()

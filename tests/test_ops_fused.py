@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose
 from minighost import nn, ops
 from minighost.ops import fused
 from minighost.ops.fused.tiles import gemm
+from minighost.train import nonfinite
 
 pytestmark = pytest.mark.small
 CLOSE = {"rtol": 1e-10, "atol": 1e-10}
@@ -223,3 +224,50 @@ def test_a_fused_backward_serves_once(rng):
     block.backward(dout)
     with pytest.raises(RuntimeError, match="needs a forward"):
         block.backward(dout)
+
+
+def test_an_even_kernel_is_not_fused(rng):
+    """Its padding is not K//2, which is what the fused kernels take."""
+    x = rng.normal(size=(2, 6, 6, 4))
+    for block in (nn.GhostBottleneck(4, 8, 6, dw_size=4, stride=2), nn.GhostBottleneck(4, 8, 6, dw_size=2)):
+        with nn.fusing(True):
+            assert not nn.fused.applies(block.astype(np.float64), x)
+
+
+def test_a_fused_bottleneck_takes_arrays_of_any_layout(rng):
+    wide, dwide = (rng.normal(size=(2, 5, 4, 8)) for _ in range(2))
+    wide.flags.writeable = False
+    answers = []
+    for on in (False, True):
+        block = nn.GhostBottleneck(4, 8, 4, rng=0).astype(np.float64)
+        out, dx, *_ = run(block, wide[..., ::2], lambda out: dwide[..., ::2], on)
+        answers.append((out, dx))
+    for mine, plain in zip(*answers, strict=True):
+        assert_allclose(mine, plain, **CLOSE)
+
+
+def test_a_fused_backward_refuses_what_the_layers_refuse(rng):
+    block, x = nn.GhostBottleneck(4, 8, 4, rng=0), rng.normal(size=(2, 4, 4, 4)).astype(np.float32)
+    for dout, error, message in (
+        (np.zeros((2, 4, 4, 5), np.float32), ValueError, r"dout must have shape \(2, 4, 4, 4\), got \(2, 4, 4, 5\)"),
+        (np.zeros((2, 4, 4, 4)), TypeError, "all arrays must have one dtype, got dout float64, x float32"),
+    ):
+        with nn.fusing(True):
+            block(x)
+        with pytest.raises(error, match=message):
+            block.backward(dout)
+
+
+def test_one_value_a_channel_is_refused_as_by_the_layers(rng):
+    block, x = nn.GhostBottleneck(4, 8, 6, stride=2, rng=0), rng.normal(size=(1, 2, 2, 4)).astype(np.float32)
+    for on in (False, True):
+        with nn.fusing(on), pytest.raises(ValueError, match="training needs more than one value per channel"):
+            block(x)
+
+
+def test_the_layer_that_overflows_is_named_in_fused_training_too(rng):
+    block, x = nn.GhostBottleneck(4, 8, 4, rng=0), np.full((2, 4, 4, 4), 1e30, np.float32)
+    block.ghost1.primary.conv.weight.data *= np.float32(1e30)
+    with nn.fusing(True), np.errstate(all="ignore"):
+        error = nonfinite.explain(nn.Sequential(block), x, "step 1", "loss is nan", np.array([np.nan]))
+    assert "output of layer '0.ghost1.primary.conv' (Conv2d)" in str(error)

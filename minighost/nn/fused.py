@@ -10,7 +10,7 @@ import contextlib
 
 import numpy as np
 
-from minighost.ops import fused
+from minighost.ops import check, fused
 
 __all__ = ["applies", "bottleneck_backward", "bottleneck_forward", "fusing"]
 
@@ -28,18 +28,19 @@ def fusing(on):
 
 
 def applies(block, x):
-    """Whether `block` can be fused: in training, each ghost module with one ghost a map, and a square kernel."""
+    """Whether `block` can be fused: in training, each ghost module with one ghost a map, and odd kernels only."""
     ghosts = (block.ghost1, block.ghost2)
+    depthwise = [g.cheap for g in ghosts] + [block.depthwise, None if block.shortcut is None else block.shortcut[0]]
     return (
         _fusing[0]
         and block.training
         and isinstance(x, np.ndarray)
         and x.ndim == 4
-        and x.size > x.shape[3]
+        and x.size > 0
         and x.dtype == block.ghost1.primary.conv.weight.data.dtype
         and x.shape[3] == block.ghost1.primary.conv.weight.shape[2]
-        and x.flags.c_contiguous
         and all(g.cheap is not None and g.out_channels == 2 * g.intrinsic for g in ghosts)
+        and all(layer.conv.kernel_size[0] % 2 for layer in depthwise if layer is not None)
     )
 
 
@@ -48,7 +49,7 @@ def applies(block, x):
 
 def bottleneck_forward(block, x):
     """What `GhostBottleneck.forward` does; returns the output and the cache for `bottleneck_backward`."""
-    source = fused.plain(x)
+    source = fused.plain(check.array("GhostBottleneck", "x", x, 4))
     parts, ghost1 = _ghost_forward(block.ghost1, [source])
     strided = None
     if block.depthwise is not None:
@@ -69,6 +70,9 @@ def bottleneck_forward(block, x):
 def bottleneck_backward(block, dout, cache):
     """What `GhostBottleneck.backward` does: fills the parameters' gradients, returns the one of x."""
     ghost1, strided, ghost2, short, parts, shortcut = cache
+    dout = check.array("GhostBottleneck backward", "dout", dout, 4)
+    check.shape_is("GhostBottleneck backward", "dout", dout, shortcut.raw.shape)
+    check.same_dtype("GhostBottleneck backward", dout=dout, x=shortcut.raw)
     branches, shortcut_sums = fused.residual_backward(dout, parts, shortcut)
     branches = _ghost_backward(block.ghost2, branches, ghost2)
     if block.se is not None:

@@ -95,12 +95,9 @@ def batch_norm_forward(
         check.shape_is("batch_norm", name, vector, (C,))
     check.same_dtype("batch_norm", x=x, **vectors)
     R = x.size // max(C, 1)
-    if training and R == 1:
-        raise ValueError(
-            f"batch_norm: training needs more than one value per channel, got x of shape {x.shape}; "
-            "use a larger batch or call eval()"
-        )
     training = training and R > 0
+    if training:
+        refuse_single(x)
     mean, var = _statistics(x) if training else (running_mean.astype(np.float64), running_var.astype(np.float64))
     inv_std, scale, shift = affine(mean, var, R, gamma, beta, running_mean, running_var, training, momentum, eps)
     if out is None:
@@ -144,6 +141,15 @@ def batch_norm_backward(dout, cache):
     slopes, constants = np.tile(slope, k).astype(x.dtype), np.tile(constant, k).astype(x.dtype)
     _backward(wide(dout), wide(x), scales, shifts, slopes, constants, relu, wide(dx))
     return dx, dgamma.astype(x.dtype), dbeta.astype(x.dtype)
+
+
+def refuse_single(x):
+    """Raise ValueError if each channel of x has one value only: its variance would be 0."""
+    if x.size == x.shape[3]:
+        raise ValueError(
+            f"batch_norm: training needs more than one value per channel, got x of shape {x.shape}; "
+            "use a larger batch or call eval()"
+        )
 
 
 def affine(mean, var, R, gamma, beta, running_mean, running_var, training, momentum, eps):

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minighost.ops.batch_norm import affine, backward_affine
+from minighost.ops.batch_norm import affine, backward_affine, refuse_single
 
 __all__ = ["Pending", "PendingGradient", "chunks_of", "measure", "pass_back", "plain"]
 
@@ -85,7 +85,13 @@ def measure(raw, sums, gamma, beta, running_mean, running_var, momentum=0.1, eps
     pending : Pending
     cache : tuple
         For `pass_back`.
+
+    Raises
+    ------
+    ValueError
+        If there is one value per channel only.
     """
+    refuse_single(raw)
     R = raw.size // raw.shape[3]
     s1, s2 = sums.sum(0)
     mean = s1 / R
