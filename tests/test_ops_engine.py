@@ -16,6 +16,7 @@ from minighost.ops import engine
 from minighost.ops.buffers import empty, pool_bytes, release_pool
 
 KERNEL_FILES = sorted((Path(minighost.__file__).parent / "ops").rglob("*.py"))
+SHARED = "share", "spans"
 
 
 def test_the_pool_reuses_what_nobody_holds():
@@ -77,18 +78,46 @@ def test_blas_is_held_to_one_thread_once_a_kernel_has_run(rng):
 
 
 def test_kernels_compile_without_a_cache_where_there_is_no_place_for_one(monkeypatch):
-    asked = []
+    def no_place(function):
+        raise RuntimeError("cannot cache function: no locator available")
 
-    def njit(**options):
-        asked.append(options.get("cache", False))
-        if asked[-1]:
-            raise RuntimeError("cannot cache function: no locator available")
-        return lambda function: function
+    def double(work, x):
+        for k in engine.share(work, len(x)):
+            x[k] *= 2
 
-    monkeypatch.setattr(engine, "njit", njit)
-    assert engine._compile(len) is len and asked == [True, False]
-    monkeypatch.setenv("MINIGHOST_CACHE", "0")
-    assert engine._compile(len) is len and asked == [True, False, False]
+    monkeypatch.setattr(engine, "FunctionCache", no_place)
+    x = np.arange(5.0)
+    engine.kernel(double)(x)
+    assert x.tolist() == [0, 2, 4, 6, 8]
+
+
+def _visit(work, n, visits):
+    for k in engine.share(work, n):
+        visits[k] += 1
+
+
+def _span(work, n, visits):
+    for first, last in engine.spans(work, n, 100):
+        for k in range(first, last):
+            visits[k] += 1
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("function", [_visit, _span])
+@pytest.mark.parametrize("n", [0, 1, 63, 64, 65, 1000, 300_000])
+def test_threads_share_every_turn_once(function, n):
+    visits = np.zeros(n, np.int64)
+    engine.kernel(function)(n, visits)
+    assert (visits == 1).all()
+
+
+@pytest.mark.small
+def test_an_index_out_of_bounds_in_any_thread_is_reported():
+    """Under bounds checks, and in plain Python; ordinary compiled code does not look."""
+    if not (engine.numba.config.DISABLE_JIT or engine.numba.config.BOUNDSCHECK):
+        return
+    with pytest.raises((RuntimeError, IndexError), match="out of bounds"):
+        engine.kernel(_visit)(100, np.zeros(99, np.int64))
 
 
 STEPS = """
@@ -123,7 +152,7 @@ def _parallel_loops():
     for path in KERNEL_FILES:
         for function in [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef)]:
             for loop in [n for n in ast.walk(function) if isinstance(n, ast.For)]:
-                if isinstance(loop.iter, ast.Call) and getattr(loop.iter.func, "id", "") == "prange":
+                if isinstance(loop.iter, ast.Call) and getattr(loop.iter.func, "id", "") in SHARED:
                     yield path.name, function, loop
 
 
@@ -140,7 +169,7 @@ def _writers(loop):
 
 def _derived(loop):
     """Names whose value is bound inside the loop, from its index on: the loop's own."""
-    own = {loop.target.id}
+    own = {n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)}
     for node in ast.walk(loop):
         if isinstance(node, (ast.Assign, ast.For)):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
@@ -169,7 +198,7 @@ def test_no_kernel_nests_parallel_loops_or_raises_in_one():
     for file, function, loop in _parallel_loops():
         inner = [n for statement in loop.body for n in ast.walk(statement)]
         assert not any(isinstance(n, (ast.Raise, ast.Assert)) for n in inner), f"{file}:{function.name}"
-        assert not any(getattr(n, "id", "") == "prange" for n in inner), f"{file}:{function.name}"
+        assert not any(getattr(n, "id", "") in SHARED for n in inner), f"{file}:{function.name}"
 
 
 def test_kernels_call_only_what_the_cache_stamp_covers():
@@ -180,7 +209,7 @@ def test_kernels_call_only_what_the_cache_stamp_covers():
         for imported in [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]:
             if imported.module.startswith("minighost.ops."):
                 known |= {alias.name for alias in imported.names}
-        known |= {"prange", "range", "len", "min", "max", "int", "_blas"}  # the last is Numba's own
+        known |= {"range", "len", "min", "max", "int", "number", "_blas"}  # a dtype; a function of Numba
         for function in [f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)]:
             if any(getattr(d, "id", "") in ("kernel", "tile") for d in function.decorator_list):
                 called = {

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 
 from minighost import nn, ops
 from minighost.ops import fused
-from minighost.ops.fused.tiles import gemm
+from minighost.ops.gemm import gemm
 from minighost.train import nonfinite
 
 pytestmark = pytest.mark.small
@@ -165,9 +165,7 @@ def test_sums_survive_a_mean_far_from_zero(rng):
     """E[x*x] - E[x]**2 alone would lose all digits of the variance here."""
     x = (1000 + rng.normal(size=(8, 16, 16, 4))).astype(np.float32)
     raw, sums = fused.pointwise_forward([fused.plain(x)], np.eye(4, dtype=np.float32))
-    pending, _ = fused.measure(
-        raw, sums, *(np.full(4, v, np.float32) for v in (1, 0, 0, 1)), relu=False
-    )
+    pending, _ = fused.measure(raw, sums, *(np.full(4, v, np.float32) for v in (1, 0, 0, 1)), relu=False)
     assert_allclose(pending.affine[0], 1 / x.astype(np.float64).std((0, 1, 2)), rtol=1e-3)
 
 

@@ -8,11 +8,10 @@ networks the two go together, and one pass over memory then does both.
 """
 
 import numpy as np
-from numba import prange
 
 from minighost.ops import check
 from minighost.ops.buffers import empty
-from minighost.ops.engine import kernel
+from minighost.ops.engine import kernel, share, spans
 
 __all__ = ["batch_norm_backward", "batch_norm_backward_reference", "batch_norm_forward", "batch_norm_forward_reference"]
 
@@ -198,9 +197,9 @@ def _sum_tiles(kernel, C, R, *args):
 
 
 @kernel
-def _forward_sums(x, step, partials):
+def _forward_sums(work, x, step, partials):
     C = partials.shape[2]
-    for t in prange(len(partials)):
+    for t in share(work, len(partials)):
         total, squares = partials[t, 0], partials[t, 1]
         partials[t] = 0
         for r in range(t * step, min(len(x), (t + 1) * step)):
@@ -211,31 +210,33 @@ def _forward_sums(x, step, partials):
 
 
 @kernel
-def _normalize(x, C, scale, shift, relu, out):
+def _normalize(work, x, C, scale, shift, relu, out):
     zero = out.dtype.type(0)  # a plain 0 would turn the line into float64
-    for r in prange(len(x)):
-        for c in range(C):
-            y = x[r, c] * scale[c] + shift[c]
-            out[r, c] = zero if relu and y <= zero else y  # this way round a NaN passes through
+    for first, last in spans(work, len(x), C):
+        for r in range(first, last):
+            for c in range(C):
+                y = x[r, c] * scale[c] + shift[c]
+                out[r, c] = zero if relu and y <= zero else y  # this way round a NaN passes through
 
 
 @kernel
-def _backward_sums(dout, x, mean, scale, shift, relu, step, partials):
-    C = partials.shape[2]
-    for t in prange(len(partials)):
+def _backward_sums(work, dout, x, mean, scale, shift, relu, step, partials):
+    C, zero = partials.shape[2], dout.dtype.type(0)
+    for t in share(work, len(partials)):
         total, moment = partials[t, 0], partials[t, 1]
         partials[t] = 0
         for r in range(t * step, min(len(x), (t + 1) * step)):
             for c in range(C):
-                dy = np.float64(0 if relu and x[r, c] * scale[c] + shift[c] <= 0 else dout[r, c])
+                dy = np.float64(zero if relu and x[r, c] * scale[c] + shift[c] <= 0 else dout[r, c])
                 total[c] += dy
                 moment[c] += dy * (x[r, c] - mean[c])
 
 
 @kernel
-def _backward(dout, x, scale, shift, slope, constant, relu, dx):
+def _backward(work, dout, x, scale, shift, slope, constant, relu, dx):
     C, zero = len(scale), dx.dtype.type(0)  # a plain 0 would turn the line into float64
-    for r in prange(len(x)):
-        for c in range(C):
-            dy = zero if relu and x[r, c] * scale[c] + shift[c] <= 0 else dout[r, c]
-            dx[r, c] = scale[c] * dy + slope[c] * x[r, c] + constant[c]
+    for first, last in spans(work, len(x), C):
+        for r in range(first, last):
+            for c in range(C):
+                dy = zero if relu and x[r, c] * scale[c] + shift[c] <= 0 else dout[r, c]
+                dx[r, c] = scale[c] * dy + slope[c] * x[r, c] + constant[c]

@@ -9,12 +9,11 @@ kernels of their own: `pointwise` needs no patches, `depthwise` no products.
 """
 
 import numpy as np
-from numba import prange
 
 from minighost.ops import check
 from minighost.ops.buffers import empty, zeros
 from minighost.ops.depthwise import depthwise_backward, depthwise_forward
-from minighost.ops.engine import kernel, tile
+from minighost.ops.engine import kernel, share, tile
 from minighost.ops.geometry import geometry
 from minighost.ops.pointwise import pointwise_backward, pointwise_forward
 
@@ -191,10 +190,10 @@ def _scratch(chunks, windows, w, G):
 
 
 @kernel
-def _forward(x, w, b, g, chunks, per_tile, patches, products, out):
+def _forward(work, x, w, b, g, chunks, per_tile, patches, products, out):
     G, _, width = w.shape
     lines = len(x) * g.OH
-    for t in prange(chunks):
+    for t in share(work, chunks):
         start, stop = t * lines // chunks, (t + 1) * lines // chunks
         for first in range(start, stop, per_tile):
             last = min(stop, first + per_tile)
@@ -209,10 +208,10 @@ def _forward(x, w, b, g, chunks, per_tile, patches, products, out):
 
 
 @kernel
-def _backward(dout, x, w, g, per_tile, patches, products, dws, dx):
+def _backward(work, dout, x, w, g, per_tile, patches, products, dws, dx):
     N, (G, _, width), chunks = len(x), w.shape, len(dws)
-    for t in prange(
-        chunks
+    for t in share(
+        work, chunks
     ):  # chunks of whole images: windows overlap within an image only, so each pixel has one writer
         for line in range(t * N // chunks * g.OH, (t + 1) * N // chunks * g.OH, per_tile):
             last = min((t + 1) * N // chunks * g.OH, line + per_tile)

@@ -8,11 +8,10 @@ so the channels double. Letters: N batch, H W height and width, C channels in.
 """
 
 import numpy as np
-from numba import prange
 
 from minighost.ops import check
 from minighost.ops.buffers import empty
-from minighost.ops.engine import kernel
+from minighost.ops.engine import kernel, spans
 
 __all__ = ["crelu_backward", "crelu_backward_reference", "crelu_forward", "crelu_forward_reference"]
 
@@ -77,19 +76,21 @@ def crelu_backward(dout, cache):
 
 
 @kernel
-def _crelu(x, out):
-    R, C = x.shape
-    for r in prange(R):
-        for c in range(C):
-            v = x[r, c]
-            out[r, c] = 0 if v <= 0 else v  # written this way round, a NaN passes through
-            out[r, C + c] = 0 if v >= 0 else -v
+def _crelu(work, x, out):
+    (R, C), zero = x.shape, x.dtype.type(0)
+    for first, last in spans(work, R, C):
+        for r in range(first, last):
+            for c in range(C):
+                v = x[r, c]
+                out[r, c] = zero if v <= zero else v  # written this way round, a NaN passes through
+                out[r, C + c] = zero if v >= zero else -v
 
 
 @kernel
-def _crelu_backward(dout, x, dx):
-    R, C = x.shape
-    for r in prange(R):
-        for c in range(C):
-            v = x[r, c]
-            dx[r, c] = dout[r, c] if v > 0 else (-dout[r, C + c] if v < 0 else 0)
+def _crelu_backward(work, dout, x, dx):
+    (R, C), zero = x.shape, x.dtype.type(0)
+    for first, last in spans(work, R, C):
+        for r in range(first, last):
+            for c in range(C):
+                v = x[r, c]
+                dx[r, c] = dout[r, c] if v > zero else (-dout[r, C + c] if v < zero else zero)

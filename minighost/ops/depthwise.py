@@ -9,11 +9,10 @@ For a stride SW the padded columns are dealt out into SW phases, so that the row
 """
 
 import numpy as np
-from numba import prange
 
 from minighost.ops import check
 from minighost.ops.buffers import empty
-from minighost.ops.engine import kernel, tile
+from minighost.ops.engine import kernel, share, tile
 from minighost.ops.geometry import geometry
 
 CHUNKS = 32  # of images; a chunk has a scratch plane and partial sums of its own, whatever the number of threads
@@ -161,10 +160,10 @@ def _scratch(x_shape, M, g, dtype):
 
 
 @kernel
-def _forward(x, C, M, w, b, g, cells, planes, out):
+def _forward(work, x, C, M, w, b, g, cells, planes, out):
     N, OH, _ = out.shape
     chunks = len(planes)
-    for t in prange(chunks):
+    for t in share(work, chunks):
         plane = planes[t]
         plane[:] = 0
         for n in range(t * N // chunks, (t + 1) * N // chunks):
@@ -177,7 +176,8 @@ def _forward(x, C, M, w, b, g, cells, planes, out):
 def _gather_row(plane, i, CM, w, b, g, out):
     """One output row: its bias, then every tap's product with the pixels under it - three taps at a time."""
     L, taps = len(out), len(w)
-    out[:] = b
+    for k in range(L):
+        out[k] = b[k]
     for tap in range(0, taps - 2, 3):
         p0, p1 = _under(plane, i, tap, CM, L, g), _under(plane, i, tap + 1, CM, L, g)
         p2 = _under(plane, i, tap + 2, CM, L, g)
@@ -199,10 +199,10 @@ def _under(plane, i, tap, CM, L, g):
 
 
 @kernel
-def _backward_weights(dout, x, C, M, g, cells, planes, sums, dws):
+def _backward_weights(work, dout, x, C, M, g, cells, planes, sums, dws):
     N, OH, L = dout.shape
     chunks, taps, CM = dws.shape
-    for t in prange(chunks):
+    for t in share(work, chunks):
         plane, row, dw = planes[t], sums[t], dws[t]
         plane[:] = 0
         row[:] = 0
@@ -233,10 +233,10 @@ def _multiply_rows(dout, plane, tap, CM, g, row):
 
 
 @kernel
-def _backward_pixels(dout, M, w, g, cells, planes, dx):
+def _backward_pixels(work, dout, M, w, g, cells, planes, dx):
     N, OH, L = dout.shape
     chunks, taps, CM = len(planes), len(w), cells.shape[4]
-    for t in prange(chunks):
+    for t in share(work, chunks):
         plane = planes[t]
         for n in range(t * N // chunks, (t + 1) * N // chunks):
             plane[:] = 0

@@ -1,13 +1,22 @@
 """One pool of threads: Numba's.
 
-A matrix product inside a `prange` loop runs on one BLAS thread; all parallelism is the loop's. Two spinning thread
-pools on the same cores (OpenMP and BLAS) are several times slower than either, so BLAS is held to a single thread for
-the whole process as soon as the first kernel runs.
+`kernel` marks a function whose iterations the threads share, `tile` straight-line code that kernels call:
 
-`kernel` marks a function that owns a `prange` loop, `tile` the straight-line code that such a loop calls for one tile.
-Both compile on first use, are cached on disk, and are plain Python under ``NUMBA_DISABLE_JIT=1``. They follow two
-rules: every output element has one writer, and tile bounds depend on shapes alone - so results are the same bits for
-any number of threads.
+    @kernel
+    def _double(work, x, out):
+        for first, last in spans(work, len(x), 1):
+            for i in range(first, last):
+                out[i] = 2 * x[i]
+
+    _double(x, out)     # every thread runs the function, and each takes from `work` what is next
+
+So a thread that is held up leaves the rest to the others. Kernels follow two rules: every output element has one
+writer, and what one turn does depends on shapes alone - so results are the same bits for any number of threads.
+A matrix product in a kernel runs on one BLAS thread; all parallelism is the kernel's. Two spinning thread pools on the
+same cores (OpenMP and BLAS) are several times slower than either, so BLAS is held to a single thread for the whole
+process as soon as the first kernel runs. Under ``NUMBA_DISABLE_JIT=1`` kernels are plain Python on one thread.
+
+Why not `numba.prange`? It does the same, but compiles the loop's body four times over.
 """
 
 import contextlib
@@ -23,40 +32,54 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 
 import numba  # noqa: E402
+import numpy as np  # noqa: E402
 from numba import njit  # noqa: E402
+from numba.core.caching import FunctionCache  # noqa: E402
 
-__all__ = ["kernel", "threads", "tile"]
+from minighost.ops.parallel import on_all_threads, share, spans  # noqa: E402
+
+__all__ = ["kernel", "share", "spans", "threads", "tile"]
 
 # Fused multiply-adds are safe for NaN; the flags that assume there is none are not used.
 _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
 
 def tile(function):
-    """Compile the work on one tile, to be called from a `kernel` of the same file."""
-    return _compile(function, **_OPTIONS)
+    """Compile the work on one tile, to be called from a `kernel`."""
+    return njit(**_OPTIONS)(function)
 
 
 def kernel(function):
-    """Compile a function whose `prange` loop runs over tiles; the Python wrapper sees to the threads first."""
-    compiled = _compile(function, parallel=True, **_OPTIONS)
+    """Compile a function that every thread runs, and give it back as one that is called without `work`."""
+    if numba.config.DISABLE_JIT:
+        return functools.wraps(function)(lambda *args: function(np.zeros(1, np.int64), *args))
+    body = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
+
+    @njit(nogil=True)
+    def on_threads(threads, *args):
+        return on_all_threads(body, threads, args)
+
+    _cache(on_threads, function)
 
     @functools.wraps(function)
     def launch(*args):
         _hold_blas()
-        return compiled(*args)
+        if on_threads(numba.get_num_threads(), np.zeros(1, np.int64), *args):
+            raise RuntimeError(
+                f"{function.__module__}.{function.__name__}: an error in a compiled kernel, most likely an index out "
+                "of bounds; NUMBA_DISABLE_JIT=1 shows where"
+            )
 
-    launch.compiled = compiled  # where its `signatures` can be counted
+    launch.compiled = on_threads  # where its `signatures` can be counted
     return launch
 
 
-def _compile(function, **options):
+def _cache(dispatcher, function):
+    """Keep compiled code on disk under the name of the kernel, if there is a place for it."""
     if os.environ.get("MINIGHOST_CACHE", "1") == "0":
-        return njit(**options)(function)
-    try:
-        with _cache_folder():
-            return njit(cache=True, **options)(function)
-    except RuntimeError:  # neither the package folder nor the user's home can be written to
-        return njit(**options)(function)
+        return
+    with _cache_folder(), contextlib.suppress(RuntimeError):  # neither the package nor the user's home can be written
+        dispatcher._cache = FunctionCache(function)
 
 
 @contextlib.contextmanager

@@ -8,10 +8,9 @@ the gates at a kink is 0; that of hard swish is 0 at x <= -3 and 1 at x >= 3. Na
 """
 
 import numpy as np
-from numba import prange
 
 from minighost.ops import elementwise
-from minighost.ops.engine import kernel
+from minighost.ops.engine import kernel, spans
 
 __all__ = [
     "clip_gate_backward", "clip_gate_backward_reference", "clip_gate_forward", "clip_gate_forward_reference",
@@ -104,37 +103,58 @@ def hard_swish_backward(dout, cache):
     return elementwise.backward("hard_swish", _hard_swish_backward, dout, cache)
 
 
-@kernel
-def _hard_sigmoid(x, out):
-    for i in prange(len(x)):
-        out[i] = 0 if x[i] <= -3 else (1 if x[i] >= 3 else (x[i] + 3) / 6)
+# A plain 0 in a kernel is an integer and would turn its line into float64; hence numbers of the array's own type.
 
 
 @kernel
-def _hard_sigmoid_backward(dout, x, dx):
-    for i in prange(len(x)):
-        dx[i] = dout[i] / 6 if -3 < x[i] < 3 else 0
+def _hard_sigmoid(work, x, out):
+    number = x.dtype.type
+    zero, one, three, six = number(0), number(1), number(3), number(6)
+    for first, last in spans(work, len(x), 1):
+        for i in range(first, last):
+            out[i] = zero if x[i] <= -three else (one if x[i] >= three else (x[i] + three) / six)
 
 
 @kernel
-def _clip_gate(x, out):
-    for i in prange(len(x)):
-        out[i] = 0 if x[i] <= 0 else (1 if x[i] >= 1 else x[i])
+def _hard_sigmoid_backward(work, dout, x, dx):
+    number = x.dtype.type
+    zero, three, six = number(0), number(3), number(6)
+    for first, last in spans(work, len(x), 1):
+        for i in range(first, last):
+            dx[i] = dout[i] / six if -three < x[i] < three else zero
 
 
 @kernel
-def _clip_gate_backward(dout, x, dx):
-    for i in prange(len(x)):
-        dx[i] = dout[i] if 0 < x[i] < 1 else 0
+def _clip_gate(work, x, out):
+    number = x.dtype.type
+    zero, one = number(0), number(1)
+    for first, last in spans(work, len(x), 1):
+        for i in range(first, last):
+            out[i] = zero if x[i] <= zero else (one if x[i] >= one else x[i])
 
 
 @kernel
-def _hard_swish(x, out):
-    for i in prange(len(x)):
-        out[i] = 0 if x[i] <= -3 else (x[i] if x[i] >= 3 else x[i] * (x[i] + 3) / 6)
+def _clip_gate_backward(work, dout, x, dx):
+    number = x.dtype.type
+    zero, one = number(0), number(1)
+    for first, last in spans(work, len(x), 1):
+        for i in range(first, last):
+            dx[i] = dout[i] if zero < x[i] < one else zero
 
 
 @kernel
-def _hard_swish_backward(dout, x, dx):
-    for i in prange(len(x)):
-        dx[i] = 0 if x[i] <= -3 else (dout[i] if x[i] >= 3 else dout[i] * (2 * x[i] + 3) / 6)
+def _hard_swish(work, x, out):
+    number = x.dtype.type
+    zero, three, six = number(0), number(3), number(6)
+    for first, last in spans(work, len(x), 1):
+        for i in range(first, last):
+            out[i] = zero if x[i] <= -three else (x[i] if x[i] >= three else x[i] * (x[i] + three) / six)
+
+
+@kernel
+def _hard_swish_backward(work, dout, x, dx):
+    number = x.dtype.type
+    zero, two, three, six = number(0), number(2), number(3), number(6)
+    for first, last in spans(work, len(x), 1):
+        for i in range(first, last):
+            dx[i] = zero if x[i] <= -three else (dout[i] if x[i] >= three else dout[i] * (two * x[i] + three) / six)

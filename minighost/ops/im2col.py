@@ -6,11 +6,10 @@ share receive the *sum* of what the windows hold. Letters: K = KH*KW*C, R = N*OH
 """
 
 import numpy as np
-from numba import prange
 
 from minighost.ops import check
 from minighost.ops.buffers import empty, zeros
-from minighost.ops.engine import kernel
+from minighost.ops.engine import kernel, share
 from minighost.ops.geometry import geometry
 
 __all__ = ["col2im", "col2im_reference", "im2col", "im2col_reference"]
@@ -105,10 +104,10 @@ def col2im(cols, x_shape, kernel_size, stride=1, padding=0, dilation=1):
 
 
 @kernel
-def _im2col(x, g, cols):
+def _im2col(work, x, g, cols):
     N, OH, OW, KH, KW, C = cols.shape
     H, W = x.shape[1:3]
-    for line in prange(N * OH):
+    for line in share(work, N * OH):
         n, i = line // OH, line % OH
         for j in range(OW):
             for u in range(KH):
@@ -123,10 +122,10 @@ def _im2col(x, g, cols):
 
 
 @kernel
-def _col2im(cols, g, x):
+def _col2im(work, cols, g, x):
     N, OH, OW, KH, KW, C = cols.shape
     H, W = x.shape[1:3]
-    for n in prange(N):  # windows overlap within an image, never across images: one writer per image
+    for n in share(work, N):  # windows overlap within an image, never across images: one writer per image
         for i in range(OH):
             for j in range(OW):
                 for u in range(KH):

@@ -5,11 +5,10 @@ gradient to both branches unchanged (He et al. 2016, "Deep residual learning", e
 """
 
 import numpy as np
-from numba import prange
 
 from minighost.ops import check
 from minighost.ops.buffers import empty
-from minighost.ops.engine import kernel
+from minighost.ops.engine import kernel, spans
 
 __all__ = [
     "add_backward", "add_backward_reference", "add_forward", "add_forward_reference",
@@ -116,14 +115,16 @@ def add_backward(dout, cache):
 
 
 @kernel
-def _copy(x, C, out):
-    for r in prange(len(x)):
-        for c in range(C):
-            out[r, c] = x[r, c]
+def _copy(work, x, C, out):
+    for first, last in spans(work, len(x), C):
+        for r in range(first, last):
+            for c in range(C):
+                out[r, c] = x[r, c]
 
 
 @kernel
-def _add(a, b, C, out):
-    for r in prange(len(a)):
-        for c in range(C):
-            out[r, c] = a[r, c] + b[r, c]
+def _add(work, a, b, C, out):
+    for first, last in spans(work, len(a), C):
+        for r in range(first, last):
+            for c in range(C):
+                out[r, c] = a[r, c] + b[r, c]

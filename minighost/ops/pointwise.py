@@ -6,11 +6,10 @@ Letters: R = N*H*W rows, C channels in, OC channels out.
 """
 
 import numpy as np
-from numba import prange
 
 from minighost.ops import check
 from minighost.ops.buffers import empty
-from minighost.ops.engine import kernel
+from minighost.ops.engine import kernel, share
 
 __all__ = ["pointwise_backward", "pointwise_backward_reference", "pointwise_forward", "pointwise_forward_reference"]
 
@@ -109,9 +108,9 @@ def _tile_rows(C, OC):
 
 
 @kernel
-def _forward(x, w, b, step, out):
+def _forward(work, x, w, b, step, out):
     R, OC = out.shape
-    for t in prange((R + step - 1) // step):
+    for t in share(work, (R + step - 1) // step):
         r0, r1 = t * step, min(R, (t + 1) * step)
         np.dot(x[r0:r1], w, out[r0:r1])
         for r in range(r0, r1):
@@ -120,9 +119,9 @@ def _forward(x, w, b, step, out):
 
 
 @kernel
-def _backward(dout, x, w, chunk, step, dx, dws):
+def _backward(work, dout, x, w, chunk, step, dx, dws):
     R = len(x)
-    for t in prange(len(dws)):
+    for t in share(work, len(dws)):
         r0, r1 = t * chunk, min(R, (t + 1) * chunk)
         np.dot(x[r0:r1].T, dout[r0:r1], dws[t])
         for s0 in range(r0, r1, step):

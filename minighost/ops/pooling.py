@@ -6,11 +6,10 @@ pooling is the mean over the whole plane (Lin et al. 2014, §3.2).
 """
 
 import numpy as np
-from numba import prange
 
 from minighost.ops import check
 from minighost.ops.buffers import empty, zeros
-from minighost.ops.engine import kernel
+from minighost.ops.engine import kernel, share
 from minighost.ops.geometry import geometry
 
 __all__ = [
@@ -194,9 +193,9 @@ def _geometry(op, x, kernel_size, stride, padding):
 
 
 @kernel
-def _max_pool(x, g, out, winner):
+def _max_pool(work, x, g, out, winner):
     N, H, W, C = x.shape
-    for line in prange(N * g.OH):
+    for line in share(work, N * g.OH):
         n, i = line // g.OH, line % g.OH
         for j in range(g.OW):
             for c in range(C):
@@ -212,9 +211,9 @@ def _max_pool(x, g, out, winner):
 
 
 @kernel
-def _max_pool_backward(dout, winner, g, dx):
+def _max_pool_backward(work, dout, winner, g, dx):
     N, OH, OW, C = dout.shape
-    for n in prange(N):  # windows may overlap within an image, never across images
+    for n in share(work, N):  # windows may overlap within an image, never across images
         for i in range(OH):
             for j in range(OW):
                 for c in range(C):
@@ -225,9 +224,9 @@ def _max_pool_backward(dout, winner, g, dx):
 
 
 @kernel
-def _avg_pool(x, g, out):
+def _avg_pool(work, x, g, out):
     N, H, W, C = x.shape
-    for line in prange(N * g.OH):
+    for line in share(work, N * g.OH):
         n, i = line // g.OH, line % g.OH
         for j in range(g.OW):
             out[n, i, j] = 0
@@ -240,9 +239,9 @@ def _avg_pool(x, g, out):
 
 
 @kernel
-def _avg_pool_backward(dout, g, dx):
+def _avg_pool_backward(work, dout, g, dx):
     N, H, W, C = dx.shape
-    for n in prange(N):
+    for n in share(work, N):
         for i in range(g.OH):
             for j in range(g.OW):
                 for u in range(g.KH):
@@ -254,18 +253,18 @@ def _avg_pool_backward(dout, g, dx):
 
 
 @kernel
-def _plane_sums(x, sums):
+def _plane_sums(work, x, sums):
     N, P, C = x.shape
-    for n in prange(N):
+    for n in share(work, N):
         for p in range(P):
             for c in range(C):
                 sums[n, c] += x[n, p, c]
 
 
 @kernel
-def _spread(values, dx):
+def _spread(work, values, dx):
     N, P, C = dx.shape
-    for n in prange(N):
+    for n in share(work, N):
         for p in range(P):
             for c in range(C):
                 dx[n, p, c] = values[n, c]

@@ -7,10 +7,9 @@ it.
 """
 
 import numpy as np
-from numba import prange
 
 from minighost.ops import elementwise
-from minighost.ops.engine import kernel
+from minighost.ops.engine import kernel, spans
 
 __all__ = [
     "relu6_backward", "relu6_backward_reference", "relu6_forward", "relu6_forward_reference",
@@ -80,25 +79,36 @@ def relu6_backward(dout, cache):
     return elementwise.backward("relu6", _relu6_backward, dout, cache)
 
 
-@kernel
-def _relu(x, out):
-    for i in prange(len(x)):
-        out[i] = 0 if x[i] <= 0 else x[i]
+# A plain 0 in a kernel is an integer and would turn its line into float64; hence the zeros of the array's own type.
 
 
 @kernel
-def _relu_backward(dout, x, dx):
-    for i in prange(len(x)):
-        dx[i] = dout[i] if x[i] > 0 else 0
+def _relu(work, x, out):
+    zero = x.dtype.type(0)
+    for first, last in spans(work, len(x), 1):
+        for i in range(first, last):
+            out[i] = zero if x[i] <= zero else x[i]
 
 
 @kernel
-def _relu6(x, out):
-    for i in prange(len(x)):
-        out[i] = 0 if x[i] <= 0 else (6 if x[i] >= 6 else x[i])
+def _relu_backward(work, dout, x, dx):
+    zero = x.dtype.type(0)
+    for first, last in spans(work, len(x), 1):
+        for i in range(first, last):
+            dx[i] = dout[i] if x[i] > zero else zero
 
 
 @kernel
-def _relu6_backward(dout, x, dx):
-    for i in prange(len(x)):
-        dx[i] = dout[i] if 0 < x[i] < 6 else 0
+def _relu6(work, x, out):
+    zero, six = x.dtype.type(0), x.dtype.type(6)
+    for first, last in spans(work, len(x), 1):
+        for i in range(first, last):
+            out[i] = zero if x[i] <= zero else (six if x[i] >= six else x[i])
+
+
+@kernel
+def _relu6_backward(work, dout, x, dx):
+    zero, six = x.dtype.type(0), x.dtype.type(6)
+    for first, last in spans(work, len(x), 1):
+        for i in range(first, last):
+            dx[i] = dout[i] if zero < x[i] < six else zero

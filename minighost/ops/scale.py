@@ -7,11 +7,10 @@ learns.
 """
 
 import numpy as np
-from numba import prange
 
 from minighost.ops import check
 from minighost.ops.buffers import empty
-from minighost.ops.engine import kernel
+from minighost.ops.engine import kernel, share
 
 __all__ = ["scale_backward", "scale_backward_reference", "scale_forward", "scale_forward_reference"]
 
@@ -71,18 +70,18 @@ def scale_backward(dout, cache):
 
 
 @kernel
-def _scale(x, gate, out):
+def _scale(work, x, gate, out):
     N, P, C = x.shape
-    for n in prange(N):
+    for n in share(work, N):
         for p in range(P):
             for c in range(C):
                 out[n, p, c] = x[n, p, c] * gate[n, c]
 
 
 @kernel
-def _scale_backward(dout, x, gate, dx, sums):
+def _scale_backward(work, dout, x, gate, dx, sums):
     N, P, C = x.shape
-    for n in prange(N):
+    for n in share(work, N):
         for p in range(P):
             for c in range(C):
                 dx[n, p, c] = dout[n, p, c] * gate[n, c]

@@ -1,8 +1,8 @@
 """Fused kernels: convolution, batch norm, ReLU, gate and sum in as few passes over memory as there can be.
 
 They are implementations of what `minighost.ops` states plainly: each is tested equal to the composition of the plain
-operations. Read `pending` first. Only shapes that fit may be passed, in C-contiguous arrays of one dtype, as `nn.fused` does:
-nothing here checks them again.
+operations. Read `pending` first. Only shapes that fit may be passed, in C-contiguous arrays of one dtype, as `nn.fused`
+does: nothing here checks them again.
 """
 
 from minighost.ops.fused.depthwise import depthwise_backward, depthwise_forward

@@ -10,12 +10,11 @@ Kernels are K x K with K odd, padding K//2, dilation 1, one filter a channel: wh
 """
 
 import numpy as np
-from numba import prange
 
 from minighost.ops.buffers import empty, zeros
-from minighost.ops.engine import kernel, tile
+from minighost.ops.engine import kernel, share, tile
 from minighost.ops.fused.pending import chunks_of
-from minighost.ops.fused.tiles import add_moments, fold, fold_moments, multiply_add, normalise
+from minighost.ops.fused.tiles import add_moments, fold, fold_moments, multiply_add, normalise, set_pivot
 from minighost.ops.geometry import geometry
 
 __all__ = ["depthwise_backward", "depthwise_forward"]
@@ -105,9 +104,9 @@ def _along(rows, C, L):
 
 
 @kernel
-def _forward(x, affine, w, g, C, planes, lines, moments, out, sums):
+def _forward(work, x, affine, w, g, C, planes, lines, moments, out, sums):
     N, chunks = len(x), len(planes)
-    for t in prange(chunks):
+    for t in share(work, chunks):
         first, last = t * N // chunks, (t + 1) * N // chunks
         plane, pivot, total, squares = planes[t], moments[t, 0], moments[t, 1], moments[t, 2]
         plane[:] = 0
@@ -115,15 +114,17 @@ def _forward(x, affine, w, g, C, planes, lines, moments, out, sums):
             _fill(x[n], affine, g, C, lines[t, 0], plane)
             _convolve(plane, w, g, C, out[n])
             if n == first:
-                pivot[:] = out[n, 0]
+                set_pivot(out[n, 0], pivot)
             add_moments(out[n].reshape(-1), pivot, total, squares)
         fold_moments((last - first) * g.OH * len(pivot), pivot, total, squares, sums[t])
 
 
 @kernel
-def _backward_gather(dy, raw, daffine, x, affine, w, g, C, planes, dplanes, lines, add, dx, lanes, sums, taps, dws):
+def _backward_gather(
+    work, dy, raw, daffine, x, affine, w, g, C, planes, dplanes, lines, add, dx, lanes, sums, taps, dws
+):
     (N, H, L), chunks = x.shape, len(planes)
-    for t in prange(chunks):
+    for t in share(work, chunks):
         plane, dplane, row = planes[t], dplanes[t], lines[t]
         plane[:] = 0
         dplane[:] = 0
@@ -145,10 +146,10 @@ def _backward_gather(dy, raw, daffine, x, affine, w, g, C, planes, dplanes, line
 
 @kernel
 def _backward_scatter(
-    dy, raw, daffine, x, affine, w, g, C, planes, dplanes, lines, dlines, add, dx, lanes, sums, taps, dws
+    work, dy, raw, daffine, x, affine, w, g, C, planes, dplanes, lines, dlines, add, dx, lanes, sums, taps, dws
 ):
     N, H, chunks = len(x), x.shape[1], len(planes)
-    for t in prange(chunks):
+    for t in share(work, chunks):
         plane, dplane, d, row = planes[t], dplanes[t], dlines[t], lines[t]
         plane[:] = 0
         for n in range(t * N // chunks, (t + 1) * N // chunks):

@@ -5,10 +5,9 @@ Forward, the gate needs no kernel: it is stored in the `Pending`, and whoever re
 """
 
 import numpy as np
-from numba import prange
 
 from minighost.ops.buffers import empty, zeros
-from minighost.ops.engine import kernel, tile
+from minighost.ops.engine import kernel, share, tile
 from minighost.ops.fused.pending import chunks_of
 from minighost.ops.fused.tiles import fold
 
@@ -60,12 +59,12 @@ def gate_backward(dy, dmean, pending):
 
 
 @kernel
-def _plane_mean(p, out):
+def _plane_mean(work, p, out):
     N, H, W, C = p.raw.shape
     K = H * W
     rows = p.raw.reshape(N * K, C)
     scale, shift, floor = p.affine[0], p.affine[1], p.affine[3, 0]
-    for n in prange(N):
+    for n in share(work, N):
         mean = out[n]
         mean[:] = 0
         for r in range(n * K, (n + 1) * K):
@@ -77,11 +76,11 @@ def _plane_mean(p, out):
 
 
 @kernel
-def _gate_backward(dy, dmean, p, totals, sums):
+def _gate_backward(work, dy, dmean, p, totals, sums):
     N, H, W, C = dy.shape
     K, chunks = H * W, len(totals)
     rows, drows = p.raw.reshape(N * K, C), dy.reshape(N * K, C)
-    for t in prange(chunks):
+    for t in share(work, chunks):
         for n in range(t * N // chunks, (t + 1) * N // chunks):
             _through_gate(rows, n * K, (n + 1) * K, p.affine, p.gate[n], dmean[n], drows, totals[t, 0], totals[t, 1])
         fold(totals[t, 0], totals[t, 1], sums[t])

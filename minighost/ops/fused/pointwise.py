@@ -10,12 +10,12 @@ Letters: R rows of the chunk, C channels in, OC channels out.
 """
 
 import numpy as np
-from numba import prange
 
 from minighost.ops.buffers import empty, zeros
-from minighost.ops.engine import kernel, tile
+from minighost.ops.engine import kernel, share, tile
 from minighost.ops.fused.pending import chunks_of
-from minighost.ops.fused.tiles import add_moments, fold, fold_moments, gemm, mask_and_add, multiply_add, normalise
+from minighost.ops.fused.tiles import add_moments, fold, fold_moments, mask_and_add, multiply_add, normalise, set_pivot
+from minighost.ops.gemm import gemm
 
 __all__ = ["pointwise_backward", "pointwise_forward"]
 
@@ -109,10 +109,10 @@ def _tile_rows(C, OC):
 
 
 @kernel
-def _forward(a, b, wa, wb, step, scratch, moments, out, sums):
+def _forward(work, a, b, wa, wb, step, scratch, moments, out, sums):
     N, H, W, OC = out.shape
     chunks, flat = len(sums), out.reshape(-1)
-    for t in prange(chunks):
+    for t in share(work, chunks):
         first, last = t * N // chunks * H * W, (t + 1) * N // chunks * H * W
         pivot, total, squares = moments[t, 0], moments[t, 1], moments[t, 2]
         for r0 in range(first, last, step):
@@ -123,19 +123,18 @@ def _forward(a, b, wa, wb, step, scratch, moments, out, sums):
             if len(wb):
                 gemm(_gated(b, _load(b, r0, r1, scratch[t, 0]), r0, scratch[t, 1]), False, wb, False, True, product)
             if r0 == first:
-                n = min(len(stretch), len(pivot))
-                pivot[:n] = stretch[:n]
+                set_pivot(stretch, pivot)
             add_moments(stretch, pivot, total, squares)
         fold_moments((last - first) * OC, pivot, total, squares, sums[t])
 
 
 @kernel
 def _backward(
-    g, a, b, wa, wb, step, scratch, dtiles, dws, dxa, dxb, dgate_a, dgate_b, lanes_a, lanes_b, sums_a, sums_b
+    work, g, a, b, wa, wb, step, scratch, dtiles, dws, dxa, dxb, dgate_a, dgate_b, lanes_a, lanes_b, sums_a, sums_b
 ):
     N, H, W, _ = g.raw.shape
     chunks, split = len(dws), len(wa)
-    for t in prange(chunks):
+    for t in share(work, chunks):
         first, last = t * N // chunks * H * W, (t + 1) * N // chunks * H * W
         for r0 in range(first, last, step):
             r1 = min(last, r0 + step)

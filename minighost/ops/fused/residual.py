@@ -4,10 +4,9 @@ The main branch comes in parts that are put side by side, as a ghost module leav
 """
 
 import numpy as np
-from numba import prange
 
 from minighost.ops.buffers import empty, zeros
-from minighost.ops.engine import kernel, tile
+from minighost.ops.engine import kernel, share, tile
 from minighost.ops.fused.pending import chunks_of
 
 __all__ = ["residual_backward", "residual_forward"]
@@ -58,12 +57,12 @@ def residual_backward(dout, parts, shortcut):
 
 
 @kernel
-def _residual_forward(a, b, shortcut, chunks, out):
+def _residual_forward(work, a, b, shortcut, chunks, out):
     N, H, W, C = out.shape
     split, K = a.raw.shape[3], H * W
     xa, xb = a.raw.reshape(N * K, split), b.raw.reshape(N * K, C - split)
     xs, rows = shortcut.raw.reshape(N * K, C), out.reshape(N * K, C)
-    for t in prange(chunks):
+    for t in share(work, chunks):
         r0, r1 = t * N // chunks * K, (t + 1) * N // chunks * K
         _scale_into(xa, a.affine, r0, r1, 0, rows)
         _scale_into(xb, b.affine, r0, r1, split, rows)
@@ -93,12 +92,12 @@ def _add_scaled(x, affine, r0, r1, out):
 
 
 @kernel
-def _residual_backward(dout, a, b, means, shortcut, totals, da, db, sums):
+def _residual_backward(work, dout, a, b, means, shortcut, totals, da, db, sums):
     N, H, W, C = dout.shape
     split, K, chunks = a.raw.shape[3], H * W, len(totals)
     xa, xb, xs = a.raw.reshape(N * K, split), b.raw.reshape(N * K, C - split), shortcut.raw.reshape(N * K, C)
     rows, ra, rb = dout.reshape(N * K, C), da.reshape(N * K, split), db.reshape(N * K, C - split)
-    for t in prange(chunks):
+    for t in share(work, chunks):
         r0, r1 = t * N // chunks * K, (t + 1) * N // chunks * K
         total, moment, short = totals[t, 0], totals[t, 1], totals[t, 2]
         _split(rows, xa, means[:split], r0, r1, 0, ra, total[:split], moment[:split])

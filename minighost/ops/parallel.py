@@ -1,0 +1,125 @@
+"""How the threads of a kernel come by their work: the part of the engine that reaches into Numba.
+
+`on_all_threads` has Numba's pool run one compiled function on every thread at once. The threads then take turns: a
+counter that is raised atomically tells each what is next, so a thread that is held up leaves the rest to the others.
+
+Why not `numba.prange`? It shares a loop just as well, but compiles the loop's body four times over (the loop, two
+wrappers, the function around it); here it is compiled twice. The gain is in `docs/engine.md`.
+"""
+
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+from numba.np.arrayobj import make_array
+
+__all__ = ["on_all_threads", "share", "spans"]
+
+
+@njit(nogil=True)
+def share(work, n):
+    """Yield numbers below n; together, the threads of a kernel get each once."""
+    step = max(1, n >> 6)
+    first = _take(work, step)
+    while first < n:
+        for k in range(first, min(n, first + step)):  # noqa: UP028 - Numba has no `yield from`
+            yield k
+        first = _take(work, step)
+
+
+@njit(nogil=True)
+def spans(work, n, width):
+    """Yield (first, last) of pieces of 0..n that are worth a turn; one item is a loop over `width` numbers."""
+    step = max(1, 4096 // max(1, width), n >> 6)
+    first = _take(work, step)
+    while first < n:
+        yield first, min(n, first + step)
+        first = _take(work, step)
+
+
+def _take(work, step):
+    first = work[0]
+    work[0] += step
+    return first
+
+
+@overload(_take)
+def _take_compiled(work, step):
+    return lambda work, step: _fetch_and_add(work, step)
+
+
+@intrinsic
+def _fetch_and_add(typing, counter, step):
+    def generate(context, builder, signature, values):
+        array = make_array(signature.args[0])(context, builder, values[0])
+        return builder.atomic_rmw("add", array.data, values[1], "monotonic")
+
+    return types.int64(counter, types.int64), generate
+
+
+@intrinsic
+def on_all_threads(typing, body, threads, arguments):
+    """Call ``body(*arguments)`` on so many threads of Numba's pool; 0 if all went well, else an error's code."""
+
+    def generate(context, builder, signature, values):
+        dispatcher, argument_types = signature.args[0].dispatcher, tuple(signature.args[2])
+        dispatcher.compile(argument_types)
+        compiled = dispatcher.overloads[argument_types]
+        context.add_linking_libs([compiled.library])
+        module, code = builder.module, cgutils.alloca_once_value(builder, ir.IntType(32)(0))
+        function = context.declare_function(module, compiled.fndesc)
+        arguments = _borrowed(context, builder, signature.args[2], values[2])
+        shared = cgutils.alloca_once_value(builder, cgutils.pack_struct(builder, [arguments, code]))
+        thread = ir.Function(module, _THREAD, module.get_unique_name("thread"))
+        thread.linkage = "internal"
+        _fill_thread(thread, context, shared.type, function, argument_types)
+        run = cgutils.get_or_insert_function(module, _PARALLEL_FOR, "numba_parallel_for")
+        count = cgutils.alloca_once_value(builder, values[1])  # so many iterations, of which each thread runs one
+        nothing = [ir.Constant(kind, None) for kind in (_POINTERS, _INTS)]
+        builder.call(
+            run,
+            [
+                builder.bitcast(thread, _POINTER), nothing[0], count, nothing[1], builder.bitcast(shared, _POINTER),
+                _INT(0), _INT(0), builder.trunc(values[1], ir.IntType(32)),
+            ],
+        )  # fmt: skip
+        return builder.load(code)
+
+    return types.int32(body, types.int64, arguments), generate
+
+
+def _borrowed(context, builder, kind, value):
+    """The same arrays without an owner: threads that count one array's uses hold one another up at every slice."""
+    if isinstance(kind, types.Array):
+        array = make_array(kind)(context, builder, value)
+        for owner in ("meminfo", "parent"):
+            setattr(array, owner, cgutils.get_null_value(getattr(array, owner).type))
+        return array._getvalue()
+    if isinstance(kind, types.BaseTuple):
+        for k, item in enumerate(kind):
+            part = builder.extract_value(value, k)
+            value = builder.insert_value(value, _borrowed(context, builder, item, part), k)
+    return value
+
+
+_POINTER, _INT = ir.IntType(8).as_pointer(), ir.IntType(types.intp.bitwidth)
+_POINTERS, _INTS = _POINTER.as_pointer(), _INT.as_pointer()
+# The signature of a NumPy "gufunc" loop, which is what Numba's pool runs: args, dimensions, steps, data.
+_THREAD = ir.FunctionType(ir.VoidType(), [_POINTERS, _INTS, _INTS, _POINTER])
+# numba/np/ufunc/workqueue.h: parallel_for(function, args, dims, steps, data, inner_ndim, array_count, num_threads)
+_PARALLEL_FOR = ir.FunctionType(
+    ir.VoidType(), [_POINTER, _POINTERS, _INTS, _INTS, _POINTER, _INT, _INT, ir.IntType(32)]
+)
+
+
+def _fill_thread(thread, context, shared_type, function, argument_types):
+    """What one thread does: unpack the arguments, call the function, leave an error's code behind."""
+    builder = ir.IRBuilder(thread.append_basic_block())
+    shared = builder.load(builder.bitcast(thread.args[3], shared_type))
+    arguments, code = (builder.extract_value(shared, k) for k in range(2))
+    status, _ = context.call_conv.call_function(
+        builder, function, types.none, argument_types, cgutils.unpack_tuple(builder, arguments, len(argument_types))
+    )
+    with builder.if_then(status.is_error, likely=False):
+        builder.store(status.code, code)
+    builder.ret_void()
