@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose
 from minighost import nn, ops
 from minighost.ops import fused
 from minighost.ops.gemm import gemm
+from minighost.ops.geometry import geometry
 from minighost.train import nonfinite
 
 pytestmark = pytest.mark.small
@@ -99,24 +100,55 @@ def test_pointwise_equals_the_plain_operations(seed, kinds, N, H):
         part.assert_backward(share, *branch)
 
 
-@given(SEEDS, st.sampled_from(["plain", "norm", "relu"]), st.sampled_from([1, 3, 5]), st.integers(1, 3), st.booleans())
-def test_depthwise_equals_the_plain_operations(seed, kind, K, stride, twice):
+PENDING = st.sampled_from(["plain", "norm", "relu"])
+GEOMETRY = {"padding": st.integers(0, 3), "dilation": st.integers(1, 2), "stride": st.integers(1, 3)}
+
+
+@given(seed=SEEDS, kind=PENDING, K=st.integers(1, 5), same=st.booleans(), twice=st.booleans(), **GEOMETRY)
+def test_depthwise_equals_the_plain_operations(seed, kind, K, same, twice, stride, padding, dilation):
     rng = np.random.default_rng(seed)
-    N, (H, W), C = int(rng.choice([1, 2, 40])), rng.integers(1, 8, 2), int(rng.integers(1, 6))
+    if same:
+        K, stride, padding = 2 * (K // 2) + 1, 1, K // 2 * dilation
+    reach = dilation * (K - 1) + 1
+    N, (H, W), C = int(rng.choice([1, 2, 40])), (reach + rng.integers(0, 5, 2)).tolist(), int(rng.integers(1, 6))
     part, w = Part(rng, (N, H, W, C), kind), rng.normal(size=(K, K, C))
-    raw, sums = fused.depthwise_forward(part.pending, w, stride)
-    expected, cache = ops.depthwise_forward(part.value, w[..., None], None, stride, K // 2)
+    g = geometry("test", (H, W), (K, K), stride, padding, dilation)
+    raw, sums = fused.depthwise_forward(part.pending, w, g)
+    expected, cache = ops.depthwise_forward_reference(part.value, w[..., None], None, stride, padding, dilation)
     assert_allclose(raw, expected, **CLOSE)
     assert_sums(expected, sums)
 
     dout, elsewhere = rng.normal(size=raw.shape), rng.normal(size=part.raw.shape)
-    dx, dw, _ = ops.depthwise_backward(dout, cache)
+    dx, dw, _ = ops.depthwise_backward_reference(dout, cache)
     given_dy = None
     if twice:
         dx = dx + elsewhere
         given_dy = elsewhere * (part.value > 0) if kind == "relu" else elsewhere.copy()
-    dy, sums, mine = fused.depthwise_backward(as_gradient(dout), part.pending, w, stride, given_dy)
+    dy, sums, mine = fused.depthwise_backward(as_gradient(dout), part.pending, w, g, given_dy)
     assert_allclose(mine, dw[..., 0], **CLOSE)
+    part.assert_backward(dx, dy, sums)
+
+
+@given(seed=SEEDS, kind=PENDING, K=st.integers(1, 4), groups=st.integers(1, 3), wide=st.booleans(), **GEOMETRY)
+def test_dense_convolution_equals_the_plain_operations(seed, kind, K, groups, wide, stride, padding, dilation):
+    """`wide`: so many channels on so small a plane that rows are copied together."""
+    rng = np.random.default_rng(seed)
+    reach = dilation * (K - 1) + 1
+    N, (H, W) = int(rng.choice([1, 2, 40])), (reach + rng.integers(0, 3 if wide else 5, 2)).tolist()
+    C, OC = (128 if wide else int(rng.integers(1, 5))), int(rng.integers(1, 5))
+    if wide:
+        N, groups = min(N, 5), 1
+    part, w = Part(rng, (N, H, W, C * groups), kind), rng.normal(size=(K, K, C, OC * groups))
+    g = geometry("test", (H, W), (K, K), stride, padding, dilation)
+    raw, sums = fused.conv_forward(part.pending, w, g, groups)
+    expected, cache = ops.conv2d_forward_reference(part.value, w, None, stride, padding, dilation, groups)
+    assert_allclose(raw, expected, **CLOSE)
+    assert_sums(expected, sums)
+
+    dout = rng.normal(size=raw.shape)
+    dx, dw, _ = ops.conv2d_backward_reference(dout, cache)
+    dy, sums, mine = fused.conv_backward(as_gradient(dout), part.pending, w, g, groups)
+    assert_allclose(mine, dw, **CLOSE)
     part.assert_backward(dx, dy, sums)
 
 
@@ -175,6 +207,7 @@ BLOCKS = {
     "strided": (4, 8, 6, 3, 2, 0),
     "gated": (6, 10, 6, 5, 1, 4),
     "strided 5x5, gated": (4, 8, 6, 5, 2, 4),
+    "strided 4x4": (4, 8, 6, 4, 2, 0),
 }
 
 
@@ -222,14 +255,6 @@ def test_a_fused_backward_serves_once(rng):
     block.backward(dout)
     with pytest.raises(RuntimeError, match="needs a forward"):
         block.backward(dout)
-
-
-def test_an_even_kernel_is_not_fused(rng):
-    """Its padding is not K//2, which is what the fused kernels take."""
-    x = rng.normal(size=(2, 6, 6, 4))
-    for block in (nn.GhostBottleneck(4, 8, 6, dw_size=4, stride=2), nn.GhostBottleneck(4, 8, 6, dw_size=2)):
-        with nn.fusing(True):
-            assert not nn.fused.applies(block.astype(np.float64), x)
 
 
 def test_a_fused_bottleneck_takes_arrays_of_any_layout(rng):

@@ -11,6 +11,7 @@ import contextlib
 import numpy as np
 
 from minighost.ops import check, fused
+from minighost.ops.geometry import geometry
 
 __all__ = ["applies", "bottleneck_backward", "bottleneck_forward", "fusing"]
 
@@ -28,9 +29,8 @@ def fusing(on):
 
 
 def applies(block, x):
-    """Whether `block` can be fused: in training, each ghost module with one ghost a map, and odd kernels only."""
+    """Whether `block` can be fused: in training, and each ghost module with one ghost a map."""
     ghosts = (block.ghost1, block.ghost2)
-    depthwise = [g.cheap for g in ghosts] + [block.depthwise, None if block.shortcut is None else block.shortcut[0]]
     return (
         _fusing[0]
         and block.training
@@ -40,7 +40,6 @@ def applies(block, x):
         and x.dtype == block.ghost1.primary.conv.weight.data.dtype
         and x.shape[3] == block.ghost1.primary.conv.weight.shape[2]
         and all(g.cheap is not None and g.out_channels == 2 * g.intrinsic for g in ghosts)
-        and all(layer.conv.kernel_size[0] % 2 for layer in depthwise if layer is not None)
     )
 
 
@@ -157,11 +156,13 @@ def _pointwise_backward(layer, dy, sums, cache):
 
 
 def _depthwise_forward(layer, pending, mine=slice(None)):
-    K, _, _, C = layer.conv.weight.shape
-    w, stride = np.ascontiguousarray(layer.conv.weight.data.reshape(K, K, C)[..., mine]), layer.conv.stride[0]
-    raw, sums = fused.depthwise_forward(pending, w, stride)
+    conv = layer.conv
+    KH, KW, _, C = conv.weight.shape
+    w = np.ascontiguousarray(conv.weight.data.reshape(KH, KW, C)[..., mine])
+    g = geometry("depthwise", pending.raw.shape[1:3], (KH, KW), conv.stride, conv.padding, conv.dilation)
+    raw, sums = fused.depthwise_forward(pending, w, g)
     out, norm = _measure(layer, raw, sums, mine)
-    return out, (pending, w, stride, norm)
+    return out, (pending, w, g, norm)
 
 
 def _depthwise_backward(layer, dy, sums, cache, elsewhere):
@@ -171,9 +172,9 @@ def _depthwise_backward(layer, dy, sums, cache, elsewhere):
 
 
 def _depthwise_gradients(dy, sums, cache, elsewhere=None):
-    pending, w, stride, norm = cache
+    pending, w, g, norm = cache
     gradient, dgamma, dbeta = fused.pass_back(dy, sums, norm)
-    dx, sums, dw = fused.depthwise_backward(gradient, pending, w, stride, elsewhere)
+    dx, sums, dw = fused.depthwise_backward(gradient, pending, w, g, elsewhere)
     return dx, sums, (dw, dgamma, dbeta)
 
 

@@ -1,59 +1,61 @@
 """Fused depthwise convolution: normalise an image into a padded plane, convolve it, take the batch norm sums.
 
-The plane is the one of `ops.depthwise`: lines of W*C numbers, a border of zeros, for a stride SW its columns dealt out
-into SW phases, so that the pixels under a tap are always one unbroken stretch. Zero padding is put around the
-*normalised* image, as it must be. Backward, one visit to an image yields `dw`, `dx`, the ReLU's cut and the sums for
-the batch norm in front. Without a stride, `dx` is gathered from the gradient's own padded plane with the kernel turned
-by half a circle; with one it is scattered.
-
-Kernels are K x K with K odd, padding K//2, dilation 1, one filter a channel: what these networks use.
+In the padded plane (`plane`) the pixels under a tap along an output line are one stretch, so a line of the result is
+the sum over taps of two stretches' products, one of them the weights, repeated along the line. Backward, one visit to
+an image yields `dw`, `dx`, the ReLU's cut and the sums for the batch norm in front. Without a stride, and where input
+and output have one size, `dx` is gathered from the gradient's own padded plane with the kernel turned by half a circle;
+else it is scattered. One filter a channel.
 """
 
 import numpy as np
 
 from minighost.ops.buffers import empty, zeros
 from minighost.ops.engine import kernel, share, tile
-from minighost.ops.fused.pending import chunks_of
-from minighost.ops.fused.tiles import add_moments, fold, fold_moments, multiply_add, normalise, set_pivot
-from minighost.ops.geometry import geometry
+from minighost.ops.fused.pending import along, chunks_of
+from minighost.ops.fused.plane import collect, fill, planes_of, under
+from minighost.ops.fused.tiles import add_moments, finish, fold, fold_moments, multiply_add, set_pivot
 
 __all__ = ["depthwise_backward", "depthwise_forward"]
 
 
-def depthwise_forward(pending, w, stride=1):
+def depthwise_forward(pending, w, g, b=None, summing=True):
     """Forward; its twin is `ops.depthwise_forward` behind a batch norm and a ReLU.
 
     Parameters
     ----------
     pending : Pending, with (N, H, W, C) and no gate
-    w : ndarray, shape (K, K, C), K odd
-    stride : int
+    w : ndarray, shape (KH, KW, C)
+    g : Geometry
+    b : ndarray, shape (C,), optional
+    summing : bool
+        Whether the sums are wanted.
 
     Returns
     -------
     raw : ndarray, shape (N, OH, OW, C)
     sums : ndarray, shape (chunks, 2, C), float64
-        Of raw and its square, for `measure`.
+        Of raw and its square, for `measure`; without chunks if they are not wanted.
     """
-    g, x, planes, line = _prepare(pending, w, stride)
-    N, H, L = x.shape
-    C, chunks = w.shape[2], len(planes)
-    out, sums = empty((N, g.OH, g.OW, C), w.dtype), np.zeros((chunks, 2, C))
-    moments = zeros((chunks, 3, g.OW * C), w.dtype)
+    x, planes, line = _prepare(pending, g)
+    N, _, L = x.shape
+    C, OL = w.shape[2], g.OW * w.shape[2]
+    out, sums = empty((N, g.OH, g.OW, C), w.dtype), np.zeros((len(planes) if summing else 0, 2, C))
+    moments = zeros((len(sums), 3, OL), w.dtype)
+    bias = np.zeros(0, w.dtype) if b is None else np.tile(b, g.OW)
     _forward(
-        x, _along(pending.affine, C, L), _along(w.reshape(-1, C), C, g.OW * C), g, C, planes, line, moments,
-        out.reshape(N, g.OH, -1), sums,
+        x, along(pending.affine, L), along(w.reshape(-1, C), OL), bias, g, C, planes, line, moments,
+        out.reshape(N, g.OH, OL), sums,
     )  # fmt: skip
     return out, sums
 
 
-def depthwise_backward(gradient, pending, w, stride=1, dy=None):
+def depthwise_backward(gradient, pending, w, g, dy=None):
     """Backward of `depthwise_forward`.
 
     Parameters
     ----------
     gradient : PendingGradient
-    pending, w, stride
+    pending, w, g
         As in the forward.
     dy : ndarray, shape (N, H, W, C), optional
         Gradient that reaches the same activation on another way, already cut by the ReLU; the result is added to it
@@ -65,58 +67,54 @@ def depthwise_backward(gradient, pending, w, stride=1, dy=None):
         Gradient with respect to the activation, zero where the ReLU cut.
     sums : ndarray, shape (chunks, 2, C), float64
         For `pass_back`.
-    dw : ndarray, shape (K, K, C)
+    dw : ndarray, shape (KH, KW, C)
     """
-    g, x, planes, line = _prepare(pending, w, stride)
-    N, H, L = x.shape
-    (K, _, C), OL, chunks = w.shape, g.OW * w.shape[2], len(planes)
+    x, planes, line = _prepare(pending, g)
+    (N, H, L), C, OL, chunks = x.shape, w.shape[2], g.OW * w.shape[2], len(planes)
     dx, add = (empty(pending.raw.shape, w.dtype), False) if dy is None else (dy, True)
-    sums, dws = np.zeros((chunks, 2, C)), np.zeros((chunks, K * K, C))
-    lanes = zeros((chunks, 2, pending.affine.shape[1] * L // C), w.dtype)
-    taps = zeros((chunks, K * K, OL), w.dtype)
+    sums, dws, affine = np.zeros((chunks, 2, C)), np.zeros((chunks, g.KH * g.KW, C)), along(pending.affine, L)
+    lanes, taps = zeros((chunks, 2, affine.shape[1]), w.dtype), zeros((chunks, len(dws[0]), OL), w.dtype)
     arguments = (
-        gradient.dy.reshape(N, g.OH, OL), gradient.raw.reshape(N, g.OH, OL), _along(gradient.affine, C, OL),
-        x, _along(pending.affine, C, L),
+        gradient.dy.reshape(N, g.OH, OL), gradient.raw.reshape(N, g.OH, OL), along(gradient.affine, OL), x, affine,
     )  # fmt: skip
     results = add, dx.reshape(N, H, L), lanes, sums, taps, dws
-    if stride == 1:
+    same = (2 * g.PH, 2 * g.PW) == (g.DH * (g.KH - 1), g.DW * (g.KW - 1))
+    if g.SH == g.SW == 1 and same:
         turned = np.ascontiguousarray(w[::-1, ::-1]).reshape(-1, C)
-        _backward_gather(*arguments, _along(turned, C, L), g, C, planes, empty(planes.shape, w.dtype), line, *results)
+        _backward_gather(*arguments, along(turned, L), g, C, planes, empty(planes.shape, w.dtype), line, *results)
     else:
-        dlines = empty((chunks, g.OH, 1, OL), w.dtype)
-        weights = _along(w.reshape(-1, C), C, OL)
+        dlines = empty((chunks, g.OH, OL), w.dtype)
+        weights = along(w.reshape(-1, C), OL)
         _backward_scatter(*arguments, weights, g, C, planes, empty(planes.shape, w.dtype), line, dlines, *results)
     return dx, sums, dws.sum(0).reshape(w.shape).astype(w.dtype)
 
 
-def _prepare(pending, w, stride):
-    """The geometry, the input as lines (N, H, W*C), and per chunk a padded plane and two lines of scratch."""
-    (N, H, W, C), K = pending.raw.shape, len(w)
-    g = geometry("depthwise", (H, W), (K, K), stride, K // 2)
-    chunks, columns = chunks_of(N, pending.raw.size), -(-(W + 2 * g.PW) // g.SW)
-    planes = empty((chunks, H + 2 * g.PH, g.SW, columns * C), w.dtype)
-    return g, pending.raw.reshape(N, H, W * C), planes, empty((chunks, 2, W * C), w.dtype)
-
-
-def _along(rows, C, L):
-    """Per-channel rows (..., C) repeated along a line of L numbers."""
-    return np.tile(rows, (1, L // C)) if rows.shape[1] else rows
+def _prepare(pending, g):
+    """The input as lines (N, H, W*C), and per chunk a padded plane and two lines of scratch."""
+    N, H, W, C = pending.raw.shape
+    planes = planes_of(chunks_of(N, pending.raw.size), H, W, C, g, pending.raw.dtype)
+    return pending.raw.reshape(N, H, W * C), planes, empty((len(planes), 2, W * C), pending.raw.dtype)
 
 
 @kernel
-def _forward(work, x, affine, w, g, C, planes, lines, moments, out, sums):
+def _forward(work, x, affine, w, bias, g, C, planes, lines, moments, out, sums):
     N, chunks = len(x), len(planes)
     for t in share(work, chunks):
-        first, last = t * N // chunks, (t + 1) * N // chunks
-        plane, pivot, total, squares = planes[t], moments[t, 0], moments[t, 1], moments[t, 2]
+        first, last, plane = t * N // chunks, (t + 1) * N // chunks, planes[t]
         plane[:] = 0
         for n in range(first, last):
-            _fill(x[n], affine, g, C, lines[t, 0], plane)
+            fill(x[n], affine, g, C, lines[t, 0], plane)
             _convolve(plane, w, g, C, out[n])
-            if n == first:
-                set_pivot(out[n, 0], pivot)
-            add_moments(out[n].reshape(-1), pivot, total, squares)
-        fold_moments((last - first) * g.OH * len(pivot), pivot, total, squares, sums[t])
+            for i in range(g.OH if len(bias) else 0):
+                for k in range(len(bias)):
+                    out[n, i, k] += bias[k]
+            if len(sums):
+                if n == first:
+                    set_pivot(out[n, 0], moments[t, 0])
+                add_moments(out[n].reshape(-1), moments[t, 0], moments[t, 1], moments[t, 2])
+        if len(sums):
+            numbers = (last - first) * g.OH * moments.shape[2]
+            fold_moments(numbers, moments[t, 0], moments[t, 1], moments[t, 2], sums[t])
 
 
 @kernel
@@ -129,17 +127,17 @@ def _backward_gather(
         plane[:] = 0
         dplane[:] = 0
         for n in range(t * N // chunks, (t + 1) * N // chunks):
-            _fill(x[n], affine, g, C, row[0], plane)
+            fill(x[n], affine, g, C, row[0], plane)
             for i in range(H):
-                inside = dplane[i + g.PH, 0, g.PW * C : g.PW * C + L]
-                multiply_add(dy[n, i], raw[n, i], daffine[0], daffine[1], daffine[2], inside)
+                inside = dplane[0, 0, i + g.PH, g.PW * C : g.PW * C + L]
+                multiply_add(dy[n, i], raw[n, i], daffine, inside)
             for tap in range(len(w)):
-                _add_products(dplane, g.PH, g.PW * C, plane, tap, g, C, taps[t, tap])
+                _add_products(dplane[0, 0], g.PH, g.PW * C, plane, tap, g, C, taps[t, tap])
             for i in range(0, H, 2):
                 _two_lines(dplane, i, w, g, C, row)
                 for k in range(min(2, H - i)):
-                    y = plane[i + k + g.PH, 0, g.PW * C : g.PW * C + L]
-                    _finish(row[k], y, x[n, i + k], affine, add, dx[n, i + k], lanes[t])
+                    y = plane[0, 0, i + k + g.PH, g.PW * C : g.PW * C + L]
+                    finish(row[k], y, x[n, i + k], affine, add, dx[n, i + k], lanes[t])
         _fold_taps(taps[t], dws[t])
         fold(lanes[t, 0], lanes[t, 1], sums[t])
 
@@ -153,16 +151,16 @@ def _backward_scatter(
         plane, dplane, d, row = planes[t], dplanes[t], dlines[t], lines[t]
         plane[:] = 0
         for n in range(t * N // chunks, (t + 1) * N // chunks):
-            _fill(x[n], affine, g, C, row[0], plane)
+            fill(x[n], affine, g, C, row[0], plane)
             _multiply_lines(dy[n], raw[n], daffine, d)
             dplane[:] = 0
             for tap in range(len(w)):
                 _add_products(d, 0, 0, plane, tap, g, C, taps[t, tap])
                 _scatter(d, w[tap], tap, g, C, dplane)
             for h in range(H):
-                _collect(dplane, h, g, C, row[0])
-                _collect(plane, h, g, C, row[1])
-                _finish(row[0], row[1], x[n, h], affine, add, dx[n, h], lanes[t])
+                collect(dplane, h, g, C, row[0])
+                collect(plane, h, g, C, row[1])
+                finish(row[0], row[1], x[n, h], affine, add, dx[n, h], lanes[t])
         _fold_taps(taps[t], dws[t])
         fold(lanes[t, 0], lanes[t, 1], sums[t])
 
@@ -170,40 +168,7 @@ def _backward_scatter(
 @tile
 def _multiply_lines(dy, raw, affine, out):
     for i in range(len(dy)):
-        multiply_add(dy[i], raw[i], affine[0], affine[1], affine[2], out[i, 0])
-
-
-@tile
-def _fill(x, affine, g, C, line, plane):
-    """Normalise an image into the inside of its plane."""
-    H, L = x.shape
-    for h in range(H):
-        source = x[h]
-        if affine.shape[1]:
-            target = plane[h + g.PH, 0, g.PW * C : g.PW * C + L] if g.SW == 1 else line
-            normalise(source, affine[0], affine[1], affine[3, 0], target)
-            source = target
-        if g.SW > 1 or affine.shape[1] == 0:
-            for w in range(L // C):
-                cell, pixel = _cell(plane, h, w, g, C), source[w * C : (w + 1) * C]
-                for c in range(C):
-                    cell[c] = pixel[c]
-
-
-@tile
-def _collect(plane, h, g, C, line):
-    """Line h of the inside of a plane, put together from its phases."""
-    for w in range(len(line) // C):
-        cell, pixel = _cell(plane, h, w, g, C), line[w * C : (w + 1) * C]
-        for c in range(C):
-            pixel[c] = cell[c]
-
-
-@tile
-def _cell(plane, h, w, g, C):
-    """Where pixel (h, w) of the image lies in the plane."""
-    k = w + g.PW
-    return plane[h + g.PH, k % g.SW, k // g.SW * C : (k // g.SW + 1) * C]
+        multiply_add(dy[i], raw[i], affine, out[i])
 
 
 @tile
@@ -220,9 +185,9 @@ def _convolve(plane, w, g, C, out):
 def _two_lines(plane, i, w, g, C, out):
     """Output lines i and i+1 without stride; for a 3x3 kernel both at once, for they share lines and weights."""
     L = out.shape[1]
-    if g.KH == 3 and i + 1 < g.OH:
+    if g.KH == g.KW == 3 and g.DH == g.DW == 1 and i + 1 < g.OH:
         o0, o1 = out[0], out[1]
-        a0, b0, c0, d0 = plane[i, 0], plane[i + 1, 0], plane[i + 2, 0], plane[i + 3, 0]
+        a0, b0, c0, d0 = plane[0, 0, i], plane[0, 0, i + 1], plane[0, 0, i + 2], plane[0, 0, i + 3]
         a1, b1, c1, d1 = a0[C:], b0[C:], c0[C:], d0[C:]
         a2, b2, c2, d2 = a1[C:], b1[C:], c1[C:], d1[C:]
         w0, w1, w2, w3, w4, w5, w6, w7, w8 = w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7], w[8]
@@ -245,20 +210,13 @@ def _two_lines(plane, i, w, g, C, out):
 @tile
 def _one_line(plane, i, w, g, C, out):
     """One output line, a row of the kernel after the other."""
-    L = len(out)
-    out[:] = 0
+    L, zero = len(out), out.dtype.type(0)
+    for k in range(L):
+        out[k] = zero
     for tap in range(len(w)):
-        p, weight = _under(plane, i, tap, g, C, L), w[tap]
+        p, weight = under(plane, i, tap, g, C, L), w[tap]
         for k in range(L):
             out[k] += p[k] * weight[k]
-
-
-@tile
-def _under(plane, i, tap, g, C, L):
-    """The L numbers of the plane that lie under a tap along output line i."""
-    u, v = tap // g.KW, tap % g.KW
-    start = v // g.SW * C
-    return plane[i * g.SH + u, v % g.SW, start : start + L]
 
 
 @tile
@@ -267,14 +225,14 @@ def _add_products(d, top, left, plane, tap, g, C, total):
     L = len(total)
     right = left + L
     for i in range(0, g.OH - 3, 4):
-        d0, d1 = d[top + i, 0, left:right], d[top + i + 1, 0, left:right]
-        d2, d3 = d[top + i + 2, 0, left:right], d[top + i + 3, 0, left:right]
-        p0, p1 = _under(plane, i, tap, g, C, L), _under(plane, i + 1, tap, g, C, L)
-        p2, p3 = _under(plane, i + 2, tap, g, C, L), _under(plane, i + 3, tap, g, C, L)
+        d0, d1 = d[top + i, left:right], d[top + i + 1, left:right]
+        d2, d3 = d[top + i + 2, left:right], d[top + i + 3, left:right]
+        p0, p1 = under(plane, i, tap, g, C, L), under(plane, i + 1, tap, g, C, L)
+        p2, p3 = under(plane, i + 2, tap, g, C, L), under(plane, i + 3, tap, g, C, L)
         for k in range(L):
             total[k] += d0[k] * p0[k] + d1[k] * p1[k] + d2[k] * p2[k] + d3[k] * p3[k]
     for i in range(g.OH // 4 * 4, g.OH):
-        d0, p0 = d[top + i, 0, left:right], _under(plane, i, tap, g, C, L)
+        d0, p0 = d[top + i, left:right], under(plane, i, tap, g, C, L)
         for k in range(L):
             total[k] += d0[k] * p0[k]
 
@@ -283,27 +241,9 @@ def _add_products(d, top, left, plane, tap, g, C, total):
 def _scatter(d, weight, tap, g, C, dplane):
     L = len(weight)
     for i in range(g.OH):
-        d0, p = d[i, 0], _under(dplane, i, tap, g, C, L)
+        d0, p = d[i], under(dplane, i, tap, g, C, L)
         for k in range(L):
             p[k] += d0[k] * weight[k]
-
-
-@tile
-def _finish(d, y, x, affine, add, dx, lanes):
-    """Cut the gradient of a line where the ReLU cut, add it to what is there, and take the sums of the result."""
-    zero = d.dtype.type(0)
-    if not add:
-        dx[:] = zero
-    if affine.shape[1] == 0:
-        for k in range(len(d)):
-            dx[k] += d[k]
-        return
-    mean, floor, total, moment = affine[2], affine[3, 0], lanes[0], lanes[1]
-    for k in range(len(d)):
-        v = dx[k] + (zero if y[k] <= floor else d[k])
-        dx[k] = v
-        total[k] += v
-        moment[k] += v * (x[k] - mean[k])
 
 
 @tile

@@ -18,7 +18,7 @@ import numpy as np
 
 from minighost.ops.batch_norm import affine, backward_affine, refuse_single
 
-__all__ = ["Pending", "PendingGradient", "chunks_of", "measure", "pass_back", "plain"]
+__all__ = ["Pending", "PendingGradient", "along", "chunks_of", "measure", "pass_back", "plain", "plain_gradient"]
 
 
 def chunks_of(images, work):
@@ -65,6 +65,16 @@ class PendingGradient(NamedTuple):
 def plain(x):
     """An ordinary array as a `Pending` for which nothing is left to do."""
     return Pending(x, np.empty((4, 0), x.dtype), np.empty((0, x.shape[3]), x.dtype))
+
+
+def plain_gradient(dy):
+    """An ordinary gradient as a `PendingGradient` that has no batch norm to pass."""
+    return PendingGradient(dy, dy, np.empty((3, 0), dy.dtype))
+
+
+def along(rows, L):
+    """Per-channel rows (..., C) repeated along a line of L numbers."""
+    return np.tile(rows, (1, L // rows.shape[1])) if rows.shape[1] else rows
 
 
 def measure(raw, sums, gamma, beta, running_mean, running_var, momentum=0.1, eps=1e-5, relu=False):

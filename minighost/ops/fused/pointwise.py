@@ -20,7 +20,7 @@ from minighost.ops.gemm import gemm
 __all__ = ["pointwise_backward", "pointwise_forward"]
 
 
-def pointwise_forward(parts, w):
+def pointwise_forward(parts, w, b=None, summing=True):
     """Forward; its twin is `ops.pointwise_forward` behind a batch norm, a ReLU and a gate for each part.
 
     Parameters
@@ -28,20 +28,24 @@ def pointwise_forward(parts, w):
     parts : sequence of 1 or 2 Pending
         Same N, H and W; their channels together are C.
     w : ndarray, shape (C, OC)
+    b : ndarray, shape (OC,), optional
+    summing : bool
+        Whether the sums are wanted.
 
     Returns
     -------
     raw : ndarray, shape (N, H, W, OC)
     sums : ndarray, shape (chunks, 2, OC), float64
-        Of raw and its square, for `measure`.
+        Of raw and its square, for `measure`; without chunks if they are not wanted.
     """
     first, second = _two(parts)
     (N, H, W, split), (C, OC) = first.raw.shape, w.shape
-    chunks, step = chunks_of(N, first.raw.size), _tile_rows(C, OC)
-    out, sums = empty((N, H, W, OC), w.dtype), np.zeros((chunks, 2, OC))
+    chunks, step = chunks_of(-(-N * H * W // 32), first.raw.size), _tile_rows(C, OC)
+    out, sums = empty((N, H, W, OC), w.dtype), np.zeros((chunks if summing else 0, 2, OC))
     scratch = empty((chunks, 2, step * max(split, C - split)), w.dtype)
-    moments = zeros((chunks, 3, _repeats(OC) * OC), w.dtype)
-    _forward(_lanes(first), _lanes(second), w[:split], w[split:], step, scratch, moments, out, sums)
+    moments = zeros((len(sums), 3, _repeats(OC) * OC), w.dtype)
+    bias = w[0, :0] if b is None else b
+    _forward(_lanes(first), _lanes(second), w[:split], w[split:], bias, step, scratch, moments, out, sums)
     return out, sums
 
 
@@ -109,12 +113,11 @@ def _tile_rows(C, OC):
 
 
 @kernel
-def _forward(work, a, b, wa, wb, step, scratch, moments, out, sums):
+def _forward(work, a, b, wa, wb, bias, step, scratch, moments, out, sums):
     N, H, W, OC = out.shape
-    chunks, flat = len(sums), out.reshape(-1)
+    R, chunks, flat = N * H * W, len(scratch), out.reshape(-1)
     for t in share(work, chunks):
-        first, last = t * N // chunks * H * W, (t + 1) * N // chunks * H * W
-        pivot, total, squares = moments[t, 0], moments[t, 1], moments[t, 2]
+        first, last = t * R // chunks, (t + 1) * R // chunks
         for r0 in range(first, last, step):
             r1 = min(last, r0 + step)
             stretch = flat[r0 * OC : r1 * OC]
@@ -122,10 +125,15 @@ def _forward(work, a, b, wa, wb, step, scratch, moments, out, sums):
             gemm(_gated(a, _load(a, r0, r1, scratch[t, 0]), r0, scratch[t, 1]), False, wa, False, False, product)
             if len(wb):
                 gemm(_gated(b, _load(b, r0, r1, scratch[t, 0]), r0, scratch[t, 1]), False, wb, False, True, product)
-            if r0 == first:
-                set_pivot(stretch, pivot)
-            add_moments(stretch, pivot, total, squares)
-        fold_moments((last - first) * OC, pivot, total, squares, sums[t])
+            for r in range(len(product) if len(bias) else 0):
+                for o in range(OC):
+                    product[r, o] += bias[o]
+            if len(sums):
+                if r0 == first:
+                    set_pivot(stretch, moments[t, 0])
+                add_moments(stretch, moments[t, 0], moments[t, 1], moments[t, 2])
+        if len(sums):
+            fold_moments((last - first) * OC, moments[t, 0], moments[t, 1], moments[t, 2], sums[t])
 
 
 @kernel
@@ -179,7 +187,9 @@ def _load_gradient(g, r0, r1, scratch):
     OC = g.raw.shape[3]
     d = scratch[: (r1 - r0) * OC]
     dy, x = g.dy.reshape(-1)[r0 * OC : r1 * OC], g.raw.reshape(-1)[r0 * OC : r1 * OC]
-    multiply_add(dy, x, g.affine[0], g.affine[1], g.affine[2], d)
+    if g.affine.shape[1] == 0:
+        return dy.reshape(r1 - r0, OC)
+    multiply_add(dy, x, g.affine, d)
     return d.reshape(r1 - r0, OC)
 
 

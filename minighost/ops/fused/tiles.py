@@ -10,7 +10,7 @@ import numpy as np
 
 from minighost.ops.engine import tile
 
-__all__ = ["add_moments", "fold", "fold_moments", "mask_and_add", "multiply_add", "normalise", "set_pivot"]
+__all__ = ["add_moments", "finish", "fold", "fold_moments", "mask_and_add", "multiply_add", "normalise", "set_pivot"]
 
 
 @tile
@@ -26,9 +26,14 @@ def normalise(x, scale, shift, floor, out):
 
 
 @tile
-def multiply_add(dy, x, scale, slope, constant, out):
-    """``out = scale*dy + slope*x + constant``: how a gradient passes batch norm, once its sums are known."""
-    L = len(scale)
+def multiply_add(dy, x, affine, out):
+    """``out = scale*dy + slope*x + constant``: how a gradient passes batch norm; without columns it is only copied."""
+    L = affine.shape[1]
+    if L == 0:
+        for k in range(len(dy)):
+            out[k] = dy[k]
+        return
+    scale, slope, constant = affine[0], affine[1], affine[2]
     for q in range(0, len(x), L):
         n = min(L, len(x) - q)
         xq, dq, oq = x[q : q + n], dy[q : q + n], out[q : q + n]
@@ -68,6 +73,25 @@ def mask_and_add(dy, y, x, mean, floor, total, moment):
             dq[k] = d
             total[k] += d
             moment[k] += d * (xq[k] - mean[k])
+
+
+@tile
+def finish(d, y, x, affine, add, dx, lanes):
+    """Cut the gradient of a line where the ReLU cut, add it to what is there, and take the sums of the result."""
+    zero = d.dtype.type(0)
+    if not add:
+        for k in range(len(dx)):
+            dx[k] = zero
+    if affine.shape[1] == 0:
+        for k in range(len(d)):
+            dx[k] += d[k]
+        return
+    mean, floor, total, moment = affine[2], affine[3, 0], lanes[0], lanes[1]
+    for k in range(len(d)):
+        v = dx[k] + (zero if y[k] <= floor else d[k])
+        dx[k] = v
+        total[k] += v
+        moment[k] += v * (x[k] - mean[k])
 
 
 @tile

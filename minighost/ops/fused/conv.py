@@ -1,0 +1,225 @@
+"""Fused dense convolution without im2col: one adding matrix product a tap.
+
+    raw = sum over taps of  (rows under the tap) @ w[tap]          rows (R, C), w[tap] (C, OC)
+
+In the padded plane (`plane`) the pixels under a tap are one stretch for a whole image, not only for a line: row
+``i*columns + j`` of it belongs to output (i, j), and the few rows past the end of a line belong to nobody. So a
+product needs no copy of its input; it starts at another row of the plane, and adds. Backward it is the same picture:
+`dw[tap]` is the product of the rows under the tap and the gradient, and `dx` *gains* gradient times ``w[tap]`` in just
+these rows. Where planes are small, too many rows belong to nobody; then those that count are copied together, several
+images at a time.
+
+Letters: C and OC channels of one group, R rows of a tile, B images of a tile.
+"""
+
+import numpy as np
+
+from minighost.ops.buffers import empty, zeros
+from minighost.ops.engine import kernel, share, tile
+from minighost.ops.fused.pending import along, chunks_of
+from minighost.ops.fused.plane import collect, fill, planes_of, under
+from minighost.ops.fused.tiles import add_moments, finish, fold, fold_moments, multiply_add, set_pivot
+from minighost.ops.gemm import gemm
+
+__all__ = ["conv_backward", "conv_forward"]
+
+
+def conv_forward(pending, w, g, groups=1, b=None, summing=True):
+    """Forward; its twin is `ops.conv2d_forward` behind a batch norm and a ReLU.
+
+    Parameters
+    ----------
+    pending : Pending, with (N, H, W, groups*C) and no gate
+    w : ndarray, shape (KH, KW, C, groups*OC)
+    g : Geometry
+    groups : int
+    b : ndarray, shape (groups*OC,), optional
+    summing : bool
+        Whether the sums are wanted.
+
+    Returns
+    -------
+    raw : ndarray, shape (N, OH, OW, groups*OC)
+    sums : ndarray, shape (chunks, 2, groups*OC), float64
+        Of raw and its square, for `measure`; without chunks if they are not wanted.
+    """
+    x, B, planes, line, rows, product = _prepare(pending, w, g, groups, chunks_of(len(pending.raw), pending.raw.size))
+    chunks, OL = len(planes), g.OW * w.shape[3]
+    out, sums = empty((len(x), g.OH, OL), w.dtype), np.zeros((chunks if summing else 0, 2, w.shape[3]))
+    moments = zeros((len(sums), 3, OL), w.dtype)
+    bias = w[0, 0, 0, :0] if b is None else np.tile(b, g.OW)
+    affine = along(pending.affine, x.shape[2])
+    _forward(x, affine, _taps(w), bias, g, groups, B, planes, line, rows, product, moments, out, sums)
+    return out.reshape(len(x), g.OH, g.OW, -1), sums
+
+
+def conv_backward(gradient, pending, w, g, groups=1):
+    """Backward of `conv_forward`.
+
+    Parameters
+    ----------
+    gradient : PendingGradient
+    pending, w, g, groups
+        As in the forward.
+
+    Returns
+    -------
+    dy : ndarray, shape (N, H, W, groups*C)
+        Gradient with respect to the activation, zero where the ReLU cut.
+    sums : ndarray, shape (chunks, 2, groups*C), float64
+        For `pass_back`.
+    dw : ndarray, shape of w
+    """
+    # One partial sum of dw a chunk; few of them where the weights are many.
+    chunks = min(len(pending.raw), max(4, min(32, (1 << 24) // w.size)))
+    x, B, planes, line, rows, product = _prepare(pending, w, g, groups, chunks)
+    (N, _, L), OL = x.shape, g.OW * w.shape[3]
+    dx, affine = empty(x.shape, w.dtype), along(pending.affine, L)
+    lanes, sums = zeros((chunks, 2, affine.shape[1]), w.dtype), np.zeros((chunks, 2, w.shape[2] * groups))
+    dws = empty((chunks, *_taps(w).shape), w.dtype)
+    _backward(
+        gradient.dy.reshape(N, g.OH, OL), gradient.raw.reshape(N, g.OH, OL), along(gradient.affine, OL),
+        x, affine, _taps(w), g, groups, B, planes, empty(planes.shape, w.dtype), line, rows, product,
+        lanes, dx, sums, dws,
+    )  # fmt: skip
+    return dx.reshape(pending.raw.shape), sums, dws.sum(0).reshape(w.shape)
+
+
+def _taps(w):
+    """(KH, KW, C, groups*OC) -> (KH*KW, C, groups*OC)."""
+    return w.reshape(-1, *w.shape[2:])
+
+
+def _prepare(pending, w, g, groups, chunks):
+    """Images as lines (N, H, W*C) and images a tile; per chunk planes, scratch lines, rows under a tap, the product.
+
+    The product has a line of OW pixels and those that belong to nobody; rows have none, so where there are no rows
+    the tile is not copied together.
+    """
+    N, H, W, C = pending.raw.shape
+    columns, B, copies = -(-(W + 2 * g.PW) // g.SW), 1, 0
+    if g.OH * g.OW < 128 and C >= 128 * groups:
+        columns, B, copies = g.OW, min(-(-N // chunks), -(-512 // (g.OH * g.OW))), g.OH * g.OW
+    planes = planes_of(chunks * B, H, W, C, g, w.dtype)
+    return (
+        pending.raw.reshape(N, H, W * C), B, planes.reshape(chunks, B, *planes.shape[1:]),
+        empty((chunks, 2, W * C), w.dtype), empty((chunks, B * copies, C), w.dtype),
+        zeros((chunks, B, g.OH, columns * w.shape[3]), w.dtype),
+    )  # fmt: skip
+
+
+@kernel
+def _forward(work, x, affine, w, bias, g, groups, B, planes, lines, rows, products, moments, out, sums):
+    N, chunks, C, OC = len(x), len(planes), w.shape[1], w.shape[2] // groups
+    for t in share(work, chunks):
+        first, last = t * N // chunks, (t + 1) * N // chunks
+        planes[t] = 0
+        for n in range(first, last, B):
+            images = min(B, last - n)
+            for k in range(images):
+                fill(x[n + k], affine, g, C * groups, lines[t, 0], planes[t, k])
+            product = _product(products[t], images, g, OC * groups)
+            for tap in range(len(w)):
+                seen = _seen(planes[t], len(product), tap, g, C * groups, rows[t])
+                for k in range(groups):
+                    mine, its = slice(k * C, (k + 1) * C), slice(k * OC, (k + 1) * OC)
+                    gemm(seen[:, mine], False, w[tap][:, its], False, tap > 0, product[:, its])
+            for k in range(images):
+                _crop(products[t, k], bias, out[n + k])
+                if len(sums):
+                    if n + k == first:
+                        set_pivot(out[n, 0], moments[t, 0])
+                    add_moments(out[n + k].reshape(-1), moments[t, 0], moments[t, 1], moments[t, 2])
+        if len(sums):
+            numbers = (last - first) * g.OH * moments.shape[2]
+            fold_moments(numbers, moments[t, 0], moments[t, 1], moments[t, 2], sums[t])
+
+
+@kernel
+def _backward(
+    work, dy, raw, daffine, x, affine, w, g, groups, B, planes, dplanes, lines, rows, products, lanes, dx, sums, dws
+):
+    (N, H, _), chunks, C, OC = x.shape, len(planes), w.shape[1], w.shape[2] // groups
+    for t in share(work, chunks):
+        first, last = t * N // chunks, (t + 1) * N // chunks
+        planes[t] = 0
+        for n in range(first, last, B):
+            images = min(B, last - n)
+            dplanes[t] = 0
+            for k in range(images):
+                fill(x[n + k], affine, g, C * groups, lines[t, 0], planes[t, k])
+                _spread(dy[n + k], raw[n + k], daffine, products[t, k])
+            d = _product(products[t], images, g, OC * groups)
+            for tap in range(len(w)):
+                seen = _seen(planes[t], len(d), tap, g, C * groups, rows[t])
+                gains = seen if len(rows[t]) else _stretch(dplanes[t], len(d), tap, g, C * groups)
+                for k in range(groups):
+                    mine, its = slice(k * C, (k + 1) * C), slice(k * OC, (k + 1) * OC)
+                    gemm(seen[:, mine], True, d[:, its], False, n > first, dws[t, tap][:, its])
+                    gemm(d[:, its], False, w[tap][:, its], True, len(rows[t]) == 0, gains[:, mine])
+                if len(rows[t]):
+                    _give_back(gains, tap, g, C * groups, dplanes[t])
+            for k in range(images):
+                for h in range(H):
+                    collect(dplanes[t, k], h, g, C * groups, lines[t, 0])
+                    collect(planes[t, k], h, g, C * groups, lines[t, 1])
+                    finish(lines[t, 0], lines[t, 1], x[n + k, h], affine, False, dx[n + k, h], lanes[t])
+        fold(lanes[t, 0], lanes[t, 1], sums[t])
+
+
+@tile
+def _product(products, images, g, OC):
+    """The rows of the product, from the first output to the last: (R, OC)."""
+    B, OH, L = products.shape
+    columns = L // OC
+    return products.reshape(B * OH * columns, OC)[: (images * OH - 1) * columns + g.OW]
+
+
+@tile
+def _seen(planes, R, tap, g, C, rows):
+    """The R rows under a tap: where they lie, or copied together into `rows`."""
+    if len(rows) == 0:
+        return _stretch(planes, R, tap, g, C)
+    L, flat = g.OW * C, rows.reshape(-1)
+    for i in range(R // g.OW):
+        line = under(planes[i // g.OH], i % g.OH, tap, g, C, L)
+        for c in range(L):
+            flat[i * L + c] = line[c]
+    return rows[:R]
+
+
+@tile
+def _give_back(rows, tap, g, C, dplanes):
+    """Add the rows to what lies under a tap: the adjoint of copying them together."""
+    L, flat = g.OW * C, rows.reshape(-1)
+    for i in range(len(rows) // g.OW):
+        line = under(dplanes[i // g.OH], i % g.OH, tap, g, C, L)
+        for c in range(L):
+            line[c] += flat[i * L + c]
+
+
+@tile
+def _stretch(planes, R, tap, g, C):
+    """The R rows under a tap in the plane of a tile's only image."""
+    u, v = tap // g.KW * g.DH, tap % g.KW * g.DW
+    phase = planes[0, u % g.SH, v % g.SW]
+    columns = phase.shape[1] // C
+    first = u // g.SH * columns + v // g.SW
+    return phase.reshape(len(phase) * columns, C)[first : first + R]
+
+
+@tile
+def _crop(product, bias, out):
+    """An image's lines without the pixels that belong to nobody, and with the bias."""
+    for i in range(len(out)):
+        for k in range(out.shape[1]):
+            out[i, k] = product[i, k]
+        for k in range(len(bias)):
+            out[i, k] += bias[k]
+
+
+@tile
+def _spread(dy, raw, affine, product):
+    """An image's gradient behind its batch norm; the pixels that belong to nobody stay zero."""
+    for i in range(len(dy)):
+        multiply_add(dy[i], raw[i], affine, product[i, : dy.shape[1]])
