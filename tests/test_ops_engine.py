@@ -209,7 +209,7 @@ def test_kernels_call_only_what_the_cache_stamp_covers():
         for imported in [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]:
             if imported.module.startswith("minighost.ops."):
                 known |= {alias.name for alias in imported.names}
-        known |= {"range", "len", "min", "max", "int", "number", "_blas"}  # a dtype; a function of Numba
+        known |= {"range", "len", "min", "max", "int", "slice", "number", "_blas"}  # a dtype; a function of Numba
         for function in [f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)]:
             if any(getattr(d, "id", "") in ("kernel", "tile") for d in function.decorator_list):
                 called = {

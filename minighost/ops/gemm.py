@@ -28,15 +28,15 @@ def _gemm_compiled(a, a_turned, b, b_turned, add, out):
     size = 4 if a.dtype == types.float32 else 8
     kind = ord("s") if size == 4 else ord("d")
     plain, turned = ord("n"), ord("t")
+    factors = np.array([0, 1], np.float32 if size == 4 else np.float64)
 
     def call(a, a_turned, b, b_turned, add, out):
         # BLAS reads columns where we write rows, so it sees every matrix transposed: out.T = b.T @ a.T
-        factors = np.array([1, 1 if add else 0], out.dtype)
         _blas(
             kind, turned if b_turned else plain, turned if a_turned else plain,
             out.shape[1], out.shape[0], a.shape[0] if a_turned else a.shape[1],
-            factors[:1].ctypes, b.ctypes, b.strides[0] // size, a.ctypes, a.strides[0] // size,
-            factors[1:].ctypes, out.ctypes, out.strides[0] // size,
+            factors[1:].ctypes, b.ctypes, b.strides[0] // size, a.ctypes, a.strides[0] // size,
+            factors[1 if add else 0 :].ctypes, out.ctypes, out.strides[0] // size,
         )  # fmt: skip
 
     return call

@@ -9,7 +9,7 @@ wrappers, the function around it); here it is compiled twice. The gain is in `do
 
 from llvmlite import ir
 from numba import njit, types
-from numba.core import cgutils
+from numba.core import cgutils, compiler
 from numba.extending import intrinsic, overload
 from numba.np.arrayobj import make_array
 
@@ -62,10 +62,8 @@ def on_all_threads(typing, body, threads, arguments):
     """Call ``body(*arguments)`` on so many threads of Numba's pool; 0 if all went well, else an error's code."""
 
     def generate(context, builder, signature, values):
-        dispatcher, argument_types = signature.args[0].dispatcher, tuple(signature.args[2])
-        dispatcher.compile(argument_types)
-        compiled = dispatcher.overloads[argument_types]
-        context.add_linking_libs([compiled.library])
+        argument_types = tuple(signature.args[2])
+        compiled = _compile_here(typing, context, signature.args[0].dispatcher, argument_types)
         module, code = builder.module, cgutils.alloca_once_value(builder, ir.IntType(32)(0))
         function = context.declare_function(module, compiled.fndesc)
         arguments = _borrowed(context, builder, signature.args[2], values[2])
@@ -86,6 +84,16 @@ def on_all_threads(typing, body, threads, arguments):
         return builder.load(code)
 
     return types.int32(body, types.int64, arguments), generate
+
+
+def _compile_here(typing, context, dispatcher, argument_types):
+    """Compile a function into the library of the one that calls it, so that LLVM sees it once."""
+    flags = compiler.Flags()
+    dispatcher.targetdescr.options.parse_as_flags(flags, dispatcher.targetoptions)
+    flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
+    return compiler.compile_internal(
+        typing, context, context.active_code_library, dispatcher.py_func, argument_types, types.none, flags, {}
+    )
 
 
 def _borrowed(context, builder, kind, value):

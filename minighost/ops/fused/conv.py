@@ -103,7 +103,7 @@ def _prepare(pending, w, g, groups, chunks):
     planes = planes_of(chunks * B, H, W, C, g, w.dtype)
     return (
         pending.raw.reshape(N, H, W * C), B, planes.reshape(chunks, B, *planes.shape[1:]),
-        empty((chunks, 2, W * C), w.dtype), empty((chunks, B * copies, C), w.dtype),
+        empty((chunks, W * C), w.dtype), empty((chunks, B * copies, C), w.dtype),
         zeros((chunks, B, g.OH, columns * w.shape[3]), w.dtype),
     )  # fmt: skip
 
@@ -117,7 +117,7 @@ def _forward(work, x, affine, w, bias, g, groups, B, planes, lines, rows, produc
         for n in range(first, last, B):
             images = min(B, last - n)
             for k in range(images):
-                fill(x[n + k], affine, g, C * groups, lines[t, 0], planes[t, k])
+                fill(x[n + k], affine, g, C * groups, lines[t], planes[t, k])
             product = _product(products[t], images, g, OC * groups)
             for tap in range(len(w)):
                 seen = _seen(planes[t], len(product), tap, g, C * groups, rows[t])
@@ -147,7 +147,7 @@ def _backward(
             images = min(B, last - n)
             dplanes[t] = 0
             for k in range(images):
-                fill(x[n + k], affine, g, C * groups, lines[t, 0], planes[t, k])
+                fill(x[n + k], affine, g, C * groups, lines[t], planes[t, k])
                 _spread(dy[n + k], raw[n + k], daffine, products[t, k])
             d = _product(products[t], images, g, OC * groups)
             for tap in range(len(w)):
@@ -161,9 +161,8 @@ def _backward(
                     _give_back(gains, tap, g, C * groups, dplanes[t])
             for k in range(images):
                 for h in range(H):
-                    collect(dplanes[t, k], h, g, C * groups, lines[t, 0])
-                    collect(planes[t, k], h, g, C * groups, lines[t, 1])
-                    finish(lines[t, 0], lines[t, 1], x[n + k, h], affine, False, dx[n + k, h], lanes[t])
+                    collect(dplanes[t, k], h, g, C * groups, lines[t])
+                    finish(lines[t], x[n + k, h], affine, False, dx[n + k, h], lanes[t])
         fold(lanes[t, 0], lanes[t, 1], sums[t])
 
 

@@ -131,13 +131,11 @@ def _backward_gather(
             for i in range(H):
                 inside = dplane[0, 0, i + g.PH, g.PW * C : g.PW * C + L]
                 multiply_add(dy[n, i], raw[n, i], daffine, inside)
-            for tap in range(len(w)):
-                _add_products(dplane[0, 0], g.PH, g.PW * C, plane, tap, g, C, taps[t, tap])
+            _add_products(dplane[0, 0], g.PH, g.PW * C, plane, g, C, taps[t])
             for i in range(0, H, 2):
                 _two_lines(dplane, i, w, g, C, row)
                 for k in range(min(2, H - i)):
-                    y = plane[0, 0, i + k + g.PH, g.PW * C : g.PW * C + L]
-                    finish(row[k], y, x[n, i + k], affine, add, dx[n, i + k], lanes[t])
+                    finish(row[k], x[n, i + k], affine, add, dx[n, i + k], lanes[t])
         _fold_taps(taps[t], dws[t])
         fold(lanes[t, 0], lanes[t, 1], sums[t])
 
@@ -154,13 +152,12 @@ def _backward_scatter(
             fill(x[n], affine, g, C, row[0], plane)
             _multiply_lines(dy[n], raw[n], daffine, d)
             dplane[:] = 0
+            _add_products(d, 0, 0, plane, g, C, taps[t])
             for tap in range(len(w)):
-                _add_products(d, 0, 0, plane, tap, g, C, taps[t, tap])
                 _scatter(d, w[tap], tap, g, C, dplane)
             for h in range(H):
                 collect(dplane, h, g, C, row[0])
-                collect(plane, h, g, C, row[1])
-                finish(row[0], row[1], x[n, h], affine, add, dx[n, h], lanes[t])
+                finish(row[0], x[n, h], affine, add, dx[n, h], lanes[t])
         _fold_taps(taps[t], dws[t])
         fold(lanes[t, 0], lanes[t, 1], sums[t])
 
@@ -220,21 +217,25 @@ def _one_line(plane, i, w, g, C, out):
 
 
 @tile
-def _add_products(d, top, left, plane, tap, g, C, total):
-    """Add gradient times pixel under a tap over all output lines, four at a time; d's first one is at (top, left)."""
-    L = len(total)
+def _add_products(d, top, left, plane, g, C, taps):
+    """Add gradient times pixel under every tap, four output lines at a time; d's first number is at (top, left)."""
+    L = taps.shape[1]
     right = left + L
     for i in range(0, g.OH - 3, 4):
         d0, d1 = d[top + i, left:right], d[top + i + 1, left:right]
         d2, d3 = d[top + i + 2, left:right], d[top + i + 3, left:right]
-        p0, p1 = under(plane, i, tap, g, C, L), under(plane, i + 1, tap, g, C, L)
-        p2, p3 = under(plane, i + 2, tap, g, C, L), under(plane, i + 3, tap, g, C, L)
-        for k in range(L):
-            total[k] += d0[k] * p0[k] + d1[k] * p1[k] + d2[k] * p2[k] + d3[k] * p3[k]
+        for tap in range(len(taps)):
+            p0, p1 = under(plane, i, tap, g, C, L), under(plane, i + 1, tap, g, C, L)
+            p2, p3 = under(plane, i + 2, tap, g, C, L), under(plane, i + 3, tap, g, C, L)
+            total = taps[tap]
+            for k in range(L):
+                total[k] += d0[k] * p0[k] + d1[k] * p1[k] + d2[k] * p2[k] + d3[k] * p3[k]
     for i in range(g.OH // 4 * 4, g.OH):
-        d0, p0 = d[top + i, left:right], under(plane, i, tap, g, C, L)
-        for k in range(L):
-            total[k] += d0[k] * p0[k]
+        d0 = d[top + i, left:right]
+        for tap in range(len(taps)):
+            p0, total = under(plane, i, tap, g, C, L), taps[tap]
+            for k in range(L):
+                total[k] += d0[k] * p0[k]
 
 
 @tile

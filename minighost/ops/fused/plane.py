@@ -11,6 +11,8 @@ plane's lines are dealt out into SH phases and its columns into SW phases, as on
 Zero padding is put around the *normalised* image, as it must be.
 """
 
+import numpy as np
+
 from minighost.ops.buffers import empty
 from minighost.ops.engine import tile
 from minighost.ops.fused.tiles import normalise
@@ -28,25 +30,61 @@ def fill(x, affine, g, C, line, plane):
     """Normalise an image, given as lines (H, W*C), into the inside of its plane; `line` is scratch for one line."""
     H, L = x.shape
     for h in range(H):
-        source, row = x[h], h + g.PH
-        if affine.shape[1]:
-            target = plane[row % g.SH, 0, row // g.SH, g.PW * C : g.PW * C + L] if g.SW == 1 else line
-            normalise(source, affine[0], affine[1], affine[3, 0], target)
-            source = target
-        if g.SW > 1 or affine.shape[1] == 0:
-            for w in range(L // C):
-                cell, pixel = _cell(plane, h, w, g, C), source[w * C : (w + 1) * C]
-                for c in range(C):
-                    cell[c] = pixel[c]
+        row = h + g.PH
+        if g.SW == 1:
+            _normalise(x[h], affine, plane[row % g.SH, 0, row // g.SH, g.PW * C : g.PW * C + L])
+        else:
+            _normalise(x[h], affine, line)
+            _deal(line, plane[row % g.SH, :, row // g.SH], g, C)
 
 
 @tile
 def collect(plane, h, g, C, line):
     """Line h of the image, put together from the phases of its plane."""
+    row = h + g.PH
+    if g.SW == 1:
+        source = plane[row % g.SH, 0, row // g.SH, g.PW * C : g.PW * C + len(line)]
+        for k in range(len(line)):
+            line[k] = source[k]
+    else:
+        _gather(plane[row % g.SH, :, row // g.SH], g, C, line)
+
+
+@tile
+def _normalise(x, affine, out):
+    if affine.shape[1]:
+        normalise(x, affine[0], affine[1], affine[3, 0], out)
+    else:
+        for k in range(len(x)):
+            out[k] = x[k]
+
+
+# Indices are unsigned here: at a signed one Numba asks each time whether it counts from the end.
+
+
+@tile
+def _deal(line, phases, g, C):
+    """Deal a line's pixels out into the phases of a plane's line."""
+    C, one = np.uintp(C), np.uintp(1)
     for w in range(len(line) // C):
-        cell, pixel = _cell(plane, h, w, g, C), line[w * C : (w + 1) * C]
-        for c in range(C):
-            pixel[c] = cell[c]
+        k = w + g.PW
+        phase, target, source = phases[k % g.SW], np.uintp(k // g.SW) * C, np.uintp(w) * C
+        for _ in range(C):
+            phase[target] = line[source]
+            target += one
+            source += one
+
+
+@tile
+def _gather(phases, g, C, line):
+    C, one = np.uintp(C), np.uintp(1)
+    for w in range(len(line) // C):
+        k = w + g.PW
+        phase, source, target = phases[k % g.SW], np.uintp(k // g.SW) * C, np.uintp(w) * C
+        for _ in range(C):
+            line[target] = phase[source]
+            target += one
+            source += one
 
 
 @tile
@@ -55,10 +93,3 @@ def under(plane, i, tap, g, C, L):
     u, v = tap // g.KW * g.DH, tap % g.KW * g.DW
     start = v // g.SW * C
     return plane[u % g.SH, v % g.SW, i + u // g.SH, start : start + L]
-
-
-@tile
-def _cell(plane, h, w, g, C):
-    """Where pixel (h, w) of the image lies."""
-    row, k = h + g.PH, w + g.PW
-    return plane[row % g.SH, k % g.SW, row // g.SH, k // g.SW * C : (k // g.SW + 1) * C]

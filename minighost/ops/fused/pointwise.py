@@ -68,7 +68,9 @@ def pointwise_backward(gradient, parts, w):
     """
     first, second = _two(parts)
     (N, H, W, split), (C, OC) = first.raw.shape, w.shape
-    chunks, step = chunks_of(N, N * H * W << 7), _tile_rows(C, OC)  # at least 256 rows behind each sum of dw
+    chunks, step = chunks_of(N, N * H * W << 6), _tile_rows(C, OC)  # at least 512 rows behind each sum of dw
+    if N * H * W < C * OC // 256:
+        chunks = min(chunks, 2)  # so few rows for so many weights that the sums would cost more than the products
     branches = [
         (empty(p.raw.shape, w.dtype), np.zeros((chunks, 2, p.raw.shape[3])), zeros(p.gate.shape, w.dtype))
         for p in (first, second)

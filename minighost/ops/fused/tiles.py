@@ -76,7 +76,7 @@ def mask_and_add(dy, y, x, mean, floor, total, moment):
 
 
 @tile
-def finish(d, y, x, affine, add, dx, lanes):
+def finish(d, x, affine, add, dx, lanes):
     """Cut the gradient of a line where the ReLU cut, add it to what is there, and take the sums of the result."""
     zero = d.dtype.type(0)
     if not add:
@@ -86,9 +86,9 @@ def finish(d, y, x, affine, add, dx, lanes):
         for k in range(len(d)):
             dx[k] += d[k]
         return
-    mean, floor, total, moment = affine[2], affine[3, 0], lanes[0], lanes[1]
+    scale, shift, mean, floor, total, moment = affine[0], affine[1], affine[2], affine[3, 0], lanes[0], lanes[1]
     for k in range(len(d)):
-        v = dx[k] + (zero if y[k] <= floor else d[k])
+        v = dx[k] + (zero if x[k] * scale[k] + shift[k] <= floor else d[k])
         dx[k] = v
         total[k] += v
         moment[k] += v * (x[k] - mean[k])
