@@ -35,7 +35,7 @@ def main(argv=None):
         report.write(args.out, outcome)  # after each work: an interruption loses one at most
         plot.ratios(outcome, Path(args.out) / "results.png")
     print("\n" + report.markdown(outcome))
-    print(f"written to {args.out}: results.json, results.md, results.png")
+    print(f"written to {args.out}")
     return int(_failures(outcome))
 
 

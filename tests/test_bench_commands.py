@@ -1,6 +1,7 @@
 """`minighost bench` and `minighost warmup`."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from commands import printed, refused
 
 from minighost import bench, models, ops
 from minighost.bench import warmup
+from minighost.cli import speeds
 
 ROOF = bench.Roofline(flops=100e9, copy=10e9, triad=8e9, threads=1, array_bytes=400, cache_bytes=100)
 
@@ -123,12 +125,8 @@ def test_the_roofline_alone(capsys, tmp_path):
 
 
 def test_arrays_that_fit_into_the_cache_are_admitted():
-    from dataclasses import replace
-
-    from minighost.bench.report import roofline_lines
-
-    assert "fit into the cache" not in "".join(roofline_lines(ROOF))
-    assert "fit into the cache" in "".join(roofline_lines(replace(ROOF, array_bytes=50)))
+    assert "fit into the cache" not in "".join(speeds.roofline(ROOF))
+    assert "fit into the cache" in "".join(speeds.roofline(replace(ROOF, array_bytes=50)))
 
 
 @pytest.mark.parametrize("argv, message", [
@@ -150,6 +148,7 @@ def test_arrays_that_fit_into_the_cache_are_admitted():
     (["conv", "--shape", "1,0,3,4"], "--shape 1,0,3,4: must be N,H,W,C"),
     (["conv", "--shape", "1,6,6,4", "--groups", "3"], "groups=3 must divide the channels of the shape, 4 (4 % 3 = 1)"),
     (["conv", "--shape", "1,6,6,4", "--groups", "2", "--out", "3"], "groups=2 must divide out, 3 (3 % 2 = 1)"),
+    (["relu", "--json", "no/such/x.json"], "--json no/such/x.json: there is no folder no/such; make it first"),
     (["relu", "--kernel", "3"], "bench: relu has no setting 'kernel'; it has none"),
     (["depthwise", "--out", "3"], "bench: depthwise has no setting 'out'; it has kernel, stride"),
     (["depthwise", "--kernel", "0"], "--kernel 0: must be a whole number of at least 1"),

@@ -1,10 +1,10 @@
-"""What was measured, as a table for a terminal and as JSON."""
+"""What was measured and what follows from it, as JSON knows it."""
 
 import platform
 
 import minighost
 
-__all__ = ["as_dict", "document", "lines", "roofline_lines"]
+__all__ = ["as_dict", "document"]
 
 
 def as_dict(measured, roof):
@@ -54,58 +54,6 @@ def document(subject, results, roof, **more):
         Further entries.
     """
     return {**subject, "threads": roof.threads, "results": results, **more, "roofline": _roof(roof), **_versions()}
-
-
-def lines(results):
-    """Two small tables: how fast, and out of what that follows.
-
-    Parameters
-    ----------
-    results : list of dict
-        From `as_dict`.
-
-    Returns
-    -------
-    list of str
-        No wider than 80 columns.
-    """
-    from minighost.cli.terminal import table
-
-    fast = [
-        (
-            r["name"], _short(r["median_ms"]), _short(r["min_ms"]), _short(r["iqr_ms"]), f"{r['images_per_s']:.0f}",
-            f"{r['gflops_per_s']:.1f}", f"{r['gbytes_per_s']:.1f}", f"{100 * r['roofline_share']:.1f} %",
-        )
-        for r in results
-    ]  # fmt: skip
-    costs = [
-        (
-            r["name"], f"{r['flops'] / 1e6:,.1f}", f"{r['bytes'] / 1e6:,.2f}",
-            f"{r['flops'] / r['bytes']:.1f}", _short(r["roofline_ms"]), f"{r['first_ms'] / 1e3:.2f}",
-        )
-        for r in results
-    ]  # fmt: skip
-    heads = (
-        ("", "median ms", "min ms", "IQR ms", "images/s", "GFLOP/s", "GB/s", "roofline"),
-        ("", "MFLOP", "MB at least", "FLOP/byte", "roofline ms", "first call s"),
-    )
-    return [*table(fast, heads[0], "<" + ">" * 7), "", *table(costs, heads[1], "<" + ">" * 5)]
-
-
-def roofline_lines(roof):
-    """The two roofs in words."""
-    sides = f"{roof.array_bytes / 1e6:,.0f} MB of arrays, last-level cache {roof.cache_bytes / 1e6:,.0f} MB"
-    within = "; the arrays fit into the cache" if roof.array_bytes < 2 * roof.cache_bytes else ""
-    return [
-        f"peak       {roof.flops / 1e9:8.1f} GFLOP/s  float32 matrix products, one BLAS call a thread",
-        f"bandwidth  {roof.copy / 1e9:8.1f} GB/s     copy ({sides}{within})",
-        f"           {roof.triad / 1e9:8.1f} GB/s     triad a = b + s*c",
-        f"ridge      {roof.flops / roof.bandwidth:8.1f} FLOP/byte: below that, memory is the limit",
-    ]
-
-
-def _short(milliseconds):
-    return f"{milliseconds:.3f}" if milliseconds < 10 else f"{milliseconds:.1f}"
 
 
 def _roof(roof):

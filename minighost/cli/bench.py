@@ -10,6 +10,7 @@ by layer: inputs, outputs and parameters once for each pass.
 
 import difflib
 import json
+from pathlib import Path
 
 HELP = "time a network or an operation, beside the machine's limits"
 
@@ -63,6 +64,8 @@ def run(args):
         raise ValueError(f"bench: there is no {args.what!r}{hint}; there is {', '.join(known)}")
     for flag in ("repeats", "warmup"):
         _at_least_one(flag, getattr(args, flag))
+    if args.json is not None and not Path(args.json).parent.is_dir():  # said before the work, not after it
+        raise FileNotFoundError(f"--json {args.json}: there is no folder {Path(args.json).parent}; make it first")
     with ops.threads(args.threads):
         if args.what == "roofline":
             document = _roofline(args)
@@ -76,16 +79,18 @@ def run(args):
 
 def _roofline(args):
     from minighost.bench import report
+    from minighost.cli import speeds
 
     _only(args, (), "roofline takes --threads and --json only")
     roof = _measure_roof()
-    print("\n".join(report.roofline_lines(roof)))
+    print("\n".join(speeds.roofline(roof)))
     return report.document({"what": "roofline"}, [], roof)
 
 
 def _network(args):
     from minighost import bench
     from minighost.bench import report
+    from minighost.cli import speeds
 
     _only(args, OF_NETWORKS, "it is of operations, and this is a network")
     batch, size = _given(args, "batch", 128), _given(args, "size", 32)
@@ -96,7 +101,7 @@ def _network(args):
     chosen = " ".join(f"{key}={value}" for key, value in options.items())
     print(f"{args.what} {chosen}: {found.parameters:,} parameters, input {batch}x{size}x{size}x3 float32")
     print(f"{roof.threads} thread{'s' if roof.threads > 1 else ''}, median of {args.repeats} calls\n")
-    print("\n".join([*report.lines(results), "", *report.roofline_lines(roof)]))
+    print("\n".join([*speeds.speeds(results), "", *speeds.roofline(roof)]))
     peaks = found.peak_before, found.peak_after
     if None not in peaks:
         print("memory     peak of the process {:,.0f} MB before, {:,.0f} MB after".format(*(p / 1e6 for p in peaks)))
@@ -111,6 +116,7 @@ def _network(args):
 def _operation(args):
     from minighost import bench
     from minighost.bench import report
+    from minighost.cli import speeds
 
     _only(args, OF_OPERATIONS, "it is of networks, and this is an operation")
     shape = SHAPE if args.shape is None else _shape(args.shape)
@@ -125,7 +131,7 @@ def _operation(args):
     chosen = "".join(f", {key} {value}" for key, value in settings.items() if value is not None)
     print(f"{args.what}: input {'x'.join(map(str, shape))} float32{chosen}")
     print(f"{roof.threads} thread{'s' if roof.threads > 1 else ''}, median of {args.repeats} calls\n")
-    print("\n".join([*report.lines(results), "", *report.roofline_lines(roof)]))
+    print("\n".join([*speeds.speeds(results), "", *speeds.roofline(roof)]))
     subject = {"what": args.what, "kind": "operation", "settings": settings, "input": list(shape), "dtype": "float32"}
     return report.document(subject, results, roof, warmup=args.warmup)
 
