@@ -11,7 +11,7 @@ ARGS ?=
 # The first command here that runs and is Python >= 3.11 builds the virtual environment.
 PYTHON ?= python3.13 python3.12 python3.11 python3 python
 
-.PHONY: help train test test-fast test-nojit test-boundscheck parity coverage lint clean
+.PHONY: help train test test-fast test-nojit test-boundscheck parity benchmarks coverage lint clean
 
 help:
 	@echo "make train             train a small GhostNet on the embedded images (ARGS=... is passed on)"
@@ -20,6 +20,7 @@ help:
 	@echo "make test-nojit        the small tests with every kernel as plain Python"
 	@echo "make test-boundscheck  the small tests with array bounds checked in compiled kernels"
 	@echo "make parity            compare with PyTorch (installs it)"
+	@echo "make benchmarks        time minighost beside its peers (installs them; ARGS=... is passed on)"
 	@echo "make coverage          line coverage, kernels included"
 	@echo "make lint              ruff and mypy"
 	@echo "make clean             remove .venv and all caches (runs/ stays)"
@@ -42,6 +43,9 @@ test-boundscheck: $(VENV)/installed-test
 
 parity: $(VENV)/installed-parity
 	$(PY) -m pytest -q -m parity
+
+benchmarks: $(VENV)/installed-bench
+	$(PY) -m benchmarks $(ARGS)
 
 # Compiled kernels are invisible to coverage, so the small tests run once more as plain Python.
 coverage: $(VENV)/installed-test

@@ -15,12 +15,15 @@ import sys
 import traceback
 
 from minighost import __version__
-from minighost.cli import data, eval, predict, summary, train
+from minighost.cli import bench, data, eval, predict, summary, train, warmup
 from minighost.errors import NonFiniteError, RunLocked
 
 __all__ = ["main"]
 
-COMMANDS = {"train": train, "eval": eval, "predict": predict, "summary": summary, "data": data}
+COMMANDS = {
+    "train": train, "eval": eval, "predict": predict, "summary": summary, "data": data, "bench": bench,
+    "warmup": warmup,
+}  # fmt: skip
 
 EXPECTED = (ValueError, TypeError, OSError, MemoryError, ModuleNotFoundError, NonFiniteError, RunLocked)
 
@@ -33,6 +36,8 @@ examples:
   minighost predict cat.jpg --checkpoint RUN    what does it see in a picture?
   minighost summary --width 0.5                 shapes, parameters and multiply-adds, layer by layer
   minighost data --data shapes10 --out a.png    look at the images
+  minighost bench ghostnet                      how fast is it on this machine?
+  minighost warmup                              compile the kernels ahead
 
 `minighost COMMAND --help` explains a command.
 """

@@ -1,0 +1,107 @@
+"""The outcome as JSON and as Markdown."""
+
+import importlib.metadata
+import json
+import os
+import platform
+from pathlib import Path
+
+__all__ = ["machine", "markdown", "write"]
+
+PACKAGES = "minighost", "numpy", "numba", "torch", "onnx", "onnxruntime", "mygrad"
+
+HEAD = """\
+# minighost and its peers
+
+{cpu}, {cores} cores, {system}, Python {python}; {versions}.
+
+Every contestant in a process of its own, warmed up, in turns of about {turn:g} s. Times are those of a step: the
+median of {n} rounds, and the middle half of them. "Times minighost's" is taken within each round: above 1, minighost
+is faster. "Apart" is the largest difference between the results, relative to the largest number. "Start" is from the
+imports to the end of the first step, compilation and the computing of these results included.
+"""
+
+
+def machine():
+    """What the figures were measured on."""
+    return {
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "versions": {name: version for name in PACKAGES if (version := _version(name))},
+    }
+
+
+def write(folder, outcome):
+    """Write ``results.json`` and ``results.md`` into `folder`, which is made.
+
+    Parameters
+    ----------
+    folder : path
+    outcome : dict
+        ``machine``, ``rounds``, ``turn_s`` and ``works``, a list from `suite.do`.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "results.json").write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")
+    (folder / "results.md").write_text(markdown(outcome), encoding="utf-8")
+
+
+def markdown(outcome):
+    """One table a work."""
+    of = outcome["machine"]
+    head = HEAD.format(
+        **{key: of[key] for key in ("cpu", "cores", "system", "python")},
+        versions=", ".join(f"{name} {version}" for name, version in of["versions"].items()),
+        turn=outcome["turn_s"],
+        n=outcome["rounds"],
+    )
+    return "\n".join([head, *(line for work in outcome["works"] for line in _section(work))])
+
+
+def _section(work):
+    shape = "x".join(map(str, work["shape"]))
+    options = "".join(f", {key} {value}" for key, value in work["options"].items())
+    return [
+        f"## {work['work']}",
+        f"{work['kind']}, input {shape}{options}",
+        "",
+        "| | threads | ms | images/s | times minighost's | apart | start, s |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+        *(_row(label, entry) for label, entry in work["contestants"].items()),
+        "",
+    ]
+
+
+def _row(label, entry):
+    if "absent" in entry:
+        reason = " ".join(entry["absent"].split()).replace("|", "/")
+        return f"| {label} | {entry['threads']} | {reason} | | | | |"
+    ratio = entry.get("ratio")
+    apart = f"{entry['difference']['relative']:.0e}" if "difference" in entry else ""
+    return (
+        f"| {label} | {entry['threads']} | {entry['median_ms']:.2f} ({entry['low_ms']:.2f}-{entry['high_ms']:.2f}) "
+        f"| {entry['images_per_s']:.0f} | {ratio['median']:.2f} ({ratio['low']:.2f}-{ratio['high']:.2f}) "
+        f"| {apart} | {entry['first_s']:.1f} |"
+    )
+
+
+def _version(name):
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        import minighost
+
+        return minighost.__version__ if name == "minighost" else None
+
+
+def _cpu(path="/proc/cpuinfo"):
+    """The processor's name, as far as the system tells."""
+    try:
+        for line in Path(path).read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,104 @@
+"""A whole network on the clock: a training step, and inference."""
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+
+from minighost import models, ops
+from minighost.bench.cost import inference_cost, training_cost
+from minighost.bench.memory import peak_memory
+from minighost.bench.timing import measure
+from minighost.train import SGD, parameter_groups
+
+__all__ = ["MODES", "Measured", "NetworkBench", "TrainingStep", "bench_network", "inference_of"]
+
+MODES = {"train": ("training step",), "infer": ("inference",), "both": ("training step", "inference")}
+
+
+def inference_of(model):
+    """The network as a callable ``f(x) -> logits`` for inference."""
+    return model.eval()
+
+
+class TrainingStep:
+    """Forward, loss, backward, optimizer on one fixed batch, as a callable without arguments that returns the loss.
+
+    Parameters
+    ----------
+    model : Module
+    x : ndarray, shape (N, H, W, C)
+    labels : ndarray, shape (N,), integers
+    """
+
+    def __init__(self, model, x, labels):
+        self.model, self.x, self.labels = model.train(), x, labels
+        self.optimizer = SGD(parameter_groups(model, 5e-4), lr=0.01, momentum=0.9, nesterov=True)
+
+    def __call__(self):
+        """One step."""
+        logits = self.model(self.x)
+        loss, dlogits = ops.softmax_cross_entropy(logits, self.labels)
+        self.optimizer.zero_grad()
+        self.model.backward(dlogits)
+        self.optimizer.step()
+        return loss
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One thing that was timed: its name, its `Timing`, the pieces it consists of (`cost.Piece`), images a call."""
+
+    name: str
+    timing: object
+    pieces: list
+    images: int
+
+
+@dataclass(frozen=True)
+class NetworkBench:
+    """What `bench_network` found; peaks in bytes, None where the system does not tell."""
+
+    parameters: int
+    results: list
+    peak_before: int | None
+    peak_after: int | None
+
+
+def bench_network(name, options, batch=128, size=32, mode="both", repeats=10, warmup=2):
+    """Time one network on random images.
+
+    Parameters
+    ----------
+    name : str
+        One of `models.names()`.
+    options : dict
+        For `models.create`; ``num_classes`` must be among them.
+    batch, size : int
+        Images a step, and their side in pixels.
+    mode : str
+        "train", "infer" or "both".
+    repeats, warmup : int
+        As for `measure`.
+
+    Returns
+    -------
+    NetworkBench
+
+    Raises
+    ------
+    ValueError
+        An unknown network or option, or images that do not fit.
+    """
+    model = models.create(name, **{"rng": 0, **options})
+    x = np.random.default_rng(0).normal(size=(batch, size, size, 3)).astype(np.float32)
+    before, results = peak_memory(), []
+    for part in MODES[mode]:
+        if part == "inference":
+            pieces = inference_cost(model, x.shape[1:], batch)
+            timing = measure(functools.partial(inference_of(model), x), repeats, warmup)
+        else:
+            pieces = training_cost(model, x.shape[1:], batch)
+            timing = measure(TrainingStep(model, x, np.arange(batch) % options["num_classes"]), repeats, warmup)
+        results.append(Measured(part, timing, pieces, batch))
+    return NetworkBench(sum(p.size for p in model.parameters()), results, before, peak_memory())

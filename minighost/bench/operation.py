@@ -1,0 +1,158 @@
+"""One operation of `minighost.ops` on the clock, forward and backward.
+
+Its bytes count every array once: forward reads x and the parameters and writes the output; backward reads dout, x and
+the parameters and writes dx and the parameters' gradients. Batch norm in training must see x twice, so where x does
+not fit into the cache it cannot reach the whole of this roofline.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from minighost import ops
+from minighost.bench.cost import Piece
+from minighost.bench.network import Measured
+from minighost.bench.timing import measure
+
+__all__ = ["OPERATIONS", "Case", "bench_operation"]
+
+
+@dataclass
+class Case:
+    """An operation with its arrays: two functions, what is learnt, operations a number.
+
+    Attributes
+    ----------
+    forward, backward : callable
+        ``out, cache = forward(x)`` and ``backward(dout, cache)``.
+    learnt : list of ndarray
+        Parameters that have a gradient.
+    per_output : (float, float)
+        Operations for each number of the output, forward and backward. A multiply-add is two.
+    """
+
+    forward: Any
+    backward: Any
+    per_output: tuple
+    learnt: list = field(default_factory=list)
+
+
+def bench_operation(name, shape, repeats=10, warmup=2, **settings):
+    """Time one operation on random numbers.
+
+    Parameters
+    ----------
+    name : str
+        A key of `OPERATIONS`.
+    shape : tuple of int
+        (N, H, W, C) of the input.
+    repeats, warmup : int
+        As for `measure`.
+    **settings
+        ``kernel``, ``stride``, ``out`` (channels), ``groups``, where the operation has them.
+
+    Returns
+    -------
+    list of Measured
+        Forward and backward; `images` is N.
+
+    Raises
+    ------
+    ValueError
+        An unknown operation, a setting that it does not have, or numbers that do not fit together.
+    """
+    if name not in OPERATIONS:
+        raise ValueError(f"bench: unknown operation {name!r}; there is {', '.join(OPERATIONS)}")
+    build, defaults = OPERATIONS[name]
+    for setting in settings:
+        if setting not in defaults:
+            has = f"it has {', '.join(defaults)}" if defaults else "it has none"
+            raise ValueError(f"bench: {name} has no setting {setting!r}; {has}")
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=shape).astype(np.float32)
+    case = build(x, rng, **{**defaults, **settings})
+    forward = measure(lambda: case.forward(x), repeats, warmup)
+    out, _ = case.forward(x)
+    dout = rng.normal(size=out.shape).astype(np.float32)
+    backward = measure(lambda cache: case.backward(dout, cache), repeats, warmup, setup=lambda: case.forward(x)[1])
+    learnt = sum(array.nbytes for array in case.learnt)
+    bytes_ = x.nbytes + learnt + out.nbytes, out.nbytes + 2 * (x.nbytes + learnt)
+    return [
+        Measured(way, timing, [Piece(way, round(flops * out.size), nbytes)], shape[0])
+        for way, timing, flops, nbytes in zip(
+            ("forward", "backward"), (forward, backward), case.per_output, bytes_, strict=True
+        )
+    ]
+
+
+def _weights(rng, *shape):
+    return rng.normal(0, np.sqrt(1 / max(1, np.prod(shape[:-1]))), shape).astype(np.float32)
+
+
+def _conv(x, rng, kernel, stride, out, groups):
+    C = x.shape[3]
+    out = C if out is None else out
+    for channels, name in ((C, "the channels of the shape"), (out, "out")):
+        if channels % groups:
+            raise ValueError(
+                f"bench conv: groups={groups} must divide {name}, {channels} ({channels} % {groups} = "
+                f"{channels % groups})"
+            )
+    w = _weights(rng, kernel, kernel, C // groups, out)
+    per = 2 * kernel * kernel * (C // groups)
+    return Case(
+        lambda x: ops.conv2d_forward(x, w, stride=stride, padding=kernel // 2, groups=groups),
+        ops.conv2d_backward, (per, 2 * per), [w],
+    )  # fmt: skip
+
+
+def _depthwise(x, rng, kernel, stride):
+    w = _weights(rng, kernel, kernel, x.shape[3], 1)
+    per = 2 * kernel * kernel
+    return Case(
+        lambda x: ops.depthwise_forward(x, w, stride=stride, padding=kernel // 2),
+        ops.depthwise_backward, (per, 2 * per), [w],
+    )  # fmt: skip
+
+
+def _pointwise(x, rng, out):
+    C = x.shape[3]
+    w = _weights(rng, C, C if out is None else out)
+    return Case(lambda x: ops.pointwise_forward(x, w), ops.pointwise_backward, (2 * C, 4 * C), [w])
+
+
+def _batch_norm(relu):
+    """Forward: sum, sum of squares, scale and shift. Backward: two sums, then dx out of dy, x and a constant."""
+
+    def build(x, rng):
+        gamma, beta, mean, var = (np.full(x.shape[3], v, np.float32) for v in (1, 0, 0, 1))
+        return Case(
+            lambda x: ops.batch_norm_forward(x, gamma, beta, mean, var, training=True, relu=relu),
+            ops.batch_norm_backward, (5 + relu, 7 + relu), [gamma, beta],
+        )  # fmt: skip
+
+    return build
+
+
+def _relu(x, rng):
+    return Case(ops.relu_forward, ops.relu_backward, (1, 1))
+
+
+def _pool(forward, backward):
+    def build(x, rng, kernel, stride):
+        return Case(lambda x: forward(x, kernel, stride), backward, (kernel * kernel, kernel * kernel))
+
+    return build
+
+
+OPERATIONS: dict = {  # name: how to build it, and its settings with their defaults (None: as many channels as go in)
+    "conv": (_conv, {"kernel": 3, "stride": 1, "out": None, "groups": 1}),
+    "depthwise": (_depthwise, {"kernel": 3, "stride": 1}),
+    "pointwise": (_pointwise, {"out": None}),
+    "batch_norm": (_batch_norm(False), {}),
+    "batch_norm_relu": (_batch_norm(True), {}),
+    "relu": (_relu, {}),
+    "max_pool": (_pool(ops.max_pool_forward, ops.max_pool_backward), {"kernel": 2, "stride": 2}),
+    "avg_pool": (_pool(ops.avg_pool_forward, ops.avg_pool_backward), {"kernel": 2, "stride": 2}),
+}

@@ -1,0 +1,172 @@
+"""What this machine attains at best: how many operations a second, how many bytes a second.
+
+A piece of work with F operations and B bytes cannot take less than ``max(F / peak, B / bandwidth)`` - the roofline
+(Williams, Waterman & Patterson 2009). Both roofs are measured, not looked up: the peak by matrix products in single
+precision, one BLAS call a thread, as the kernels use it; the bandwidth by a copy and a triad ``a = b + s*c`` on arrays
+well over the last-level cache. Work on smaller arrays stays in cache and may beat this bandwidth.
+"""
+
+import functools
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from minighost import ops
+
+__all__ = ["Roofline", "measure_roofline", "roofline_here"]
+
+SIZES = (256, 512, 1024, 1536)  # of square matrices; which one is quickest depends on caches and clock
+BLOCK = 1 << 13  # numbers of a block of the triad: its second pass finds the block in the caches nearest the core
+
+
+@dataclass(frozen=True)
+class Roofline:
+    """The two roofs.
+
+    Attributes
+    ----------
+    flops : float
+        Operations a second of the quickest matrix product.
+    copy, triad : float
+        Bytes a second, those read and those written.
+    threads : int
+    array_bytes : int
+        All arrays of the bandwidth measurement together.
+    cache_bytes : int
+        The last-level cache, as far as it is known.
+
+    Examples
+    --------
+    >>> roof = Roofline(flops=100.0, copy=10.0, triad=8.0, threads=1)
+    >>> roof.seconds(flops=200, nbytes=10), roof.seconds(flops=20, nbytes=40), roof.attainable(4.0)
+    (2.0, 4.0, 40.0)
+    """
+
+    flops: float
+    copy: float
+    triad: float
+    threads: int
+    array_bytes: int = 0
+    cache_bytes: int = 0
+
+    @property
+    def bandwidth(self):
+        """Bytes a second: the better of copy and triad."""
+        return max(self.copy, self.triad)
+
+    def attainable(self, intensity):
+        """Operations a second at `intensity` operations a byte: ``min(peak, bandwidth * intensity)``."""
+        return min(self.flops, self.bandwidth * intensity)
+
+    def seconds(self, flops, nbytes):
+        """The least that work of `flops` operations on `nbytes` bytes can take."""
+        return max(flops / self.flops, nbytes / self.bandwidth)
+
+    def least(self, pieces):
+        """The least that pieces of work (`cost.Piece`) can take one after the other."""
+        return sum(self.seconds(piece.flops, piece.bytes) for piece in pieces)
+
+
+@functools.cache
+def roofline_here(threads):
+    """`measure_roofline`, once in a process for each number of threads."""
+    return measure_roofline(threads)
+
+
+def measure_roofline(threads, sizes=SIZES, nbytes=None, repeats=5):
+    """Measure both roofs; takes a second or two.
+
+    Parameters
+    ----------
+    threads : int
+        Of both measurements; BLAS itself stays at one.
+    sizes : sequence of int
+        Sides of the square matrices, of which the best counts.
+    nbytes : int, optional
+        All arrays of the bandwidth measurement; by default four times the last-level cache, but no more than an eighth
+        of the memory that is free.
+    repeats : int
+        Tries, of which the best counts.
+
+    Returns
+    -------
+    Roofline
+
+    Raises
+    ------
+    ValueError
+        If `threads` is out of range.
+    """
+    cache = _last_level_cache()
+    nbytes = min(4 * cache, _free_memory() // 8) if nbytes is None else nbytes
+    with ops.threads(threads), ThreadPoolExecutor(threads) as pool:
+        flops = max(_products_rate(pool, threads, size, repeats) for size in sizes)
+        copy, triad, total = _bandwidths(pool, threads, nbytes, repeats)
+    return Roofline(flops, copy, triad, threads, total, cache)
+
+
+def _products_rate(pool, threads, size, repeats):
+    """Operations a second of products of two (size, size) matrices, each thread with matrices of its own."""
+    rng = np.random.default_rng(0)
+    matrices = [rng.random((3, size, size), np.float32) for _ in range(threads)]
+    products = max(1, round(2e9 / size**3))  # tens of milliseconds, so that waking the threads does not count
+
+    def work(own):
+        a, b, out = own
+        for _ in range(products):
+            np.matmul(a, b, out=out)
+
+    return threads * products * 2 * size**3 / _best(pool, work, matrices, repeats)
+
+
+def _bandwidths(pool, threads, nbytes, repeats):
+    """Bytes a second of a copy and of a triad, and the bytes of all arrays."""
+    length = max(BLOCK, nbytes // (3 * 4 * threads))
+    # Each thread touches its own arrays first: on a machine with several memories they then lie in the nearest.
+    arrays = list(pool.map(lambda _: [np.full(length, 0.5, np.float32) for _ in range(3)], range(threads)))
+
+    def copy(own):
+        np.copyto(own[0], own[1])
+
+    def triad(own):
+        for start in range(0, length, BLOCK):
+            a, b, c = (array[start : start + BLOCK] for array in own)
+            np.multiply(c, np.float32(0.5), out=a)
+            np.add(a, b, out=a)
+
+    one = 4 * length * threads
+    rates = [n * one / _best(pool, work, arrays, repeats) for n, work in ((2, copy), (3, triad))]
+    return *rates, 3 * one
+
+
+def _best(pool, work, shares, repeats):
+    """Seconds of the quickest try at doing all shares at once."""
+    times = []
+    for _ in range(repeats + 1):  # the first wakes the threads
+        start = time.perf_counter()
+        list(pool.map(work, shares))
+        times.append(time.perf_counter() - start)
+    return min(times[1:])
+
+
+def _last_level_cache(folder="/sys/devices/system/cpu/cpu0/cache", otherwise=32 << 20):
+    """Bytes of the largest cache that Linux tells of; elsewhere what most machines have."""
+    units = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+    found = []
+    for file in Path(folder).glob("index*/size"):
+        text = file.read_text(encoding="ascii").strip()
+        if text[:-1].isdigit() and text[-1] in units:
+            found.append(int(text[:-1]) * units[text[-1]])
+    return max(found, default=otherwise)
+
+
+def _free_memory(otherwise=4 << 30):
+    """Bytes of free memory, of all memory where the system does not tell which is free."""
+    for name in ("SC_AVPHYS_PAGES", "SC_PHYS_PAGES"):
+        if name in getattr(os, "sysconf_names", {}):
+            return os.sysconf(name) * os.sysconf("SC_PAGE_SIZE")
+    return otherwise

@@ -1,0 +1,184 @@
+"""Time a network or an operation, beside what this machine could do at best.
+
+WHAT is a network (ghostnet, ...), an operation (conv, depthwise, pointwise,
+batch_norm, batch_norm_relu, relu, max_pool, avg_pool), or roofline for the
+machine alone. Times are medians of --repeats calls behind the warm-up;
+"roofline" is the share of what peak and bandwidth, measured here, allow.
+FLOPs are twice the multiply-adds; bytes are the least that must be moved layer
+by layer: inputs, outputs and parameters once for each pass.
+"""
+
+import difflib
+import json
+from pathlib import Path
+
+HELP = "time a network or an operation, beside the machine's limits"
+
+EXAMPLES = """\
+examples:
+  minighost bench ghostnet --set stem_stride=1 --width 0.5
+  minighost bench ghostnet --mode infer --batch 1 --threads 1 --json infer.json
+  minighost bench conv --shape 128,32,32,64 --kernel 3 --stride 1 --out 64
+  minighost bench roofline
+"""
+
+OF_NETWORKS = ("batch", "size", "classes", "width", "mode", "set")
+OF_OPERATIONS = ("shape", "kernel", "stride", "out", "groups")
+SHAPE = (128, 32, 32, 64)
+
+
+def add_arguments(parser):
+    parser.add_argument("what", metavar="WHAT", help="a network, an operation, or roofline")
+    both = parser.add_argument_group("both")
+    both.add_argument("--threads", metavar="N", type=int, help="threads of the kernels (all cores)")
+    both.add_argument("--repeats", metavar="N", type=int, default=10, help="calls that count (10)")
+    both.add_argument("--warmup", metavar="N", type=int, default=2, help="calls before that do not (2)")
+    both.add_argument("--json", metavar="FILE", help="write all figures there as well")
+    networks = parser.add_argument_group("networks")
+    networks.add_argument("--batch", metavar="N", type=int, help="images a step (128)")
+    networks.add_argument("--size", metavar="N", type=int, help="side of the images in pixels (32)")
+    networks.add_argument("--classes", metavar="N", type=int, help="number of classes (10)")
+    networks.add_argument("--width", metavar="W", type=float, help="width multiplier of the network")
+    networks.add_argument("--mode", choices=("train", "infer", "both"), help="training step, inference (both)")
+    networks.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        help="an option of the network, as in stem_stride=1; may be repeated",
+    )
+    operations = parser.add_argument_group("operations")
+    operations.add_argument("--shape", metavar="N,H,W,C", help="of the input (128,32,32,64)")
+    operations.add_argument("--kernel", metavar="K", type=int, help="side of the kernel (3; of pools 2)")
+    operations.add_argument("--stride", metavar="S", type=int, help="of the kernel (1; of pools 2)")
+    operations.add_argument("--out", metavar="C", type=int, help="channels that come out (as many as go in)")
+    operations.add_argument("--groups", metavar="G", type=int, help="groups of a convolution (1)")
+
+
+def run(args):
+    from minighost import bench, models, ops
+
+    known = [*models.names(), *bench.OPERATIONS, "roofline"]
+    if args.what not in known:
+        close = difflib.get_close_matches(args.what, known, 1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise ValueError(f"bench: there is no {args.what!r}{hint}; there is {', '.join(known)}")
+    for flag in ("repeats", "warmup"):
+        _at_least_one(flag, getattr(args, flag))
+    if args.json is not None and not Path(args.json).parent.is_dir():  # said before the work, not after it
+        raise FileNotFoundError(f"--json {args.json}: there is no folder {Path(args.json).parent}; make it first")
+    with ops.threads(args.threads):
+        if args.what == "roofline":
+            document = _roofline(args)
+        else:
+            document = (_network if args.what in models.names() else _operation)(args)
+    if args.json is not None:
+        with open(args.json, "w", encoding="utf-8") as file:
+            file.write(json.dumps(document, indent=1) + "\n")
+        print(f"\nall figures: {args.json}")
+
+
+def _roofline(args):
+    from minighost.bench import report
+    from minighost.cli import speeds
+
+    _only(args, (), "roofline takes --threads and --json only")
+    roof = _measure_roof()
+    print("\n".join(speeds.roofline(roof)))
+    return report.document({"what": "roofline"}, [], roof)
+
+
+def _network(args):
+    from minighost import bench
+    from minighost.bench import report
+    from minighost.cli import speeds
+
+    _only(args, OF_NETWORKS, "it is of operations, and this is a network")
+    batch, size = _given(args, "batch", 128), _given(args, "size", 32)
+    options = {"num_classes": _given(args, "classes", 10), **_options(args)}
+    found = bench.bench_network(args.what, options, batch, size, args.mode or "both", args.repeats, args.warmup)
+    roof = _measure_roof()  # afterwards: its large arrays would be the peak of memory
+    results = [report.as_dict(measured, roof) for measured in found.results]
+    chosen = " ".join(f"{key}={value}" for key, value in options.items())
+    print(f"{args.what} {chosen}: {found.parameters:,} parameters, input {batch}x{size}x{size}x3 float32")
+    print(f"{roof.threads} thread{'s' if roof.threads > 1 else ''}, median of {args.repeats} calls\n")
+    print("\n".join([*speeds.speeds(results), "", *speeds.roofline(roof)]))
+    peaks = found.peak_before, found.peak_after
+    if None not in peaks:
+        print("memory     peak of the process {:,.0f} MB before, {:,.0f} MB after".format(*(p / 1e6 for p in peaks)))
+    subject = {
+        "what": args.what, "kind": "network", "options": options, "input": [batch, size, size, 3], "dtype": "float32",
+        "parameters": found.parameters,
+    }  # fmt: skip
+    memory = {"peak_before_bytes": found.peak_before, "peak_after_bytes": found.peak_after}
+    return report.document(subject, results, roof, warmup=args.warmup, memory=memory)
+
+
+def _operation(args):
+    from minighost import bench
+    from minighost.bench import report
+    from minighost.cli import speeds
+
+    _only(args, OF_OPERATIONS, "it is of networks, and this is an operation")
+    shape = SHAPE if args.shape is None else _shape(args.shape)
+    settings = {
+        name: _given(args, name, None) for name in ("kernel", "stride", "out", "groups")
+        if getattr(args, name) is not None
+    }  # fmt: skip
+    measured = bench.bench_operation(args.what, shape, args.repeats, args.warmup, **settings)
+    roof = _measure_roof()
+    results = [report.as_dict(one, roof) for one in measured]
+    settings = {**bench.OPERATIONS[args.what][1], **settings}
+    chosen = "".join(f", {key} {value}" for key, value in settings.items() if value is not None)
+    print(f"{args.what}: input {'x'.join(map(str, shape))} float32{chosen}")
+    print(f"{roof.threads} thread{'s' if roof.threads > 1 else ''}, median of {args.repeats} calls\n")
+    print("\n".join([*speeds.speeds(results), "", *speeds.roofline(roof)]))
+    subject = {"what": args.what, "kind": "operation", "settings": settings, "input": list(shape), "dtype": "float32"}
+    return report.document(subject, results, roof, warmup=args.warmup)
+
+
+def _measure_roof():
+    from minighost import bench, ops
+
+    return bench.roofline_here(ops.threads().count)
+
+
+def _only(args, allowed, reason):
+    """A flag that has no effect on what is timed is a mistake."""
+    for flag in (*OF_NETWORKS, *OF_OPERATIONS):
+        if flag not in allowed and getattr(args, flag) is not None:
+            raise ValueError(f"--{flag}: has no effect on {args.what}: {reason}; leave it out")
+
+
+def _given(args, flag, default):
+    value = getattr(args, flag)
+    return default if value is None else _at_least_one(flag, value)
+
+
+def _at_least_one(flag, value):
+    if value < 1:
+        raise ValueError(f"--{flag} {value}: must be a whole number of at least 1")
+    return value
+
+
+def _options(args):
+    """The network's options: from --width and --set, which wins."""
+    from minighost.train.values import free
+
+    found = {} if args.width is None else {"width": args.width}
+    for setting in args.set or ():
+        key, equals, value = setting.partition("=")
+        key = key.strip().removeprefix("model.")  # the spelling of the other commands
+        if not equals or not key:
+            raise ValueError(f"--set {setting}: must read KEY=VALUE, as in --set stem_stride=1")
+        found[key] = free(value.strip())
+    return found
+
+
+def _shape(text):
+    try:
+        shape = tuple(int(side) for side in text.split(","))
+    except ValueError:
+        shape = ()
+    if len(shape) != 4 or min(shape) < 1:
+        raise ValueError(f"--shape {text}: must be N,H,W,C in whole numbers of at least 1, as in 128,32,32,64")
+    return shape

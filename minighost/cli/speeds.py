@@ -1,0 +1,55 @@
+"""What `minighost bench` found, as tables for a terminal."""
+
+from minighost.cli.terminal import table
+
+__all__ = ["roofline", "speeds"]
+
+
+def speeds(results):
+    """Two small tables: how fast, and out of what that follows.
+
+    Parameters
+    ----------
+    results : list of dict
+        From `bench.report.as_dict`.
+
+    Returns
+    -------
+    list of str
+        No wider than 80 columns.
+    """
+    fast = [
+        (
+            r["name"], _short(r["median_ms"]), _short(r["min_ms"]), _short(r["iqr_ms"]), f"{r['images_per_s']:.0f}",
+            f"{r['gflops_per_s']:.1f}", f"{r['gbytes_per_s']:.1f}", f"{100 * r['roofline_share']:.1f} %",
+        )
+        for r in results
+    ]  # fmt: skip
+    costs = [
+        (
+            r["name"], f"{r['flops'] / 1e6:,.1f}", f"{r['bytes'] / 1e6:,.2f}",
+            f"{r['flops'] / r['bytes']:.1f}", _short(r["roofline_ms"]), f"{r['first_ms'] / 1e3:.2f}",
+        )
+        for r in results
+    ]  # fmt: skip
+    heads = (
+        ("", "median ms", "min ms", "IQR ms", "images/s", "GFLOP/s", "GB/s", "roofline"),
+        ("", "MFLOP", "MB at least", "FLOP/byte", "roofline ms", "first call s"),
+    )
+    return [*table(fast, heads[0], "<" + ">" * 7), "", *table(costs, heads[1], "<" + ">" * 5)]
+
+
+def roofline(roof):
+    """The two roofs in words."""
+    sides = f"{roof.array_bytes / 1e6:,.0f} MB of arrays, last-level cache {roof.cache_bytes / 1e6:,.0f} MB"
+    within = "; the arrays fit into the cache" if roof.array_bytes < 2 * roof.cache_bytes else ""
+    return [
+        f"peak       {roof.flops / 1e9:8.1f} GFLOP/s  float32 matrix products, one BLAS call a thread",
+        f"bandwidth  {roof.copy / 1e9:8.1f} GB/s     copy ({sides}{within})",
+        f"           {roof.triad / 1e9:8.1f} GB/s     triad a = b + s*c",
+        f"ridge      {roof.flops / roof.bandwidth:8.1f} FLOP/byte: below that, memory is the limit",
+    ]
+
+
+def _short(milliseconds):
+    return f"{milliseconds:.3f}" if milliseconds < 10 else f"{milliseconds:.1f}"

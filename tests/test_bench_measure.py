@@ -1,0 +1,164 @@
+"""The clock, the roofline, and the counts of operations and bytes; nothing here depends on how fast the machine is."""
+
+import gc
+
+import numpy as np
+import pytest
+
+from minighost import analysis, bench, models, nn
+from minighost.bench import memory, roofline
+from minighost.bench.cost import Piece
+
+
+class Clock:
+    """Time goes on by what the list says at each second look."""
+
+    def __init__(self, *durations):
+        self.durations, self.now, self.looks = list(durations), 0.0, 0
+
+    def __call__(self):
+        if self.looks % 2:
+            self.now += self.durations.pop(0)
+        self.looks += 1
+        return self.now
+
+
+# The clock -----------------------------------------------------------------------------------------------------
+
+
+def test_the_warm_up_does_not_count():
+    calls = []
+    timing = bench.measure(lambda: calls.append(1), repeats=3, warmup=2, clock=Clock(100, 50, 1, 3, 2))
+    assert len(calls) == 5
+    assert timing.first == 100 and timing.samples == pytest.approx((1, 3, 2))
+    assert timing.median == 2 and timing.least == 1 and timing.spread == pytest.approx(1)
+
+
+def test_what_setup_does_is_outside_the_clock():
+    clock = Clock(1, 1)
+    seen = []
+
+    def setup():
+        clock.now += 1000
+        return "made"
+
+    timing = bench.measure(seen.append, repeats=1, warmup=1, setup=setup, clock=clock)
+    assert seen == ["made"] * 2 and timing.samples == (1,)
+
+
+def test_the_collector_rests_while_the_clock_runs_and_is_woken_afterwards():
+    states = []
+    bench.measure(lambda: states.append(gc.isenabled()), repeats=2, warmup=1)
+    assert states == [False] * 3 and gc.isenabled()
+    with pytest.raises(ZeroDivisionError):
+        bench.measure(lambda: 1 / 0)
+    assert gc.isenabled()
+
+
+@pytest.mark.parametrize("option", ["repeats", "warmup"])
+def test_at_least_one_call_counts_and_one_does_not(option):
+    with pytest.raises(ValueError, match=f"measure: {option}=0 must be at least 1"):
+        bench.measure(lambda: None, **{option: 0})
+
+
+# The roofline --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def small_roof():
+    return bench.measure_roofline(1, sizes=(32,), nbytes=1 << 20, repeats=1)
+
+
+def test_both_roofs_are_found(small_roof):
+    assert small_roof.flops > 0 and small_roof.copy > 0 and small_roof.triad > 0
+    assert small_roof.threads == 1 and small_roof.cache_bytes > 0
+    assert 0.9 * 2**20 < small_roof.array_bytes <= 2**20
+
+
+def test_memory_limits_what_has_little_to_compute():
+    roof = bench.Roofline(flops=100.0, copy=5.0, triad=10.0, threads=1)
+    assert [roof.attainable(intensity) for intensity in (1, 10, 1000)] == [10, 100, 100]
+    assert roof.least([Piece("a", 100, 10), Piece("b", 100, 20), Piece("c", 0, 5)]) == 1 + 2 + 0.5
+
+
+def test_the_roofline_of_this_machine_is_measured_once(monkeypatch):
+    calls = []
+    monkeypatch.setattr(roofline, "measure_roofline", lambda threads: calls.append(threads) or "roof")
+    roofline.roofline_here.cache_clear()
+    assert [bench.roofline_here(n) for n in (1, 2, 1)] == ["roof"] * 3
+    assert calls == [1, 2]
+    roofline.roofline_here.cache_clear()
+
+
+def test_more_threads_than_there_can_be_are_refused():
+    with pytest.raises(ValueError, match="threads: n=1000000 must lie between 1 and"):
+        bench.measure_roofline(1_000_000)
+
+
+def test_the_largest_cache_is_the_last_level(tmp_path):
+    for k, size in enumerate(["32K", "1M", "none", "512K"]):
+        (tmp_path / f"index{k}").mkdir()
+        (tmp_path / f"index{k}" / "size").write_text(size + "\n")
+    assert roofline._last_level_cache(tmp_path) == 1 << 20
+    assert roofline._last_level_cache(tmp_path / "nowhere", otherwise=7) == 7
+
+
+# Memory --------------------------------------------------------------------------------------------------------
+
+
+def test_the_peak_of_memory_is_what_linux_states(tmp_path):
+    (tmp_path / "status").write_text("Name:\tx\nVmHWM:\t   1500 kB\nVmRSS:\t 10 kB\n")
+    assert memory.peak_memory(tmp_path / "status") == 1500 * 1024
+
+
+def test_the_units_of_getrusage_differ_on_macos(tmp_path, monkeypatch):
+    resource = pytest.importorskip("resource")
+    usage = type("Usage", (), {"ru_maxrss": 7})
+    monkeypatch.setattr(resource, "getrusage", lambda who: usage)
+    for platform, expected in (("linux", 7 * 1024), ("darwin", 7)):
+        monkeypatch.setattr(memory.sys, "platform", platform)
+        assert memory.peak_memory(tmp_path / "none") == expected
+
+
+def test_the_peak_of_memory_never_falls():
+    before = memory.peak_memory()
+    array = np.ones(4_000_000)
+    assert memory.peak_memory() >= before > array.size
+
+
+# Cost ----------------------------------------------------------------------------------------------------------
+
+
+def test_operations_are_twice_the_multiply_adds_and_three_times_that_in_training():
+    model = models.create("ghostnet", width=0.5, num_classes=10, stem_stride=1)
+    macs = sum(row.macs for row in analysis.count(model, (32, 32, 3)))
+    assert sum(piece.flops for piece in bench.inference_cost(model, (32, 32, 3), 7)) == 2 * 7 * macs
+    assert sum(piece.flops for piece in bench.training_cost(model, (32, 32, 3), 7)) == 6 * 7 * macs
+
+
+def test_the_bytes_of_two_layers_by_hand():
+    model = nn.Sequential(nn.ConvBNAct(3, 8, 3, stride=2), nn.GlobalAvgPool(), nn.Linear(8, 5))
+    N, (x, y), (z, logits) = 4, (6 * 6 * 3, 3 * 3 * 8), (8, 5)
+    conv, linear = 3 * 3 * 3 * 8 + 2 * 8, 8 * 5 + 5  # with batch norm's two vectors
+    forward = [4 * (N * (x + y) + conv), 4 * (N * (z + logits) + linear)]
+    backward = [4 * (N * (2 * z + logits) + 2 * linear), 4 * (N * (2 * x + y) + 2 * conv)]
+    assert [piece.bytes for piece in bench.inference_cost(model, (6, 6, 3), N)] == forward
+    update = 4 * 5 * (conv + linear)
+    assert [piece.bytes for piece in bench.training_cost(model, (6, 6, 3), N)] == [*forward, *backward, update]
+
+
+def test_every_parameter_is_read():
+    model = models.create("ghostnet", width=0.25, num_classes=10)
+    without_images = bench.inference_cost(model, (32, 32, 3), batch=0)
+    assert sum(piece.bytes for piece in without_images) == 4 * analysis.total_parameters(model)
+
+
+def test_counting_leaves_the_model_as_it_was():
+    model = nn.Sequential(nn.Conv2d(3, 4, 1))
+    before = {id(module): dict(vars(module)) for module in model.modules()}
+    bench.inference_cost(model, (5, 5, 3), 2)
+    assert all(
+        set(vars(module)) - {"output_shape", "_cache", "training"} <= set(before[id(module)])
+        for module in model.modules()
+    )
+    assert model.training
