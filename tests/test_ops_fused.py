@@ -237,15 +237,45 @@ def test_a_fused_bottleneck_equals_its_layers(rng, name):
         assert_allclose(fused_state[path], state[path], **CLOSE, err_msg=path)
 
 
-def test_fusing_is_for_training_and_has_to_be_switched_on(rng):
+UNITS = {
+    "3x3": (4, 6, 3),
+    "3x3 with stride": (4, 6, 3, 2),
+    "pointwise": (4, 6, 1),
+    "pointwise with stride": (4, 6, 1, 2),
+    "depthwise": (6, 6, 3, 2, None, 1, 6),
+    "grouped, dilated": (4, 6, 3, 1, None, 2, 2),
+    "with multiplier": (4, 8, 3, 1, None, 1, 4),
+}
+
+
+@pytest.mark.parametrize("act", ["relu", None])
+@pytest.mark.parametrize("name", UNITS)
+def test_a_fused_unit_equals_its_layers(rng, name, act):
+    x, answers = rng.normal(size=(5, 7, 6, UNITS[name][0])), []
+    for on in (False, True):
+        unit = nn.ConvBNAct(*UNITS[name], act=act, rng=0).astype(np.float64)
+        unit.bn.weight.data += np.arange(unit.bn.weight.size) / 10
+        answers.append(run(unit, x, lambda out: np.random.default_rng(3).normal(size=out.shape), on))
+    (out, dx, grads, state), (fused_out, fused_dx, fused_grads, fused_state) = answers
+    assert_allclose(fused_out, out, **CLOSE)
+    assert_allclose(fused_dx, dx, **CLOSE)
+    for path in grads:
+        assert_allclose(fused_grads[path], grads[path], rtol=1e-10, atol=1e-9, err_msg=path)
+    for path in state:
+        assert_allclose(fused_state[path], state[path], **CLOSE, err_msg=path)
+
+
+def test_fusing_is_for_training_and_can_be_switched_off(rng):
     block, x = nn.GhostBottleneck(4, 8, 4, rng=0), rng.normal(size=(2, 4, 4, 4)).astype(np.float32)
-    assert not nn.fused.applies(block, x)
-    with nn.fusing(True):
-        assert nn.fused.applies(block, x)
-        assert not nn.fused.applies(block.eval(), x)
-        assert not nn.fused.applies(nn.GhostBottleneck(4, 9, 4, rng=0), x)  # an odd width cuts a ghost off
-        assert not nn.fused.applies(nn.GhostBottleneck(4, 8, 4, ratio=1, rng=0), x)
-    assert not nn.fused.applies(block.train(), x)
+    assert nn.fused.bottleneck_applies(block, x)
+    with nn.fusing(False):
+        assert not nn.fused.bottleneck_applies(block, x)
+        assert not nn.fused.unit_applies(block.ghost1.primary, x)
+    assert not nn.fused.bottleneck_applies(block.eval(), x)
+    assert not nn.fused.unit_applies(block.ghost1.primary, x)
+    assert not nn.fused.bottleneck_applies(nn.GhostBottleneck(4, 9, 4, rng=0), x)  # an odd width cuts a ghost off
+    assert not nn.fused.bottleneck_applies(nn.GhostBottleneck(4, 8, 4, ratio=1, rng=0), x)
+    assert nn.fused.bottleneck_applies(block.train(), x)
 
 
 def test_a_fused_backward_serves_once(rng):

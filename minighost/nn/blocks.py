@@ -1,6 +1,7 @@
 """What networks are made of: a chain of layers, convolution with batch norm and activation, squeeze-and-excitation."""
 
 from minighost import ops
+from minighost.nn import fused
 from minighost.nn.layers import BatchNorm2d, ClipGate, Conv2d, HardSigmoid, HardSwish, Linear, ReLU, ReLU6
 from minighost.nn.module import Module
 
@@ -70,6 +71,10 @@ class ConvBNAct(Module):
 
     def forward(self, x, out=None):
         """(N, H, W, in_channels) -> (N, OH, OW, out_channels), written into `out` if that is given."""
+        self._cache = None
+        if out is None and fused.unit_applies(self, x):
+            y, self._cache = fused.unit_forward(self, x)
+            return y
         y = self.conv(x)
         if self.act is None:
             return self.bn(y, out=out)
@@ -81,6 +86,8 @@ class ConvBNAct(Module):
 
     def backward(self, dout):
         """Activation, batch norm, convolution."""
+        if self._cache is not None:
+            return fused.unit_backward(self, dout, self._take_cache())
         if self.act is not None:
             dout = self.act.backward(dout)
         return self.conv.backward(self.bn.backward(dout))

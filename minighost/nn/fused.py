@@ -1,9 +1,9 @@
-"""The ghost bottleneck in as few passes over memory as there can be.
+"""Training in as few passes over memory as there can be: what `ConvBNAct` and `GhostBottleneck` do with fused kernels.
 
-`GhostBottleneck.forward` and `backward` state what it computes, layer by layer. Inside ``with fusing(True):`` they hand
-over, in training, to the two functions here, which compute the same from the same parameters with the fused kernels of
-`ops.fused`: activations stay unnormalised between the layers (`Pending`), and a ghost module's two halves stay two
-arrays. It is off by default as long as its kernels take more than half a minute to compile for the first time.
+Their `forward` and `backward` state what they compute, layer by layer. In training they hand over to the functions
+here, which compute the same from the same parameters with the kernels of `ops.fused`: batch norm's sums are taken where
+the convolution leaves its result, and inside a bottleneck activations stay unnormalised from layer to layer (`Pending`)
+and a ghost module's two halves stay two arrays. ``with fusing(False):`` goes layer by layer instead.
 """
 
 import contextlib
@@ -13,14 +13,17 @@ import numpy as np
 from minighost.ops import check, fused
 from minighost.ops.geometry import geometry
 
-__all__ = ["applies", "bottleneck_backward", "bottleneck_forward", "fusing"]
+__all__ = [
+    "bottleneck_applies", "bottleneck_backward", "bottleneck_forward", "fusing", "unit_applies", "unit_backward",
+    "unit_forward",
+]  # fmt: skip
 
-_fusing = [False]
+_fusing = [True]
 
 
 @contextlib.contextmanager
 def fusing(on):
-    """Choose for a block of code whether training uses the fused kernels or goes layer by layer (the default)."""
+    """Choose for a block of code whether training uses the fused kernels (the default) or goes layer by layer."""
     before, _fusing[0] = _fusing[0], bool(on)
     try:
         yield
@@ -28,22 +31,93 @@ def fusing(on):
         _fusing[0] = before
 
 
-def applies(block, x):
-    """Whether `block` can be fused: in training, and each ghost module with one ghost a map."""
-    ghosts = (block.ghost1, block.ghost2)
+# Convolution, batch norm, ReLU ---------------------------------------------------------------------------------
+
+
+def unit_applies(unit, x):
+    """Whether `unit`, a `ConvBNAct`, can be fused: in training, with a ReLU or none, without channel multiplier."""
+    _, _, C, OC = unit.conv.weight.shape
+    multiplies = C == 1 < unit.conv.groups < OC
+    return unit.act is None and not multiplies and _fits(unit, x, C * unit.conv.groups)
+
+
+def unit_forward(unit, x):
+    """What `ConvBNAct.forward` does; returns the output and the cache for `unit_backward`."""
+    x = check.array("ConvBNAct", "x", x, 4)
+    pending, cache = _forward(unit, fused.plain(x))
+    return fused.settle(pending), (pending, cache)
+
+
+def unit_backward(unit, dout, cache):
+    """What `ConvBNAct.backward` does: fills the parameters' gradients, returns the one of x."""
+    pending, cache = cache
+    dy, sums = fused.cut(_gradient("ConvBNAct", dout, pending.raw), pending)
+    return _backward(unit, dy, sums, cache)[0]
+
+
+def _fits(module, x, channels):
     return (
         _fusing[0]
-        and block.training
+        and module.training
         and isinstance(x, np.ndarray)
         and x.ndim == 4
         and x.size > 0
-        and x.dtype == block.ghost1.primary.conv.weight.data.dtype
-        and x.shape[3] == block.ghost1.primary.conv.weight.shape[2]
-        and all(g.cheap is not None and g.out_channels == 2 * g.intrinsic for g in ghosts)
+        and x.dtype == next(module.parameters()).data.dtype
+        and x.shape[3] == channels
     )
 
 
-# Forward -------------------------------------------------------------------------------------------------------
+def _gradient(name, dout, out):
+    """The gradient, checked against the output that it belongs to."""
+    dout = check.array(f"{name} backward", "dout", dout, 4)
+    check.shape_is(f"{name} backward", "dout", dout, out.shape)
+    check.same_dtype(f"{name} backward", dout=dout, x=out)
+    return dout
+
+
+def _forward(unit, pending):
+    """Any of the three convolutions."""
+    conv = unit.conv
+    if _is_depthwise(conv):
+        return _depthwise_forward(unit, pending)
+    if _is_pointwise(conv):
+        return _pointwise_forward(unit, [pending])
+    g = geometry("conv2d", pending.raw.shape[1:3], conv.kernel_size, conv.stride, conv.padding, conv.dilation)
+    raw, sums = fused.conv_forward(pending, conv.weight.data, g, conv.groups)
+    out, norm = _measure(unit, raw, sums)
+    return out, (pending, g, norm)
+
+
+def _backward(unit, dy, sums, cache):
+    conv = unit.conv
+    if _is_depthwise(conv):
+        return _depthwise_backward(unit, dy, sums, cache)
+    if _is_pointwise(conv):
+        return _pointwise_backward(unit, dy, sums, cache)[0][:2]
+    pending, g, norm = cache
+    gradient, dgamma, dbeta = fused.pass_back(dy, sums, norm)
+    dx, sums, dw = fused.conv_backward(gradient, pending, conv.weight.data, g, conv.groups)
+    _accumulate(unit, dw, dgamma, dbeta)
+    return dx, sums
+
+
+def _is_depthwise(conv):
+    return conv.groups > 1 == conv.weight.shape[2]
+
+
+def _is_pointwise(conv):
+    return (conv.groups, conv.kernel_size, conv.stride, conv.padding) == (1, (1, 1), (1, 1), (0, 0))
+
+
+# Ghost bottleneck ----------------------------------------------------------------------------------------------
+
+
+def bottleneck_applies(block, x):
+    """Whether `block` can be fused: in training, and each ghost module with one ghost a map."""
+    ghosts = (block.ghost1, block.ghost2)
+    return all(g.cheap is not None and g.out_channels == 2 * g.intrinsic for g in ghosts) and _fits(
+        block, x, block.ghost1.primary.conv.weight.shape[2]
+    )
 
 
 def bottleneck_forward(block, x):
@@ -69,9 +143,7 @@ def bottleneck_forward(block, x):
 def bottleneck_backward(block, dout, cache):
     """What `GhostBottleneck.backward` does: fills the parameters' gradients, returns the one of x."""
     ghost1, strided, ghost2, short, parts, shortcut = cache
-    dout = check.array("GhostBottleneck backward", "dout", dout, 4)
-    check.shape_is("GhostBottleneck backward", "dout", dout, shortcut.raw.shape)
-    check.same_dtype("GhostBottleneck backward", dout=dout, x=shortcut.raw)
+    dout = _gradient("GhostBottleneck", dout, shortcut.raw)
     branches, shortcut_sums = fused.residual_backward(dout, parts, shortcut)
     branches = _ghost_backward(block.ghost2, branches, ghost2)
     if block.se is not None:
@@ -165,7 +237,7 @@ def _depthwise_forward(layer, pending, mine=slice(None)):
     return out, (pending, w, g, norm)
 
 
-def _depthwise_backward(layer, dy, sums, cache, elsewhere):
+def _depthwise_backward(layer, dy, sums, cache, elsewhere=None):
     dx, sums, grads = _depthwise_gradients(dy, sums, cache, elsewhere)
     _accumulate(layer, *grads)
     return dx, sums

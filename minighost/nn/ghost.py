@@ -140,7 +140,7 @@ class GhostBottleneck(Module):
     def forward(self, x):
         """(N, H, W, in_channels) -> (N, OH, OW, out_channels)."""
         self._cache = None
-        if fused.applies(self, x):
+        if fused.bottleneck_applies(self, x):
             out, self._cache = fused.bottleneck_forward(self, x)
             return out
         y = x

@@ -5,6 +5,7 @@ with something each is tested equal to the composition of plain ones. Read `pend
 passed, in C-contiguous arrays of one dtype, as `nn.fused` does: nothing here checks them again.
 """
 
+from minighost.ops.fused.border import cut, settle
 from minighost.ops.fused.conv import conv_backward, conv_forward
 from minighost.ops.fused.depthwise import depthwise_backward, depthwise_forward
 from minighost.ops.fused.gate import gate_backward, plane_mean
@@ -13,7 +14,7 @@ from minighost.ops.fused.pointwise import pointwise_backward, pointwise_forward
 from minighost.ops.fused.residual import residual_backward, residual_forward
 
 __all__ = [
-    "Pending", "PendingGradient", "conv_backward", "conv_forward", "depthwise_backward", "depthwise_forward",
+    "Pending", "PendingGradient", "conv_backward", "conv_forward", "cut", "depthwise_backward", "depthwise_forward",
     "gate_backward", "measure", "pass_back", "plain", "plain_gradient", "plane_mean", "pointwise_backward",
-    "pointwise_forward", "residual_backward", "residual_forward",
+    "pointwise_forward", "residual_backward", "residual_forward", "settle",
 ]  # fmt: skip
