@@ -138,6 +138,27 @@ print(hashlib.sha256(b"".join(v.tobytes() for v in model.state_dict().values()))
 """
 
 
+COUNT = """
+import sys
+import numpy as np
+import minighost as mg
+model = mg.models.create("ghostnet", width=0.1, num_classes=10, stem_stride=1)
+for N in (33, 8):
+    x, labels = np.zeros((N, 16, 16, 3), np.float32), np.zeros(N, np.int64)
+    model.backward(mg.ops.softmax_cross_entropy(model(x), labels)[1])
+modules = [m for name, m in sorted(sys.modules.items()) if name.startswith("minighost.ops.")]
+kernels = {id(v): v for m in modules for v in vars(m).values() if hasattr(v, "compiled")}
+print(*sorted(len(k.compiled.signatures) for k in kernels.values() if k.compiled.signatures))
+"""
+
+
+def test_a_training_step_compiles_few_kernels_and_each_for_one_signature():
+    """Every signature costs a second of compilation, and one too many goes unnoticed."""
+    run = subprocess.run([sys.executable, "-c", COUNT], capture_output=True, text=True, check=True, timeout=300)
+    counts = run.stdout.split()
+    assert set(counts) == {"1"} and len(counts) <= 19
+
+
 def test_the_bits_do_not_depend_on_threads_or_threading_layer():
     digests = set()
     for count, layer in [(1, "omp"), (2, "omp"), (4, "omp"), (2, "workqueue")]:

@@ -15,8 +15,6 @@ writer, and what one turn does depends on shapes alone - so results are the same
 A matrix product in a kernel runs on one BLAS thread; all parallelism is the kernel's. Two spinning thread pools on the
 same cores (OpenMP and BLAS) are several times slower than either, so BLAS is held to a single thread for the whole
 process as soon as the first kernel runs. Under ``NUMBA_DISABLE_JIT=1`` kernels are plain Python on one thread.
-
-Why not `numba.prange`? It does the same, but compiles the loop's body four times over.
 """
 
 import contextlib
@@ -37,6 +35,7 @@ import numpy as np  # noqa: E402
 from numba import njit  # noqa: E402
 from numba.core.caching import FunctionCache  # noqa: E402
 
+from minighost.ops.cores import suitable  # noqa: E402
 from minighost.ops.parallel import on_all_threads, share, spans  # noqa: E402
 
 __all__ = ["kernel", "share", "spans", "threads", "tile"]
@@ -56,7 +55,7 @@ def kernel(function):
         return functools.wraps(function)(lambda *args: function(np.zeros(1, np.int64), *args))
     body = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
 
-    @njit(nogil=True)
+    @njit(nogil=True, no_cfunc_wrapper=True)
     def on_threads(threads, *args):
         return on_all_threads(body, threads, args)
 
@@ -65,8 +64,8 @@ def kernel(function):
 
     @functools.wraps(function)
     def launch(*args):
-        _hold_blas()
-        if on_threads(numba.get_num_threads(), np.zeros(1, np.int64), *args):
+        _start()
+        if on_threads(_state.threads, np.zeros(1, np.int64), *args):
             raise RuntimeError(
                 f"{function.__module__}.{function.__name__}: an error in a compiled kernel, most likely an index out "
                 "of bounds; NUMBA_DISABLE_JIT=1 shows where"
@@ -134,13 +133,24 @@ def _user_cache():
 
 
 @functools.cache
-def _hold_blas():
-    """Limit every loaded BLAS to one thread, once; SciPy's has to be loaded first, for Numba takes products from it."""
-    import scipy.linalg.cython_blas  # noqa: F401
+def _start():
+    """Start the pool, hold every BLAS at one thread, and find out how many threads to use; once."""
+    import scipy.linalg.cython_blas  # noqa: F401 - loaded before the limit is set, for kernels take products from it
     import threadpoolctl
 
-    # Kept alive by the cache: the limits would be lifted when the object is collected.
-    return threadpoolctl.threadpool_limits(1, user_api="blas")
+    _state.limits = threadpoolctl.threadpool_limits(1, user_api="blas")  # lifted when the object is collected
+    _state.threads, _state.reason = suitable(numba.get_num_threads())
+
+
+class _State:
+    """What is decided when the first kernel runs, and changed by `threads`."""
+
+    threads = 0
+    reason = ""
+    limits = None
+
+
+_state = _State()
 
 
 class threads:
@@ -151,6 +161,14 @@ class threads:
     n : int, optional
         1 to the ceiling that Numba took at import (the number of cores, or ``NUMBA_NUM_THREADS``).
         Without it nothing changes.
+
+    Attributes
+    ----------
+    count : int
+        The number of threads now. At first it is the ceiling, or fewer where the process may not use as many
+        (``OMP_NUM_THREADS``, a container's quota, a process of a pool).
+    reason : str
+        Why there are fewer than the ceiling, if nobody set them.
 
     Raises
     ------
@@ -166,27 +184,30 @@ class threads:
     """
 
     def __init__(self, n=None):
-        ceiling = numba.config.NUMBA_NUM_THREADS
-        self._before = numba.get_num_threads()
+        _start()
+        self._before = _state.threads, _state.reason
         if n is not None:
+            ceiling = numba.config.NUMBA_NUM_THREADS
             if not 1 <= n <= ceiling:
                 raise ValueError(
                     f"threads: n={n} must lie between 1 and {ceiling}, the cores Numba found; "
                     "NUMBA_NUM_THREADS in the environment raises the ceiling"
                 )
-            _hold_blas()
-            numba.set_num_threads(int(n))
+            _state.threads, _state.reason = int(n), ""
 
     @property
     def count(self):
-        """The number of threads now."""
-        return numba.get_num_threads()
+        return _state.threads
+
+    @property
+    def reason(self):
+        return _state.reason
 
     def __enter__(self):
         return self
 
     def __exit__(self, *exc):
-        numba.set_num_threads(self._before)
+        _state.threads, _state.reason = self._before
 
     def __repr__(self):
-        return f"threads({self.count}), BLAS 1"
+        return f"threads({self.count}), BLAS 1" + (f" ({self.reason})" if self.reason else "")

@@ -3,8 +3,8 @@
 `on_all_threads` has Numba's pool run one compiled function on every thread at once. The threads then take turns: a
 counter that is raised atomically tells each what is next, so a thread that is held up leaves the rest to the others.
 
-Why not `numba.prange`? It shares a loop just as well, but compiles the loop's body four times over (the loop, two
-wrappers, the function around it); here it is compiled twice. The gain is in `docs/engine.md`.
+Why not `numba.prange`? It shares a loop just as well, but compiles the loop's body four times over (as a function, in
+two wrappers, in the function around it); here it is compiled once. `docs/engine.md` has the seconds.
 """
 
 from llvmlite import ir

@@ -63,7 +63,7 @@ def run(config, *, resume=False, overwrite=False, stream=None):
         folder.path.mkdir(parents=True, exist_ok=True)
         with run_lock(folder.path):
             folder.begin(config, resume, overwrite)
-            for line in report.header(config, folder, model, trainer, *sets, threads.count):
+            for line in report.header(config, folder, model, trainer, *sets, threads):
                 console.line(line)
             return _Run(config, folder, console, trainer, sets[1]).go(resume)
 

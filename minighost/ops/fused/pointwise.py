@@ -13,7 +13,6 @@ import numpy as np
 
 from minighost.ops.buffers import empty, zeros
 from minighost.ops.engine import kernel, share, tile
-from minighost.ops.fused.pending import chunks_of
 from minighost.ops.fused.tiles import add_moments, fold, fold_moments, mask_and_add, multiply_add, normalise, set_pivot
 from minighost.ops.gemm import gemm
 
@@ -40,7 +39,7 @@ def pointwise_forward(parts, w, b=None, summing=True):
     """
     first, second = _two(parts)
     (N, H, W, split), (C, OC) = first.raw.shape, w.shape
-    chunks, step = chunks_of(-(-N * H * W // 32), first.raw.size), _tile_rows(C, OC)
+    chunks, step = _chunks(N * H * W, w), _tile_rows(C, OC)
     out, sums = empty((N, H, W, OC), w.dtype), np.zeros((chunks if summing else 0, 2, OC))
     scratch = empty((chunks, 2, step * max(split, C - split)), w.dtype)
     moments = zeros((len(sums), 3, _repeats(OC) * OC), w.dtype)
@@ -68,9 +67,7 @@ def pointwise_backward(gradient, parts, w):
     """
     first, second = _two(parts)
     (N, H, W, split), (C, OC) = first.raw.shape, w.shape
-    chunks, step = chunks_of(N, N * H * W << 6), _tile_rows(C, OC)  # at least 512 rows behind each sum of dw
-    if N * H * W < C * OC // 256:
-        chunks = min(chunks, 2)  # so few rows for so many weights that the sums would cost more than the products
+    chunks, step = min(N, _chunks(N * H * W, w)), _tile_rows(C, OC)
     branches = [
         (empty(p.raw.shape, w.dtype), np.zeros((chunks, 2, p.raw.shape[3])), zeros(p.gate.shape, w.dtype))
         for p in (first, second)
@@ -109,9 +106,17 @@ def _lanes(pending):
     return pending._replace(affine=np.tile(pending.affine, (1, _repeats(C)))) if C else pending
 
 
+def _chunks(R, w):
+    """At most 32 chunks of at least 256 rows, or 4 if there are few rows; 2 where weights are many for the rows.
+
+    A product of few rows is slow, and every chunk leaves a sum for `dw` behind.
+    """
+    return max(1, min(32, R // 32, 2 if R < w.size // 256 else max(4, R // 256)))
+
+
 def _tile_rows(C, OC):
     """Rows of a tile whose input and output stay in a 256 KiB share of the cache (float32)."""
-    return max(32, min(1024, (1 << 16) // (C + OC) // 32 * 32))
+    return max(32, min(1024, (1 << 18) // (C + OC) // 32 * 32))
 
 
 @kernel

@@ -1,0 +1,56 @@
+"""No process uses more threads than it may."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from minighost.ops import cores
+
+
+@pytest.fixture
+def alone(monkeypatch, tmp_path):
+    """A process with no limits; returns where to write a quota."""
+    for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(cores.multiprocessing, "parent_process", lambda: None)
+    monkeypatch.setattr(cores, "_QUOTA", tmp_path / "cpu.max")
+    return tmp_path / "cpu.max"
+
+
+def test_without_limits_every_core_is_used(alone):
+    assert cores.suitable(8) == (8, "")
+    alone.write_text("max 100000\n")
+    assert cores.suitable(8) == (8, "")
+
+
+@pytest.mark.parametrize(("told", "n"), [("3", 3), ("3,2", 3), ("99", 8), ("0", 8), ("many", 8), ("", 8)])
+def test_what_openmp_was_told_counts_for_kernels(alone, monkeypatch, told, n):
+    monkeypatch.setenv("OMP_NUM_THREADS", told)
+    assert cores.suitable(8) == (n, "OMP_NUM_THREADS=3" if n < 8 else "")
+
+
+@pytest.mark.parametrize(("quota", "n"), [("150000 100000", 2), ("10000 100000", 1), ("900000 100000", 8)])
+def test_a_containers_quota_counts(alone, quota, n):
+    alone.write_text(quota)
+    found, reason = cores.suitable(8)
+    assert found == n and ("quota" in reason) == (n < 8)
+
+
+def test_a_process_of_a_pool_uses_one_thread_unless_it_is_told_otherwise(alone, monkeypatch):
+    monkeypatch.setattr(cores.multiprocessing, "parent_process", lambda: object())
+    assert cores.suitable(8) == (1, "a process of a pool")
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    assert cores.suitable(8)[0] == 4
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "8")
+    assert cores.suitable(8) == (8, "")
+
+
+def test_the_limit_and_its_reason_are_shown():
+    code = "import minighost as mg; print(mg.threads(), mg.threads(2), mg.threads())"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment.pop("NUMBA_NUM_THREADS", None)
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
+    if os.cpu_count() > 1:
+        assert run.stdout.strip() == "threads(1), BLAS 1 (OMP_NUM_THREADS=1) threads(2), BLAS 1 threads(2), BLAS 1"
