@@ -48,7 +48,7 @@ def test_a_process_of_a_pool_uses_one_thread_unless_it_is_told_otherwise(alone, 
 
 
 def test_the_limit_and_its_reason_are_shown():
-    code = "import minighost as mg; print(mg.threads(), mg.threads(2), mg.threads())"
+    code = "import minighost as mg; print(*(str(mg.threads(n)) for n in (None, 2, None)))"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     environment.pop("NUMBA_NUM_THREADS", None)
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)

@@ -7,6 +7,7 @@ Why not `numba.prange`? It shares a loop just as well, but compiles the loop's b
 two wrappers, in the function around it); here it is compiled once. `docs/engine.md` has the seconds.
 """
 
+import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils, compiler
@@ -110,7 +111,7 @@ def _borrowed(context, builder, kind, value):
     return value
 
 
-_POINTER, _INT = ir.IntType(8).as_pointer(), ir.IntType(types.intp.bitwidth)
+_POINTER, _INT = ir.IntType(8).as_pointer(), ir.IntType(8 * np.intp(0).itemsize)
 _POINTERS, _INTS = _POINTER.as_pointer(), _INT.as_pointer()
 # The signature of a NumPy "gufunc" loop, which is what Numba's pool runs: args, dimensions, steps, data.
 _THREAD = ir.FunctionType(ir.VoidType(), [_POINTERS, _INTS, _INTS, _POINTER])
