@@ -265,6 +265,27 @@ def test_a_fused_unit_equals_its_layers(rng, name, act):
         assert_allclose(fused_state[path], state[path], **CLOSE, err_msg=path)
 
 
+GHOSTS = {"1x1": (4, 8, 1), "3x3 with stride": (4, 6, 3, 2, 3, 2), "5x5 ghosts": (4, 8, 3, 2, 5, 1, False)}
+
+
+@pytest.mark.parametrize("name", GHOSTS)
+def test_a_fused_ghost_module_equals_its_layers(rng, name):
+    x, answers = rng.normal(size=(5, 7, 6, 4)), []
+    for on in (False, True):
+        ghost = nn.GhostModule(*GHOSTS[name], rng=0).astype(np.float64)
+        for k, p in enumerate(ghost.parameters()):
+            p.data += 0.1 * np.random.default_rng(k).normal(size=p.shape)
+        answers.append(run(ghost, x, lambda out: np.random.default_rng(3).normal(size=out.shape), on))
+        assert (ghost._cache is None) and nn.fused.ghost_applies(ghost, x)
+    (out, dx, grads, state), (fused_out, fused_dx, fused_grads, fused_state) = answers
+    assert_allclose(fused_out, out, **CLOSE)
+    assert_allclose(fused_dx, dx, **CLOSE)
+    for path in grads:
+        assert_allclose(fused_grads[path], grads[path], rtol=1e-10, atol=1e-9, err_msg=path)
+    for path in state:
+        assert_allclose(fused_state[path], state[path], **CLOSE, err_msg=path)
+
+
 def test_fusing_is_for_training_and_can_be_switched_off(rng):
     block, x = nn.GhostBottleneck(4, 8, 4, rng=0), rng.normal(size=(2, 4, 4, 4)).astype(np.float32)
     assert nn.fused.bottleneck_applies(block, x)

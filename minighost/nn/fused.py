@@ -1,4 +1,4 @@
-"""Training in as few passes over memory as there can be: what `ConvBNAct` and `GhostBottleneck` do with fused kernels.
+"""Training in as few passes over memory as there can be: fused kernels behind `ConvBNAct` and the ghosts.
 
 Their `forward` and `backward` state what they compute, layer by layer. In training they hand over to the functions
 here, which compute the same from the same parameters with the kernels of `ops.fused`: batch norm's sums are taken where
@@ -14,8 +14,8 @@ from minighost.ops import check, fused
 from minighost.ops.geometry import geometry
 
 __all__ = [
-    "bottleneck_applies", "bottleneck_backward", "bottleneck_forward", "fusing", "unit_applies", "unit_backward",
-    "unit_forward",
+    "bottleneck_applies", "bottleneck_backward", "bottleneck_forward", "fusing", "ghost_applies", "ghost_backward",
+    "ghost_forward", "unit_applies", "unit_backward", "unit_forward",
 ]  # fmt: skip
 
 _fusing = [True]
@@ -51,7 +51,7 @@ def unit_forward(unit, x):
 def unit_backward(unit, dout, cache):
     """What `ConvBNAct.backward` does: fills the parameters' gradients, returns the one of x."""
     pending, cache = cache
-    dy, sums = fused.cut(_gradient("ConvBNAct", dout, pending.raw), pending)
+    dy, sums = fused.cut(_gradient("ConvBNAct", dout, pending.raw.shape, pending.raw), pending)
     return _backward(unit, dy, sums, cache)[0]
 
 
@@ -67,11 +67,11 @@ def _fits(module, x, channels):
     )
 
 
-def _gradient(name, dout, out):
+def _gradient(name, dout, shape, x):
     """The gradient, checked against the output that it belongs to."""
     dout = check.array(f"{name} backward", "dout", dout, 4)
-    check.shape_is(f"{name} backward", "dout", dout, out.shape)
-    check.same_dtype(f"{name} backward", dout=dout, x=out)
+    check.shape_is(f"{name} backward", "dout", dout, shape)
+    check.same_dtype(f"{name} backward", dout=dout, x=x)
     return dout
 
 
@@ -109,15 +109,42 @@ def _is_pointwise(conv):
     return (conv.groups, conv.kernel_size, conv.stride, conv.padding) == (1, (1, 1), (1, 1), (0, 0))
 
 
+# Ghost module --------------------------------------------------------------------------------------------------
+
+
+def ghost_applies(ghost, x):
+    """Whether `ghost`, a `GhostModule`, can be fused: in training, with one ghost a map."""
+    return _pairs(ghost) and unit_applies(ghost.primary, x)
+
+
+def ghost_forward(ghost, x):
+    """What `GhostModule.forward` does; returns the output and the cache for `ghost_backward`."""
+    x = check.array("GhostModule", "x", x, 4)
+    intrinsic, primary = _forward(ghost.primary, fused.plain(x))
+    ghosts, cheap = _depthwise_forward(ghost.cheap, intrinsic)
+    return fused.residual_forward([intrinsic, ghosts]), ([intrinsic, ghosts], primary, cheap)
+
+
+def ghost_backward(ghost, dout, cache):
+    """What `GhostModule.backward` does: an intrinsic map is seen in the output and by the cheap operation."""
+    parts, primary, cheap = cache
+    raw = parts[0].raw
+    dout = _gradient("GhostModule", dout, (*raw.shape[:3], ghost.out_channels), raw)
+    ((dintrinsic, _), (dghosts, sums)), _ = fused.residual_backward(dout, parts)
+    dintrinsic, sums = _depthwise_backward(ghost.cheap, dghosts, sums, cheap, dintrinsic)
+    return _backward(ghost.primary, dintrinsic, sums, primary)[0]
+
+
+def _pairs(ghost):
+    return ghost.cheap is not None and ghost.out_channels == 2 * ghost.intrinsic
+
+
 # Ghost bottleneck ----------------------------------------------------------------------------------------------
 
 
 def bottleneck_applies(block, x):
     """Whether `block` can be fused: in training, and each ghost module with one ghost a map."""
-    ghosts = (block.ghost1, block.ghost2)
-    return all(g.cheap is not None and g.out_channels == 2 * g.intrinsic for g in ghosts) and _fits(
-        block, x, block.ghost1.primary.conv.weight.shape[2]
-    )
+    return _pairs(block.ghost1) and _pairs(block.ghost2) and unit_applies(block.ghost1.primary, x)
 
 
 def bottleneck_forward(block, x):
@@ -143,7 +170,7 @@ def bottleneck_forward(block, x):
 def bottleneck_backward(block, dout, cache):
     """What `GhostBottleneck.backward` does: fills the parameters' gradients, returns the one of x."""
     ghost1, strided, ghost2, short, parts, shortcut = cache
-    dout = _gradient("GhostBottleneck", dout, shortcut.raw)
+    dout = _gradient("GhostBottleneck", dout, shortcut.raw.shape, shortcut.raw)
     branches, shortcut_sums = fused.residual_backward(dout, parts, shortcut)
     branches = _ghost_backward(block.ghost2, branches, ghost2)
     if block.se is not None:
