@@ -14,6 +14,7 @@ EXAMPLES = """\
 examples:
   minighost train
   minighost train --data cifar10 --data-dir ~/data --epochs 30 --out runs/cifar
+  minighost train --preset cifar10-ghost --data-dir ~/data
   minighost train --set train.optimizer=adamw --set train.lr=0.002
   minighost train --out runs/cifar --resume
 """
@@ -21,6 +22,7 @@ examples:
 
 def add_arguments(parser):
     flags.add_config_flags(parser, flags.KEYS)
+    parser.add_argument("--preset", metavar="NAME", help="a whole recipe: cifar10-ghost or cifar10-quick; flags win")
     again = parser.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on with the run in --out where it stopped")
     again.add_argument("--overwrite", action="store_true", help="begin anew in a folder that holds a run already")
@@ -30,5 +32,10 @@ def run(args):
     from minighost import train
 
     changes = flags.overrides(args)
-    resolve = train.resume_config if args.resume else train.Config.resolve
-    train.run(resolve(toml_path=args.config, overrides=changes), resume=args.resume, overwrite=args.overwrite)
+    if args.resume:
+        if args.preset:
+            raise ValueError("--preset: a run that goes on keeps its settings; leave --preset or --resume out")
+        config = train.resume_config(toml_path=args.config, overrides=changes)
+    else:
+        config = train.Config.resolve(toml_path=args.config, overrides=changes, preset=args.preset)
+    train.run(config, resume=args.resume, overwrite=args.overwrite)

@@ -1,7 +1,11 @@
 """Networks, one a file: a table of the paper's rows and the loop that builds it."""
 
 from minighost.models.ghostnet import GhostNet, ghostnet_cifar, ghostnet_cifar_fast, ghostnet_short
+from minighost.models.quicknet import QuickNet
 from minighost.models.registry import create, names
 from minighost.models.rounding import make_divisible
 
-__all__ = ["GhostNet", "create", "ghostnet_cifar", "ghostnet_cifar_fast", "ghostnet_short", "make_divisible", "names"]
+__all__ = [
+    "GhostNet", "QuickNet", "create", "ghostnet_cifar", "ghostnet_cifar_fast", "ghostnet_short", "make_divisible",
+    "names",
+]  # fmt: skip

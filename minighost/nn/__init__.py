@@ -20,9 +20,10 @@ from minighost.nn.layers import (
     ReLU6,
 )
 from minighost.nn.module import Buffer, Module, Parameter
+from minighost.nn.whitening import PatchWhitening
 
 __all__ = [
     "AvgPool2d", "BatchNorm2d", "Buffer", "CReLU", "ClipGate", "Conv2d", "ConvBNAct", "Dropout", "GhostBottleneck",
     "GhostModule", "GlobalAvgPool", "HardSigmoid", "HardSwish", "Identity", "Linear", "MaxPool2d", "Module",
-    "Parameter", "ReLU", "ReLU6", "Sequential", "SqueezeExcite", "fusing",
+    "Parameter", "PatchWhitening", "ReLU", "ReLU6", "Sequential", "SqueezeExcite", "fusing",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ _HOME = {
     "clip_grad_norm": "clip",
     "grad_norm": "clip",
     "Config": "config",
+    "PRESETS": "recipes",
     "RECIPES": "recipes",
     "resume_config": "runfolder",
     "save_checkpoint": "checkpoint",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from minighost.errors import FormatError
-from minighost.train.recipes import RECIPES
+from minighost.train.recipes import PRESETS, RECIPES
 from minighost.train.values import Choice, Flag, Numbers, Real, Text, Whole, free
 
 __all__ = ["Config", "DataConfig", "ModelConfig", "TrainConfig", "keys"]
@@ -90,7 +90,7 @@ class Config:
     out: str | None = _key(None, Text(none=True), "folder of the run; runs/DATA-MODEL, numbered, if not given")
 
     @classmethod
-    def resolve(cls, dataset=None, toml_path=None, overrides=None, base=None, check=True):
+    def resolve(cls, dataset=None, toml_path=None, overrides=None, base=None, check=True, preset=None):
         """The configuration from all its sources, checked.
 
         Parameters
@@ -106,11 +106,13 @@ class Config:
             Start from this configuration in place of defaults and recipe (to resume a run).
         check : bool
             Also check that the keys go together; each by itself is checked in any case.
+        preset : str, optional
+            One of `PRESETS`, in place of the data set's recipe.
 
         Raises
         ------
         ValueError
-            An unknown key (with close matches), or a value of the wrong type or out of range.
+            An unknown key (with close matches) or preset, or a value of the wrong type or out of range.
         FormatError
             A file that is not TOML.
         """
@@ -118,7 +120,7 @@ class Config:
         overrides = dict(overrides or {})
         given = {**file, **overrides}
         if base is None:
-            start = _recipe(given, given.get("data.name", dataset or DataConfig.name))
+            start = _preset(preset) if preset else _recipe(given, given.get("data.name", dataset or DataConfig.name))
         else:
             start = {key: value for key, value in base.flat().items() if value is not None}
         where = {**dict.fromkeys(file, f"{toml_path}: "), **dict.fromkeys(overrides, "")}
@@ -227,6 +229,14 @@ def _recipe(given, dataset):
     if given.get("model.name", own) != own:
         recipe = {key: value for key, value in recipe.items() if key in rules}
     return {"data.name": dataset, **recipe}
+
+
+def _preset(name):
+    if name not in PRESETS:
+        close = difflib.get_close_matches(name, PRESETS, 1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise ValueError(f"unknown preset {name!r}{hint}; there is {', '.join(PRESETS)}")
+    return PRESETS[name]
 
 
 def _unknown(key, rules):

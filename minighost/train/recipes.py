@@ -1,6 +1,9 @@
-"""Recipes: what a data set wants by default. Anything in a configuration file or on the command line overrides them."""
+"""Recipes: what a data set wants by default, and presets: other whole recipes, by name.
 
-__all__ = ["RECIPES"]
+Anything in a configuration file or on the command line overrides them.
+"""
+
+__all__ = ["PRESETS", "RECIPES"]
 
 RECIPES = {
     "shapes10": {
@@ -26,5 +29,31 @@ RECIPES = {
         "train.flip": "alternate",
         "train.crop": 3,
         "train.flip_tta": True,
+    },
+}
+
+_QUICK = {
+    "data.name": "cifar10",
+    "model.name": "quicknet",
+    "train.batch_size": 128,
+    "train.anneal": "linear",
+    "train.label_smoothing": 0.1,
+    "train.flip": "alternate",
+    "train.crop": 2,
+    "train.flip_tta": True,
+}
+PRESETS = {
+    "cifar10-ghost": {
+        **_QUICK,
+        "model.ratio": 2,
+        "train.epochs": 10,
+        "train.lr": 0.2,
+        "train.warmup_epochs": 2.0,
+    },
+    "cifar10-quick": {
+        **_QUICK,
+        "train.epochs": 13,
+        "train.lr": 0.2,
+        "train.warmup_epochs": 3.0,
     },
 }

@@ -59,7 +59,9 @@ def run(config, *, resume=False, overwrite=False, stream=None):
     with ops.threads(config.threads or None) as threads:
         sets = [_load(config, split) for split in ("train", "test")]  # before the folder is touched: all this may fail
         model = create_model(config, len(sets[0].classes))
-        trainer = Trainer(model, *_loaders(config, *sets), config.train)
+        loaders = _loaders(config, *sets)
+        _prepare(model, loaders[0])
+        trainer = Trainer(model, *loaders, config.train)
         folder.path.mkdir(parents=True, exist_ok=True)
         with run_lock(folder.path):
             folder.begin(config, resume, overwrite)
@@ -72,6 +74,12 @@ def _load(config, split):
     size = config.data.train_size if split == "train" else config.data.test_size
     options = {} if size is None else {"n": size}
     return data.load(config.data.name, split, directory=config.data.dir, archive=config.data.archive, **options)
+
+
+def _prepare(model, loader):
+    """Show some images to a network that computes a layer from them."""
+    if hasattr(model, "prepare"):
+        model.prepare(data.normalize(loader.dataset.images[:5000], loader.mean, loader.std))
 
 
 def _loaders(config, train_set, test_set):

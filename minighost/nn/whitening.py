@@ -1,0 +1,73 @@
+"""Whitening of patches: a first layer that is computed from the images instead of learnt.
+
+Neighbouring pixels say nearly the same, so a network's first steps go into learning differences. The eigenvectors of
+the patches' covariance, each divided by its standard deviation, are filters whose answers are uncorrelated and of equal
+size from the start (Coates & Ng 2012, "Learning feature representations with k-means", §3; as a frozen first
+convolution: Page 2019, "How to train your ResNet", part 8).
+"""
+
+import numpy as np
+
+from minighost import ops
+from minighost.nn.layers import CReLU
+from minighost.nn.module import Buffer, Module, Parameter
+
+__all__ = ["PatchWhitening"]
+
+
+class PatchWhitening(Module):
+    """Filters of a size K that whiten patches, a learnt bias, and CReLU, so that each filter answers with both signs.
+
+    Until `prepare` has seen images the filters are the pixels themselves.
+
+    Parameters
+    ----------
+    in_channels : int
+        C. There are K*K*C filters, so 2*K*K*C channels come out.
+    kernel_size : int
+        K. There is no padding: a plane of (H, W) becomes one of (H-K+1, W-K+1).
+
+    Attributes
+    ----------
+    weight : Buffer, shape (K, K, C, K*K*C)
+        It is not learnt.
+    bias : Parameter, shape (K*K*C,)
+    """
+
+    def __init__(self, in_channels=3, kernel_size=2):
+        K, C = kernel_size, in_channels
+        self.weight = Buffer(np.eye(K * K * C, dtype=np.float32).reshape(K, K, C, -1))
+        self.bias = Parameter(np.zeros(K * K * C, np.float32))
+        self.act = CReLU()
+
+    def prepare(self, images, eps=1e-2):
+        """Compute the filters.
+
+        Parameters
+        ----------
+        images : ndarray, shape (N, H, W, C)
+            As the network will see them; a few thousand will do.
+        eps : float
+            Added to the variances, so that directions that hardly occur are not blown up to noise.
+        """
+        K = self.weight.data.shape[0]
+        patches = ops.im2col(np.ascontiguousarray(images), K).astype(np.float64)
+        variances, directions = np.linalg.eigh(patches.T @ patches / len(patches))
+        filters = directions[:, ::-1] / np.sqrt(variances[::-1] + eps)  # largest variance first
+        self.weight.data[...] = filters.reshape(self.weight.data.shape)
+
+    def forward(self, x):
+        """(N, H, W, C) -> (N, H-K+1, W-K+1, 2*K*K*C)."""
+        y, self._cache = ops.conv2d_forward(x, self.weight.data, self.bias.data)
+        return self.act(y)
+
+    def backward(self, dout):
+        """Gradient with respect to x; adds to `bias.grad`."""
+        dx, _, db = ops.conv2d_backward(self.act.backward(dout), self._take_cache())
+        self.bias.accumulate(db)
+        return dx
+
+    @property
+    def macs(self):
+        """Multiply-adds per image at the last forward."""
+        return 0 if self.output_shape is None else self.output_shape[0] * self.output_shape[1] * self.weight.data.size

@@ -1,0 +1,88 @@
+"""QuickNet and its whitening stem."""
+
+import numpy as np
+import pytest
+from gradients import assert_module_gradients
+from numpy.testing import assert_allclose
+
+from minighost import models, nn, ops
+from minighost.train import PRESETS, Config
+
+
+@pytest.mark.small
+def test_whitened_patches_are_uncorrelated_and_of_size_one(rng):
+    mixing = rng.normal(size=(3, 3))
+    images = rng.normal(size=(40, 9, 9, 3)).cumsum(1).cumsum(2) @ mixing
+    stem = nn.PatchWhitening(3, 2).astype(np.float64)
+    stem.prepare(images, eps=0)
+    answers = ops.im2col(images, 2) @ stem.weight.data.reshape(12, 12)
+    assert_allclose(answers.T @ answers / len(answers), np.eye(12), atol=1e-6)
+
+
+@pytest.mark.small
+def test_the_stem_answers_with_both_signs_and_learns_its_bias_only(rng):
+    stem = nn.PatchWhitening(2, 2)
+    stem.prepare(rng.normal(size=(10, 5, 5, 2)))
+    out = stem(rng.normal(size=(3, 5, 4, 2)).astype(np.float32))
+    assert out.shape == (3, 4, 3, 16)
+    assert (out >= 0).all() and (np.minimum(out[..., :8], out[..., 8:]) == 0).all()
+    assert [path for path, _ in stem.named_parameters()] == ["bias"]
+    assert "weight" in stem.state_dict()
+
+
+@pytest.mark.small
+def test_gradients_of_the_stem(rng):
+    stem = nn.PatchWhitening(2, 2)
+    stem.prepare(rng.normal(size=(10, 5, 5, 2)))
+    stem.bias.data += rng.normal(size=8)
+    assert_module_gradients(stem, rng.normal(size=(2, 4, 3, 2)))
+
+
+@pytest.mark.parametrize("ratio", [1, 2])
+def test_gradients_of_quicknet_in_random_directions(rng, ratio):
+    model = models.create("quicknet", width=0.1, ratio=ratio).astype(np.float64)
+    x, labels = rng.normal(size=(6, 16, 16, 3)), np.arange(6)
+    model.prepare(x)
+
+    def loss():
+        return ops.softmax_cross_entropy(model(x), labels)[0]
+
+    model.backward(ops.softmax_cross_entropy(model(x), labels)[1])
+    for path, p in model.named_parameters():
+        direction, h = rng.normal(size=p.shape), 1e-7  # short: maxima and ReLUs have kinks
+        slope = (p.grad * direction).sum()
+        p.data += h * direction
+        above = loss()
+        p.data -= 2 * h * direction
+        numeric = (above - loss()) / (2 * h)
+        p.data += h * direction
+        assert_allclose(slope, numeric, rtol=1e-5, atol=1e-6, err_msg=path)
+
+
+def test_the_sizes_of_quicknet():
+    for ratio, parameters, macs in ((1, 1_972_502, 117_870_592), (2, 993_878, 59_660_608)):
+        model = models.create("quicknet", ratio=ratio)
+        model(np.zeros((1, 32, 32, 3), np.float32))
+        assert sum(p.size for p in model.parameters()) == parameters
+        assert sum(m.macs for m in model.modules() if not list(m.children())) == pytest.approx(macs, rel=1e-3)
+
+
+def test_quicknet_refuses_bad_numbers():
+    with pytest.raises(ValueError, match="QuickNet: width=0 must be greater than 0"):
+        models.create("quicknet", width=0)
+    with pytest.raises(ValueError, match="QuickNet: num_classes=1.5 must be a whole number"):
+        models.create("quicknet", num_classes=1.5)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_resolves_and_flags_win_over_it(name):
+    config = Config.resolve(preset=name)
+    assert config.data.name == "cifar10" and config.model.name == "quicknet"
+    for key, value in PRESETS[name].items():
+        assert config.flat()[key] == value
+    assert Config.resolve(preset=name, overrides={"train.epochs": "1"}).train.epochs == 1
+
+
+def test_an_unknown_preset_is_named_with_its_nearest():
+    with pytest.raises(ValueError, match=r"unknown preset 'cifar-quick' \(did you mean 'cifar10-quick'\?\); there is"):
+        Config.resolve(preset="cifar-quick")
