@@ -9,7 +9,7 @@ import numpy as np
 
 from minighost.ops import check
 from minighost.ops.buffers import empty, zeros
-from minighost.ops.engine import kernel, share
+from minighost.ops.engine import kernel, share, tile
 from minighost.ops.geometry import geometry
 
 __all__ = [
@@ -116,9 +116,8 @@ def max_pool_backward(dout, cache):
     winner, x_shape, g = cache
     dout = check.array("max_pool backward", "dout", dout, 4)
     check.shape_is("max_pool backward", "dout", dout, winner.shape)
-    dx = zeros(x_shape, dout.dtype)
-    if dout.size:
-        _max_pool_backward(dout, winner, g, dx)
+    dx = empty(x_shape, dout.dtype)
+    _max_pool_backward(dout, winner, g, dx)
     return dx
 
 
@@ -198,29 +197,44 @@ def _max_pool(work, x, g, out, winner):
     for line in share(work, N * g.OH):
         n, i = line // g.OH, line % g.OH
         for j in range(g.OW):
+            best, where = out[n, i, j], winner[n, i, j]
             for c in range(C):
-                best, where = -np.inf, 0
-                for u in range(g.KH):
-                    for v in range(g.KW):
-                        h, w = i * g.SH + u - g.PH, j * g.SW + v - g.PW
-                        # not (x <= best): a NaN wins, and keeps winning against all that follows
-                        if 0 <= h < H and 0 <= w < W and best == best and not x[n, h, w, c] <= best:
-                            best, where = x[n, h, w, c], u * g.KW + v
-                out[n, i, j, c] = best
-                winner[n, i, j, c] = where
+                best[c], where[c] = -np.inf, 0
+            for u in range(g.KH):
+                for v in range(g.KW):
+                    h, w = i * g.SH + u - g.PH, j * g.SW + v - g.PW
+                    if 0 <= h < H and 0 <= w < W:
+                        _keep_larger(x[n, h, w], u * g.KW + v, best, where)
+
+
+@tile
+def _keep_larger(x, tap, best, where):
+    """A NaN wins, and keeps winning against all that follows."""
+    for c in range(len(x)):
+        larger = not (x[c] <= best[c] or best[c] != best[c])
+        best[c] = x[c] if larger else best[c]
+        where[c] = tap if larger else where[c]
 
 
 @kernel
 def _max_pool_backward(work, dout, winner, g, dx):
-    N, OH, OW, C = dout.shape
+    N, H, W, C = dx.shape
     for n in share(work, N):  # windows may overlap within an image, never across images
-        for i in range(OH):
-            for j in range(OW):
-                for c in range(C):
-                    h = i * g.SH + winner[n, i, j, c] // g.KW - g.PH
-                    w = j * g.SW + winner[n, i, j, c] % g.KW - g.PW
-                    if 0 <= h < dx.shape[1] and 0 <= w < dx.shape[2]:
-                        dx[n, h, w, c] += dout[n, i, j, c]
+        dx[n] = 0
+        for i in range(g.OH):
+            for j in range(g.OW):
+                for u in range(g.KH):
+                    for v in range(g.KW):
+                        h, w = i * g.SH + u - g.PH, j * g.SW + v - g.PW
+                        if 0 <= h < H and 0 <= w < W:
+                            _give_to_winner(dout[n, i, j], winner[n, i, j], u * g.KW + v, dx[n, h, w])
+
+
+@tile
+def _give_to_winner(dout, winner, tap, dx):
+    zero = dout.dtype.type(0)
+    for c in range(len(dx)):
+        dx[c] += dout[c] if winner[c] == tap else zero
 
 
 @kernel
