@@ -5,7 +5,7 @@ import pytest
 from gradients import assert_module_gradients
 from numpy.testing import assert_allclose, assert_array_equal
 
-from minighost import nn
+from minighost import models, nn, ops
 
 
 def _state(module):
@@ -276,3 +276,17 @@ def test_the_identity_shortcut_leaves_the_upstream_gradient_alone(rng):
     before = dout.copy()
     block.backward(dout)
     assert_array_equal(dout, before)
+
+
+@pytest.mark.parametrize("name", ["ghostnet_short", "quicknet"])
+def test_without_the_images_gradient_all_others_are_the_same(name, rng):
+    x, labels, grads = rng.normal(size=(4, 16, 16, 3)).astype(np.float32), np.arange(4), []
+    for skipping in (False, True):
+        model = models.create(name, width=0.1)
+        if skipping:
+            model.skip_input_gradient()
+        dx = model.backward(ops.softmax_cross_entropy(model(x), labels)[1])
+        assert (dx is None) == skipping
+        grads.append([p.grad for p in model.parameters()])
+    for one, other in zip(*grads, strict=True):
+        assert_array_equal(one, other)

@@ -96,7 +96,7 @@ def _backward(unit, dy, sums, cache):
         return _pointwise_backward(unit, dy, sums, cache)[0][:2]
     pending, g, norm = cache
     gradient, dgamma, dbeta = fused.pass_back(dy, sums, norm)
-    dx, sums, dw = fused.conv_backward(gradient, pending, conv.weight.data, g, conv.groups)
+    dx, sums, dw = fused.conv_backward(gradient, pending, conv.weight.data, g, conv.groups, conv.dx_wanted)
     _accumulate(unit, dw, dgamma, dbeta)
     return dx, sums
 

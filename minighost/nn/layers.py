@@ -64,7 +64,7 @@ class Conv2d(Module):
 
     def backward(self, dout):
         """Gradient with respect to x; adds to `weight.grad` and `bias.grad`."""
-        dx, dw, db = ops.conv2d_backward(dout, self._take_cache())
+        dx, dw, db = ops.conv2d_backward(dout, self._take_cache(), self.dx_wanted)
         self.weight.accumulate(dw)
         if self.bias is not None:
             self.bias.accumulate(db)

@@ -54,6 +54,7 @@ class Module:
     """Base class of all layers and networks; PyTorch's vocabulary wherever it has a word."""
 
     training = True
+    dx_wanted = True  # False in a first layer whose input is an image
     macs = 0  # multiply-adds per image at the last forward; convolutions and linear layers state theirs
     output_shape: tuple[int, ...] | None = None  # of the last forward, without N
     _cache = None
@@ -183,6 +184,11 @@ class Module:
     def eval(self):
         """Switch to evaluation: running statistics, no dropout."""
         return self.train(False)
+
+    def skip_input_gradient(self):
+        """Spare the first layer the gradient with respect to the image; `backward` then returns None."""
+        next(m for m in self.modules() if any(isinstance(v, Parameter) for v in vars(m).values())).dx_wanted = False
+        return self
 
     def zero_grad(self):
         """Forget all gradients."""

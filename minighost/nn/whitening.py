@@ -63,7 +63,7 @@ class PatchWhitening(Module):
 
     def backward(self, dout):
         """Gradient with respect to x; adds to `bias.grad`."""
-        dx, _, db = ops.conv2d_backward(self.act.backward(dout), self._take_cache())
+        dx, _, db = ops.conv2d_backward(self.act.backward(dout), self._take_cache(), self.dx_wanted)
         self.bias.accumulate(db)
         return dx
 

@@ -111,32 +111,36 @@ def conv2d_forward(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
     return out, (_dense_backward, (x, w, b, g, groups), w.shape)
 
 
-def conv2d_backward(dout, cache):
+def conv2d_backward(dout, cache, dx_wanted=True):
     """Gradients of `conv2d_forward`.
 
     Parameters
     ----------
     dout : ndarray, shape (N, OH, OW, OC)
     cache : tuple
+    dx_wanted : bool
+        False spares the work where x is an image, whose gradient nobody asks for.
 
     Returns
     -------
     dx, dw, db : ndarray
-        Shapes of x, w and b; ``db`` is None where there was no bias.
+        Shapes of x, w and b; ``dx`` is None where it is not wanted, ``db`` where there was no bias.
     """
     backward, inner, w_shape = cache
+    if backward is _dense_backward:
+        return backward(dout, inner, dx_wanted)
     dx, dw, db = backward(dout, inner)
-    return dx, dw.reshape(w_shape), db
+    return dx if dx_wanted else None, dw.reshape(w_shape), db
 
 
-def _dense_backward(dout, cache):
+def _dense_backward(dout, cache, dx_wanted):
     x, w, b, g, groups = cache
     dout = check.array("conv2d backward", "dout", dout, 4)
     check.shape_is("conv2d backward", "dout", dout, (len(x), g.OH, g.OW, w.shape[3]))
     db = None if b is None else dout.sum((0, 1, 2), dtype=np.float64).astype(x.dtype)
     if not x.size * dout.size:
-        return np.zeros_like(x), np.zeros_like(w), db
-    dx, _, dw = fused.conv_backward(fused.plain_gradient(dout), fused.plain(x), w, g, groups)
+        return np.zeros_like(x) if dx_wanted else None, np.zeros_like(w), db
+    dx, _, dw = fused.conv_backward(fused.plain_gradient(dout), fused.plain(x), w, g, groups, dx_wanted)
     return dx, dw, db
 
 

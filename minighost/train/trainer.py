@@ -55,6 +55,7 @@ class Trainer:
 
     def __init__(self, model, loader, test_loader, config, stop=False):
         self.model, self.loader, self.test_loader, self.config, self.stop = model, loader, test_loader, config, stop
+        model.skip_input_gradient()
         groups = parameter_groups(model, config.weight_decay)
         self.parameters = list(model.parameters())
         if config.optimizer == "sgd":

@@ -53,7 +53,7 @@ def conv_forward(pending, w, g, groups=1, b=None, summing=True):
     return out.reshape(len(x), g.OH, g.OW, -1), sums
 
 
-def conv_backward(gradient, pending, w, g, groups=1):
+def conv_backward(gradient, pending, w, g, groups=1, wanted=True):
     """Backward of `conv_forward`.
 
     Parameters
@@ -61,11 +61,13 @@ def conv_backward(gradient, pending, w, g, groups=1):
     gradient : PendingGradient
     pending, w, g, groups
         As in the forward.
+    wanted : bool
+        Whether `dy` is: nobody asks for the gradient with respect to an image.
 
     Returns
     -------
     dy : ndarray, shape (N, H, W, groups*C)
-        Gradient with respect to the activation, zero where the ReLU cut.
+        Gradient with respect to the activation, zero where the ReLU cut; None if it is not wanted.
     sums : ndarray, shape (chunks, 2, groups*C), float64
         For `pass_back`.
     dw : ndarray, shape of w
@@ -74,7 +76,7 @@ def conv_backward(gradient, pending, w, g, groups=1):
     chunks = min(len(pending.raw), max(4, min(32, (1 << 24) // w.size)))
     x, B, planes, line, rows, product = _prepare(pending, w, g, groups, chunks)
     (N, _, L), OL = x.shape, g.OW * w.shape[3]
-    dx, affine = empty(x.shape, w.dtype), along(pending.affine, L)
+    dx, affine = empty(x.shape if wanted else (0, *x.shape[1:]), w.dtype), along(pending.affine, L)
     lanes, sums = zeros((chunks, 2, affine.shape[1]), w.dtype), np.zeros((chunks, 2, w.shape[2] * groups))
     dws = empty((chunks, *_taps(w).shape), w.dtype)
     _backward(
@@ -82,7 +84,7 @@ def conv_backward(gradient, pending, w, g, groups=1):
         x, affine, _taps(w), g, groups, B, planes, empty(planes.shape, w.dtype), line, rows, product,
         lanes, dx, sums, dws,
     )  # fmt: skip
-    return dx.reshape(pending.raw.shape), sums, dws.sum(0).reshape(w.shape)
+    return dx.reshape(pending.raw.shape) if wanted else None, sums, dws.sum(0).reshape(w.shape)
 
 
 def _taps(w):
@@ -156,10 +158,11 @@ def _backward(
                 for k in range(groups):
                     mine, its = slice(k * C, (k + 1) * C), slice(k * OC, (k + 1) * OC)
                     gemm(seen[:, mine], True, d[:, its], False, n > first, dws[t, tap][:, its])
-                    gemm(d[:, its], False, w[tap][:, its], True, len(rows[t]) == 0, gains[:, mine])
-                if len(rows[t]):
+                    if len(dx):
+                        gemm(d[:, its], False, w[tap][:, its], True, len(rows[t]) == 0, gains[:, mine])
+                if len(rows[t]) and len(dx):
                     _give_back(gains, tap, g, C * groups, dplanes[t])
-            for k in range(images):
+            for k in range(images if len(dx) else 0):
                 for h in range(H):
                     collect(dplanes[t, k], h, g, C * groups, lines[t])
                     finish(lines[t], x[n + k, h], affine, False, dx[n + k, h], lanes[t])
