@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 
 from minighost import nn, ops
 from minighost.ops import fused
+from minighost.ops.fused import winograd
 from minighost.ops.gemm import gemm
 from minighost.ops.geometry import geometry
 from minighost.train import nonfinite
@@ -150,6 +151,42 @@ def test_dense_convolution_equals_the_plain_operations(seed, kind, K, groups, wi
     dy, sums, mine = fused.conv_backward(as_gradient(dout), part.pending, w, g, groups)
     assert_allclose(mine, dw, **CLOSE)
     part.assert_backward(dx, dy, sums)
+
+
+@given(SEEDS, PENDING, st.integers(0, 2))
+def test_winograds_convolution_equals_the_definition(seed, kind, padding):
+    rng = np.random.default_rng(seed)
+    N, (H, W), (C, OC) = int(rng.choice([1, 2, 40])), rng.integers(3, 10, 2).tolist(), rng.integers(1, 6, 2).tolist()
+    part, w = Part(rng, (N, H, W, C), kind), rng.normal(size=(3, 3, C, OC))
+    b, g = rng.normal(size=OC), geometry("test", (H, W), (3, 3), 1, padding)
+    raw, sums = winograd.winograd_forward(part.pending, w, g, b)
+    expected, cache = ops.conv2d_forward_reference(part.value, w, b, 1, padding)
+    assert_allclose(raw, expected, **CLOSE)
+    assert_allclose(winograd.winograd_forward_reference(part.value, w, padding) + b, expected, **CLOSE)
+    assert_sums(expected, sums)
+
+    dout = rng.normal(size=raw.shape)
+    dx, dw, _ = ops.conv2d_backward_reference(dout, cache)
+    dy, sums, mine = winograd.winograd_backward(as_gradient(dout), part.pending, w, g)
+    assert_allclose(mine, dw, **CLOSE)
+    part.assert_backward(dx, dy, sums)
+
+
+def test_winograd_is_for_3x3_kernels_between_many_channels(rng):
+    def suits(shape, *numbers, groups=1):
+        return winograd.suits(np.empty(shape), geometry("test", (8, 8), shape[:2], *numbers), groups)
+
+    assert suits((3, 3, 32, 32), 1, 1)
+    assert not suits((3, 3, 32, 32), 2, 1) and not suits((3, 3, 32, 32), 1, 1, 2)
+    assert not suits((3, 3, 16, 64), 1, 1) and not suits((5, 5, 64, 64), 1, 2) and not suits((1, 1, 64, 64))
+    assert not suits((3, 3, 32, 64), 1, 1, groups=2)
+    x, w = rng.normal(size=(2, 6, 5, 32)), rng.normal(size=(3, 3, 32, 32))
+    out, cache = ops.conv2d_forward(x, w, padding=1)
+    expected, reference = ops.conv2d_forward_reference(x, w, None, 1, 1)
+    assert_allclose(out, expected, **CLOSE)
+    both = ops.conv2d_backward(out, cache), ops.conv2d_backward_reference(out, reference)
+    for mine, plain in list(zip(*both, strict=True))[:2]:
+        assert_allclose(mine, plain, **CLOSE)
 
 
 @given(SEEDS, st.sampled_from(["plain", "norm"]))

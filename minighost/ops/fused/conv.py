@@ -7,7 +7,7 @@ In the padded plane (`plane`) the pixels under a tap are one stretch for a whole
 product needs no copy of its input; it starts at another row of the plane, and adds. Backward it is the same picture:
 `dw[tap]` is the product of the rows under the tap and the gradient, and `dx` *gains* gradient times ``w[tap]`` in just
 these rows. Where planes are small, too many rows belong to nobody; then those that count are copied together, several
-images at a time.
+images at a time. A 3x3 kernel between many channels goes to `winograd`.
 
 Letters: C and OC channels of one group, R rows of a tile, B images of a tile.
 """
@@ -19,6 +19,7 @@ from minighost.ops.engine import kernel, share, tile
 from minighost.ops.fused.pending import along, chunks_of
 from minighost.ops.fused.plane import collect, fill, planes_of, under
 from minighost.ops.fused.tiles import add_moments, finish, fold, fold_moments, multiply_add, set_pivot
+from minighost.ops.fused.winograd import suits, winograd_backward, winograd_forward
 from minighost.ops.gemm import gemm
 
 __all__ = ["conv_backward", "conv_forward"]
@@ -43,6 +44,8 @@ def conv_forward(pending, w, g, groups=1, b=None, summing=True):
     sums : ndarray, shape (chunks, 2, groups*OC), float64
         Of raw and its square, for `measure`; without chunks if they are not wanted.
     """
+    if suits(w, g, groups):
+        return winograd_forward(pending, w, g, b, summing)
     x, B, planes, line, rows, product = _prepare(pending, w, g, groups, chunks_of(len(pending.raw), pending.raw.size))
     chunks, OL = len(planes), g.OW * w.shape[3]
     out, sums = empty((len(x), g.OH, OL), w.dtype), np.zeros((chunks if summing else 0, 2, w.shape[3]))
@@ -72,6 +75,8 @@ def conv_backward(gradient, pending, w, g, groups=1, wanted=True):
         For `pass_back`.
     dw : ndarray, shape of w
     """
+    if suits(w, g, groups):
+        return winograd_backward(gradient, pending, w, g)
     # One partial sum of dw a chunk; few of them where the weights are many.
     chunks = min(len(pending.raw), max(4, min(32, (1 << 24) // w.size)))
     x, B, planes, line, rows, product = _prepare(pending, w, g, groups, chunks)
