@@ -256,6 +256,15 @@ def run(block, x, dout, on):
     return out, dx, {path: p.grad for path, p in block.named_parameters()}, block.state_dict()
 
 
+def assert_same(layers, fused):
+    """What `run` returned without and with fusing is equal."""
+    for mine, plain in zip(fused[:2], layers[:2], strict=True):
+        assert_allclose(mine, plain, **CLOSE)
+    for mine, plain, atol in zip(fused[2:], layers[2:], (1e-9, 1e-10), strict=True):
+        for path in plain:
+            assert_allclose(mine[path], plain[path], rtol=1e-10, atol=atol, err_msg=path)
+
+
 @pytest.mark.parametrize("name", BLOCKS)
 def test_a_fused_bottleneck_equals_its_layers(rng, name):
     x = rng.normal(size=(5, 7, 6, BLOCKS[name][0]))
@@ -265,13 +274,7 @@ def test_a_fused_bottleneck_equals_its_layers(rng, name):
         for k, p in enumerate(block.parameters()):
             p.data += 0.1 * np.random.default_rng(k).normal(size=p.shape)
         answers.append(run(block, x, lambda out: np.random.default_rng(3).normal(size=out.shape), on))
-    (out, dx, grads, state), (fused_out, fused_dx, fused_grads, fused_state) = answers
-    assert_allclose(fused_out, out, **CLOSE)
-    assert_allclose(fused_dx, dx, **CLOSE)
-    for path in grads:
-        assert_allclose(fused_grads[path], grads[path], rtol=1e-10, atol=1e-9, err_msg=path)
-    for path in state:
-        assert_allclose(fused_state[path], state[path], **CLOSE, err_msg=path)
+    assert_same(*answers)
 
 
 UNITS = {
@@ -293,13 +296,7 @@ def test_a_fused_unit_equals_its_layers(rng, name, act):
         unit = nn.ConvBNAct(*UNITS[name], act=act, rng=0).astype(np.float64)
         unit.bn.weight.data += np.arange(unit.bn.weight.size) / 10
         answers.append(run(unit, x, lambda out: np.random.default_rng(3).normal(size=out.shape), on))
-    (out, dx, grads, state), (fused_out, fused_dx, fused_grads, fused_state) = answers
-    assert_allclose(fused_out, out, **CLOSE)
-    assert_allclose(fused_dx, dx, **CLOSE)
-    for path in grads:
-        assert_allclose(fused_grads[path], grads[path], rtol=1e-10, atol=1e-9, err_msg=path)
-    for path in state:
-        assert_allclose(fused_state[path], state[path], **CLOSE, err_msg=path)
+    assert_same(*answers)
 
 
 GHOSTS = {"1x1": (4, 8, 1), "3x3 with stride": (4, 6, 3, 2, 3, 2), "5x5 ghosts": (4, 8, 3, 2, 5, 1, False)}
@@ -314,13 +311,7 @@ def test_a_fused_ghost_module_equals_its_layers(rng, name):
             p.data += 0.1 * np.random.default_rng(k).normal(size=p.shape)
         answers.append(run(ghost, x, lambda out: np.random.default_rng(3).normal(size=out.shape), on))
         assert (ghost._cache is None) and nn.fused.ghost_applies(ghost, x)
-    (out, dx, grads, state), (fused_out, fused_dx, fused_grads, fused_state) = answers
-    assert_allclose(fused_out, out, **CLOSE)
-    assert_allclose(fused_dx, dx, **CLOSE)
-    for path in grads:
-        assert_allclose(fused_grads[path], grads[path], rtol=1e-10, atol=1e-9, err_msg=path)
-    for path in state:
-        assert_allclose(fused_state[path], state[path], **CLOSE, err_msg=path)
+    assert_same(*answers)
 
 
 def test_fusing_is_for_training_and_can_be_switched_off(rng):

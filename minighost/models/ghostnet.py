@@ -9,7 +9,7 @@ import numpy as np
 
 from minighost.models.registry import register
 from minighost.models.rounding import make_divisible
-from minighost.nn import ConvBNAct, Dropout, GhostBottleneck, GlobalAvgPool, Linear, Module, ReLU, Sequential
+from minighost.nn import Chain, ConvBNAct, Dropout, GhostBottleneck, GlobalAvgPool, Linear, ReLU, Sequential
 
 __all__ = ["GhostNet", "ghostnet_cifar", "ghostnet_cifar_fast", "ghostnet_short"]
 
@@ -38,8 +38,8 @@ FEATURES = 1280
 
 
 @register
-class GhostNet(Module):
-    """GhostNet with a width multiplier.
+class GhostNet(Chain):
+    """GhostNet with a width multiplier: images (N, H, W, 3) -> logits (N, num_classes).
 
     Parameters
     ----------
@@ -108,18 +108,6 @@ class GhostNet(Module):
         self.act = ReLU()
         self.dropout = Dropout(dropout, rng)
         self.classifier = Linear(FEATURES, num_classes, rng=rng)
-
-    def forward(self, x):
-        """(N, H, W, 3) -> logits (N, num_classes)."""
-        for layer in self.children():
-            x = layer(x)
-        return x
-
-    def backward(self, dout):
-        """Last layer to first; returns the gradient with respect to the image."""
-        for layer in reversed(list(self.children())):
-            dout = layer.backward(dout)
-        return dout
 
 
 @register

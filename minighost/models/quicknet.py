@@ -9,7 +9,7 @@ import numpy as np
 
 from minighost.models.registry import register
 from minighost.models.rounding import make_divisible
-from minighost.nn import ConvBNAct, GhostModule, GlobalAvgPool, Linear, MaxPool2d, Module, PatchWhitening, Sequential
+from minighost.nn import Chain, ConvBNAct, GhostModule, GlobalAvgPool, Linear, MaxPool2d, PatchWhitening, Sequential
 
 __all__ = ["QuickNet"]
 
@@ -17,8 +17,10 @@ WIDTHS = 64, 256, 256  # maps of the three blocks
 
 
 @register
-class QuickNet(Module):
+class QuickNet(Chain):
     """Whitening stem, three blocks (convolution, pooling, convolution), mean, classifier.
+
+    Images (N, H, W, 3) -> logits (N, num_classes).
 
     Parameters
     ----------
@@ -60,15 +62,3 @@ class QuickNet(Module):
     def prepare(self, images):
         """Compute the stem's filters from images (N, H, W, 3), normalised as in training."""
         self.stem.prepare(images)
-
-    def forward(self, x):
-        """(N, H, W, 3) -> logits (N, num_classes)."""
-        for layer in self.children():
-            x = layer(x)
-        return x
-
-    def backward(self, dout):
-        """Last layer to first; returns the gradient with respect to the image."""
-        for layer in reversed(list(self.children())):
-            dout = layer.backward(dout)
-        return dout

@@ -5,13 +5,29 @@ from minighost.nn import fused
 from minighost.nn.layers import BatchNorm2d, ClipGate, Conv2d, HardSigmoid, HardSwish, Linear, ReLU, ReLU6
 from minighost.nn.module import Module
 
-__all__ = ["ConvBNAct", "Sequential", "SqueezeExcite"]
+__all__ = ["Chain", "ConvBNAct", "Sequential", "SqueezeExcite"]
 
 ACTIVATIONS = {"relu": ReLU, "relu6": ReLU6, "hard_swish": HardSwish, "hard_sigmoid": HardSigmoid}
 GATES = {"hard_sigmoid": HardSigmoid, "clip": ClipGate}
 
 
-class Sequential(Module):
+class Chain(Module):
+    """A module that is nothing but its attributes one after the other, in the order in which they were set."""
+
+    def forward(self, x):
+        """First to last."""
+        for layer in self.children():
+            x = layer(x)
+        return x
+
+    def backward(self, dout):
+        """Last to first; returns the gradient with respect to the input."""
+        for layer in reversed(list(self.children())):
+            dout = layer.backward(dout)
+        return dout
+
+
+class Sequential(Chain):
     """Layers one after the other; their names are "0", "1", ... and ``chain[0]`` is the first."""
 
     def __init__(self, *layers):
@@ -26,18 +42,6 @@ class Sequential(Module):
 
     def __len__(self):
         return len(self._layers)
-
-    def forward(self, x):
-        """First to last."""
-        for layer in self._layers:
-            x = layer(x)
-        return x
-
-    def backward(self, dout):
-        """Last to first."""
-        for layer in reversed(self._layers):
-            dout = layer.backward(dout)
-        return dout
 
 
 class ConvBNAct(Module):

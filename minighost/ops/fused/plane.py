@@ -17,7 +17,7 @@ from minighost.ops.buffers import empty
 from minighost.ops.engine import tile
 from minighost.ops.fused.tiles import normalise
 
-__all__ = ["collect", "fill", "planes_of", "under"]
+__all__ = ["collect", "deal", "fill", "gather", "planes_of", "under"]
 
 
 def planes_of(count, H, W, C, g, dtype):
@@ -35,7 +35,7 @@ def fill(x, affine, g, C, line, plane):
             _normalise(x[h], affine, plane[row % g.SH, 0, row // g.SH, g.PW * C : g.PW * C + L])
         else:
             _normalise(x[h], affine, line)
-            _deal(line, plane[row % g.SH, :, row // g.SH], g, C)
+            deal(line, plane[row % g.SH, :, row // g.SH], g, C)
 
 
 @tile
@@ -47,7 +47,7 @@ def collect(plane, h, g, C, line):
         for k in range(len(line)):
             line[k] = source[k]
     else:
-        _gather(plane[row % g.SH, :, row // g.SH], g, C, line)
+        gather(plane[row % g.SH, :, row // g.SH], g, C, line)
 
 
 @tile
@@ -63,7 +63,7 @@ def _normalise(x, affine, out):
 
 
 @tile
-def _deal(line, phases, g, C):
+def deal(line, phases, g, C):
     """Deal a line's pixels out into the phases of a plane's line."""
     C, one = np.uintp(C), np.uintp(1)
     for w in range(len(line) // C):
@@ -76,7 +76,8 @@ def _deal(line, phases, g, C):
 
 
 @tile
-def _gather(phases, g, C, line):
+def gather(phases, g, C, line):
+    """A line, put together from its phases."""
     C, one = np.uintp(C), np.uintp(1)
     for w in range(len(line) // C):
         k = w + g.PW

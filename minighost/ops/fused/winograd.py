@@ -23,7 +23,7 @@ import numpy as np
 from minighost.ops.buffers import empty, zeros
 from minighost.ops.engine import kernel, share, tile
 from minighost.ops.fused.pending import along
-from minighost.ops.fused.plane import collect, fill
+from minighost.ops.fused.plane import collect, deal, fill, gather
 from minighost.ops.fused.tiles import add_moments, finish, fold, fold_moments, multiply_add, set_pivot
 from minighost.ops.gemm import gemm
 
@@ -62,7 +62,7 @@ def winograd_forward(pending, w, g, b=None, summing=True):
     out, sums = empty((len(x), g.OH, g.OW * OC), w.dtype), np.zeros((chunks if summing else 0, 2, OC))
     moments = zeros((len(sums), 3, g.OW * OC), w.dtype)
     bias = w[0, 0, 0, :0] if b is None else np.tile(b, g.OW)
-    phases = empty((chunks, 4, 2, rows.shape[3] // w.shape[2] * OC), w.dtype)
+    phases = empty((chunks, 2, 4, rows.shape[3] // w.shape[2] * OC), w.dtype)
     _forward(
         x, along(pending.affine, x.shape[2]), _transformed(w), bias, g._replace(SW=2), g._replace(SW=2, PW=0), B,
         planes, line, rows, seen, product, phases, moments, out, sums,
@@ -111,9 +111,7 @@ def _prepare(pending, w, g, most):
 
 
 @kernel
-def _forward(
-    work, x, affine, w, bias, g, gout, B, planes, lines, rows, seen, products, phases, moments, out, sums
-):
+def _forward(work, x, affine, w, bias, g, gout, B, planes, lines, rows, seen, products, phases, moments, out, sums):
     N, chunks, TH = len(x), len(planes), (g.OH + 1) // 2
     C, OC = w.shape[1], w.shape[2]
     for t in share(work, chunks):
@@ -232,31 +230,19 @@ def _write(products, first, phases, g, OC, bias, out):
         for b in range(4):
             Y0, Y1 = products[b, first + i], products[4 + b, first + i]
             Y2, Y3 = products[8 + b, first + i], products[12 + b, first + i]
-            up, down = phases[b, 0], phases[b, 1]
+            up, down = phases[0, b], phases[1, b]
             for k in range(len(Y0)):
                 up[k] = Y0[k] + Y1[k] + Y2[k]
             for k in range(len(Y0)):
                 down[k] = Y1[k] - Y2[k] - Y3[k]
         for r in range(min(2, len(out) - 2 * i)):
-            u0, u1, u2, u3 = phases[0, r], phases[1, r], phases[2, r], phases[3, r]
-            for k in range(len(products[0, 0])):
-                a, b, c, d = u0[k], u1[k], u2[k], u3[k]
-                u0[k], u3[k] = a + b + c, b - c - d
-            _interleave(u0, u3, OC, out[2 * i + r])
+            u0, u1, u2, u3 = phases[r, 0], phases[r, 1], phases[r, 2], phases[r, 3]
+            for k in range(len(u0)):
+                v0, v1, v2, v3 = u0[k], u1[k], u2[k], u3[k]
+                u0[k], u1[k] = v0 + v1 + v2, v1 - v2 - v3
+            gather(phases[r], g, OC, out[2 * i + r])
             for k in range(len(bias)):
                 out[2 * i + r, k] += bias[k]
-
-
-@tile
-def _interleave(even, odd, C, line):
-    """A line from its even and its odd pixels."""
-    C, one, two = np.uintp(C), np.uintp(1), np.uintp(2)
-    for j in range(len(line) // C):
-        source, target, phase = np.uintp(j) // two * C, np.uintp(j) * C, even if j % 2 == 0 else odd
-        for _ in range(C):
-            line[target] = phase[source]
-            target += one
-            source += one
 
 
 @tile
@@ -264,7 +250,7 @@ def _read(dy, raw, affine, line, dplane, rows, g, OC, first, products):
     """The adjoint of `_write`: A dy A' of an image."""
     for i in range(len(dy)):
         multiply_add(dy[i], raw[i], affine, line)
-        _deal_line(line, dplane[0, 0, i], dplane[0, 1, i], OC)
+        deal(line, dplane[0, :, i], g, OC)
     for i in range((len(dy) + 1) // 2):
         for p in range(2):
             d0, d1 = dplane[0, p, 2 * i], dplane[0, p, 2 * i + 1]
@@ -284,17 +270,6 @@ def _read(dy, raw, affine, line, dplane, rows, g, OC, first, products):
             _subtract(even, odd, products[4 * a + 2, first + i])
             for k in range(len(odd)):
                 Y3[k] = -odd[k]
-
-
-@tile
-def _deal_line(line, even, odd, C):
-    C, one, two = np.uintp(C), np.uintp(1), np.uintp(2)
-    for j in range(len(line) // C):
-        target, source, phase = np.uintp(j) // two * C, np.uintp(j) * C, even if j % 2 == 0 else odd
-        for _ in range(C):
-            phase[target] = line[source]
-            target += one
-            source += one
 
 
 @tile
