@@ -109,6 +109,10 @@ class GhostNet(Module):
         self.dropout = Dropout(dropout, rng)
         self.classifier = Linear(FEATURES, num_classes, rng=rng)
 
+    def chain(self):
+        """All layers."""
+        return list(self.children())
+
     def forward(self, x):
         """(N, H, W, 3) -> logits (N, num_classes)."""
         for layer in self.children():

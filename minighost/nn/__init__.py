@@ -1,6 +1,7 @@
 """Modules: parameters, shapes and state; the mathematics is in `minighost.ops`."""
 
 from minighost.nn.blocks import ConvBNAct, Sequential, SqueezeExcite
+from minighost.nn.folding import fold
 from minighost.nn.fused import fusing
 from minighost.nn.ghost import GhostBottleneck, GhostModule
 from minighost.nn.layers import (
@@ -24,5 +25,6 @@ from minighost.nn.module import Buffer, Module, Parameter
 __all__ = [
     "AvgPool2d", "BatchNorm2d", "Buffer", "CReLU", "ClipGate", "Conv2d", "ConvBNAct", "Dropout", "GhostBottleneck",
     "GhostModule", "GlobalAvgPool", "HardSigmoid", "HardSwish", "Identity", "Linear", "MaxPool2d", "Module",
-    "Parameter", "ReLU", "ReLU6", "Sequential", "SqueezeExcite", "fusing",
+    "Parameter", "ReLU", "ReLU6", "Sequential", "SqueezeExcite", "fold",
+    "fusing",
 ]  # fmt: skip

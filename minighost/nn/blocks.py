@@ -26,6 +26,10 @@ class Sequential(Module):
     def __len__(self):
         return len(self._layers)
 
+    def chain(self):
+        """All layers."""
+        return self._layers
+
     def forward(self, x):
         """First to last."""
         for layer in self._layers:

@@ -37,9 +37,9 @@ import numpy as np  # noqa: E402
 from numba import njit  # noqa: E402
 from numba.core.caching import FunctionCache  # noqa: E402
 
-from minighost.ops.parallel import on_all_threads, share, spans  # noqa: E402
+from minighost.ops.parallel import on_all_threads, share, spans, ticket  # noqa: E402
 
-__all__ = ["kernel", "share", "spans", "threads", "tile"]
+__all__ = ["kernel", "share", "spans", "threads", "ticket", "tile"]
 
 # Fused multiply-adds are safe for NaN; the flags that assume there is none are not used.
 _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}

@@ -1,0 +1,336 @@
+"""The machine: a kernel that takes tiles of images through a list of steps.
+
+A step reads one or two operands and writes one; each is a contiguous (images, H, W, C) array that lies in the input,
+in the output or in the thread's own memory, its arena. Weights stay in two long arrays of numbers, `weights` as folded
+and `lines` repeated along a line of the output, and a step knows where its own begin. All of a convolution's
+neighbours - batch norm, bias, activation - are part of its step, done while its result is in cache.
+
+The reference twins are the plain operations in `minighost.ops`: `tests/test_nn_fold.py` holds whole networks equal.
+Which arena a thread gets does not matter to what it computes, and tiles depend on the shapes alone.
+"""
+
+from typing import NamedTuple
+
+from minighost.ops.engine import kernel, share, ticket, tile
+from minighost.ops.fused.depthwise import convolve
+from minighost.ops.fused.plane import fill
+from minighost.ops.gemm import gemm
+from minighost.ops.geometry import Geometry
+
+__all__ = [
+    "AFFINE", "AVG_POOL", "CONV", "DEPTHWISE", "INPUT", "JOIN", "MAX_POOL", "MEAN", "OUTPUT", "PRODUCT", "REPEAT",
+    "SCALE", "Step", "run",
+]  # fmt: skip
+
+PRODUCT, CONV, DEPTHWISE, AFFINE, JOIN, REPEAT, MEAN, SCALE, MAX_POOL, AVG_POOL = range(10)
+INPUT, OUTPUT = -1, -2  # where an operand lies, if not in the arena
+LINEAR, CLAMP, SIGMOID, SWISH = range(4)  # what follows the bias
+
+
+class Step(NamedTuple):
+    """One line of a program; all are whole numbers, and places are numbers of array elements.
+
+    Attributes
+    ----------
+    op : int
+        What to do.
+    a, b, o, scratch : int
+        Place of the operands, the result and the working memory in the arena, or INPUT or OUTPUT.
+    a_size, b_size, o_size : int
+        Numbers an image in each.
+    H, W, C, OC : int
+        Plane and channels of operand a, channels of the result.
+    w, bias : int
+        Place of the weights and of what is added to the result.
+    lanes : int
+        Numbers of bias: per channel, repeated.
+    act, limits : int
+        What follows the bias, and the place of its lower and upper limit in `lines`.
+    first, pitch : int
+        For operands that are columns of a wider array: the first of these columns, and its width.
+    flag : int
+        PRODUCT: add to the result; and 2 if more is to be added, so that bias and activation have to wait.
+        JOIN: whether there is an operand b. REPEAT: results a channel. CONV: groups.
+    KH ... OW
+        The `Geometry` of windows.
+    """
+
+    op: int
+    a: int
+    b: int
+    o: int
+    scratch: int
+    a_size: int
+    b_size: int
+    o_size: int
+    H: int
+    W: int
+    C: int
+    OC: int
+    w: int
+    bias: int
+    lanes: int
+    act: int
+    limits: int
+    first: int
+    pitch: int
+    flag: int
+    KH: int
+    KW: int
+    SH: int
+    SW: int
+    PH: int
+    PW: int
+    DH: int
+    DW: int
+    OH: int
+    OW: int
+
+
+@kernel
+def run(work, tickets, program, weights, lines, N, B, x, out, arenas):
+    """Take N images, B at a time, from `x` through the program to `out`; one arena a thread."""
+    arena = arenas[ticket(tickets)]
+    for t in share(work, -(-N // B)):
+        n0 = t * B
+        n = min(B, N - n0)
+        for k in range(len(program)):
+            _do(_step(program[k]), n0, n, weights, lines, x, out, arena)
+
+
+@tile
+def _step(p):
+    return Step(
+        p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7], p[8], p[9], p[10], p[11], p[12], p[13], p[14], p[15], p[16],
+        p[17], p[18], p[19], p[20], p[21], p[22], p[23], p[24], p[25], p[26], p[27], p[28], p[29],
+    )  # fmt: skip
+
+
+@tile
+def _region(place, size, n0, n, x, out, arena):
+    """The numbers of n images, the first of which is image n0 of the batch."""
+    if place == INPUT:
+        return x[n0 * size : (n0 + n) * size]
+    if place == OUTPUT:
+        return out[n0 * size : (n0 + n) * size]
+    return arena[place : place + n * size]
+
+
+@tile
+def _do(s, n0, n, weights, lines, x, out, arena):
+    a, o = _region(s.a, s.a_size, n0, n, x, out, arena), _region(s.o, s.o_size, n0, n, x, out, arena)
+    g = Geometry(s.KH, s.KW, s.SH, s.SW, s.PH, s.PW, s.DH, s.DW, s.OH, s.OW)
+    if s.op == PRODUCT:
+        _product(s, a, weights, lines, o)
+    elif s.op == DEPTHWISE:
+        _depthwise(s, g, n, a, lines, arena[s.scratch :], o)
+    elif s.op == CONV:
+        _conv(s, g, n, a, weights, lines, arena[s.scratch :], o)
+    elif s.op == JOIN:
+        _join(s, a, _region(s.b, s.b_size, n0, n, x, out, arena), o)
+    elif s.op == AFFINE:
+        _affine(s, a, lines, o)
+    elif s.op == MEAN:
+        _mean(s, n, a, o)
+    elif s.op == SCALE:
+        _scale(s, n, a, _region(s.b, s.b_size, n0, n, x, out, arena), o)
+    elif s.op == REPEAT:
+        _repeat(s, a, o)
+    elif s.op == MAX_POOL:
+        _max_pool(s, g, n, a, o)
+    else:
+        _avg_pool(s, g, n, a, o)
+
+
+@tile
+def _finish(s, lines, x):
+    """Bias and activation, in place; NaN passes through."""
+    bias, L = lines[s.bias : s.bias + s.lanes], s.lanes
+    low, high, three, six = lines[s.limits], lines[s.limits + 1], x.dtype.type(3), x.dtype.type(6)
+    for q in range(0, len(x), L):
+        n = min(L, len(x) - q)
+        xq = x[q : q + n]
+        if s.act == LINEAR:
+            for k in range(n):
+                xq[k] += bias[k]
+        else:
+            for k in range(n):
+                v = xq[k] + bias[k]
+                u = v if s.act == CLAMP else v + three
+                u = low if u <= low else u
+                u = high if u >= high else u
+                if s.act != CLAMP:
+                    u = u / six
+                xq[k] = v * u if s.act == SWISH else u
+
+
+@tile
+def _product(s, a, weights, lines, o):
+    """``o = a @ w``, or ``o += a @ w``."""
+    rows = len(o) // s.OC
+    w = weights[s.w : s.w + s.C * s.OC].reshape(s.C, s.OC)
+    gemm(a.reshape(rows, s.C), False, w, False, s.flag % 2 == 1, o.reshape(rows, s.OC))
+    if s.flag < 2:
+        _finish(s, lines, o)
+
+
+@tile
+def _depthwise(s, g, n, a, lines, scratch, o):
+    """Image by image, in the padded plane of the fused kernels; one filter a channel."""
+    H, L, OL = s.H, s.W * s.C, g.OW * s.C
+    rows, columns = -(-(H + 2 * g.PH) // g.SH), -(-(s.W + 2 * g.PW) // g.SW) * s.C
+    size = g.SH * g.SW * rows * columns
+    plane, line = scratch[:size].reshape(g.SH, g.SW, rows, columns), scratch[size : size + L]
+    w, nothing = lines[s.w : s.w + g.KH * g.KW * OL].reshape(g.KH * g.KW, OL), lines[:0].reshape(4, 0)
+    plane[:] = 0
+    for k in range(n):
+        fill(a[k * H * L : (k + 1) * H * L].reshape(H, L), nothing, g, s.C, line, plane)
+        result = o[k * g.OH * OL : (k + 1) * g.OH * OL]
+        convolve(plane, w, g, s.C, result.reshape(g.OH, OL))
+        _finish(s, lines, result)
+
+
+@tile
+def _conv(s, g, n, a, weights, lines, scratch, o):
+    """Image by image: windows of a few output lines as rows (`im2col`), then a product for each group."""
+    H, L, OL, K = s.H, s.W * s.C, g.OW * s.OC, g.KH * g.KW * s.C
+    width = (s.W + 2 * g.PW) * s.C
+    size = (H + 2 * g.PH) * width
+    plane = scratch[:size].reshape(H + 2 * g.PH, width)
+    plane[:] = 0
+    for k in range(n):
+        for h in range(H):
+            plane[g.PH + h, g.PW * s.C : g.PW * s.C + L] = a[(k * H + h) * L : (k * H + h + 1) * L]
+        for i in range(0, g.OH, s.pitch):
+            m = min(s.pitch, g.OH - i)
+            windows = scratch[size : size + m * g.OW * K].reshape(m * g.OW, K)
+            _windows(plane, i, g, s.C, windows)
+            out = o[(k * g.OH + i) * OL : (k * g.OH + i + m) * OL].reshape(m * g.OW, s.OC)
+            if s.flag == 1:
+                gemm(windows, False, weights[s.w : s.w + K * s.OC].reshape(K, s.OC), False, False, out)
+            else:
+                _grouped(windows, s, weights, out)
+        _finish(s, lines, o[k * g.OH * OL : (k + 1) * g.OH * OL])
+
+
+@tile
+def _windows(plane, first, g, C, out):
+    """The windows of some output lines from `first` on, one a row; taps along a line lie together without dilation."""
+    run, runs = (g.KW * C, 1) if g.DW == 1 else (C, g.KW)
+    for r in range(len(out)):
+        i, j = first + r // g.OW, r % g.OW
+        for u in range(g.KH):
+            for v in range(runs):
+                row, source, target = i * g.SH + u * g.DH, (j * g.SW + v * g.DW) * C, (u * runs + v) * run
+                for c in range(run):
+                    out[r, target + c] = plane[row, source + c]
+
+
+@tile
+def _grouped(windows, s, weights, out):
+    """A product for each tap and group, for a group's channels lie together within a tap only."""
+    C, OC = s.C // s.flag, s.OC // s.flag
+    taps = windows.shape[1] // s.C
+    for tap in range(taps):
+        start = s.w + tap * C * s.OC
+        w = weights[start : start + C * s.OC].reshape(C, s.OC)
+        for k in range(s.flag):
+            mine, its = slice(tap * s.C + k * C, tap * s.C + (k + 1) * C), slice(k * OC, (k + 1) * OC)
+            gemm(windows[:, mine], False, w[:, its], False, tap > 0, out[:, its])
+
+
+@tile
+def _affine(s, a, lines, o):
+    """``o = act(scale*a + shift)``: a batch norm or an activation with no convolution in front."""
+    L = s.lanes
+    scale = lines[s.w : s.w + L]
+    for q in range(0, len(a), L):
+        for k in range(min(L, len(a) - q)):
+            o[q + k] = a[q + k] * scale[k]
+    _finish(s, lines, o)
+
+
+@tile
+def _join(s, a, b, o):
+    """Put a's channels into some columns of the result, and add those of b if there is one."""
+    rows = len(a) // s.C
+    x, y, z, first = a.reshape(rows, s.C), b.reshape(len(b) // s.pitch, s.pitch), o.reshape(rows, s.pitch), s.first
+    if s.flag:
+        for r in range(rows):
+            for c in range(s.C):
+                z[r, first + c] = x[r, c] + y[r, first + c]
+    else:
+        for r in range(rows):
+            for c in range(s.C):
+                z[r, first + c] = x[r, c]
+
+
+@tile
+def _repeat(s, a, o):
+    """Channel c of the result is channel c // flag of the operand: for several filters a channel."""
+    rows = len(a) // s.C
+    x, y = a.reshape(rows, s.C), o.reshape(rows, s.OC)
+    for r in range(rows):
+        for c in range(s.OC):
+            y[r, c] = x[r, c // s.flag]
+
+
+@tile
+def _mean(s, n, a, o):
+    """The mean of every plane, in some columns of the result."""
+    K, first, zero, count = s.H * s.W, s.first, a.dtype.type(0), a.dtype.type(s.H * s.W)
+    x, y = a.reshape(n * K, s.C), o.reshape(n, s.pitch)
+    for k in range(n):
+        for c in range(s.C):
+            y[k, first + c] = zero
+        for r in range(k * K, (k + 1) * K):
+            for c in range(s.C):
+                y[k, first + c] += x[r, c]
+        for c in range(s.C):
+            y[k, first + c] /= count
+
+
+@tile
+def _scale(s, n, a, b, o):
+    """Every channel times its gate."""
+    K, first = s.H * s.W, s.first
+    x, gate, y = a.reshape(n * K, s.C), b.reshape(n, s.pitch), o.reshape(n * K, s.C)
+    for k in range(n):
+        for r in range(k * K, (k + 1) * K):
+            for c in range(s.C):
+                y[r, c] = x[r, c] * gate[k, first + c]
+
+
+@tile
+def _max_pool(s, g, n, a, o):
+    C = s.C
+    x, y = a.reshape(n * s.H, s.W, C), o.reshape(n * g.OH, g.OW, C)
+    for line in range(n * g.OH):
+        k, i = line // g.OH, line % g.OH
+        for j in range(g.OW):
+            started = False
+            for u in range(max(0, g.PH - i * g.SH), min(g.KH, s.H + g.PH - i * g.SH)):
+                for v in range(max(0, g.PW - j * g.SW), min(g.KW, s.W + g.PW - j * g.SW)):
+                    h, w = k * s.H + i * g.SH + u - g.PH, j * g.SW + v - g.PW
+                    for c in range(C):
+                        best, new = y[line, j, c], x[h, w, c]
+                        y[line, j, c] = best if started and (new <= best or best != best) else new
+                    started = True
+
+
+@tile
+def _avg_pool(s, g, n, a, o):
+    C, zero, count = s.C, a.dtype.type(0), a.dtype.type(g.KH * g.KW)
+    x, y = a.reshape(n * s.H, s.W, C), o.reshape(n * g.OH, g.OW, C)
+    for line in range(n * g.OH):
+        k, i = line // g.OH, line % g.OH
+        for j in range(g.OW):
+            for c in range(C):
+                y[line, j, c] = zero
+            for u in range(max(0, g.PH - i * g.SH), min(g.KH, s.H + g.PH - i * g.SH)):
+                for v in range(max(0, g.PW - j * g.SW), min(g.KW, s.W + g.PW - j * g.SW)):
+                    h, w = k * s.H + i * g.SH + u - g.PH, j * g.SW + v - g.PW
+                    for c in range(C):
+                        y[line, j, c] += x[h, w, c]
+            for c in range(C):
+                y[line, j, c] /= count
