@@ -30,6 +30,7 @@ from minighost.ops.inference.machine import INPUT, run
 __all__ = ["Folded", "fold", "rule"]
 
 _TILE = 1 << 17  # numbers in an arena, so that one stays in a core's own cache
+_ROWS = 64  # of a tile, at least; with fewer a product waits for its weights
 _PLANS = 32  # input shapes that are remembered
 
 
@@ -493,7 +494,8 @@ class _Stages:
             program, value = _begin(shape, x.dtype)
             value = node.emit(program, value)
             program.finish(value)
-            fit = min(_TILE // max(1, program.assemble(1)[1]), -(-len(x) // 4))
+            fit = max(_TILE // max(1, program.assemble(1)[1]), _ROWS // (value.H * value.W))
+            fit = min(fit, -(-len(x) // 4))
             sizes.append(1 << max(0, fit.bit_length() - 1))
             shape = _shape(shape, [node], value)
         return sizes

@@ -15,7 +15,7 @@ from minighost.ops.fused.pending import along, chunks_of
 from minighost.ops.fused.plane import collect, fill, planes_of, under
 from minighost.ops.fused.tiles import add_moments, finish, fold, fold_moments, multiply_add, set_pivot
 
-__all__ = ["convolve", "depthwise_backward", "depthwise_forward"]
+__all__ = ["depthwise_backward", "depthwise_forward"]
 
 
 def depthwise_forward(pending, w, g, b=None, summing=True):
@@ -104,7 +104,7 @@ def _forward(work, x, affine, w, bias, g, C, planes, lines, moments, out, sums):
         plane[:] = 0
         for n in range(first, last):
             fill(x[n], affine, g, C, lines[t, 0], plane)
-            convolve(plane, w, g, C, out[n])
+            _convolve(plane, w, g, C, out[n])
             for i in range(g.OH if len(bias) else 0):
                 for k in range(len(bias)):
                     out[n, i, k] += bias[k]
@@ -169,8 +169,7 @@ def _multiply_lines(dy, raw, affine, out):
 
 
 @tile
-def convolve(plane, w, g, C, out):
-    """All output lines (OH, OW*C) of the image in a plane; w is repeated along a line: (taps, OW*C)."""
+def _convolve(plane, w, g, C, out):
     if g.SH == g.SW == 1:
         for i in range(0, g.OH, 2):
             _two_lines(plane, i, w, g, C, out[i : i + 2])

@@ -11,11 +11,12 @@ Which arena a thread gets does not matter to what it computes, and tiles depend 
 
 from typing import NamedTuple
 
+import numpy as np
+
 from minighost.ops.engine import kernel, share, ticket, tile
-from minighost.ops.fused.depthwise import convolve
-from minighost.ops.fused.plane import fill
 from minighost.ops.gemm import gemm
 from minighost.ops.geometry import Geometry
+from minighost.ops.inference.depthwise import add_line, line_of_nine, pick, put_line, two_lines_of_nine
 
 __all__ = [
     "AFFINE", "AVG_POOL", "CONV", "DEPTHWISE", "INPUT", "JOIN", "MAX_POOL", "MEAN", "OUTPUT", "PRODUCT", "REPEAT",
@@ -48,6 +49,7 @@ class Step(NamedTuple):
         What follows the bias, and the place of its lower and upper limit in `lines`.
     first, pitch : int
         For operands that are columns of a wider array: the first of these columns, and its width.
+        CONV: `pitch` lines of windows are laid out at a time; DEPTHWISE: so many lines of the input are kept.
     flag : int
         PRODUCT: add to the result; and 2 if more is to be added, so that bias and activation have to wait.
         JOIN: whether there is an operand b. REPEAT: results a channel. CONV: groups.
@@ -168,26 +170,45 @@ def _finish(s, lines, x):
 def _product(s, a, weights, lines, o):
     """``o = a @ w``, or ``o += a @ w``."""
     rows = len(o) // s.OC
-    w = weights[s.w : s.w + s.C * s.OC].reshape(s.C, s.OC)
-    gemm(a.reshape(rows, s.C), False, w, False, s.flag % 2 == 1, o.reshape(rows, s.OC))
-    if s.flag < 2:
-        _finish(s, lines, o)
+    w, step = weights[s.w : s.w + s.C * s.OC].reshape(s.C, s.OC), max(64, 8192 // s.OC)  # rows that stay in cache
+    for r in range(0, rows, step):
+        m = min(step, rows - r)
+        result = o[r * s.OC : (r + m) * s.OC]
+        gemm(a[r * s.C : (r + m) * s.C].reshape(m, s.C), False, w, False, s.flag % 2 == 1, result.reshape(m, s.OC))
+        if s.flag < 2:
+            _finish(s, lines, result)
 
 
 @tile
 def _depthwise(s, g, n, a, lines, scratch, o):
-    """Image by image, in the padded plane of the fused kernels; one filter a channel."""
-    H, L, OL = s.H, s.W * s.C, g.OW * s.C
-    rows, columns = -(-(H + 2 * g.PH) // g.SH), -(-(s.W + 2 * g.PW) // g.SW) * s.C
-    size = g.SH * g.SW * rows * columns
-    plane, line = scratch[:size].reshape(g.SH, g.SW, rows, columns), scratch[size : size + L]
-    w, nothing = lines[s.w : s.w + g.KH * g.KW * OL].reshape(g.KH * g.KW, OL), lines[:0].reshape(4, 0)
+    """Image by image, a few padded lines of it at a time; one filter a channel."""
+    C, L, OL, R, lanes = s.C, s.W * s.C, g.OW * s.C, s.pitch, s.lanes
+    width, whole = (s.W + 2 * g.PW) * C, ((g.OW - 1) * g.SW + 1) * C
+    plane, line = scratch[: R * width], scratch[R * width : R * width + whole]
+    low, high = lines[s.limits], lines[s.limits + 1]
+    nine = g.KH == g.KW == 3 and g.DH == g.DW == 1 and s.act <= CLAMP
     plane[:] = 0
     for k in range(n):
-        fill(a[k * H * L : (k + 1) * H * L].reshape(H, L), nothing, g, s.C, line, plane)
-        result = o[k * g.OH * OL : (k + 1) * g.OH * OL]
-        convolve(plane, w, g, s.C, result.reshape(g.OH, OL))
-        _finish(s, lines, result)
+        ready, i = 0, 0
+        while i < g.OH:
+            m = 2 if nine and g.SH == g.SW == 1 and i + 2 <= g.OH else 1
+            while ready < (i + m - 1) * g.SH + (g.KH - 1) * g.DH + 1:
+                h = ready - g.PH
+                put_line(a, (k * s.H + h) * L, 0 <= h < s.H, L, plane, ready % R * width + g.PW * C)
+                ready += 1
+            top, target = i * g.SH, (k * g.OH + i) * OL
+            result, its = (o, target) if g.SW == 1 else (line, 0)
+            if m == 2:
+                two_lines_of_nine(plane, width, R, top, C, lines, s.w, s.bias, low, high, lanes, OL, o, target)
+            elif nine:
+                line_of_nine(plane, width, R, top, C, lines, s.w, s.bias, low, high, lanes, whole, result, its)
+            else:
+                add_line(plane, width, R, top, g, C, lines, s.w, lanes, whole, result, its)
+            if g.SW > 1:
+                pick(line, g.SW, C, g.OW, o, target)
+            if not nine:
+                _finish(s, lines, o[target : target + OL])
+            i += m
 
 
 @tile
@@ -200,7 +221,7 @@ def _conv(s, g, n, a, weights, lines, scratch, o):
     plane[:] = 0
     for k in range(n):
         for h in range(H):
-            plane[g.PH + h, g.PW * s.C : g.PW * s.C + L] = a[(k * H + h) * L : (k * H + h + 1) * L]
+            put_line(a, (k * H + h) * L, True, L, scratch, (g.PH + h) * width + g.PW * s.C)
         for i in range(0, g.OH, s.pitch):
             m = min(s.pitch, g.OH - i)
             windows = scratch[size : size + m * g.OW * K].reshape(m * g.OW, K)
@@ -253,16 +274,20 @@ def _affine(s, a, lines, o):
 @tile
 def _join(s, a, b, o):
     """Put a's channels into some columns of the result, and add those of b if there is one."""
-    rows = len(a) // s.C
-    x, y, z, first = a.reshape(rows, s.C), b.reshape(len(b) // s.pitch, s.pitch), o.reshape(rows, s.pitch), s.first
-    if s.flag:
-        for r in range(rows):
-            for c in range(s.C):
-                z[r, first + c] = x[r, c] + y[r, first + c]
-    else:
-        for r in range(rows):
-            for c in range(s.C):
-                z[r, first + c] = x[r, c]
+    one, source, target = np.uintp(1), np.uintp(0), np.uintp(s.first)  # a signed index may count from the end
+    C, gap = np.uintp(s.C), np.uintp(s.pitch - s.C)
+    for _ in range(len(a) // s.C):
+        if s.flag:
+            for _ in range(C):
+                o[target] = a[source] + b[target]
+                source += one
+                target += one
+        else:
+            for _ in range(C):
+                o[target] = a[source]
+                source += one
+                target += one
+        target += gap
 
 
 @tile
@@ -277,13 +302,17 @@ def _repeat(s, a, o):
 
 @tile
 def _mean(s, n, a, o):
-    """The mean of every plane, in some columns of the result."""
+    """The mean of every plane, in some columns of the result; four pixels at a time."""
     K, first, zero, count = s.H * s.W, s.first, a.dtype.type(0), a.dtype.type(s.H * s.W)
     x, y = a.reshape(n * K, s.C), o.reshape(n, s.pitch)
     for k in range(n):
         for c in range(s.C):
             y[k, first + c] = zero
-        for r in range(k * K, (k + 1) * K):
+        last = (k + 1) * K
+        for r in range(k * K, last - 3, 4):
+            for c in range(s.C):
+                y[k, first + c] += (x[r, c] + x[r + 1, c]) + (x[r + 2, c] + x[r + 3, c])
+        for r in range(last - K % 4, last):
             for c in range(s.C):
                 y[k, first + c] += x[r, c]
         for c in range(s.C):

@@ -16,7 +16,7 @@ from minighost.ops.inference.machine import INPUT, OUTPUT, Step
 __all__ = ["CLIP", "HARD_SIGMOID", "HARD_SWISH", "NONE", "RELU", "RELU6", "Part", "Program", "Value"]
 
 # An activation: its form, and the limits of what is clipped.
-NONE = machine.LINEAR, 0, 0
+NONE = machine.LINEAR, -np.inf, np.inf
 RELU, RELU6, CLIP = (machine.CLAMP, 0, np.inf), (machine.CLAMP, 0, 6), (machine.CLAMP, 0, 1)
 HARD_SIGMOID, HARD_SWISH = (machine.SIGMOID, 0, 6), (machine.SWISH, 0, 6)
 
@@ -94,11 +94,12 @@ class Program:
     def _depthwise(self, value, first, part, w, b, act, g):
         mine = slice(first, first + part.C)
         out, taps = self._register(g.OH * g.OW * part.C), w[..., mine].reshape(-1, part.C)
-        rows, columns = -(-(value.H + 2 * g.PH) // g.SH), -(-(value.W + 2 * g.PW) // g.SW)
+        pixels, kept = (g.OW - 1) * g.SW + 1, (g.KH - 1) * g.DH + 1 + g.SH
+        k = max(d for d in range(1, pixels + 1) if pixels % d == 0 and (d == 1 or d * part.C <= 256))
+        bias = {**self._bias(b[mine], part.C, act, k), "pitch": kept}
         self._add(
-            machine.DEPTHWISE, value, part, out, part.C, g, w=self._line(np.tile(taps, (1, g.OW))),
-            **self._bias(b[mine], part.C, act, g.OW),
-            scratch=self._register(0, g.SH * g.SW * rows * columns * part.C + value.W * part.C),
+            machine.DEPTHWISE, value, part, out, part.C, g, w=self._line(np.tile(taps, (1, k))), **bias,
+            scratch=self._register(0, (kept * (value.W + 2 * g.PW) + pixels) * part.C),
         )  # fmt: skip
         return Value((Part(out, part.C),), g.OH, g.OW)
 
