@@ -10,6 +10,7 @@ known, `rule` has to be told which nodes it stands for; a network that runs its 
 `Module.chain`.
 """
 
+import contextlib
 import copy
 import math
 from dataclasses import dataclass, replace
@@ -30,7 +31,7 @@ from minighost.ops.inference.machine import INPUT, run
 __all__ = ["Folded", "fold", "rule"]
 
 _TILE = 1 << 17  # numbers in an arena, so that one stays in a core's own cache
-_ROWS = 64  # of a tile, at least; with fewer a product waits for its weights
+_ROWS = 128  # of a tile, at least; with fewer a product waits for its weights
 _PLANS = 32  # input shapes that are remembered
 
 
@@ -94,7 +95,10 @@ class Affine:
 
 @dataclass
 class Convolution:
-    """A convolution or linear layer with all that was folded into it: w (KH, KW, C/groups, OC), b (OC,)."""
+    """A convolution or linear layer with all that was folded into it: w (KH, KW, C/groups, OC), b (OC,).
+
+    `filters` of a depthwise convolution see the same channel. The last channels of its result may have been cut off.
+    """
 
     w: Any
     b: Any
@@ -102,6 +106,7 @@ class Convolution:
     padding: tuple = (0, 0)
     dilation: tuple = (1, 1)
     groups: int = 1
+    filters: int = 1
     act: tuple = machine.NONE
     place: int = 0
 
@@ -119,8 +124,8 @@ class Convolution:
         """A product where the kernel is a single tap, one filter a channel, or windows and a product."""
         if self._depthwise:
             KH, KW, _, OC = self.w.shape
-            if value.C != OC:
-                value = program.repeat(value, -(-OC // value.C) if self.groups == value.C else 0, OC)
+            if value.C != OC or self.filters > 1:
+                value = program.repeat(value, self.filters, OC)
             g = program.window(value, (KH, KW), self.stride, self.padding, self.dilation)
             return program.depthwise(value, self.w[:, :, 0], self.b, self.act, g)
         KH, KW, _, OC = self.shape
@@ -285,7 +290,8 @@ def _merged(nodes):
 @rule(layers.Conv2d)
 def _conv2d(layer):
     b = np.zeros(layer.weight.shape[3]) if layer.bias is None else _double(layer.bias)
-    return [Convolution(_double(layer.weight), b, layer.stride, layer.padding, layer.dilation, layer.groups)]
+    filters = layer.weight.shape[3] // layer.groups
+    return [Convolution(_double(layer.weight), b, layer.stride, layer.padding, layer.dilation, layer.groups, filters)]
 
 
 @rule(layers.Linear)
@@ -336,9 +342,10 @@ def _squeeze_excite(layer):
 @rule(GhostModule)
 def _ghost_module(layer):
     primary = _known(layer.primary)
-    if layer.cheap is None:
+    ghosts = layer.out_channels - layer.intrinsic
+    if layer.cheap is None or ghosts == 0:
         return primary
-    cheap, ghosts = _known(layer.cheap), layer.out_channels - layer.intrinsic
+    cheap = _known(layer.cheap)
     if len(cheap) == 1 and isinstance(cheap[0], Convolution) and ghosts < cheap[0].w.shape[3]:
         cheap = [replace(cheap[0], w=cheap[0].w[..., :ghosts], b=cheap[0].b[:ghosts])]  # the surplus is not computed
     return [*primary, Side("concatenate", [], cheap)]
@@ -409,9 +416,7 @@ class Folded:
     def _plan(self, x):
         """Check the input, divide the nodes into stages, and write a program for each."""
         known = not any(isinstance(node, Plain) for node in self._nodes)
-        few = x[:0] if known and isinstance(x, np.ndarray) and x.ndim else x
-        with np.errstate(all="ignore"):
-            out = self._hollow(few)
+        out = self._refuse(x, known)
         if len(x) == 0:
             return [lambda x: out]
         if self._dtype is None and known:
@@ -430,6 +435,15 @@ class Folded:
             del self._plans[next(iter(self._plans))]
         self._plans[x.shape, x.dtype] = plan
         return plan
+
+
+    def _refuse(self, x, known):
+        """Have the layers look at the input: at none of its images where that will do, for it is much quicker."""
+        with np.errstate(all="ignore"), contextlib.suppress(TypeError, ValueError):
+            if known and isinstance(x, np.ndarray) and x.ndim:
+                return self._hollow(x[:0])
+        with np.errstate(all="ignore"):
+            return self._hollow(x)
 
 
 class _Weights:

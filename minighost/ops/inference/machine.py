@@ -224,8 +224,9 @@ def _conv(s, g, n, a, weights, lines, scratch, o):
             put_line(a, (k * H + h) * L, True, L, scratch, (g.PH + h) * width + g.PW * s.C)
         for i in range(0, g.OH, s.pitch):
             m = min(s.pitch, g.OH - i)
-            windows = scratch[size : size + m * g.OW * K].reshape(m * g.OW, K)
-            _windows(plane, i, g, s.C, windows)
+            numbers = scratch[size : size + m * g.OW * K]
+            _windows(plane, i, i + m, g, s.C, numbers)
+            windows = numbers.reshape(m * g.OW, K)
             out = o[(k * g.OH + i) * OL : (k * g.OH + i + m) * OL].reshape(m * g.OW, s.OC)
             if s.flag == 1:
                 gemm(windows, False, weights[s.w : s.w + K * s.OC].reshape(K, s.OC), False, False, out)
@@ -235,16 +236,21 @@ def _conv(s, g, n, a, weights, lines, scratch, o):
 
 
 @tile
-def _windows(plane, first, g, C, out):
-    """The windows of some output lines from `first` on, one a row; taps along a line lie together without dilation."""
-    run, runs = (g.KW * C, 1) if g.DW == 1 else (C, g.KW)
-    for r in range(len(out)):
-        i, j = first + r // g.OW, r % g.OW
-        for u in range(g.KH):
-            for v in range(runs):
-                row, source, target = i * g.SH + u * g.DH, (j * g.SW + v * g.DW) * C, (u * runs + v) * run
-                for c in range(run):
-                    out[r, target + c] = plane[row, source + c]
+def _windows(plane, first, last, g, C, out):
+    """The windows of some output lines, one behind the other; taps along a line lie together without dilation."""
+    length, runs = (g.KW * C, 1) if g.DW == 1 else (C, g.KW)
+    n, width, step, target = np.uintp(length), plane.shape[1], np.uintp(g.SW * C), np.uintp(0)
+    flat = plane.reshape(-1)
+    for i in range(first, last):
+        place = np.uintp(i * g.SH * width)
+        for _ in range(g.OW):
+            for u in range(g.KH):
+                for v in range(runs):
+                    source = place + np.uintp(u * g.DH * width + v * g.DW * C)
+                    for k in range(n):
+                        out[target + k] = flat[source + k]
+                    target += n
+            place += step
 
 
 @tile
@@ -274,20 +280,17 @@ def _affine(s, a, lines, o):
 @tile
 def _join(s, a, b, o):
     """Put a's channels into some columns of the result, and add those of b if there is one."""
-    one, source, target = np.uintp(1), np.uintp(0), np.uintp(s.first)  # a signed index may count from the end
-    C, gap = np.uintp(s.C), np.uintp(s.pitch - s.C)
+    C, pitch = np.uintp(s.C), np.uintp(s.pitch)
+    source, target = np.uintp(0), np.uintp(s.first)  # unsigned: a signed index may count from the end
     for _ in range(len(a) // s.C):
         if s.flag:
-            for _ in range(C):
-                o[target] = a[source] + b[target]
-                source += one
-                target += one
+            for c in range(C):
+                o[target + c] = a[source + c] + b[target + c]
         else:
-            for _ in range(C):
-                o[target] = a[source]
-                source += one
-                target += one
-        target += gap
+            for c in range(C):
+                o[target + c] = a[source + c]
+        source += C
+        target += pitch
 
 
 @tile
