@@ -21,7 +21,7 @@ SMALL = {"ghostnet": {"stem_stride": 1}}
 def perturbed(model, dtype=np.float64, seed=0):
     """Statistics and parameters as after some training, so that no batch norm is the identity."""
     rng = np.random.default_rng(seed)
-    for path, p in model.named_parameters():
+    for p in model.parameters():
         if p.data.ndim == 1:
             p.data += 0.3 * rng.normal(size=p.shape)
     for path, b in model.named_buffers():

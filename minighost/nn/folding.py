@@ -16,17 +16,14 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numba
 import numpy as np
 
 from minighost.nn import layers
-from minighost.nn.blocks import ConvBNAct, Sequential, SqueezeExcite
+from minighost.nn.blocks import ConvBNAct, SqueezeExcite
 from minighost.nn.ghost import GhostBottleneck, GhostModule
 from minighost.nn.module import Buffer, Module, Parameter
-from minighost.ops import check
-from minighost.ops import inference as machine
+from minighost.ops import check, inference
 from minighost.ops.buffers import empty
-from minighost.ops.inference.machine import INPUT, run
 
 __all__ = ["Folded", "fold", "rule"]
 
@@ -82,7 +79,7 @@ class Affine:
 
     scale: Any
     shift: Any
-    act: tuple = machine.NONE
+    act: tuple = inference.NONE
 
     def seal(self, weights):
         """It is so small that it is written into each program."""
@@ -107,7 +104,7 @@ class Convolution:
     dilation: tuple = (1, 1)
     groups: int = 1
     filters: int = 1
-    act: tuple = machine.NONE
+    act: tuple = inference.NONE
     place: int = 0
 
     def seal(self, weights):
@@ -188,7 +185,7 @@ class Side:
             return program.scale(first, program.whole(second))
         if self.how == "add":
             return program.add(first, second)
-        return machine.Value(first.parts + second.parts, first.H, first.W)
+        return inference.Value(first.parts + second.parts, first.H, first.W)
 
 
 @dataclass
@@ -215,8 +212,8 @@ def _emit(nodes, program, value):
 
 _rules: dict = {}
 _ACTS = {
-    layers.ReLU: machine.RELU, layers.ReLU6: machine.RELU6, layers.ClipGate: machine.CLIP,
-    layers.HardSigmoid: machine.HARD_SIGMOID, layers.HardSwish: machine.HARD_SWISH,
+    layers.ReLU: inference.RELU, layers.ReLU6: inference.RELU6, layers.ClipGate: inference.CLIP,
+    layers.HardSigmoid: inference.HARD_SIGMOID, layers.HardSwish: inference.HARD_SWISH,
 }  # fmt: skip
 
 
@@ -276,7 +273,8 @@ def _merged(nodes):
     merged: list = []
     for node in nodes:
         before = merged[-1] if merged else None
-        if not (isinstance(node, Affine) and isinstance(before, (Affine, Convolution)) and before.act == machine.NONE):
+        open_ended = isinstance(before, (Affine, Convolution)) and before.act == inference.NONE
+        if not (isinstance(node, Affine) and open_ended):
             merged.append(node)
         elif isinstance(before, Convolution):
             merged[-1] = replace(
@@ -304,7 +302,7 @@ def _linear(layer):
 def _batch_norm(layer):
     scale = _double(layer.weight) / np.sqrt(_double(layer.running_var) + layer.eps)
     shift = _double(layer.bias) - _double(layer.running_mean) * scale
-    return [Affine(scale, shift, machine.RELU if layer.relu else machine.NONE)]
+    return [Affine(scale, shift, inference.RELU if layer.relu else inference.NONE)]
 
 
 @rule(ConvBNAct)
@@ -314,7 +312,7 @@ def _conv_bn_act(layer):
 
 @rule(layers.CReLU)
 def _crelu(layer):
-    return [Side("concatenate", [Affine(1.0, 0.0, machine.RELU)], [Affine(-1.0, 0.0, machine.RELU)])]
+    return [Side("concatenate", [Affine(1.0, 0.0, inference.RELU)], [Affine(-1.0, 0.0, inference.RELU)])]
 
 
 @rule(layers.MaxPool2d)
@@ -480,8 +478,7 @@ class _Stages:
             self.stages = self._write(x)
         for B, shape, steps, lines, size in self.stages:
             out = empty(shape, x.dtype)
-            arenas, tickets = empty((numba.get_num_threads(), size), x.dtype), np.zeros(1, np.int64)
-            run(tickets, steps, self.weights, lines, len(x), B, x.reshape(-1), out.reshape(-1), arenas)
+            inference.run(steps, size, self.weights, lines, B, x, out)
             x = out
         return x
 
@@ -497,7 +494,7 @@ class _Stages:
             steps, size = program.assemble(B)
             shape = _shape(shape, nodes[:count], value)
             lines = np.concatenate([np.zeros(16, x.dtype), *program.lines][1:] or [np.zeros(16, x.dtype)])
-            stages.append((B, shape, steps, lines, max(size, 1)))
+            stages.append((B, shape, steps, lines, size))
             nodes, sizes = nodes[count:], sizes[count:]
         return stages
 
@@ -519,7 +516,7 @@ def _begin(shape, dtype):
     """A program and the value that it starts from."""
     *plane, C = shape[1:]
     H, W = plane if len(plane) == 2 else (math.prod(plane), 1)
-    return machine.Program(dtype), machine.Value((machine.Part(INPUT, C),), H, W)
+    return inference.Program(dtype), inference.Value((inference.Part(inference.INPUT, C),), H, W)
 
 
 def _shape(shape, nodes, value):

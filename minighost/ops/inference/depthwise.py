@@ -6,8 +6,8 @@ kept that are still needed, in a ring: line h of the padded image is row ``h % R
 dealt with more simply than there, for there is no way back to prepare: the line is computed as if there were none, and
 then only every SW-th pixel of it is kept.
 
-Arrays are flat, with the place of what is meant beside them, for here a slice would take as long as a short line. Places
-are unsigned: at a signed index Numba asks whether it counts from the end.
+Arrays are flat, with the place of what is meant beside them, for here a slice would take as long as a short line.
+Places are unsigned: at a signed index Numba asks whether it counts from the end.
 """
 
 import numpy as np

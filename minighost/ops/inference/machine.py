@@ -2,96 +2,60 @@
 
 A step reads one or two operands and writes one; each is a contiguous (images, H, W, C) array that lies in the input,
 in the output or in the thread's own memory, its arena. Weights stay in two long arrays of numbers, `weights` as folded
-and `lines` repeated along a line of the output, and a step knows where its own begin. All of a convolution's
-neighbours - batch norm, bias, activation - are part of its step, done while its result is in cache.
+and `lines` repeated along a line of the output, and a step knows where its own begin. Bias and activation are part of
+the step, done while its result is in cache.
 
 The reference twins are the plain operations in `minighost.ops`: `tests/test_nn_fold.py` holds whole networks equal.
 Which arena a thread gets does not matter to what it computes, and tiles depend on the shapes alone.
 """
 
-from typing import NamedTuple
-
+import numba
 import numpy as np
 
+from minighost.ops.buffers import empty
 from minighost.ops.engine import kernel, share, ticket, tile
 from minighost.ops.gemm import gemm
 from minighost.ops.geometry import Geometry
 from minighost.ops.inference.depthwise import add_line, line_of_nine, pick, put_line, two_lines_of_nine
+from minighost.ops.inference.step import (
+    AFFINE,
+    CLAMP,
+    CONV,
+    DEPTHWISE,
+    INPUT,
+    JOIN,
+    LINEAR,
+    MAX_POOL,
+    MEAN,
+    OUTPUT,
+    PRODUCT,
+    REPEAT,
+    SCALE,
+    SWISH,
+    Step,
+)
 
-__all__ = [
-    "AFFINE", "AVG_POOL", "CONV", "DEPTHWISE", "INPUT", "JOIN", "MAX_POOL", "MEAN", "OUTPUT", "PRODUCT", "REPEAT",
-    "SCALE", "Step", "run",
-]  # fmt: skip
-
-PRODUCT, CONV, DEPTHWISE, AFFINE, JOIN, REPEAT, MEAN, SCALE, MAX_POOL, AVG_POOL = range(10)
-INPUT, OUTPUT = -1, -2  # where an operand lies, if not in the arena
-LINEAR, CLAMP, SIGMOID, SWISH = range(4)  # what follows the bias
+__all__ = ["run"]
 
 
-class Step(NamedTuple):
-    """One line of a program; all are whole numbers, and places are numbers of array elements.
+def run(steps, size, weights, lines, B, x, out):
+    """Take the images of `x` through a program to `out`, B at a time.
 
-    Attributes
+    Parameters
     ----------
-    op : int
-        What to do.
-    a, b, o, scratch : int
-        Place of the operands, the result and the working memory in the arena, or INPUT or OUTPUT.
-    a_size, b_size, o_size : int
-        Numbers an image in each.
-    H, W, C, OC : int
-        Plane and channels of operand a, channels of the result.
-    w, bias : int
-        Place of the weights and of what is added to the result.
-    lanes : int
-        Numbers of bias: per channel, repeated.
-    act, limits : int
-        What follows the bias, and the place of its lower and upper limit in `lines`.
-    first, pitch : int
-        For operands that are columns of a wider array: the first of these columns, and its width.
-        CONV: `pitch` lines of windows are laid out at a time; DEPTHWISE: so many lines of the input are kept.
-    flag : int
-        PRODUCT: add to the result; and 2 if more is to be added, so that bias and activation have to wait.
-        JOIN: whether there is an operand b. REPEAT: results a channel. CONV: groups.
-    KH ... OW
-        The `Geometry` of windows.
+    steps, size
+        From `Program.assemble`.
+    weights, lines : ndarray, shape (numbers,)
+    B : int
+    x, out : ndarray, shape (N, ...)
+        C-contiguous, of one dtype with the weights; nothing is checked here.
     """
-
-    op: int
-    a: int
-    b: int
-    o: int
-    scratch: int
-    a_size: int
-    b_size: int
-    o_size: int
-    H: int
-    W: int
-    C: int
-    OC: int
-    w: int
-    bias: int
-    lanes: int
-    act: int
-    limits: int
-    first: int
-    pitch: int
-    flag: int
-    KH: int
-    KW: int
-    SH: int
-    SW: int
-    PH: int
-    PW: int
-    DH: int
-    DW: int
-    OH: int
-    OW: int
+    arenas = empty((numba.get_num_threads(), max(1, size)), x.dtype)
+    _run(np.zeros(1, np.int64), steps, weights, lines, len(x), B, x.reshape(-1), out.reshape(-1), arenas)
 
 
 @kernel
-def run(work, tickets, program, weights, lines, N, B, x, out, arenas):
-    """Take N images, B at a time, from `x` through the program to `out`; one arena a thread."""
+def _run(work, tickets, program, weights, lines, N, B, x, out, arenas):
     arena = arenas[ticket(tickets)]
     for t in share(work, -(-N // B)):
         n0 = t * B

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from minighost.ops.geometry import Geometry, geometry
-from minighost.ops.inference import machine
-from minighost.ops.inference.machine import INPUT, OUTPUT, Step
+from minighost.ops.inference import step as words
+from minighost.ops.inference.step import INPUT, OUTPUT, Step
 
 __all__ = ["CLIP", "HARD_SIGMOID", "HARD_SWISH", "NONE", "RELU", "RELU6", "Part", "Program", "Value"]
 
 # An activation: its form, and the limits of what is clipped.
-NONE = machine.LINEAR, -np.inf, np.inf
-RELU, RELU6, CLIP = (machine.CLAMP, 0, np.inf), (machine.CLAMP, 0, 6), (machine.CLAMP, 0, 1)
-HARD_SIGMOID, HARD_SWISH = (machine.SIGMOID, 0, 6), (machine.SWISH, 0, 6)
+NONE = words.LINEAR, -np.inf, np.inf
+RELU, RELU6, CLIP = (words.CLAMP, 0, np.inf), (words.CLAMP, 0, 6), (words.CLAMP, 0, 1)
+HARD_SIGMOID, HARD_SWISH = (words.SIGMOID, 0, 6), (words.SWISH, 0, 6)
 
 _ALIGN = 16  # numbers; a cache line of float32
 _WINDOWS = 1 << 15  # numbers of windows that a dense convolution lays out at a time
@@ -83,7 +83,7 @@ class Program:
         for first, part in value.placed():
             more = first + part.C < value.C
             self._add(
-                machine.PRODUCT, value, part, out, OC, w=w + first * OC, **bias, flag=(first > 0) + 2 * more,
+                words.PRODUCT, value, part, out, OC, w=w + first * OC, **bias, flag=(first > 0) + 2 * more,
             )  # fmt: skip
         return Value((Part(out, OC),), value.H, value.W)
 
@@ -98,7 +98,7 @@ class Program:
         k = max(d for d in range(1, pixels + 1) if pixels % d == 0 and (d == 1 or d * part.C <= 256))
         bias = {**self._bias(b[mine], part.C, act, k), "pitch": kept}
         self._add(
-            machine.DEPTHWISE, value, part, out, part.C, g, w=self._line(np.tile(taps, (1, k))), **bias,
+            words.DEPTHWISE, value, part, out, part.C, g, w=self._line(np.tile(taps, (1, k))), **bias,
             scratch=self._register(0, (kept * (value.W + 2 * g.PW) + pixels) * part.C),
         )  # fmt: skip
         return Value((Part(out, part.C),), g.OH, g.OW)
@@ -110,7 +110,7 @@ class Program:
         lines = min(g.OH, max(1, _WINDOWS // (g.OW * K)))
         plane = (value.H + 2 * g.PH) * (value.W + 2 * g.PW) * part.C
         self._add(
-            machine.CONV, value, part, out, OC, g, w=w, **self._bias(b, OC, act), pitch=lines, flag=groups,
+            words.CONV, value, part, out, OC, g, w=w, **self._bias(b, OC, act), pitch=lines, flag=groups,
             scratch=self._register(0, plane + lines * g.OW * K),
         )  # fmt: skip
         return Value((Part(out, OC),), g.OH, g.OW)
@@ -121,7 +121,7 @@ class Program:
         def one(first, part):
             mine, out = slice(first, first + part.C), self._register(value.H * value.W * part.C)
             bias, k = self._bias(shift[mine], part.C, act), _repeats(part.C)
-            self._add(machine.AFFINE, value, part, out, part.C, w=self._line(np.tile(scale[mine], k)), **bias)
+            self._add(words.AFFINE, value, part, out, part.C, w=self._line(np.tile(scale[mine], k)), **bias)
             return Value((Part(out, part.C),), value.H, value.W)
 
         return self._by_part(value, one)
@@ -130,7 +130,7 @@ class Program:
         """The mean over the plane."""
         out = self._register(value.C)
         for first, part in value.placed():
-            self._add(machine.MEAN, value, part, out, part.C, first=first, pitch=value.C, o_size=value.C)
+            self._add(words.MEAN, value, part, out, part.C, first=first, pitch=value.C, o_size=value.C)
         return Value((Part(out, value.C),), 1, 1)
 
     def scale(self, value, gate):
@@ -139,7 +139,7 @@ class Program:
         def one(first, part):
             out = self._register(value.H * value.W * part.C)
             self._add(
-                machine.SCALE, value, part, out, part.C, b=gate.parts[0].register, b_size=gate.C, first=first,
+                words.SCALE, value, part, out, part.C, b=gate.parts[0].register, b_size=gate.C, first=first,
                 pitch=gate.C,
             )  # fmt: skip
             return Value((Part(out, part.C),), value.H, value.W)
@@ -150,7 +150,7 @@ class Program:
         """Every channel `count` times, and of these the first OC."""
         value = self.whole(value)
         (part,), out = value.parts, self._register(value.H * value.W * OC)
-        self._add(machine.REPEAT, value, part, out, OC, flag=count)
+        self._add(words.REPEAT, value, part, out, OC, flag=count)
         return Value((Part(out, OC),), value.H, value.W)
 
     def pool(self, value, maximum, g):
@@ -158,7 +158,7 @@ class Program:
 
         def one(_, part):
             out = self._register(g.OH * g.OW * part.C)
-            self._add(machine.MAX_POOL if maximum else machine.AVG_POOL, value, part, out, part.C, g)
+            self._add(words.MAX_POOL if maximum else words.AVG_POOL, value, part, out, part.C, g)
             return Value((Part(out, part.C),), g.OH, g.OW)
 
         return self._by_part(value, one)
@@ -175,7 +175,7 @@ class Program:
         out, C = self._register(value.H * value.W * value.C), value.C
         b = {} if other is None else {"b": other.parts[0].register, "b_size": value.H * value.W * C, "flag": 1}
         for first, part in value.placed():
-            self._add(machine.JOIN, value, part, out, part.C, first=first, pitch=C, **b, o_size=value.H * value.W * C)
+            self._add(words.JOIN, value, part, out, part.C, first=first, pitch=C, **b, o_size=value.H * value.W * C)
         return Value((Part(out, C),), value.H, value.W)
 
     # How it is written down ------------------------------------------------------------------------------------
