@@ -249,7 +249,7 @@ def _known(*chain):
     for layer in chain:
         if layer is None:
             continue
-        if type(layer) in _rules:
+        if type(layer) in _rules and "forward" not in vars(layer):
             nodes += _rules[type(layer)](layer)
         elif (links := _chain(layer)) is not None:
             nodes += _known(*links)
@@ -259,8 +259,8 @@ def _known(*chain):
 
 
 def _chain(layer):
-    """`Module.chain`, unless a subclass has a forward of its own below it."""
-    for kind in type(layer).__mro__:
+    """`Module.chain`, unless a subclass, or this very layer, has a forward of its own below it."""
+    for kind in (layer, *type(layer).__mro__):
         if "chain" in vars(kind):
             return layer.chain()
         if "forward" in vars(kind):

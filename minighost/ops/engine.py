@@ -46,8 +46,8 @@ _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
 
 def tile(function):
-    """Compile the work on one tile, to be called from a `kernel`."""
-    return njit(**_OPTIONS)(function)
+    """Compile the work on one tile, to be called from a `kernel` and from there only: Python has no way in."""
+    return njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
 
 
 def kernel(function):
