@@ -92,6 +92,15 @@ def test_depthwise_lines_of_any_length_fold(rng, W, C):
 
 
 @pytest.mark.small
+@pytest.mark.parametrize("act", [None, "relu", "relu6", "hard_swish", "hard_sigmoid"])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("K", [3, 5])
+def test_depthwise_folds_with_any_activation(rng, act, stride, K):
+    layer = perturbed(nn.ConvBNAct(6, 6, K, stride, groups=6, act=act, rng=0))
+    assert_folds(layer, 5 * rng.normal(size=(2, 7, 6, 6)))
+
+
+@pytest.mark.small
 @given(seed=SEEDS, maximum=st.booleans(), N=st.sampled_from([1, 5]), **GEOMETRY)
 def test_pooling_folds(seed, maximum, N, K, stride, padding):
     rng = np.random.default_rng(seed)
@@ -106,6 +115,12 @@ def test_ghost_modules_fold_whatever_the_ratio(seed, ratio, OC, dw_size, act):
     rng = np.random.default_rng(seed)
     module = perturbed(nn.GhostModule(5, OC, int(rng.choice([1, 3])), ratio, dw_size, act=act, rng=0), seed=seed)
     assert_folds(module, rng.normal(size=(3, 5, 4, 5)))
+
+
+@pytest.mark.small
+def test_ghosts_that_are_cut_off_leave_the_others_with_their_channel(rng):
+    """Of 2 maps with 2 ghosts each the first 2 are kept: both are ghosts of the first map."""
+    assert_folds(perturbed(nn.GhostModule(5, 4, 1, ratio=3, rng=0)), rng.normal(size=(3, 5, 4, 5)))
 
 
 @pytest.mark.small
@@ -141,11 +156,33 @@ def test_chains_fold(rng, name):
 
 
 @pytest.mark.small
+@pytest.mark.parametrize("shape", [(), (5,), (5, 3), (2, 3, 4), (2, 3, 4, 5), (2, 1, 3, 2, 2)])
+def test_activations_fold_for_arrays_of_any_shape(rng, shape):
+    assert_folds(nn.Sequential(nn.ReLU(), nn.HardSwish()), np.array(rng.normal(size=shape)))
+
+
+class Cropped(nn.Module):
+    """Nobody's layer either: what it returns has a shape that depends on the numbers."""
+
+    def forward(self, x):
+        return x[:, : 1 + int(x[0, 0, 0, 0] > 0)]
+
+
+@pytest.mark.small
+def test_what_an_unknown_layer_returns_may_differ_from_call_to_call(rng):
+    model, x = perturbed(nn.Sequential(Cropped(), nn.ConvBNAct(3, 4, 3))), np.abs(rng.normal(size=(3, 2, 2, 3)))
+    f = nn.fold(model)
+    for sign in (1, -1):
+        assert_allclose(f(sign * x), model.eval()(sign * x), rtol=1e-10)
+
+
+@pytest.mark.small
 def test_nan_passes_through_as_it_does_in_the_layers(rng):
     model = perturbed(nn.Sequential(*(nn.ConvBNAct(3, 3, 3, groups=g, act="relu6", rng=0) for g in (1, 3)), nn.ReLU()))
     x = rng.normal(size=(1, 9, 9, 3))
     x[0, 0, 0] = np.nan
-    assert_array_equal(np.isnan(nn.fold(model)(x)), np.isnan(model.eval()(x)))
+    for layers in (model, nn.MaxPool2d(3), nn.AvgPool2d(3, 1, 1), nn.HardSwish(), nn.ClipGate(), nn.CReLU()):
+        assert_array_equal(np.isnan(nn.fold(layers)(x)), np.isnan(layers.eval()(x)))
 
 
 @pytest.mark.small
@@ -272,6 +309,7 @@ def test_inference_allocates_nothing_after_the_first_call(rng):
     assert pool_bytes() == held
 
 
+@pytest.mark.small
 def test_plans_are_not_kept_for_ever(rng):
     f = nn.fold(nn.ReLU())
     for N in range(2 * folding._PLANS):

@@ -387,13 +387,12 @@ class Folded:
 
     def __init__(self, model):
         self._hollow = _evaluating(model, hollow=True)  # to ask whether an input fits
-        arrays = [value.data for _, value in model._named((Parameter, Buffer))]
-        self._dtype = arrays[0].dtype if arrays else None
+        dtypes = [value.data.dtype for _, value in model._named((Parameter, Buffer))]
         self._nodes, weights = nodes_of(model), _Weights()
         for node in self._nodes:
             if not isinstance(node, Plain):
                 node.seal(weights)
-        self._weights = weights.together(self._dtype or np.float64)
+        self._weights = weights.together(dtypes[0] if dtypes else np.float64)
         self._plans: dict = {}
 
     def __call__(self, x):
@@ -414,12 +413,10 @@ class Folded:
     def _plan(self, x):
         """Check the input, divide the nodes into stages, and write a program for each."""
         known = not any(isinstance(node, Plain) for node in self._nodes)
-        out = self._refuse(x, known)
-        if len(x) == 0:
+        out = self._try(x, known)
+        if x.ndim == 0 or len(x) == 0:
             return [lambda x: out]
-        if self._dtype is None and known:
-            self._weights = self._weights.astype(x.dtype)
-        plan = []
+        plan: list = []
         nodes = list(self._nodes)
         while nodes:
             if isinstance(nodes[0], Plain):
@@ -434,8 +431,7 @@ class Folded:
         self._plans[x.shape, x.dtype] = plan
         return plan
 
-
-    def _refuse(self, x, known):
+    def _try(self, x, known):
         """Have the layers look at the input: at none of its images where that will do, for it is much quicker."""
         with np.errstate(all="ignore"), contextlib.suppress(TypeError, ValueError):
             if known and isinstance(x, np.ndarray) and x.ndim:
@@ -464,18 +460,18 @@ class _Weights:
 
 
 class _Stages:
-    """Nodes in a row that are all known, for one shape of input; which that is the first call tells.
+    """Nodes in a row that are all known, written down for one shape of input at the first call.
 
     Each stage is a kernel's run over the batch, for as many images at a time as its activations fit into the cache.
     """
 
     def __init__(self, nodes, weights):
-        self.nodes, self.weights, self.stages = nodes, weights, None
+        self.nodes, self.weights, self.stages, self.fit = nodes, weights, [], None
 
     def __call__(self, x):
         x = check.array("fold", "x", x, x.ndim)
-        if self.stages is None:
-            self.stages = self._write(x)
+        if self.fit != (x.shape, x.dtype):  # what an unknown layer returns may differ from call to call
+            self.stages, self.fit = self._write(x), (x.shape, x.dtype)
         for B, shape, steps, lines, size in self.stages:
             out = empty(shape, x.dtype)
             inference.run(steps, size, self.weights, lines, B, x, out)
@@ -483,6 +479,7 @@ class _Stages:
         return x
 
     def _write(self, x):
+        self.weights = self.weights.astype(x.dtype, copy=False)  # where no weights say what dtype, the input does
         nodes, stages, shape = self.nodes, [], x.shape
         sizes = self._images_at_a_time(x)
         while nodes:
@@ -493,7 +490,7 @@ class _Stages:
             program.finish(value)
             steps, size = program.assemble(B)
             shape = _shape(shape, nodes[:count], value)
-            lines = np.concatenate([np.zeros(16, x.dtype), *program.lines][1:] or [np.zeros(16, x.dtype)])
+            lines = np.concatenate([np.zeros(0, x.dtype), *program.lines])
             stages.append((B, shape, steps, lines, size))
             nodes, sizes = nodes[count:], sizes[count:]
         return stages
@@ -514,13 +511,15 @@ class _Stages:
 
 def _begin(shape, dtype):
     """A program and the value that it starts from."""
-    *plane, C = shape[1:]
+    *plane, C = shape[1:] or (1,)
     H, W = plane if len(plane) == 2 else (math.prod(plane), 1)
     return inference.Program(dtype), inference.Value((inference.Part(inference.INPUT, C),), H, W)
 
 
 def _shape(shape, nodes, value):
     """Of the result: the planes are gone behind a global mean."""
-    if len(shape) == 2 or any(isinstance(node, GlobalMean) for node in nodes):
+    if any(isinstance(node, GlobalMean) for node in nodes):
         return (shape[0], value.C)
-    return (shape[0], value.H, value.W, value.C) if len(shape) == 4 else (*shape[:-1], value.C)
+    if len(shape) == 4:
+        return (shape[0], value.H, value.W, value.C)
+    return (*shape[:-1], value.C) if len(shape) > 1 else shape

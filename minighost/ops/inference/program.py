@@ -216,9 +216,7 @@ class Program:
 
     def finish(self, value):
         """Have the last value written to the output."""
-        if len(value.parts) > 1 or value.parts[0].register == INPUT:
-            value = self._join(value, None)
-        (part,) = value.parts
+        (part,) = self.whole(value).parts
         self.steps = [
             step._replace(**{f: OUTPUT for f in _PLACES if getattr(step, f) == part.register}) for step in self.steps
         ]
