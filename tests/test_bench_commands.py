@@ -179,7 +179,7 @@ def test_behind_a_warm_up_nothing_is_compiled_for_another_size():
 
 
 def test_a_warm_up_trains_and_evaluates_in_single_precision(monkeypatch):
-    created, modes = [], []
+    created, modes, folded = [], [], []
 
     def create(name, **options):
         model = models.create(name, **options)
@@ -188,8 +188,9 @@ def test_a_warm_up_trains_and_evaluates_in_single_precision(monkeypatch):
         return created.append(name) or model
 
     monkeypatch.setattr(warmup, "models", type("Models", (), {"create": staticmethod(create)}))
+    monkeypatch.setattr(warmup, "inference_of", lambda model: lambda x: folded.append(x.dtype))
     bench.warm_up("ghostnet_short")
-    assert created == ["ghostnet_short"] and modes == [(True, np.float32), (False, np.float32)]
+    assert created == ["ghostnet_short"] and modes == [(True, np.float32)] and folded == [np.float32]
 
 
 def test_warmup_says_how_long_and_where(capsys, monkeypatch):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minighost import models, ops
+from minighost import models, nn, ops
 from minighost.bench.cost import inference_cost, training_cost
 from minighost.bench.memory import peak_memory
 from minighost.bench.timing import measure
@@ -17,8 +17,8 @@ MODES = {"train": ("training step",), "infer": ("inference",), "both": ("trainin
 
 
 def inference_of(model):
-    """The network as a callable ``f(x) -> logits`` for inference."""
-    return model.eval()
+    """The network as a callable ``f(x) -> logits`` for inference; its weights are copied."""
+    return nn.fold(model)
 
 
 class TrainingStep:

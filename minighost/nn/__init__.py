@@ -1,6 +1,7 @@
 """Modules: parameters, shapes and state; the mathematics is in `minighost.ops`."""
 
 from minighost.nn.blocks import Chain, ConvBNAct, Sequential, SqueezeExcite
+from minighost.nn.folded import fold
 from minighost.nn.fused import fusing
 from minighost.nn.ghost import GhostBottleneck, GhostModule
 from minighost.nn.layers import (
@@ -25,5 +26,5 @@ from minighost.nn.whitening import PatchWhitening
 __all__ = [
     "AvgPool2d", "BatchNorm2d", "Buffer", "CReLU", "Chain", "ClipGate", "Conv2d", "ConvBNAct", "Dropout",
     "GhostBottleneck", "GhostModule", "GlobalAvgPool", "HardSigmoid", "HardSwish", "Identity", "Linear", "MaxPool2d",
-    "Module", "Parameter", "PatchWhitening", "ReLU", "ReLU6", "Sequential", "SqueezeExcite", "fusing",
+    "Module", "Parameter", "PatchWhitening", "ReLU", "ReLU6", "Sequential", "SqueezeExcite", "fold", "fusing",
 ]  # fmt: skip

@@ -67,6 +67,10 @@ class Module:
         """Return the gradient with respect to the input and add to every `Parameter.grad`."""
         raise NotImplementedError(f"{type(self).__name__} does not define backward(dout)")
 
+    def chain(self):
+        """The layers that `forward` runs one after the other and nothing else, or None; `nn.fold` goes by it."""
+        return None
+
     def __call__(self, *args, **kwargs):
         """Run `forward`; an error inside it names the path of the layer where it arose."""
         try:

@@ -36,17 +36,17 @@ from numba import njit  # noqa: E402
 from numba.core.caching import FunctionCache  # noqa: E402
 
 from minighost.ops.cores import suitable  # noqa: E402
-from minighost.ops.parallel import on_all_threads, share, spans  # noqa: E402
+from minighost.ops.parallel import on_all_threads, share, spans, ticket  # noqa: E402
 
-__all__ = ["kernel", "share", "spans", "threads", "tile"]
+__all__ = ["kernel", "share", "spans", "threads", "ticket", "tile"]
 
 # Fused multiply-adds are safe for NaN; the flags that assume there is none are not used.
 _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
 
 def tile(function):
-    """Compile the work on one tile, to be called from a `kernel`."""
-    return njit(**_OPTIONS)(function)
+    """Compile the work on one tile, to be called from a `kernel` and from there only: Python has no way in."""
+    return njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
 
 
 def kernel(function):

@@ -14,7 +14,7 @@ from numba.core import cgutils, compiler
 from numba.extending import intrinsic, overload
 from numba.np.arrayobj import make_array
 
-__all__ = ["on_all_threads", "share", "spans"]
+__all__ = ["on_all_threads", "share", "spans", "ticket"]
 
 
 @njit(nogil=True)
@@ -36,6 +36,12 @@ def spans(work, n, width):
     while first < n:
         yield first, min(n, first + step)
         first = _take(work, step)
+
+
+@njit(nogil=True)
+def ticket(counter):
+    """0 for the thread that asks first, 1 for the next: where in a row of scratch memories each may write."""
+    return _take(counter, 1)
 
 
 def _take(work, step):

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minighost.nn import fold
+
 __all__ = ["Evaluation", "evaluate"]
 
 
@@ -57,7 +59,7 @@ def evaluate(model, loader, *, flip=False, tick=lambda: None):
     Parameters
     ----------
     model : Module
-        Its mode is restored afterwards.
+        It is not modified: what runs is `nn.fold` of it.
     loader : Loader
         Not shuffled; images normalised as in training.
     flip : bool
@@ -69,17 +71,12 @@ def evaluate(model, loader, *, flip=False, tick=lambda: None):
     -------
     Evaluation
     """
-    training = model.training
-    model.eval()
-    try:
-        logits, labels = [], []
-        for x, y in loader.epoch(0):
-            out = np.array(model(x))  # a copy: the model may reuse its buffers
-            if flip:
-                out = 0.5 * (out + model(np.ascontiguousarray(x[:, :, ::-1])))
-            logits.append(out)
-            labels.append(y)
-            tick()
-    finally:
-        model.train(training)
+    folded, logits, labels = fold(model), [], []
+    for x, y in loader.epoch(0):
+        out = folded(x)
+        if flip:
+            out = 0.5 * (out + folded(np.ascontiguousarray(x[:, :, ::-1])))
+        logits.append(out)
+        labels.append(y)
+        tick()
     return Evaluation(np.concatenate(logits), np.concatenate(labels))

@@ -1,0 +1,201 @@
+"""Fold a trained network for inference, and run it: a few images at a time through as many layers as possible."""
+
+import contextlib
+import math
+
+import numpy as np
+
+from minighost.nn.fold_nodes import GlobalMean, Plain, emit
+from minighost.nn.folding import evaluating, nodes_of
+from minighost.nn.module import Buffer, Module, Parameter
+from minighost.ops import check, inference
+from minighost.ops.buffers import empty
+
+__all__ = ["Folded", "fold"]
+
+_TILE = 1 << 17  # numbers in an arena, so that one stays in a core's own cache
+_ROWS = 128  # of a tile, at least; with fewer a product waits for its weights
+_PLANS = 32  # input shapes that are remembered
+
+
+def fold(model):
+    """Prepare a model for inference.
+
+    Parameters
+    ----------
+    model : Module
+        It is not modified. Its weights are *copied*: fold again after training it further.
+
+    Returns
+    -------
+    Folded
+        A function ``f(x) -> out`` that computes what ``model.eval()(x)`` does, up to rounding; arrays in and out, of
+        the model's dtype. The first call at a shape of input makes a plan for it, which takes some milliseconds.
+
+    Raises
+    ------
+    TypeError
+        If `model` is not a Module.
+
+    Notes
+    -----
+    A batch is taken through the network a few images at a time. How many depends on the shapes alone, so results are
+    the same bits for any number of threads; a single image is one thread's work.
+
+    Examples
+    --------
+    >>> f = fold(layers.ReLU())
+    >>> f(np.array([-1.0, 2.0]).reshape(1, 1, 1, 2)).ravel()
+    array([0., 2.])
+    """
+    if not isinstance(model, Module):
+        raise TypeError(f"fold: model must be a Module, got {type(model).__name__}")
+    return Folded(model)
+
+
+class Folded:
+    """A network that is ready for inference; `fold` makes it.
+
+    Parameters
+    ----------
+    model : Module
+    """
+
+    def __init__(self, model):
+        self._hollow = evaluating(model, hollow=True)  # to ask whether an input fits
+        dtypes = [value.data.dtype for _, value in model._named((Parameter, Buffer))]
+        self._nodes, weights = nodes_of(model), _Weights()
+        for node in self._nodes:
+            if not isinstance(node, Plain):
+                node.seal(weights)
+        self._weights = weights.together(dtypes[0] if dtypes else np.float64)
+        self._plans: dict = {}
+
+    def __call__(self, x):
+        """(N, ...) -> what the model would return in evaluation mode.
+
+        Raises
+        ------
+        TypeError, ValueError
+            What the model's layers raise if the input does not fit.
+        """
+        plan = self._plans.get((x.shape, x.dtype)) if isinstance(x, np.ndarray) else None
+        if plan is None:
+            plan = self._plan(x)
+        for stage in plan:
+            x = stage(x)
+        return x
+
+    def _plan(self, x):
+        """Check the input, divide the nodes into stages, and write a program for each."""
+        known = not any(isinstance(node, Plain) for node in self._nodes)
+        out = self._try(x, known)
+        if x.ndim == 0 or len(x) == 0:
+            return [lambda x: out]
+        plan: list = []
+        nodes = list(self._nodes)
+        while nodes:
+            if isinstance(nodes[0], Plain):
+                plan.append(nodes.pop(0))
+                continue
+            count = next((k for k, node in enumerate(nodes) if isinstance(node, Plain)), len(nodes))
+            plan.append(_Stages(nodes[:count], self._weights))
+            del nodes[:count]
+        plan = plan or [np.copy]
+        while len(self._plans) >= _PLANS:
+            del self._plans[next(iter(self._plans))]
+        self._plans[x.shape, x.dtype] = plan
+        return plan
+
+    def _try(self, x, known):
+        """Have the layers look at the input: at none of its images where that will do, for it is much quicker."""
+        with np.errstate(all="ignore"), contextlib.suppress(TypeError, ValueError):
+            if known and isinstance(x, np.ndarray) and x.ndim:
+                return self._hollow(x[:0])
+        with np.errstate(all="ignore"):
+            return self._hollow(x)
+
+
+class _Weights:
+    """One long array in the making."""
+
+    def __init__(self):
+        self.arrays, self.size = [], 0
+
+    def add(self, w):
+        place = self.size
+        self.arrays.append(w.reshape(-1))
+        self.size += w.size
+        return place
+
+    def together(self, dtype):
+        out = np.zeros(max(1, self.size), dtype)
+        if self.arrays:
+            np.concatenate(self.arrays, out=out[: self.size], casting="same_kind")
+        return out
+
+
+class _Stages:
+    """Nodes in a row that are all known, written down for one shape of input at the first call.
+
+    Each stage is a kernel's run over the batch, for as many images at a time as its activations fit into the cache.
+    """
+
+    def __init__(self, nodes, weights):
+        self.nodes, self.weights, self.stages, self.fit = nodes, weights, [], None
+
+    def __call__(self, x):
+        x = check.array("fold", "x", x, x.ndim)
+        if self.fit != (x.shape, x.dtype):  # what an unknown layer returns may differ from call to call
+            self.stages, self.fit = self._write(x), (x.shape, x.dtype)
+        for B, shape, steps, lines, size in self.stages:
+            out = empty(shape, x.dtype)
+            inference.run(steps, size, self.weights, lines, B, x, out)
+            x = out
+        return x
+
+    def _write(self, x):
+        self.weights = self.weights.astype(x.dtype, copy=False)  # where no weights say what dtype, the input does
+        nodes, stages, shape = self.nodes, [], x.shape
+        sizes = self._images_at_a_time(x)
+        while nodes:
+            B = sizes[0]
+            count = next((k for k, other in enumerate(sizes) if other != B), len(nodes))
+            program, value = _begin(shape, x.dtype)
+            value = emit(nodes[:count], program, value)
+            program.finish(value)
+            steps, size = program.assemble(B)
+            shape = _shape(shape, nodes[:count], value)
+            lines = np.concatenate([np.zeros(0, x.dtype), *program.lines])
+            stages.append((B, shape, steps, lines, size))
+            nodes, sizes = nodes[count:], sizes[count:]
+        return stages
+
+    def _images_at_a_time(self, x):
+        """For each node; a power of 2, and small enough that there are some tiles for the threads to share."""
+        sizes, shape = [], x.shape
+        for node in self.nodes:
+            program, value = _begin(shape, x.dtype)
+            value = node.emit(program, value)
+            program.finish(value)
+            fit = max(_TILE // max(1, program.assemble(1)[1]), _ROWS // (value.H * value.W))
+            fit = min(fit, -(-len(x) // 4))
+            sizes.append(1 << max(0, fit.bit_length() - 1))
+            shape = _shape(shape, [node], value)
+        return sizes
+
+
+def _begin(shape, dtype):
+    """A program and the value that it starts from."""
+    *plane, C = shape[1:] or (1,)
+    H, W = plane if len(plane) == 2 else (math.prod(plane), 1)
+    return inference.Program(dtype), inference.Value((inference.Part(inference.INPUT, C),), H, W)
+
+
+def _shape(shape, nodes, value):
+    """Of the result: the planes are gone behind a global mean."""
+    if any(isinstance(node, GlobalMean) for node in nodes):
+        return (shape[0], value.C)
+    if len(shape) == 4:
+        return (shape[0], value.H, value.W, value.C)
+    return (*shape[:-1], value.C) if len(shape) > 1 else shape

@@ -1,0 +1,15 @@
+"""Inference: a network as a list of steps, which a kernel carries out on a few images at a time.
+
+Without batch statistics images have nothing to do with one another. So instead of one step on all images after the
+other, a thread takes a few images through many steps, and what lies between two steps stays in its core's cache. Read
+`step` for what there is to do, `machine` for how it is done and `program` for how it is listed; `nn.fold` makes the
+list from a model.
+"""
+
+from minighost.ops.inference.machine import run
+from minighost.ops.inference.program import CLIP, HARD_SIGMOID, HARD_SWISH, NONE, RELU, RELU6, Part, Program, Value
+from minighost.ops.inference.step import INPUT
+
+__all__ = [
+    "CLIP", "HARD_SIGMOID", "HARD_SWISH", "INPUT", "NONE", "Part", "Program", "RELU", "RELU6", "Value", "run",
+]  # fmt: skip

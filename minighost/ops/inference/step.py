@@ -1,0 +1,73 @@
+"""The words of a program: what a step can do, and what it has to know for it."""
+
+from typing import NamedTuple
+
+__all__ = [
+    "AFFINE", "AVG_POOL", "CLAMP", "CONV", "DEPTHWISE", "INPUT", "JOIN", "LINEAR", "MAX_POOL", "MEAN", "OUTPUT",
+    "PRODUCT", "REPEAT", "SCALE", "SIGMOID", "SWISH", "Step",
+]  # fmt: skip
+
+PRODUCT, CONV, DEPTHWISE, AFFINE, JOIN, REPEAT, MEAN, SCALE, MAX_POOL, AVG_POOL = range(10)
+INPUT, OUTPUT = -1, -2  # where an operand lies, if not in the arena
+LINEAR, CLAMP, SIGMOID, SWISH = range(4)  # what follows the bias
+
+
+class Step(NamedTuple):
+    """One line of a program; all are whole numbers, and places are numbers of array elements.
+
+    Attributes
+    ----------
+    op : int
+        What to do.
+    a, b, o, scratch : int
+        Place of the operands, the result and the working memory in the arena, or INPUT or OUTPUT.
+    a_size, b_size, o_size : int
+        Numbers an image in each.
+    H, W, C, OC : int
+        Plane and channels of operand a, channels of the result.
+    w, bias : int
+        Place of the weights and of what is added to the result.
+    lanes : int
+        Numbers of bias: per channel, repeated.
+    act, limits : int
+        What follows the bias, and the place of its lower and upper limit in `lines`.
+    first, pitch : int
+        For operands that are columns of a wider array: the first of these columns, and its width.
+        CONV: `pitch` lines of windows are laid out at a time; DEPTHWISE: so many lines of the input are kept.
+    flag : int
+        PRODUCT: add to the result; and 2 if more is to be added, so that bias and activation have to wait.
+        JOIN: whether there is an operand b. REPEAT: results a channel. CONV: groups.
+    KH ... OW
+        The `Geometry` of windows.
+    """
+
+    op: int
+    a: int
+    b: int
+    o: int
+    scratch: int
+    a_size: int
+    b_size: int
+    o_size: int
+    H: int
+    W: int
+    C: int
+    OC: int
+    w: int
+    bias: int
+    lanes: int
+    act: int
+    limits: int
+    first: int
+    pitch: int
+    flag: int
+    KH: int
+    KW: int
+    SH: int
+    SW: int
+    PH: int
+    PW: int
+    DH: int
+    DW: int
+    OH: int
+    OW: int
