@@ -44,7 +44,8 @@ def fold(model):
 
     Examples
     --------
-    >>> f = fold(layers.ReLU())
+    >>> from minighost.nn import ReLU
+    >>> f = fold(ReLU())
     >>> f(np.array([-1.0, 2.0]).reshape(1, 1, 1, 2)).ravel()
     array([0., 2.])
     """
