@@ -29,8 +29,6 @@ from minighost.ops.gemm import gemm
 
 __all__ = ["suits", "winograd_backward", "winograd_forward", "winograd_forward_reference"]
 
-TILES = 128  # rows of a product: with fewer it is slow, with more its factors leave the cache
-
 _B = np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]], np.float64)  # B'
 _G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
 _A = np.array([[1, 1, 1, 0], [0, 1, -1, -1]], np.float64)  # A'
@@ -101,7 +99,7 @@ def _prepare(pending, w, g, most):
     """Images as lines, images at a time; per chunk (there are at most so many) a plane, a line, B'x, B'xB, products."""
     (N, H, W, C), OC = pending.raw.shape, w.shape[3]
     TH, TW = -(-g.OH // 2), -(-g.OW // 2)
-    B = min(N, -(-TILES // (TH * TW)))
+    B = min(N, -(-(256 if C * OC > 1 << 14 else 128) // (TH * TW)))  # more rows for weights that fill a cache
     chunks = min(most, -(-N // B))
     return (
         pending.raw.reshape(N, H, W * C), B, zeros((chunks, 1, 2, 2 * TH + 2, (TW + 1) * C), w.dtype),
