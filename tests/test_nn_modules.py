@@ -290,3 +290,15 @@ def test_without_the_images_gradient_all_others_are_the_same(name, rng):
         grads.append([p.grad for p in model.parameters()])
     for one, other in zip(*grads, strict=True):
         assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("fusing", [True, False])
+@pytest.mark.parametrize(
+    "options", [(3, 4, 3), (32, 32, 3), (4, 6, 1), (4, 4, 3, 1, None, 1, 4)], ids=["3x3", "winograd", "1x1", "depthwise"]
+)
+def test_a_first_layer_of_any_kind_spares_the_images_gradient(options, fusing, rng):
+    x = rng.normal(size=(2, 6, 6, options[0])).astype(np.float32)
+    unit = nn.ConvBNAct(*options).skip_input_gradient()
+    with nn.fusing(fusing):
+        assert unit.backward(unit(x)) is None
+    assert unit.conv.weight.grad is not None

@@ -52,7 +52,8 @@ def unit_backward(unit, dout, cache):
     """What `ConvBNAct.backward` does: fills the parameters' gradients, returns the one of x."""
     pending, cache = cache
     dy, sums = fused.cut(_gradient("ConvBNAct", dout, pending.raw.shape, pending.raw), pending)
-    return _backward(unit, dy, sums, cache)[0]
+    dx = _backward(unit, dy, sums, cache)[0]
+    return dx if unit.conv.dx_wanted else None
 
 
 def _fits(module, x, channels):

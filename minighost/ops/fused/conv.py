@@ -76,7 +76,8 @@ def conv_backward(gradient, pending, w, g, groups=1, wanted=True):
     dw : ndarray, shape of w
     """
     if suits(w, g, groups):
-        return winograd_backward(gradient, pending, w, g)
+        dy, sums, dw = winograd_backward(gradient, pending, w, g)
+        return dy if wanted else None, sums, dw
     # One partial sum of dw a chunk; few of them where the weights are many.
     chunks = min(len(pending.raw), max(4, min(32, (1 << 24) // w.size)))
     x, B, planes, line, rows, product = _prepare(pending, w, g, groups, chunks)
