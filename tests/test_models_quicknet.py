@@ -1,11 +1,14 @@
 """QuickNet and its whitening stem."""
 
+import io
+
 import numpy as np
 import pytest
 from gradients import assert_module_gradients
 from numpy.testing import assert_allclose
 
-from minighost import models, nn, ops
+from minighost import models, nn, ops, train
+from minighost.cli import main
 from minighost.train import PRESETS, Config
 
 
@@ -86,3 +89,22 @@ def test_a_preset_resolves_and_flags_win_over_it(name):
 def test_an_unknown_preset_is_named_with_its_nearest():
     with pytest.raises(ValueError, match=r"unknown preset 'cifar-quick' \(did you mean 'cifar10-quick'\?\); there is"):
         Config.resolve(preset="cifar-quick")
+
+
+def test_a_run_prepares_the_stem_from_its_images(tmp_path):
+    settings = {"model.name": "quicknet", "model.width": "0.05", "train.epochs": "1", "train.batch_size": "20"}
+    sizes = {"data.train_size": "40", "data.test_size": "20", "threads": "1", "out": str(tmp_path / "run")}
+    train.run(Config.resolve(overrides={**settings, **sizes}), stream=io.StringIO())
+    weight = train.load_run(tmp_path / "run").model.stem.weight.data
+    assert np.isfinite(weight).all() and np.abs(weight.reshape(12, 12) - np.eye(12)).max() > 0.1
+
+
+def test_a_run_that_goes_on_takes_no_preset(capsys):
+    assert main.main(["train", "--resume", "--preset", "cifar10-quick", "--out", "nowhere"]) == 2
+    assert "--preset: a run that goes on keeps its settings; leave --preset or --resume out" in capsys.readouterr().err
+
+
+def test_the_help_names_every_preset(capsys):
+    main.main(["train", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert all(name in text for name in PRESETS)

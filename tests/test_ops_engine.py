@@ -1,6 +1,7 @@
 """The engine: kept memory, threads, determinism, and the rule of one writer."""
 
 import ast
+import contextlib
 import os
 import subprocess
 import sys
@@ -111,13 +112,34 @@ def test_threads_share_every_turn_once(function, n):
     assert (visits == 1).all()
 
 
-@pytest.mark.small
-def test_an_index_out_of_bounds_in_any_thread_is_reported():
-    """Under bounds checks, and in plain Python; ordinary compiled code does not look."""
-    if not (engine.numba.config.DISABLE_JIT or engine.numba.config.BOUNDSCHECK):
-        return
-    with pytest.raises((RuntimeError, IndexError), match="out of bounds"):
-        engine.kernel(_visit)(100, np.zeros(99, np.int64))
+BEYOND = """
+import numpy as np
+from minighost.ops.engine import kernel, share
+
+@kernel
+def visit(work, n, visits):
+    for k in share(work, n):
+        visits[k] += 1
+
+visit(100, np.zeros(99, np.int64))
+"""
+
+
+@pytest.mark.parametrize("mode", ["NUMBA_BOUNDSCHECK", "NUMBA_DISABLE_JIT"])
+def test_an_index_out_of_bounds_in_any_thread_is_reported(mode):
+    """Under bounds checks and in plain Python; ordinary compiled code does not look."""
+    environment = {**os.environ, mode: "1", "MINIGHOST_CACHE": "0"}
+    command = [sys.executable, "-c", BEYOND]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 1 and "out of bounds" in run.stderr
+
+
+@pytest.mark.parametrize("argument", [np.zeros(3), "no array"])
+def test_compiling_leaves_numba_and_the_collector_as_they_were(argument):
+    level, collecting = engine.numba.config.OPT, engine.gc.isenabled()
+    with contextlib.suppress(engine.numba.core.errors.TypingError):
+        engine.kernel(_visit)(3, argument)
+    assert engine.numba.config.OPT == level and engine.gc.isenabled() == collecting
 
 
 STEPS = """
@@ -241,15 +263,15 @@ def test_kernels_call_only_what_the_cache_stamp_covers():
 
 def test_the_cache_folder_changes_with_any_kernel_source(monkeypatch, tmp_path):
     monkeypatch.setattr(engine.numba.config, "CACHE_DIR", str(tmp_path))
-    before = engine._kernels_folder.__wrapped__()
+    before = engine.kernels_folder.__wrapped__()
     assert before.parent == tmp_path and before.is_dir()
     read = Path.read_bytes
     monkeypatch.setattr(Path, "read_bytes", lambda path: read(path) + b" " * (path.name == "tiles.py"))
-    assert engine._kernels_folder.__wrapped__() != before
+    assert engine.kernels_folder.__wrapped__() != before
 
 
 def test_the_cache_goes_to_the_user_where_the_package_cannot_be_written(monkeypatch, tmp_path):
     monkeypatch.setattr(engine.numba.config, "CACHE_DIR", "")
     monkeypatch.setattr(engine, "_user_cache", lambda: tmp_path)
     monkeypatch.setattr(engine.os, "access", lambda folder, mode: tmp_path in folder.parents)
-    assert engine._kernels_folder.__wrapped__().parent == tmp_path
+    assert engine.kernels_folder.__wrapped__().parent == tmp_path

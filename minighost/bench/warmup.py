@@ -11,6 +11,7 @@ import numpy as np
 
 from minighost import models
 from minighost.bench.network import TrainingStep, inference_of
+from minighost.ops import engine
 
 __all__ = ["kernels_folder", "warm_up"]
 
@@ -50,6 +51,4 @@ def warm_up(name, batch=4, size=32, **options):
 
 def kernels_folder():
     """The folder where compiled kernels are kept from one process to the next; None if they are not kept."""
-    from minighost.ops import engine
-
-    return None if os.environ.get("MINIGHOST_CACHE", "1") == "0" else engine._kernels_folder()
+    return None if os.environ.get("MINIGHOST_CACHE", "1") == "0" else engine.kernels_folder()

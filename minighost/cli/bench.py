@@ -56,6 +56,7 @@ def add_arguments(parser):
 
 def run(args):
     from minighost import bench, models, ops
+    from minighost.train.files import write_atomic
 
     known = [*models.names(), *bench.OPERATIONS, "roofline"]
     if args.what not in known:
@@ -72,8 +73,7 @@ def run(args):
         else:
             document = (_network if args.what in models.names() else _operation)(args)
     if args.json is not None:
-        with open(args.json, "w", encoding="utf-8") as file:
-            file.write(json.dumps(document, indent=1) + "\n")
+        write_atomic(Path(args.json), json.dumps(document, indent=1) + "\n")
         print(f"\nall figures: {args.json}")
 
 

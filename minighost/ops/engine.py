@@ -38,7 +38,7 @@ from numba.core.caching import FunctionCache  # noqa: E402
 from minighost.ops.cores import suitable  # noqa: E402
 from minighost.ops.parallel import on_all_threads, share, spans, ticket  # noqa: E402
 
-__all__ = ["kernel", "share", "spans", "threads", "ticket", "tile"]
+__all__ = ["kernel", "kernels_folder", "share", "spans", "threads", "ticket", "tile"]
 
 # Fused multiply-adds are safe for NaN; the flags that assume there is none are not used.
 _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
@@ -76,7 +76,7 @@ def kernel(function):
 
 
 def _lightly(compile_now):
-    """LLVM's first level already vectorises loops here; levels 2 and 3 compile a fifth longer for code as quick."""
+    """LLVM's first level already vectorises loops here; levels 2 and 3 compile longer for code as quick."""
 
     @functools.wraps(compile_now)
     def compile_lightly(signature):
@@ -105,7 +105,7 @@ def _cache(dispatcher, function):
 def _cache_folder():
     """Cache in a folder of this version's own: Numba sees changes in a kernel's file, but not in a callee's."""
     before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(_kernels_folder() or before)
+    numba.config.CACHE_DIR = str(kernels_folder() or before)
     try:
         yield
     finally:
@@ -113,7 +113,7 @@ def _cache_folder():
 
 
 @functools.cache
-def _kernels_folder():
+def kernels_folder():
     """``NUMBA_CACHE_DIR``, else the package's __pycache__, else the user's cache; in it the stamp of the sources."""
     ops = Path(__file__).parent
     stamp = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(ops.rglob("*.py")))).hexdigest()[:12]
