@@ -11,7 +11,8 @@ convolutional neural networks", §4.1):
          0 -1  1  0           1/2 -1/2  1/2
          0  1  0 -1           0    0    1
 
-Over channels each of the 16 products is a matrix product, (tiles, C) @ (C, OC). Backward is the adjoint, step by step.
+The additions cost a digit of accuracy at most, and an infinity or NaN reaches every output of its tiles, also those
+that do not see it. Over channels each of the 16 products is a matrix product, (tiles, C) @ (C, OC). Backward is the adjoint, step by step.
 The pixels come from the padded plane with even and odd columns apart (`plane`, as for a stride of 2), so that every
 row of B' or A' is an addition of long stretches of memory: all tiles of a line at once.
 
