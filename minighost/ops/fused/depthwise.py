@@ -13,7 +13,7 @@ from minighost.ops.buffers import empty, zeros
 from minighost.ops.engine import kernel, share, tile
 from minighost.ops.fused.pending import along, chunks_of
 from minighost.ops.fused.plane import collect, fill, planes_of, under
-from minighost.ops.fused.tiles import add_moments, finish, fold, fold_moments, multiply_add, set_pivot
+from minighost.ops.fused.tiles import add_moments, finish, fold, fold_moments, multiply_add
 
 __all__ = ["depthwise_backward", "depthwise_forward"]
 
@@ -109,12 +109,9 @@ def _forward(work, x, affine, w, bias, g, C, planes, lines, moments, out, sums):
                 for k in range(len(bias)):
                     out[n, i, k] += bias[k]
             if len(sums):
-                if n == first:
-                    set_pivot(out[n, 0], moments[t, 0])
-                add_moments(out[n].reshape(-1), moments[t, 0], moments[t, 1], moments[t, 2])
+                add_moments(out[n].reshape(-1), n == first, moments[t])
         if len(sums):
-            numbers = (last - first) * g.OH * moments.shape[2]
-            fold_moments(numbers, moments[t, 0], moments[t, 1], moments[t, 2], sums[t])
+            fold_moments((last - first) * g.OH * moments.shape[2], moments[t], sums[t])
 
 
 @kernel

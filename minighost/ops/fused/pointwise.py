@@ -13,7 +13,7 @@ import numpy as np
 
 from minighost.ops.buffers import empty, zeros
 from minighost.ops.engine import kernel, share, tile
-from minighost.ops.fused.tiles import add_moments, fold, fold_moments, mask_and_add, multiply_add, normalise, set_pivot
+from minighost.ops.fused.tiles import add_moments, fold, fold_moments, mask_and_add, multiply_add, normalise
 from minighost.ops.gemm import gemm
 
 __all__ = ["pointwise_backward", "pointwise_forward"]
@@ -136,11 +136,9 @@ def _forward(work, a, b, wa, wb, bias, step, scratch, moments, out, sums):
                 for o in range(OC):
                     product[r, o] += bias[o]
             if len(sums):
-                if r0 == first:
-                    set_pivot(stretch, moments[t, 0])
-                add_moments(stretch, moments[t, 0], moments[t, 1], moments[t, 2])
+                add_moments(stretch, r0 == first, moments[t])
         if len(sums):
-            fold_moments((last - first) * OC, moments[t, 0], moments[t, 1], moments[t, 2], sums[t])
+            fold_moments((last - first) * OC, moments[t], sums[t])
 
 
 @kernel

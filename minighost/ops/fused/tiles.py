@@ -10,7 +10,7 @@ import numpy as np
 
 from minighost.ops.engine import tile
 
-__all__ = ["add_moments", "finish", "fold", "fold_moments", "mask_and_add", "multiply_add", "normalise", "set_pivot"]
+__all__ = ["add_moments", "finish", "fold", "fold_moments", "mask_and_add", "multiply_add", "normalise"]
 
 
 @tile
@@ -42,16 +42,16 @@ def multiply_add(dy, x, affine, out):
 
 
 @tile
-def set_pivot(x, pivot):
-    """Take the first numbers for the pivot."""
-    for k in range(min(len(x), len(pivot))):
-        pivot[k] = x[k]
+def add_moments(x, fresh, moments):
+    """Add up ``x - pivot`` and its square in every lane; `moments` holds pivot, sum and sum of squares.
 
-
-@tile
-def add_moments(x, pivot, total, squares):
-    """Add up ``x - pivot`` and its square in every lane."""
+    The first numbers of a chunk, which find it `fresh`, become its pivot.
+    """
+    pivot, total, squares = moments[0], moments[1], moments[2]
     L = len(pivot)
+    if fresh:
+        for k in range(min(len(x), L)):
+            pivot[k] = x[k]
     for q in range(0, len(x), L):
         n = min(L, len(x) - q)
         xq = x[q : q + n]
@@ -95,8 +95,9 @@ def finish(d, x, affine, add, dx, lanes):
 
 
 @tile
-def fold_moments(n, pivot, total, squares, sums):
+def fold_moments(n, moments, sums):
     """Lane sums about a pivot to ``sums[0]``, of x, and ``sums[1]``, of x*x, per channel; n numbers went in."""
+    pivot, total, squares = moments[0], moments[1], moments[2]
     L, C = len(pivot), sums.shape[1]
     for first in range(0, L, C):
         for c in range(C):

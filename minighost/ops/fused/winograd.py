@@ -11,8 +11,10 @@ convolutional neural networks", §4.1):
          0 -1  1  0           1/2 -1/2  1/2
          0  1  0 -1           0    0    1
 
-The additions cost a digit of accuracy at most, and an infinity or NaN reaches every output of its tiles, also those
-that do not see it. Over channels each of the 16 products is a matrix product, (tiles, C) @ (C, OC). Backward is the adjoint, step by step.
+Over channels each of the 16 products is a matrix product, (tiles, C) @ (C, OC). Backward is the adjoint, step by step.
+Rounding errors are a little larger than the definition's, and an infinity or NaN reaches every output of its tiles,
+also those that do not see it.
+
 The pixels come from the padded plane with even and odd columns apart (`plane`, as for a stride of 2), so that every
 row of B' or A' is an addition of long stretches of memory: all tiles of a line at once.
 
@@ -25,7 +27,7 @@ from minighost.ops.buffers import empty, zeros
 from minighost.ops.engine import kernel, share, tile
 from minighost.ops.fused.pending import along
 from minighost.ops.fused.plane import collect, deal, fill, gather
-from minighost.ops.fused.tiles import add_moments, finish, fold, fold_moments, multiply_add, set_pivot
+from minighost.ops.fused.tiles import add_moments, finish, fold, fold_moments, multiply_add
 from minighost.ops.gemm import gemm
 
 __all__ = ["suits", "winograd_backward", "winograd_forward", "winograd_forward_reference"]
@@ -126,12 +128,9 @@ def _forward(work, x, affine, w, bias, g, gout, B, planes, lines, rows, seen, pr
             for k in range(images):
                 _write(products[t], k * TH, phases[t], gout, OC, bias, out[n + k])
                 if len(sums):
-                    if n + k == first:
-                        set_pivot(out[n, 0], moments[t, 0])
-                    add_moments(out[n + k].reshape(-1), moments[t, 0], moments[t, 1], moments[t, 2])
+                    add_moments(out[n + k].reshape(-1), n + k == first, moments[t])
         if len(sums):
-            numbers = (last - first) * g.OH * moments.shape[2]
-            fold_moments(numbers, moments[t, 0], moments[t, 1], moments[t, 2], sums[t])
+            fold_moments((last - first) * g.OH * moments.shape[2], moments[t], sums[t])
 
 
 @kernel
