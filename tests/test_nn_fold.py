@@ -69,16 +69,17 @@ ACTS = st.sampled_from([None, "relu", "relu6", "hard_swish", "hard_sigmoid"])
 @pytest.mark.small
 @given(
     seed=SEEDS, N=st.sampled_from([1, 2, 9]), act=ACTS,
-    kind=st.sampled_from(["dense", "grouped", "depthwise", "doubled"]), dilation=st.integers(1, 2), **GEOMETRY,
+    kind=st.sampled_from(["dense", "grouped", "depthwise", "doubled"]), dilation=st.integers(1, 2),
+    pool=st.sampled_from([1, 2]), **GEOMETRY,
 )  # fmt: skip
-def test_convolution_batch_norm_and_activation_fold(seed, N, act, kind, K, stride, padding, dilation):
+def test_convolution_pooling_batch_norm_and_activation_fold(seed, N, act, kind, K, stride, padding, dilation, pool):
     rng = np.random.default_rng(seed)
     C, OC = rng.integers(1, 9, 2).tolist()
     C, OC, groups = {"dense": (C, OC, 1), "grouped": (2 * C, 2 * OC, 2), "depthwise": (C, C, C)}.get(
         kind, (C, 2 * C, C)
     )
-    H, W = (dilation * (K - 1) + 1 + rng.integers(0, 6, 2)).tolist()
-    layer = nn.ConvBNAct(C, OC, K, stride, padding, dilation, groups, act, rng=0)
+    H, W = (dilation * (K - 1) + 1 + (pool - 1) * stride + rng.integers(0, 6, 2)).tolist()
+    layer = nn.ConvBNAct(C, OC, K, stride, padding, dilation, groups, act, pool=pool, rng=0)
     assert_folds(perturbed(layer, seed=seed), rng.normal(size=(N, H, W, C)))
 
 
@@ -110,10 +111,11 @@ def test_pooling_folds(seed, maximum, N, K, stride, padding):
 
 
 @pytest.mark.small
-@given(SEEDS, st.integers(1, 4), st.integers(1, 11), st.sampled_from([3, 5]), st.booleans())
-def test_ghost_modules_fold_whatever_the_ratio(seed, ratio, OC, dw_size, act):
+@given(SEEDS, st.integers(1, 4), st.integers(1, 11), st.sampled_from([3, 5]), st.booleans(), st.integers(1, 2))
+def test_ghost_modules_fold_whatever_the_ratio(seed, ratio, OC, dw_size, act, pool):
     rng = np.random.default_rng(seed)
-    module = perturbed(nn.GhostModule(5, OC, int(rng.choice([1, 3])), ratio, dw_size, act=act, rng=0), seed=seed)
+    K = int(rng.choice([1, 3]))
+    module = perturbed(nn.GhostModule(5, OC, K, ratio, dw_size, act=act, pool=pool, rng=0), seed=seed)
     assert_folds(module, rng.normal(size=(3, 5, 4, 5)))
 
 

@@ -30,12 +30,14 @@ BLOCKS = {
     "activations": lambda: nn.Sequential(nn.HardSwish(), nn.CReLU(), nn.Identity(), nn.ReLU6(), nn.ClipGate()),
     "unit, relu": lambda: nn.ConvBNAct(4, 5, (3, 1), rng=0),
     "unit, hard swish": lambda: nn.ConvBNAct(4, 6, 3, stride=2, groups=2, act="hard_swish", rng=0),
+    "unit, pooled": lambda: nn.ConvBNAct(4, 5, 3, pool=2, rng=0),
     "squeeze and excite": lambda: nn.SqueezeExcite(4, 3, rng=0),
     "squeeze and excite, clip": lambda: nn.SqueezeExcite(4, 3, gate="clip", rng=0),
     "ghost": lambda: nn.GhostModule(4, 6, 1, rng=0),
     "ghost, 3x3, stride 2, no ReLU": lambda: nn.GhostModule(4, 6, 3, stride=2, act=False, rng=0),
     "ghost, odd, ratio 3, 5x5": lambda: nn.GhostModule(4, 7, 1, ratio=3, dw_size=5, rng=0),
     "ghost, more ratio than channels": lambda: nn.GhostModule(4, 3, 1, ratio=5, rng=0),
+    "ghost, 3x3, pooled": lambda: nn.GhostModule(4, 6, 3, pool=2, rng=0),
     "ghost, ratio 1": lambda: nn.GhostModule(4, 5, 3, ratio=1, rng=0),
     "bottleneck, identity": lambda: nn.GhostBottleneck(4, 6, 4, rng=0),
     "bottleneck, stride 2, squeeze": lambda: nn.GhostBottleneck(4, 8, 6, dw_size=5, stride=2, se_hidden=4, rng=0),
@@ -49,6 +51,13 @@ BLOCKS = {
 def test_gradients_at_every_index(name, training):
     x = np.random.default_rng(5).normal(size=(2, 5, 4, 4))
     assert_module_gradients(_randomise(BLOCKS[name]()).train(training), x)
+
+
+@pytest.mark.parametrize("act", ["relu", "hard_sigmoid", None])
+def test_pooling_in_front_of_batch_norm_is_pooling_behind_the_activation_where_scales_are_positive(rng, act):
+    early, late = (nn.ConvBNAct(3, 4, 3, act=act, pool=pool, rng=0).eval() for pool in (2, 1))
+    x = rng.normal(size=(2, 6, 4, 3)).astype(np.float32)
+    assert_allclose(early(x), nn.MaxPool2d(2)(late(x)), rtol=1e-6)
 
 
 def test_a_sequential_is_its_layers_in_order(rng):

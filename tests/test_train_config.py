@@ -76,7 +76,7 @@ def test_what_is_saved_is_what_comes_back(tmp_path):
         ("train.label_smoothing", 1, "train.label_smoothing: expected a number >= 0 and < 1, got 1"),
         ("train.nesterov", "maybe", "train.nesterov: expected true or false, got 'maybe'"),
         ("train.flip", "both", "train.flip: expected true, false or alternate, got 'both'"),
-        ("train.optimizer", "adam", "train.optimizer: expected one of sgd, adamw, got 'adam'"),
+        ("train.optimizer", "adam", "train.optimizer: expected one of sgd, adamw, muon, got 'adam'"),
         ("train.milestones", "5,2", "train.milestones: expected ascending numbers >= 0, such as 6,9, got '5,2'"),
         ("data.name", "", "data.name: expected text, got ''"),
         ("data.name", ["a"], "data.name: expected text, got ['a']"),

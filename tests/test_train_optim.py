@@ -10,7 +10,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from training import TinyNet
 
 from minighost.nn import Parameter
-from minighost.train import EMA, SGD, AdamW, clip_grad_norm, grad_norm, parameter_groups
+from minighost.train import EMA, SGD, AdamW, Muon, clip_grad_norm, grad_norm, parameter_groups
+from minighost.train.muon import orthogonalised
 
 
 def two_parameters():
@@ -92,6 +93,48 @@ def test_adamw_is_its_formula(shape, seed, decay):
     assert_allclose(p.data, adamw_literally(start, grads, 0.01, (0.8, 0.95), 1e-6, decay), rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("R, C", [(5, 5), (3, 40), (40, 3), (1, 4)])
+def test_an_orthogonalised_matrix_keeps_its_directions_and_levels_their_lengths(R, C, rng):
+    U, _, V = np.linalg.svd(rng.normal(size=(R, C)), full_matrices=False)
+    lengths = np.linspace(1, 0.2, len(V)) * 1e-3
+    levelled = U.T @ orthogonalised(U * lengths @ V) @ V.T
+    assert_allclose(levelled, np.diag(np.diag(levelled)), atol=1e-12)
+    assert (0.65 < np.diag(levelled)).all() and (np.diag(levelled) < 1.25).all()
+
+
+def test_the_iteration_is_the_polynomial_of_the_singular_values(rng):
+    M = rng.normal(size=(3, 6))
+    U, S, V = np.linalg.svd(M, full_matrices=False)
+    S /= np.sqrt((S**2).sum())
+    assert_allclose(orthogonalised(M, 1), U * (3.4445 * S - 4.7750 * S**3 + 2.0315 * S**5) @ V, atol=1e-12)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_muon_turns_matrices_by_their_momentum_and_leaves_the_rest_to_sgd(nesterov, rng):
+    shapes = (3, 3, 2, 4), (3, 3, 1, 4), (2, 4), (4,)
+    params, others = ([Parameter(v.copy()) for v in values] for values in [[rng.normal(size=s) for s in shapes]] * 2)
+    muon, sgd = Muon(params, 0.1, 0.5, nesterov), SGD(others, 0.1, 0.5, nesterov)
+    w, momentum = params[0].data.reshape(18, 4).copy(), 0
+    for _ in range(3):
+        for p, q in zip(params, others, strict=True):
+            p.grad = q.grad = rng.normal(size=p.shape)
+        muon.step()
+        sgd.step()
+        g = params[0].grad.reshape(18, 4)
+        momentum = 0.5 * momentum + g
+        w = w * 2 / np.sqrt((w**2).sum()) - 0.1 * orthogonalised(g + 0.5 * momentum if nesterov else momentum)
+    assert_allclose(params[0].data.reshape(18, 4), w, rtol=1e-12)
+    for p, q in list(zip(params, others, strict=True))[1:]:
+        assert_array_equal(p.data, q.data)
+
+
+def test_muon_outlives_a_gradient_of_zeros():
+    p = Parameter(np.ones((1, 1, 2, 3), np.float32))
+    p.grad = np.zeros_like(p.data)
+    Muon([p], 0.1, 0.9).step()
+    assert_allclose(p.data, np.sqrt(3 / 6), rtol=1e-6)
+
+
 @pytest.mark.parametrize("make", [lambda p: SGD(p, 0.1, 0.9, True, 0.01), lambda p: AdamW(p, 0.1)])
 def test_a_step_writes_in_place_and_leaves_the_gradient_alone(make):
     data, grad = np.ones((50, 7), np.float32), np.full((50, 7), 2.0, np.float32)
@@ -102,11 +145,11 @@ def test_a_step_writes_in_place_and_leaves_the_gradient_alone(make):
     assert (grad == 2).all()
 
 
-@pytest.mark.parametrize("make", [lambda p: SGD(p, 0.1, 0.9), lambda p: AdamW(p, 0.1)])
+@pytest.mark.parametrize("make", [lambda p: SGD(p, 0.1, 0.9), lambda p: AdamW(p, 0.1), lambda p: Muon(p, 0.1, 0.9)])
 def test_a_restored_state_goes_on_bit_for_bit(make, rng):
-    p, q = (Parameter(rng.normal(size=(4, 5)).astype(np.float32)) for _ in range(2))
+    p, q = (Parameter(rng.normal(size=(1, 1, 4, 5)).astype(np.float32)) for _ in range(2))
     optimizer = make([p, q])
-    grads = rng.normal(size=(6, 4, 5)).astype(np.float32)
+    grads = rng.normal(size=(6, 1, 1, 4, 5)).astype(np.float32)
     for grad in grads[:3]:
         p.grad = grad  # q never gets one, so it has no state
         optimizer.step()

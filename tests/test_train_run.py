@@ -142,15 +142,40 @@ def test_the_rehearsal_changes_nothing():
     assert trainer.optimizer.state_dict().keys() == {"lr.0", "lr.1"}
 
 
-def test_evaluation_averages_the_logits_of_both_sides_and_restores_the_mode(tinynet):
-    test_set = data.load("shapes10", "test", n=30)
-    loader = data.Loader(test_set, 12, shuffle=False)
-    model = TinyNet().train()
-    both, one = evaluate(model, loader, flip=True), evaluate(model, loader)
-    mirrored = data.Dataset(test_set.images[:, :, ::-1], test_set.labels, test_set.classes, "mirrored")
-    other = evaluate(model, data.Loader(mirrored, 12, shuffle=False, mean=loader.mean, std=loader.std))
-    assert_allclose(both.logits, 0.5 * (one.logits + other.logits), rtol=1e-5, atol=1e-6)
-    assert model.training and not np.allclose(one.logits, other.logits)
+@pytest.fixture
+def looks(tinynet):
+    """A model in training, and the logits that each way of looking at a test set gives."""
+    test_set, model = data.load("shapes10", "test", n=30), TinyNet().train()
+    mean, std = data.channel_statistics(test_set.images)
+
+    def logits(views, change=lambda images: images):
+        changed = data.Dataset(change(test_set.images), test_set.labels, test_set.classes, "changed")
+        return evaluate(model, data.Loader(changed, 12, shuffle=False, mean=mean, std=std), views=views).logits
+
+    return model, logits
+
+
+def test_evaluation_averages_the_logits_of_both_sides_and_restores_the_mode(looks):
+    model, logits = looks
+    one, other = logits("image"), logits("image", lambda images: images[:, :, ::-1])
+    assert_allclose(logits("mirror"), 0.5 * (one + other), rtol=1e-5, atol=1e-6)
+    assert model.training and not np.allclose(one, other)
+
+
+def test_evaluation_looks_at_shifted_images(looks):
+    _, logits = looks
+
+    def shifted(step):
+        def change(images):
+            padded = np.pad(images, [(0, 0), (1, 1), (1, 1), (0, 0)], mode="reflect")
+            return padded[:, 1 + step : 33 + step, 1 + step : 33 + step]
+
+        return logits("mirror", change)
+
+    expected = 0.5 * shifted(0) + 0.25 * (shifted(1) + shifted(-1))
+    assert_allclose(logits("shift"), expected, rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match="evaluate: views='crop' is unknown; choose from 'image', 'mirror', 'shift'"):
+        logits("crop")
 
 
 # Resume ------------------------------------------------------------------------------------------------------------
@@ -229,7 +254,7 @@ def test_a_crash_before_the_summary_only_evaluates(straight, tmp_path, monkeypat
 
 def test_adamw_without_average_resumes_too(tmp_path, monkeypatch):
     changes = dict(
-        train__optimizer="adamw", train__ema_decay=0, train__lr=0.01, train__clip_norm=0.5, train__flip_tta=True
+        train__optimizer="adamw", train__ema_decay=0, train__lr=0.01, train__clip_norm=0.5, train__views="mirror"
     )
     run(settings(tmp_path / "straight", **changes), stream=None)
     with monkeypatch.context() as patch:
@@ -241,12 +266,12 @@ def test_adamw_without_average_resumes_too(tmp_path, monkeypatch):
 
 
 def test_mirror_images_are_looked_at_after_the_last_epoch_only(tmp_path, monkeypatch):
-    flips, evaluate = [], trainer.evaluate
+    looks, evaluate = [], trainer.evaluate
     monkeypatch.setattr(
-        trainer, "evaluate", lambda *args, flip, **options: flips.append(flip) or evaluate(*args, flip=flip, **options)
+        trainer, "evaluate", lambda *args, views, **rest: looks.append(views) or evaluate(*args, views=views, **rest)
     )
-    run(settings(tmp_path / "run", train__flip_tta=True), stream=None)
-    assert flips == [False, False, True]
+    run(settings(tmp_path / "run", train__views="mirror"), stream=None)
+    assert looks == ["image", "image", "mirror"]
 
 
 def test_a_finished_run_resumes_to_its_summary(straight):

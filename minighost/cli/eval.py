@@ -63,7 +63,7 @@ def _evaluate(loaded, loader):
 
     bar = Console(sys.stderr).bar("test", len(loader))
     try:
-        return evaluate(loaded.model, loader, flip=loaded.config.train.flip_tta, tick=lambda: bar.step(""))
+        return evaluate(loaded.model, loader, views=loaded.config.train.views, tick=lambda: bar.step(""))
     finally:
         bar.close()
 
@@ -81,11 +81,12 @@ def _lines(args, loaded, dataset, result):
         bar = terminal.bar(share, 20, colours)
         rows.append((name, f"{right:,}", f"{all_:,}", f"{100 * share:.1f} %", bar, _mistaken(confusion, k, dataset)))
     epochs = f"{loaded.epoch} epoch{'' if loaded.epoch == 1 else 's'}"
-    mirrored = ", each with its mirror image" if loaded.config.train.flip_tta else ""
+    views = {"mirror": ", each with its mirror image", "shift": ", each with its mirror image and shifted by a pixel"}
+    looked = views.get(loaded.config.train.views, "")
     right = int(confusion.trace())
     return [
         f"{args.checkpoint}: {loaded.config.model.name} after {epochs} of {dataset.name}",
-        f"{100 * result.accuracy:.2f} % right: {right:,} of {len(dataset):,} {args.split} images{mirrored}; "
+        f"{100 * result.accuracy:.2f} % right: {right:,} of {len(dataset):,} {args.split} images{looked}; "
         f"loss {result.loss:.4f}",
         "",
         *terminal.table(rows, ("class", "right", "of", "share", "", "mostly taken for"), "<>>><<"),

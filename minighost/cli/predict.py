@@ -51,7 +51,7 @@ def _rank(loaded, images, top=3):
 
     unknown = data.Dataset(np.stack(images), np.zeros(len(images), np.int64), loaded.classes, "your images")
     loader = data.Loader(unknown, min(len(images), 250), shuffle=False, mean=loaded.mean, std=loaded.std)
-    shares = evaluate(loaded.model, loader, flip=loaded.config.train.flip_tta).probabilities
+    shares = evaluate(loaded.model, loader, views=loaded.config.train.views).probabilities
     return [[(loaded.classes[k], float(row[k])) for k in np.argsort(-row, kind="stable")[:top]] for row in shares]
 
 

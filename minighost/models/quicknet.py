@@ -1,15 +1,18 @@
 """QuickNet: three blocks of two 3x3 convolutions behind a whitening stem, for small images in a hurry.
 
 The shape is that of Jordan 2024, "94 % on CIFAR-10 in 3.29 seconds on a single GPU" (§3; after Page 2019), with ReLU in
-place of GELU, batch norm in front of the pooling, and the mean over the last plane in place of its maximum. With
-``ratio=2`` each convolution is a ghost module: half of the maps are computed, half are their ghosts.
+place of GELU and the mean over the last plane in place of its maximum. With ``ratio=2`` each convolution is a ghost
+module: half of the maps are computed, half are their ghosts, made behind the pooling.
+
+Every convolution begins with filters that hand on one channel each (§3.3): what the stem has found reaches the
+classifier from the first step on.
 """
 
 import numpy as np
 
 from minighost.models.registry import register
 from minighost.models.rounding import make_divisible
-from minighost.nn import Chain, ConvBNAct, GhostModule, GlobalAvgPool, Linear, MaxPool2d, PatchWhitening, Sequential
+from minighost.nn import Chain, Conv2d, ConvBNAct, GhostModule, GlobalAvgPool, Linear, PatchWhitening, Sequential
 
 __all__ = ["QuickNet"]
 
@@ -44,21 +47,32 @@ class QuickNet(Chain):
             raise ValueError(f"QuickNet: num_classes={num_classes!r} must be a whole number of at least 1")
         rng = np.random.default_rng(rng)
 
-        def convolution(inputs, outputs):
+        def convolution(inputs, outputs, pool=1):
             if ratio == 1:
-                return ConvBNAct(inputs, outputs, 3, rng=rng)
-            return GhostModule(inputs, outputs, 3, ratio, rng=rng)
+                return ConvBNAct(inputs, outputs, 3, pool=pool, rng=rng)
+            return GhostModule(inputs, outputs, 3, ratio, pool=pool, rng=rng)
 
         self.stem = PatchWhitening(3, 2)
         channels, blocks = 24, []
         for maps in WIDTHS:
             maps = make_divisible(maps * width, 4)
-            blocks.append(Sequential(convolution(channels, maps), MaxPool2d(2), convolution(maps, maps)))
+            blocks.append(Sequential(convolution(channels, maps, pool=2), convolution(maps, maps)))
             channels = maps
         self.blocks = Sequential(*blocks)
         self.pool = GlobalAvgPool()
         self.classifier = Linear(channels, num_classes, rng=rng)
+        for module in self.blocks.modules():
+            if isinstance(module, Conv2d) and module.groups == 1:
+                _hand_on(module.weight.data)
 
     def prepare(self, images):
         """Compute the stem's filters from images (N, H, W, 3), normalised as in training."""
         self.stem.prepare(images)
+
+
+def _hand_on(w):
+    """Let the first filters (KH, KW, C, OC) see the middle pixel of one channel each."""
+    KH, KW, C, OC = w.shape
+    first = np.arange(min(C, OC))
+    w[..., first] = 0
+    w[KH // 2, KW // 2, first, first] = 1

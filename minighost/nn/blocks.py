@@ -2,7 +2,7 @@
 
 from minighost import ops
 from minighost.nn import fused
-from minighost.nn.layers import BatchNorm2d, ClipGate, Conv2d, HardSigmoid, HardSwish, Linear, ReLU, ReLU6
+from minighost.nn.layers import BatchNorm2d, ClipGate, Conv2d, HardSigmoid, HardSwish, Linear, MaxPool2d, ReLU, ReLU6
 from minighost.nn.module import Module
 
 __all__ = ["Chain", "ConvBNAct", "Sequential", "SqueezeExcite"]
@@ -49,7 +49,7 @@ class Sequential(Chain):
 
 
 class ConvBNAct(Module):
-    """Convolution without bias, batch norm, activation: the unit of all networks here.
+    """Convolution without bias, maximum over windows if wanted, batch norm, activation: the unit of all networks here.
 
     Parameters
     ----------
@@ -61,11 +61,14 @@ class ConvBNAct(Module):
         "relu" (done by the batch norm in passing), "relu6", "hard_swish", "hard_sigmoid", or None.
     eps, momentum : float
         Of the batch norm.
+    pool : int
+        Side of the windows whose maxima the batch norm sees; 1 for no pooling. In front of it pooling costs less than
+        behind the activation, and differs only in what the statistics are taken of.
     """
 
     def __init__(
         self, in_channels, out_channels, kernel_size, stride=1, padding=None, dilation=1, groups=1, act="relu",
-        eps=1e-5, momentum=0.1, rng=None,
+        eps=1e-5, momentum=0.1, pool=1, rng=None,
     ):  # fmt: skip
         if act is not None:
             _choice("ConvBNAct", "act", act, ACTIVATIONS)
@@ -74,6 +77,7 @@ class ConvBNAct(Module):
         self.conv = Conv2d(
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias=False, rng=rng
         )
+        self.pool = MaxPool2d(pool) if pool != 1 else None
         self.bn = BatchNorm2d(out_channels, eps, momentum, relu=act == "relu")
         self.act = None if act in (None, "relu") else ACTIVATIONS[act]()
 
@@ -83,7 +87,7 @@ class ConvBNAct(Module):
         if out is None and fused.unit_applies(self, x):
             y, self._cache = fused.unit_forward(self, x)
             return y
-        y = self.conv(x)
+        y = self.maps(x)
         if self.act is None:
             return self.bn(y, out=out)
         y = self.act(self.bn(y))
@@ -92,13 +96,21 @@ class ConvBNAct(Module):
         out[...] = y
         return out
 
+    def maps(self, x):
+        """What the batch norm sees: the convolution, pooled."""
+        y = self.conv(x)
+        return y if self.pool is None else self.pool(y)
+
     def backward(self, dout):
-        """Activation, batch norm, convolution."""
+        """Activation, batch norm, pooling, convolution."""
         if self._cache is not None:
             return fused.unit_backward(self, dout, self._take_cache())
         if self.act is not None:
             dout = self.act.backward(dout)
-        return self.conv.backward(self.bn.backward(dout))
+        dout = self.bn.backward(dout)
+        if self.pool is not None:
+            dout = self.pool.backward(dout)
+        return self.conv.backward(dout)
 
 
 class SqueezeExcite(Module):

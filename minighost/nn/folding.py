@@ -120,7 +120,7 @@ def _batch_norm(layer):
 
 @rule(ConvBNAct)
 def _conv_bn_act(layer):
-    return _known(layer.conv, layer.bn, layer.act)
+    return _known(layer.conv, layer.pool, layer.bn, layer.act)
 
 
 @rule(layers.CReLU)

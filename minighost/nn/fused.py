@@ -35,10 +35,10 @@ def fusing(on):
 
 
 def unit_applies(unit, x):
-    """Whether `unit`, a `ConvBNAct`, can be fused: in training, with a ReLU or none, without channel multiplier."""
+    """Whether `unit`, a `ConvBNAct`, can be fused: training, with a ReLU or none, no pooling, no channel multiplier."""
     _, _, C, OC = unit.conv.weight.shape
     multiplies = C == 1 < unit.conv.groups < OC
-    return unit.act is None and not multiplies and _fits(unit, x, C * unit.conv.groups)
+    return unit.act is unit.pool is None and not multiplies and _fits(unit, x, C * unit.conv.groups)
 
 
 def unit_forward(unit, x):

@@ -30,8 +30,8 @@ class GhostModule(Module):
         s: one map in s is intrinsic. ``ratio=1`` is an ordinary convolution.
     dw_size : int
         d, the odd kernel size of the cheap depthwise convolution.
-    stride, dilation : int
-        Of the primary convolution.
+    stride, dilation, pool : int
+        Of the primary convolution, as in `ConvBNAct`; ghosts are made of what is left after the pooling.
     act : bool
         ReLU behind both batch norms.
     rng : int or numpy.random.Generator, optional
@@ -43,15 +43,18 @@ class GhostModule(Module):
     """
 
     def __init__(
-        self, in_channels, out_channels, kernel_size, ratio=2, dw_size=3, stride=1, act=True, dilation=1, rng=None
-    ):
+        self, in_channels, out_channels, kernel_size, ratio=2, dw_size=3, stride=1, act=True, dilation=1, pool=1,
+        rng=None,
+    ):  # fmt: skip
         if not isinstance(ratio, (int, np.integer)) or ratio < 1:
             raise ValueError(f"GhostModule: ratio={ratio!r} must be a whole number of at least 1 (1 makes no ghosts)")
         if dw_size % 2 == 0 or dw_size < 1:
             raise ValueError(f"GhostModule: dw_size={dw_size} must be odd, or the ghosts would not have the maps' size")
         rng, act = np.random.default_rng(rng), "relu" if act else None
         self.out_channels, self.intrinsic = out_channels, -(-out_channels // ratio)
-        self.primary = ConvBNAct(in_channels, self.intrinsic, kernel_size, stride, dilation=dilation, act=act, rng=rng)
+        self.primary = ConvBNAct(
+            in_channels, self.intrinsic, kernel_size, stride, dilation=dilation, act=act, pool=pool, rng=rng
+        )
         self.cheap = None
         if ratio > 1:
             m = self.intrinsic
@@ -66,7 +69,7 @@ class GhostModule(Module):
             return out
         if self.cheap is None:
             return self.primary(x)
-        y = self.primary.conv(x)
+        y = self.primary.maps(x)
         out = empty((*y.shape[:3], n), y.dtype)
         intrinsic = self.primary.bn(y, out=out[..., :m])
         if self._surplus():

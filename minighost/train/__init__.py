@@ -8,6 +8,7 @@ from importlib import import_module
 _HOME = {
     "SGD": "optim",
     "AdamW": "optim",
+    "Muon": "muon",
     "EMA": "ema",
     "clip_grad_norm": "clip",
     "grad_norm": "clip",

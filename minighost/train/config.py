@@ -49,9 +49,9 @@ class TrainConfig:
     epochs: int = _key(5, Whole(1), "passes over the training images")
     batch_size: int = _key(128, Whole(2), "images per step")
     lr: float = _key(0.2, Real(above=0), "peak learning rate")
-    optimizer: str = _key("sgd", Choice("sgd", "adamw"), "optimizer")
-    momentum: float = _key(0.9, Real(least=0, below=1), "momentum of sgd")
-    nesterov: bool = _key(True, Flag(), "Nesterov momentum (sgd)")
+    optimizer: str = _key("sgd", Choice("sgd", "adamw", "muon"), "optimizer")
+    momentum: float = _key(0.9, Real(least=0, below=1), "momentum of sgd and muon")
+    nesterov: bool = _key(True, Flag(), "Nesterov momentum (sgd, muon)")
     weight_decay: float = _key(5e-4, Real(least=0), "decay of weights; biases and batch norm are exempt")
     schedule: str = _key("onecycle", Choice("onecycle", "cosine", "step", "constant"), "course of the learning rate")
     warmup_epochs: float = _key(0.0, Real(least=0), "rise of the learning rate, in epochs")
@@ -66,7 +66,9 @@ class TrainConfig:
     )
     crop: int = _key(4, Whole(0), "padding of random crops, pixels; 0 is off")
     cutout: int = _key(0, Whole(0), "side of the square that is blanked out, pixels; 0 is off")
-    flip_tta: bool = _key(False, Flag(), "after the last epoch evaluate the mean logits of image and mirror image")
+    views: str = _key(
+        "image", Choice("image", "mirror", "shift"), "averaged at the end; mirror: both sides; shift: shifted as well"
+    )
     log_every: int = _key(10, Whole(1), "steps between lines of log.jsonl")
     checkpoint_minutes: float = _key(5.0, Real(least=0), "minutes between checkpoints within an epoch; 0 is off")
     checkpoint_steps: int = _key(0, Whole(0), "steps between checkpoints within an epoch; 0 is off")

@@ -53,7 +53,7 @@ class Evaluation:
         return np.bincount(self.labels * K + self.predictions, minlength=K * K).reshape(K, K)
 
 
-def evaluate(model, loader, *, flip=False, tick=lambda: None):
+def evaluate(model, loader, *, views="image", tick=lambda: None):
     """Run `model` in evaluation mode over every batch of `loader`.
 
     Parameters
@@ -62,21 +62,40 @@ def evaluate(model, loader, *, flip=False, tick=lambda: None):
         It is not modified: what runs is `nn.fold` of it.
     loader : Loader
         Not shuffled; images normalised as in training.
-    flip : bool
-        Average the logits of each image and its mirror image.
+    views : str
+        What the logits are the mean of: "image" alone; "mirror", image and mirror image; or "shift", half of that and
+        half of the same two shifted by one pixel up and left, and down and right (Jordan 2024, "94 % on CIFAR-10 in
+        3.29 seconds on a single GPU", §3.5).
     tick : callable
         Called after each batch; what it raises ends the evaluation.
 
     Returns
     -------
     Evaluation
+
+    Raises
+    ------
+    ValueError
+        Unknown `views`.
     """
     folded, logits, labels = fold(model), [], []
     for x, y in loader.epoch(0):
-        out = folded(x)
-        if flip:
-            out = 0.5 * (out + folded(np.ascontiguousarray(x[:, :, ::-1])))
-        logits.append(out)
+        logits.append(sum(share * folded(view) for share, view in _views(x, views)))
         labels.append(y)
         tick()
     return Evaluation(np.concatenate(logits), np.concatenate(labels))
+
+
+def _views(x, views):
+    """Pairs (share, images); the shares add up to 1."""
+    if views not in ("image", "mirror", "shift"):
+        raise ValueError(f"evaluate: views={views!r} is unknown; choose from 'image', 'mirror', 'shift'")
+    if views == "image":
+        return [(1, x)]
+    whole = [x, x[:, :, ::-1]]
+    if views == "mirror":
+        return [(1 / 2, np.ascontiguousarray(view)) for view in whole]
+    padded = np.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)], mode="reflect")
+    shifted = [view[:, :, ::side] for view in (padded[:, 2:, 2:], padded[:, :-2, :-2]) for side in (1, -1)]
+    shares = [1 / 4] * 2 + [1 / 8] * 4
+    return [(share, np.ascontiguousarray(view)) for share, view in zip(shares, whole + shifted, strict=True)]

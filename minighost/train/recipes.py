@@ -28,7 +28,7 @@ RECIPES = {
         "train.label_smoothing": 0.1,
         "train.flip": "alternate",
         "train.crop": 3,
-        "train.flip_tta": True,
+        "train.views": "mirror",
     },
 }
 
@@ -40,7 +40,7 @@ _QUICK = {
     "train.label_smoothing": 0.1,
     "train.flip": "alternate",
     "train.crop": 2,
-    "train.flip_tta": True,
+    "train.views": "mirror",
 }
 PRESETS = {
     "cifar10-ghost": {

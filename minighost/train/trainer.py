@@ -17,6 +17,7 @@ from minighost.train.checkpoint import load_checkpoint, save_checkpoint
 from minighost.train.clip import clip_grad_norm
 from minighost.train.ema import EMA
 from minighost.train.metrics import evaluate
+from minighost.train.muon import Muon
 from minighost.train.nonfinite import explain
 from minighost.train.optim import SGD, AdamW
 
@@ -59,10 +60,11 @@ class Trainer:
         model.skip_input_gradient()
         groups = parameter_groups(model, config.weight_decay)
         self.parameters = list(model.parameters())
-        if config.optimizer == "sgd":
-            self.optimizer = SGD(groups, config.lr, config.momentum, config.nesterov)
-        else:
+        if config.optimizer == "adamw":
             self.optimizer = AdamW(groups, config.lr)
+        else:
+            kind = {"sgd": SGD, "muon": Muon}[config.optimizer]
+            self.optimizer = kind(groups, config.lr, config.momentum, config.nesterov)
         self.schedule = schedules.create(
             config.schedule,
             config.lr,
@@ -159,13 +161,13 @@ class Trainer:
     def evaluate(self, tick=lambda: None):
         """Evaluation of the test images, with the averaged weights if there are any.
 
-        Mirror images are looked at after the last epoch only: they double the time, and what counts is the end.
+        Other views than the image are looked at after the last epoch only: they cost time, and what counts is the end.
         """
-        flip = self.config.flip_tta and self.epoch + 1 >= self.config.epochs
+        views = self.config.views if self.epoch + 1 >= self.config.epochs else "image"
         if self.ema is None:
-            return evaluate(self.model, self.test_loader, flip=flip, tick=tick)
+            return evaluate(self.model, self.test_loader, views=views, tick=tick)
         with self.ema.swapped():
-            return evaluate(self.model, self.test_loader, flip=flip, tick=tick)
+            return evaluate(self.model, self.test_loader, views=views, tick=tick)
 
     def finish_epoch(self):
         """Close the present epoch; returns its training metrics."""
