@@ -35,25 +35,17 @@ RECIPES = {
 _QUICK = {
     "data.name": "cifar10",
     "model.name": "quicknet",
-    "train.batch_size": 128,
+    "train.batch_size": 256,
+    "train.optimizer": "muon",
+    "train.lr": 0.06,
+    "train.momentum": 0.85,
     "train.anneal": "linear",
-    "train.label_smoothing": 0.1,
+    "train.label_smoothing": 0.2,
     "train.flip": "alternate",
     "train.crop": 2,
-    "train.views": "mirror",
+    "train.views": "shift",
 }
 PRESETS = {
-    "cifar10-ghost": {
-        **_QUICK,
-        "model.ratio": 2,
-        "train.epochs": 10,
-        "train.lr": 0.2,
-        "train.warmup_epochs": 2.0,
-    },
-    "cifar10-quick": {
-        **_QUICK,
-        "train.epochs": 13,
-        "train.lr": 0.2,
-        "train.warmup_epochs": 3.0,
-    },
+    "cifar10-ghost": {**_QUICK, "model.ratio": 2, "train.epochs": 13},
+    "cifar10-quick": {**_QUICK, "train.epochs": 14},
 }
