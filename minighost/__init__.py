@@ -12,7 +12,9 @@
 import importlib
 
 __version__ = "0.1.0"
-__all__ = ["analysis", "bench", "cli", "data", "errors", "interop", "models", "nn", "ops", "threads", "train"]
+__all__ = [
+    "analysis", "bench", "cli", "data", "errors", "gradcheck", "interop", "models", "nn", "ops", "threads", "train",
+]  # fmt: skip
 
 
 def __getattr__(name):

@@ -1,0 +1,68 @@
+"""Check a hand-written backward against slopes of its forward.
+
+WHAT is an operation, a block or a network of minighost, "all" of them, or a
+file of your own: FILE.py, which defines forward, backward and inputs. There
+forward(*inputs) returns (out, cache), backward(dout, cache) the gradients of
+the inputs in their order, and inputs is a list of arrays. A file is run as a
+program of yours, with all that it may do. A check that fails says where the
+two first part and what that looks like, and ends with status 1.
+"""
+
+import difflib
+from pathlib import Path
+
+HELP = "check a backward against slopes of its forward"
+
+EXAMPLES = """\
+examples:
+  minighost gradcheck conv
+  minighost gradcheck ghost --seed 3
+  minighost gradcheck mine.py --draw error.png
+"""
+
+
+def add_arguments(parser):
+    parser.add_argument("what", metavar="WHAT", help="a name (an unknown one lists all), all, or FILE.py")
+    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of inputs and upstream gradient (0)")
+    parser.add_argument("--draw", metavar="FILE", help="draw the first wrong gradient there")
+
+
+def run(args):
+    from minighost import gradcheck
+
+    if args.seed < 0:
+        raise ValueError(f"--seed {args.seed}: must be a whole number of at least 0")
+    for words, what, inputs in _pieces(args):
+        try:
+            print(gradcheck.check(what, inputs, seed=args.seed, name=words), flush=True)
+        except gradcheck.GradientError as error:
+            print(error)
+            if args.draw is not None and error.finding is not None and error.finding.measured is not None:
+                print(f"picture: {error.draw(args.draw)}")
+            return 1
+
+
+def _pieces(args):
+    if args.what.endswith(".py"):
+        return [_own(args.what)]
+    from minighost.gradcheck import catalogue
+
+    names = catalogue.NAMES if args.what == "all" else [args.what]
+    if args.what != "all" and args.what not in catalogue.NAMES:
+        close = difflib.get_close_matches(args.what, catalogue.NAMES, 1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise ValueError(f"gradcheck: there is no {args.what!r}{hint}; there is {', '.join(catalogue.NAMES)}, all")
+    return (piece for name in names for piece in catalogue.pieces(name, args.seed))
+
+
+def _own(path):
+    """Name, functions and inputs from a learner's file."""
+    import runpy
+
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: there is no such file")
+    found = runpy.run_path(path)
+    missing = [name for name in ("forward", "backward", "inputs") if name not in found]
+    if missing:
+        raise ValueError(f"{path}: must define forward, backward and inputs, a list; there is no {', '.join(missing)}")
+    return path, (found["forward"], found["backward"]), found["inputs"]

@@ -1,0 +1,120 @@
+"""What minighost itself has to check: every operation, both twins, every block, every network."""
+
+from functools import partial
+
+import numpy as np
+
+from minighost import models, nn, ops
+
+__all__ = ["NAMES", "pieces"]
+
+# operation, shapes of the inputs, options; sides and channel numbers differ, so that none can stand for another
+OPERATIONS = {
+    "conv": ("conv2d", {"x": (2, 5, 4, 3), "w": (3, 3, 3, 4), "b": (4,)}, {"padding": 1}),
+    "strided": ("conv2d", {"x": (2, 7, 6, 2), "w": (3, 2, 2, 3), "b": (3,)}, {"stride": (2, 3), "padding": (1, 0)}),
+    "dilated": ("conv2d", {"x": (2, 6, 7, 2), "w": (2, 3, 2, 3)}, {"dilation": (3, 2), "padding": 1}),
+    "grouped": ("conv2d", {"x": (2, 4, 5, 6), "w": (3, 3, 2, 9), "b": (9,)}, {"padding": 1, "groups": 3}),
+    "depthwise": ("depthwise", {"x": (2, 5, 6, 3), "w": (3, 3, 3, 2), "b": (6,)}, {"stride": 2, "padding": 1}),
+    "pointwise": ("pointwise", {"x": (2, 3, 4, 5), "w": (5, 6), "b": (6,)}, {}),
+    "linear": ("linear", {"x": (4, 5), "w": (5, 3), "b": (3,)}, {}),
+    "max_pool": ("max_pool", {"x": (2, 5, 6, 3)}, {"kernel_size": 3, "stride": 2, "padding": 1}),
+    "avg_pool": ("avg_pool", {"x": (2, 5, 6, 3)}, {"kernel_size": 3, "stride": 2, "padding": 1}),
+    "global_avg_pool": ("global_avg_pool", {"x": (2, 3, 4, 5)}, {}),
+    "relu": ("relu", {"x": (2, 3, 4, 5)}, {}),
+    "relu6": ("relu6", {"x": (2, 3, 4, 5)}, {}),
+    "crelu": ("crelu", {"x": (2, 3, 4, 5)}, {}),
+    "hard_sigmoid": ("hard_sigmoid", {"x": (2, 3, 4, 5)}, {}),
+    "hard_swish": ("hard_swish", {"x": (2, 3, 4, 5)}, {}),
+    "clip_gate": ("clip_gate", {"x": (2, 3, 4, 5)}, {}),
+    "scale": ("scale", {"x": (2, 3, 4, 5), "gate": (2, 5)}, {}),
+    "add": ("add", {"a": (2, 3, 4, 5), "b": (2, 3, 4, 5)}, {}),
+    "concat": ("concat", {"a": (2, 3, 4, 2), "b": (2, 3, 4, 3)}, {}),
+}
+SPREAD = {"relu6": 5.0, "hard_sigmoid": 3.0, "hard_swish": 3.0}  # so that both ends of the gate are met
+
+BLOCKS = {
+    "conv_bn_act": (partial(nn.ConvBNAct, 3, 4, 3, stride=2), 3),
+    "se": (partial(nn.SqueezeExcite, 6, 3), 6),
+    "ghost": (partial(nn.GhostModule, 4, 6, 3), 4),
+    "bottleneck": (partial(nn.GhostBottleneck, 4, 8, 6, stride=2, se_hidden=4), 4),
+    "whitening": (partial(nn.PatchWhitening, 3, 2), 3),
+}
+NAMES = (*OPERATIONS, "im2col", "batch_norm", "batch_norm_relu", "softmax_cross_entropy", *BLOCKS, *models.names())
+
+
+def pieces(name, seed=0):
+    """What to hand to `check` for a name: tuples (words, layer or pair, inputs), one for each twin.
+
+    Parameters
+    ----------
+    name : str
+        One of `NAMES`.
+    seed : int
+        Of inputs and weights.
+    """
+    rng = np.random.default_rng(seed)
+    if name in OPERATIONS:
+        operation, shapes, options = OPERATIONS[name]
+        inputs = [SPREAD.get(name, 1.0) * rng.normal(size=shape) for shape in shapes.values()]
+        return [_named(operation, twin, shapes, options, inputs) for twin in ("", "_reference")]
+    if name.startswith("batch_norm"):
+        inputs = [rng.normal(size=(3, 4, 5, 2)), rng.uniform(0.5, 1.5, 2), rng.normal(size=2)]
+        return [_batch_norm(twin, inputs, name.endswith("relu")) for twin in ("", "_reference")]
+    if name == "im2col":
+        return [_im2col(twin, rng.normal(size=(2, 5, 6, 2))) for twin in ("", "_reference")]
+    if name == "softmax_cross_entropy":
+        logits, labels = rng.normal(size=(4, 5)), rng.integers(0, 5, 4)
+        pair = partial(ops.softmax_cross_entropy, labels=labels, smoothing=0.1), lambda dout, dlogits: dout * dlogits
+        return [(name, pair, [logits])]
+    if name in BLOCKS:
+        build, channels = BLOCKS[name]
+        layer = _perturbed(build(rng=0) if name != "whitening" else build(), rng)
+        return [(type(layer).__name__, layer, rng.normal(size=(3, 5, 4, channels)))]
+    layer = _perturbed(models.create(name, width=0.25, num_classes=5, rng=0), rng)
+    return [(name, layer, rng.normal(size=(6, 16, 16, 3)))]
+
+
+def _named(operation, twin, shapes, options, inputs):
+    forward = getattr(ops, f"{operation}_forward{twin}")
+    backward = getattr(ops, f"{operation}_backward{twin}")
+    return f"{operation}{twin}", (_with_names(partial(forward, **options), shapes), backward), inputs
+
+
+def _with_names(function, names):
+    """The function with the inputs' names where `inspect` finds them; `*xs` has none."""
+    from inspect import Parameter, Signature
+
+    def named(*inputs):
+        return function(*inputs)
+
+    named.__signature__ = Signature([Parameter(name, Parameter.POSITIONAL_ONLY) for name in names])
+    return named
+
+
+def _batch_norm(twin, inputs, relu):
+    forward = getattr(ops, f"batch_norm_forward{twin}")
+
+    def training(x, gamma, beta):
+        return forward(x, gamma, beta, np.zeros(len(gamma)), np.ones(len(gamma)), True, relu=relu)
+
+    return f"batch_norm{twin}", (training, getattr(ops, f"batch_norm_backward{twin}")), inputs
+
+
+def _im2col(twin, x):
+    """col2im is the backward of im2col: where windows overlap, gradients add up."""
+    geometry = {"kernel_size": (3, 2), "stride": 2, "padding": 1}
+
+    def forward(x):
+        return getattr(ops, f"im2col{twin}")(x, **geometry), x.shape
+
+    def backward(dout, shape):
+        return getattr(ops, f"col2im{twin}")(dout, shape, **geometry)
+
+    return f"im2col{twin}", (forward, backward), [x]
+
+
+def _perturbed(layer, rng):
+    """Vectors that begin at 0 or 1 would hide a missing factor."""
+    for parameter in layer.parameters():
+        parameter.data = parameter.data + 0.2 * rng.normal(size=parameter.shape).astype(parameter.data.dtype)
+    return layer

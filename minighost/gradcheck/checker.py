@@ -1,0 +1,335 @@
+"""The check: every way in which a backward can betray itself, the cheap ones first.
+
+1.  The forward gives the same bits twice, and finite ones.
+2.  The backward gives the same bits twice, and changes neither the inputs nor the upstream gradient.
+3.  Each gradient has the shape of its array.
+4.  The backward is linear in the upstream gradient, as every backward is.
+5.  Each gradient is the slope of ``(forward * dout).sum()``, `dout` random: at every index of a small array, along
+    random directions and at random indices of a large one, along two directions in each of a network's many. Where the
+    forward is linear in an array, differences are exact, and this is the adjoint law <A x, y> = <x, A' y>; where it is
+    analytic, the complex step is.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from minighost.gradcheck.diagnosis import causes
+from minighost.gradcheck.failure import GradientError
+from minighost.gradcheck.numeric import ROUND, Slope, complex_step, slope
+from minighost.gradcheck.subject import subject_of
+
+__all__ = ["Finding", "Report", "check"]
+
+SMALL = 400  # an array of at most so many numbers is checked at every index
+MANY = 30  # arrays; with more of them, a network's, two directions of each
+DIRECTIONS, SAMPLES = 8, 32
+LINEAR = 1e-11  # relative error of an exactly linear function, after a few thousand additions
+
+
+@dataclass
+class Finding:
+    """One gradient beside its slopes.
+
+    Attributes
+    ----------
+    name : str
+        The array's.
+    shape : tuple of int
+    how : str
+        What the slopes are: "linear: exact differences", "complex step", "central differences".
+    where : str
+        "every index", or directions and indices.
+    error : float
+        Largest deviation as a share of the largest slope.
+    kinks : int
+        Slopes that lie on a kink, where any value between left and right is right.
+    given, measured : ndarray or None
+        Gradient and slopes, if every index was measured.
+    wrong : ndarray of bool, or None
+        Where they differ.
+    """
+
+    name: str
+    shape: tuple
+    how: str
+    where: str
+    error: float = 0.0
+    kinks: int = 0
+    given: np.ndarray | None = field(default=None, repr=False)
+    measured: np.ndarray | None = field(default=None, repr=False)
+    wrong: np.ndarray | None = field(default=None, repr=False)
+
+    def __str__(self):
+        shape = "x".join(map(str, self.shape)) or "a number"
+        kinks = f", {self.kinks} on a kink" if self.kinks else ""
+        return f"{shape:>12}  error {self.error:.0e}  {self.how}, {self.where}{kinks}"
+
+
+@dataclass
+class Report:
+    """What a check that passed has looked at; printing it shows a line an array."""
+
+    name: str
+    findings: list
+
+    def __str__(self):
+        width = max(len(f.name) for f in self.findings)
+        lines = [f"  {f.name:{width}}  {f}" for f in self.findings]
+        return "\n".join([f"{self.name}: the backward is the derivative of the forward", *lines])
+
+
+def check(what, inputs, *, backward=None, seed=0, tolerance=1e-6, name=None):
+    """Check a backward against its forward.
+
+    Parameters
+    ----------
+    what : Module, or pair of callables, or callable
+        A layer, ``(forward, backward)``, or a forward with `backward` given. ``forward(*inputs)`` returns
+        ``(out, cache)``, and ``backward(dout, cache)`` the gradients of the inputs in their order; a forward that
+        returns ``out`` alone goes with ``backward(dout, *inputs)``.
+    inputs : ndarray or list
+        Arrays of floats are converted to float64 and checked; everything else is handed on as it is.
+    backward : callable, optional
+    seed : int
+        Of the upstream gradient, the directions and the sampled indices.
+    tolerance : float
+        Allowed deviation as a share of the array's largest slope, beyond the rounding of the differences.
+    name : str, optional
+        For the messages; by default the function's or the layer's.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    GradientError
+        The backward is wrong. The message says where, by how much, and what that looks like.
+    TypeError
+        There is nothing to check: no array of floats, or no backward.
+
+    Examples
+    --------
+    >>> x = np.array([-1.5, 0.5, 2.0])
+    >>> print(check((np.square, lambda dout, x: 2 * x * dout), x, name="square"))
+    square: the backward is the derivative of the forward
+      x             3  error 0e+00  complex step, every index
+    """
+    subject = subject_of(what, inputs, backward, name)
+    rng = np.random.default_rng([seed, 8101])  # not `seed` alone: inputs drawn with it would equal dout
+    dout = _upstream(subject, rng)
+    gradients = _steady_gradients(subject, dout)
+    _refuse_shapes(subject, gradients, dout)
+    _refuse_nonlinear(subject, gradients, dout, rng)
+    findings = []
+    for array in subject.arrays:
+        found = _compare(subject, array, gradients[array], dout, rng, tolerance)
+        if found.wrong is not None:
+            raise _error(subject, found, dout)
+        findings.append(found)
+    return Report(subject.name, findings)
+
+
+# What needs no slopes ------------------------------------------------------------------------------------------
+
+
+def _upstream(subject, rng):
+    """A random upstream gradient, after a look at the forward."""
+    first, second = (np.array(subject.forward()) for _ in range(2))
+    if first.dtype.kind != "f":
+        raise _failure(subject, f"forward returned {first.dtype}, not floats")
+    if not np.array_equal(first, second, equal_nan=True):
+        raise _failure(
+            subject,
+            "forward gave two different results for the same inputs; fix its random numbers, and let it forget "
+            "earlier calls",
+        )
+    if not np.isfinite(first).all():
+        count = np.count_nonzero(~np.isfinite(first))
+        raise _failure(subject, f"forward returned {count} NaNs or infinities; give inputs at which it is finite")
+    return rng.normal(size=first.shape)
+
+
+def _steady_gradients(subject, dout):
+    before = {name: x.copy() for name, x in subject.arrays.items()}
+    subject.forward()
+    _refuse_changes(subject, before, "forward")
+    given = dout.copy()
+    first = _copied(subject.backward(given))
+    if not np.array_equal(given, dout):
+        raise _failure(subject, "backward changed dout, which belongs to its caller; work on a copy")
+    _refuse_changes(subject, before, "backward")
+    second = subject.backward(given)
+    for name, x in first.items():
+        if x is None or second[name] is None:
+            raise _failure(subject, f"backward gave no gradient for {name} (None)")
+        if not np.array_equal(x, second[name], equal_nan=True):
+            raise _failure(
+                subject,
+                f"backward gave two different gradients of {name} for the same cache; it changes the cache, or adds to "
+                "an array that it does not clear",
+            )
+        if not np.isfinite(x).all():
+            raise _failure(subject, f"the gradient of {name} has NaNs or infinities")
+    return first
+
+
+def _copied(gradients):
+    return {name: None if x is None else np.array(x) for name, x in gradients.items()}
+
+
+def _refuse_changes(subject, before, who):
+    for name, x in subject.arrays.items():
+        if not np.array_equal(x, before[name], equal_nan=True):
+            count = np.count_nonzero(x != before[name])
+            raise _failure(subject, f"{who} changed its input {name} at {count} places; work on a copy")
+
+
+def _refuse_shapes(subject, gradients, dout):
+    for name, x in subject.arrays.items():
+        given = gradients[name]
+        if given.shape != x.shape:
+            found = Finding(name, x.shape, "", "", given=given)
+            text = f"the gradient of {name} has shape {given.shape}, but {name} has {x.shape}"
+            raise _failure(subject, text + _because(causes(subject, found, dout)), found)
+
+
+def _refuse_nonlinear(subject, gradients, dout, rng):
+    """``backward(a + b) = backward(a) + backward(b)``, which fails where dout is not used, or used twice."""
+    other = rng.normal(size=dout.shape)
+    subject.forward()
+    one, both = _copied(subject.backward(other)), _copied(subject.backward(dout + other))
+    rounding = 1e-12 * np.abs(dout).sum()  # all that there is where the right gradient is 0
+    for name, x in gradients.items():
+        expected = x + one[name]
+        if np.abs(both[name] - expected).max(initial=0) > 1e-8 * np.abs(expected).max(initial=0) + rounding:
+            raise _failure(
+                subject,
+                f"the gradient of {name} is not proportional to dout, as every gradient is: the one for a + b is not "
+                "the sum of those for a and for b; is dout left out somewhere, or used twice?",
+            )
+
+
+def _failure(subject, text, found=None):
+    return GradientError(f"gradcheck {subject.name}: {text}", found)
+
+
+# Slopes --------------------------------------------------------------------------------------------------------
+
+
+def _compare(subject, name, given, dout, rng, tolerance):
+    """Measure the slopes along single indices or directions and set the gradient beside them."""
+    x, probe = subject.arrays[name], _Probe(subject, name, dout)
+    many = len(subject.arrays) > MANY
+    every = x.size <= SMALL and not many
+    count, samples = (2, 0) if many else (DIRECTIONS, min(SAMPLES, x.size))
+    directions = [d / np.linalg.norm(d) for d in rng.normal(size=(count, *x.shape))] if x.size else []
+    measure, how = _method(probe, directions)
+    if every:
+        slopes = [measure(_unit(x.shape, index)) for index in np.ndindex(x.shape)]
+        answers, where = given.ravel(), "every index"
+    else:
+        chosen = [np.unravel_index(k, x.shape) for k in rng.choice(x.size, samples, replace=False)]
+        slopes = [measure(d) for d in [*directions, *(_unit(x.shape, index) for index in chosen)]]
+        answers = np.array([*((given * d).sum() for d in directions), *(given[index] for index in chosen)])
+        where = f"{count} directions" + (f" and {samples} indices" if samples else "")
+    table = np.array(slopes).reshape(-1, 4)
+    peak = np.abs(table[:, 0]).max(initial=0)
+    off = np.maximum(np.maximum(table[:, 1] - answers, answers - table[:, 2]), 0)
+    wrong = off > tolerance * peak + 10 * table[:, 3]
+    found = Finding(name, x.shape, how, where, float((off / max(peak, 1e-300)).max(initial=0)) if peak else 0.0)
+    found.kinks = int((table[:, 2] > table[:, 1]).sum())
+    if found.kinks > max(2, 0.2 * len(table)):
+        raise _failure(
+            subject,
+            f"{found.kinks} of {len(table)} slopes of {name} lie on a kink, where a gradient cannot be checked; give "
+            "inputs that avoid it (a ReLU's 0, equal values under a maximum)",
+        )
+    if wrong.any():
+        found.given, found.measured = (given, table[:, 0].reshape(x.shape)) if every else (answers, table[:, 0])
+        found.wrong = wrong.reshape(x.shape) if every else wrong
+    return found
+
+
+class _Probe:
+    """``(forward * dout).sum()`` with one array moved."""
+
+    def __init__(self, subject, name, dout):
+        self.subject, self.name, self.dout = subject, name, dout
+        self.x, self.at_rest = subject.arrays[name], subject.arrays[name].copy()
+
+    def __call__(self, direction, t):
+        """Its value with the array moved by ``t * direction``."""
+        try:
+            self.x[...] = self.at_rest + t * direction
+            return float((self.subject.forward() * self.dout).sum())
+        finally:
+            self.x[...] = self.at_rest
+
+    def imaginary(self, direction, t):
+        """The same for an imaginary t."""
+        return (self.subject.complex_forward(self.name, t * direction) * self.dout).sum()
+
+
+def _method(probe, directions):
+    """The sharpest way to measure that this forward allows, and its name."""
+    usual = [slope(lambda t, d=d: probe(d, t), 1.0).value for d in directions]
+    scale = max(float(np.sqrt(np.mean(np.square(usual)))) if usual else 0.0, 1e-12)
+    if _is_linear(probe, directions):
+        return lambda d: _exact(probe, d), "linear: exact differences"
+    if probe.subject.complex_forward is not None:
+        exact = [complex_step(lambda t, d=d: probe.imaginary(d, t)) for d in directions]
+        if None not in exact and np.allclose(exact, usual, rtol=1e-6, atol=1e-6 * scale):
+
+            def measure(d):
+                found = complex_step(lambda t: probe.imaginary(d, t))
+                beside = slope(lambda t: probe(d, t), scale)  # analytic here? a kink elsewhere shows in the differences
+                near = found is not None and abs(found - beside.value) <= 1e-6 * scale + 10 * beside.error
+                return Slope(found, found, found, ROUND * scale) if near else beside
+
+            return measure, "complex step"
+    return lambda d: slope(lambda t: probe(d, t), scale), "central differences"
+
+
+def _is_linear(probe, directions):
+    """Whether the forward is linear in this array, up to a constant: f(a + b) - f(a) = f(b) - f(0)."""
+    for d in directions[:2]:
+        d = d / np.abs(d).max()
+        points = [probe(d, t) for t in (-3.0, -1.0, 0.0, 2.0)]
+        slopes = np.diff(points) / np.diff((-3.0, -1.0, 0.0, 2.0))
+        if np.ptp(slopes) > LINEAR * max(np.abs(points).max(), np.abs(slopes).max()):
+            return False
+    return bool(directions)
+
+
+def _exact(probe, d):
+    above, below = probe(d, 1.0), probe(d, -1.0)
+    value = (above - below) / 2
+    return Slope(value, value, value, LINEAR * max(abs(above), abs(below)) / 10)
+
+
+def _unit(shape, index):
+    unit = np.zeros(shape)
+    unit[index] = 1
+    return unit
+
+
+# What is said --------------------------------------------------------------------------------------------------
+
+
+def _error(subject, found, dout):
+    count, total = np.count_nonzero(found.wrong), found.wrong.size
+    index = tuple(int(k) for k in np.argwhere(found.wrong)[0])
+    place = f"{found.name}[{', '.join(map(str, index))}]" if index else found.name
+    if found.where != "every index":
+        place = f"{found.name}, at random, {found.where}: number {index[0] + 1}"
+    text = (
+        f"the gradient of {found.name} is wrong at {count} of {total} places ({found.how})\n"
+        f"first wrong: {place}: backward says {found.given[index]:.10g}, the slope is {found.measured[index]:.10g}"
+    )
+    return _failure(subject, text + _because(causes(subject, found, dout)), found)
+
+
+def _because(reasons):
+    return "".join(f"\nlikely: {reason}" for reason in reasons)

@@ -1,0 +1,45 @@
+"""A picture of a wrong gradient: what the backward says, what the slopes are, where they part."""
+
+import numpy as np
+
+__all__ = ["save", "sheet"]
+
+
+def sheet(array):
+    """An array of any number of axes as rows and columns: the first half of the axes down, the others across."""
+    half = array.ndim // 2
+    return array.reshape(int(np.prod(array.shape[:half], dtype=int)), -1)
+
+
+def save(finding, path):
+    """Draw `finding` (a `Finding` that is wrong) to a PNG or another file that matplotlib writes; returns the path."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    given, measured = sheet(finding.given), sheet(finding.measured)
+    peak = max(np.abs(given).max(), np.abs(measured).max(), 1e-300)
+    figure = Figure(figsize=(12, 4.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(
+        f"gradient of {finding.name}, shape {'x'.join(map(str, finding.shape))}: "
+        f"wrong at {np.count_nonzero(finding.wrong)} of {finding.wrong.size} places"
+    )
+    panels = figure.subplots(1, 3)
+    for axes, values, title in zip(
+        panels, (given, measured, given - measured), ("backward says", "slopes measured", "difference"), strict=True
+    ):
+        drawn = axes.imshow(values, cmap="RdBu_r", vmin=-peak, vmax=peak, aspect="auto", interpolation="nearest")
+        axes.set_title(title)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.set_xlabel(_axes_of(finding.given.shape, last=True))
+        axes.set_ylabel(_axes_of(finding.given.shape, last=False))
+    figure.colorbar(drawn, ax=panels, shrink=0.9)
+    figure.savefig(path, dpi=110)
+    return path
+
+
+def _axes_of(shape, last):
+    half = len(shape) // 2
+    chosen = range(half, len(shape)) if last else range(half)
+    return ", ".join(f"axis {k} ({shape[k]})" for k in chosen)
