@@ -11,7 +11,6 @@ from minighost.gradcheck.catalogue import NAMES, pieces
 SMALL_NAMES = [name for name in NAMES if "net" not in name]
 
 
-@pytest.mark.small
 @pytest.mark.parametrize("name", SMALL_NAMES)
 def test_all_that_minighost_has_passes(name):
     for words, what, inputs in pieces(name, seed=1):
@@ -22,7 +21,19 @@ def test_all_that_minighost_has_passes(name):
 @pytest.mark.parametrize("name", [name for name in NAMES if "net" in name])
 def test_whole_networks_pass(name):
     [(words, what, inputs)] = pieces(name)
-    assert "directions" in str(check(what, inputs, name=words))
+    assert "8 directions of them together" in str(check(what, inputs, name=words))
+
+
+class SlightlyWrong(nn.BatchNorm2d):
+    def backward(self, dout):
+        return super().backward(dout) * 1.001
+
+
+def test_the_wrong_layer_of_a_network_is_named():
+    [(_, network, x)] = pieces("quicknet")
+    network.blocks[2][0].bn.__class__ = SlightlyWrong
+    with nn.fusing(False), pytest.raises(GradientError, match=r"the gradient of blocks\.2\.0\.conv\.weight is wrong"):
+        check(network, x)
 
 
 # The sharpest measure that a function allows -------------------------------------------------------------------

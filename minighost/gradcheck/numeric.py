@@ -15,7 +15,7 @@ __all__ = ["Slope", "complex_step", "slope"]
 
 STEPS = 1e-3, 1e-5, 1e-7
 ROUND = 8 * np.finfo(np.float64).eps
-KINK = 1e-3  # what is rougher than this share of the scale, however short the step, is a kink
+KINK = 1e-6  # what is rougher than this share of the scale, however short the step, is a kink
 TINY = 1e-150  # the complex step: its square is still above the smallest number
 
 
@@ -54,8 +54,9 @@ def slope(value, scale):
         if rough <= 1e-9 * scale + noise:
             break
     if roughest > KINK * scale:
-        left, right = (centre - below) / h, (above - centre) / h
-        return Slope((left + right) / 2, min(left, right), max(left, right), noise)
+        left = (3 * centre - 4 * below + below2) / (2 * h)
+        right = (-3 * centre + 4 * above - above2) / (2 * h)
+        return Slope((left + right) / 2, min(left, right), max(left, right), 4 * noise)
     return best
 
 

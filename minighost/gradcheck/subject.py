@@ -80,6 +80,10 @@ class _Functions:
             )
         return {n: None if pairs[n] is None else np.asarray(pairs[n]) for n in self.arrays}
 
+    def from_the_output(self):
+        """The arrays' names, in the order in which they are to be looked at."""
+        return list(self.arrays)
+
     def complex_forward(self, name, change):
         """The output where a complex `change` is added to one of the arrays."""
         moved = [x + change if x is self.arrays[name] else x for x in self._inputs]
@@ -102,6 +106,10 @@ class _Layer:
         self._parameters = dict(self._layer.named_parameters())
         generators = [getattr(m, "rng", None) for m in self._layer.modules()]
         self._chances = [(g, g.bit_generator.state) for g in generators if isinstance(g, np.random.Generator)]
+
+    def from_the_output(self):
+        """Last layers first: a wrong backward spoils all gradients before its layer, and none behind it."""
+        return list(self.arrays)[::-1]
 
     def forward(self):
         """The output."""
