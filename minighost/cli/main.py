@@ -99,11 +99,20 @@ def _say(text, status):
     return status
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Help with room for the commands' names, which argparse measures as if they stood further left."""
+
+    def add_argument(self, action):
+        super().add_argument(action)
+        if isinstance(action, argparse._SubParsersAction):
+            self._action_max_length += self._indent_increment
+
+
 class _Parser(argparse.ArgumentParser):
     """An ArgumentParser whose complaint is an exception, so that it too becomes one line."""
 
     def __init__(self, **options):
-        super().__init__(**options, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
+        super().__init__(**options, allow_abbrev=False, formatter_class=_Help)
 
     def error(self, message):
         raise ValueError(f"{message} (see {self.prog} --help)")
