@@ -208,6 +208,12 @@ WRONG = {
     "the last column forgotten": (
         lambda x: (x[:, :, :-1] * x[:, :, 1:], x),
         lambda d, x: np.pad(d * x[:, :, 1:], [(0, 0), (0, 0), (0, 1), (0, 0)]), [X], ""),
+    "an output column left out": (
+        lambda x: x**2, lambda d, x: 2 * d * x * (np.arange(4) > 0)[:, None], [R.normal(size=(2, 5, 4, 3))],
+        "the first of the 4 output positions along axis 2 does not count: a loop too short?"),
+    "an input row left out": (
+        conv, conv_backward(lambda d, x, w, dx, dw, db: (dx * (np.arange(5) > 0)[:, None, None], dw, db)), [X, W, B],
+        "only index [0] of axis 1 is wrong, and it is zero there: a border, a loop's end?"),
 }  # fmt: skip
 
 

@@ -274,9 +274,20 @@ def _statistics(case):
     return None
 
 
+def _place(case):
+    """All wrong numbers lie in a few slices of one axis."""
+    wrong = np.abs(case.given - case.right) > CLOSE * np.abs(case.right).max()
+    for axis in range(wrong.ndim):
+        lines = np.moveaxis(wrong, axis, 0).reshape(wrong.shape[axis], -1).any(1)
+        if wrong.shape[axis] > 2 and 0 < lines.sum() <= wrong.shape[axis] / 2:
+            zero = ", and it is zero there" if not case.given[wrong].any() else ""
+            return f"only index {np.flatnonzero(lines).tolist()} of axis {axis} is wrong{zero}: a border, a loop's end?"
+    return None
+
+
 RULES = (
     _zero, _factor, _upstream_itself, _swapped, _flipped, _channel_factor, _channels, _statistics, _part, _shifted,
-    _other_kernel,
+    _other_kernel, _place,
 )  # fmt: skip
 
 
