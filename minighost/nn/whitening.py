@@ -40,7 +40,7 @@ class PatchWhitening(Module):
         self.bias = Parameter(np.zeros(K * K * C, np.float32))
         self.act = CReLU()
 
-    def prepare(self, images, eps=5e-4):
+    def prepare(self, images, eps=1e-2):
         """Compute the filters.
 
         Parameters
