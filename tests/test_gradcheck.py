@@ -36,6 +36,23 @@ def test_the_wrong_layer_of_a_network_is_named():
         check(network, x)
 
 
+class Silent(nn.Sequential):
+    def backward(self, dout):
+        for parameter in self.parameters():
+            parameter.accumulate(np.zeros_like(parameter.data))
+        return np.zeros(self.x_shape)
+
+    def forward(self, x):
+        self.x_shape = x.shape
+        return super().forward(x)
+
+
+def test_a_network_whose_gradients_are_all_zero_is_refused(rng):
+    network = Silent(*(nn.ConvBNAct(3, 3, 3, rng=k) for k in range(4)), nn.Conv2d(3, 200, 3, rng=0))
+    with pytest.raises(GradientError, match=r"the gradient of 4\.bias is wrong .*\n.*\nlikely: it is zero everywhere"):
+        check(network, rng.normal(size=(2, 5, 5, 3)))
+
+
 # The sharpest measure that a function allows -------------------------------------------------------------------
 
 

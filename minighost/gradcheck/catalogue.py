@@ -33,10 +33,10 @@ OPERATIONS = {
 SPREAD = {"relu6": 5.0, "hard_sigmoid": 3.0, "hard_swish": 3.0}  # so that both ends of the gate are met
 
 BLOCKS = {
-    "conv_bn_act": (partial(nn.ConvBNAct, 3, 4, 3, stride=2), 3),
-    "se": (partial(nn.SqueezeExcite, 6, 3), 6),
-    "ghost": (partial(nn.GhostModule, 4, 6, 3), 4),
-    "bottleneck": (partial(nn.GhostBottleneck, 4, 8, 6, stride=2, se_hidden=4), 4),
+    "conv_bn_act": (partial(nn.ConvBNAct, 3, 4, 3, stride=2, rng=0), 3),
+    "se": (partial(nn.SqueezeExcite, 6, 3, rng=0), 6),
+    "ghost": (partial(nn.GhostModule, 4, 6, 3, rng=0), 4),
+    "bottleneck": (partial(nn.GhostBottleneck, 4, 8, 6, stride=2, se_hidden=4, rng=0), 4),
     "whitening": (partial(nn.PatchWhitening, 3, 2), 3),
 }
 NAMES = (*OPERATIONS, "im2col", "batch_norm", "batch_norm_relu", "softmax_cross_entropy", *BLOCKS, *models.names())
@@ -68,7 +68,7 @@ def pieces(name, seed=0):
         return [(name, pair, [logits])]
     if name in BLOCKS:
         build, channels = BLOCKS[name]
-        layer = _perturbed(build(rng=0) if name != "whitening" else build(), rng)
+        layer = _perturbed(build(), rng)
         return [(type(layer).__name__, layer, rng.normal(size=(3, 5, 4, channels)))]
     layer = _perturbed(models.create(name, width=0.25, num_classes=5, rng=0), rng)
     return [(name, layer, rng.normal(size=(6, 16, 16, 3)))]

@@ -261,7 +261,7 @@ def _compare(subject, name, given, dout, rng, tolerance):
 def _compare_together(subject, gradients, dout, rng, tolerance):
     """Slopes along directions in which all arrays move, each so far that none drowns the others."""
     norms = {name: np.linalg.norm(g) for name, g in gradients.items()}
-    usual = float(np.median(list(norms.values())))
+    usual = float(np.median(list(norms.values()))) or 1.0  # gradients of zeros must not hold their arrays still
     at_rest = {name: x.copy() for name, x in subject.arrays.items()}
 
     def moved(direction, t):
