@@ -85,10 +85,10 @@ def test_a_kink_close_by_is_looked_past_and_one_exactly_there_is_counted():
 
 @pytest.mark.small
 def test_an_upstream_gradient_drawn_with_the_seed_of_the_inputs_is_not_the_input():
-    """Batch norm's gradient is zero along its own output: with dout = x a backward of zeros would pass."""
-    x = np.random.default_rng(0).normal(size=(3, 4, 5, 2))
-    with pytest.raises(GradientError, match="zero everywhere"):
-        check((batch_norm, normed(lambda d, xhat, dx, dg, db, s: 0 * dx)), [x, GAMMA, BETA], seed=0)
+    """Batch norm's gradient is zero along its own output: with dout = x a backward of zeros would look right."""
+    x, seen = np.random.default_rng(0).normal(size=(3, 4, 5, 2)), []
+    check((lambda x: 3 * x, lambda dout, x: seen.append(dout.copy()) or 3 * dout), x, seed=0)
+    assert all(abs(np.corrcoef(dout.ravel(), x.ravel())[0, 1]) < 0.5 for dout in seen)
 
 
 # What other checkers let through -------------------------------------------------------------------------------
