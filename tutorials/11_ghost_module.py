@@ -6,7 +6,7 @@
 # depthwise convolution, which costs a few multiplications per pixel. Here we build one, count it, and take its two
 # halves apart.
 #
-# Run it with `python tutorials/01_ghost_module.py`; it needs no network and takes a few seconds.
+# Run it with `python tutorials/11_ghost_module.py`; it needs no network and takes a few seconds.
 
 # %%
 import numpy as np
