@@ -13,13 +13,16 @@ import importlib
 
 __version__ = "0.1.0"
 __all__ = [
-    "analysis", "bench", "cli", "data", "errors", "gradcheck", "interop", "models", "nn", "ops", "threads", "train",
+    "analysis", "bench", "cli", "data", "errors", "gradcheck", "interop", "models", "nn", "ops", "threads", "trace",
+    "train",
 ]  # fmt: skip
+
+FUNCTIONS = {"threads": "ops", "trace": "analysis"}  # the two that are used so often that they need no room's name
 
 
 def __getattr__(name):
-    if name == "threads":
-        return importlib.import_module("minighost.ops").threads
+    if name in FUNCTIONS:
+        return getattr(importlib.import_module(f"minighost.{FUNCTIONS[name]}"), name)
     if name in __all__:
         return importlib.import_module(f"minighost.{name}")
     raise AttributeError(f"module 'minighost' has no attribute {name!r}; it has {', '.join(__all__)}")
