@@ -81,8 +81,8 @@ print(f"1x1 convolution: 1 product of {N * H * W}x{C} with {C}x7, or {N} product
 # ## Memory comes in lines
 #
 # A processor never fetches one number. It fetches a *cache line*: 64 bytes, 16 numbers in single precision. Whoever
-# uses one number of a line has paid for sixteen. So let us not ask for the time, which differs from machine to machine,
-# but count the lines that an access touches. (We count as if the array began at the start of a line.)
+# uses one number of a line has paid for sixteen. So let us not ask for the time, which differs from machine to
+# machine, but count the lines that an access touches. (We count as if the array began at the start of a line.)
 
 # %%
 LINE = 64
@@ -119,8 +119,8 @@ assert table["one channel, all pixels"] == (1024, 64)
 
 # %% [markdown]
 # Neither layout wins every row. But a convolution sums over *all channels* of a *few pixels*. That is what channels
-# last keep together, and it is one reason why minighost stores activations this way. Whoever wants one channel's plane,
-# to draw it for instance, pays sixteen times.
+# last keep together, and it is one reason why minighost stores activations this way. Whoever wants one channel's
+# plane, to draw it for instance, pays sixteen times.
 #
 # ## The walk as a whole
 #
@@ -153,9 +153,9 @@ for name, layout, view in (("NHWC", last, last), ("NCHW", first, first.transpose
 assert fetched == {"NHWC": (total // 16, total), "NCHW": (total, total // 16)}
 
 # %% [markdown]
-# Each layout has one good order: it fetches every line once. In the other order *every* read misses. The NCHW walk
-# is unlucky twice over: 32*32 numbers are 64 lines, so the same pixel of all channels falls into one and the same set
-# of 8.
+# Each layout has one good order: it fetches every line once. In the other order *every* read misses. The NCHW walk is
+# unlucky twice over: 32*32 numbers are 64 lines, so the same pixel of all channels falls into one and the same set of
+# 8.
 #
 # Why then not keep NCHW and walk channel by channel? One can. But a sum over channels is finished pixel by pixel: in
 # that order it stays in a register, in the other one it is written and read again for each channel.

@@ -78,7 +78,8 @@ np.testing.assert_allclose(conv_windows(x, w, 2, 1), out, atol=1e-12)
 #
 #     cols (N*OH*OW, KH*KW*C)   @   w as (KH*KW*C, OC)   =   out as (N*OH*OW, OC)
 #
-# A row must list its numbers in the order of the kernel's axes, (u, v, c). Then the kernel needs no transposing at all.
+# A row must list its numbers in the order of the kernel's axes, (u, v, c). Then the kernel needs no transposing at
+# all.
 
 
 # %%
@@ -157,9 +158,9 @@ for stride in (1, 2, 3):
 # %% [markdown]
 # ## What it looks like
 #
-# Above: a 5x5 image, its nine 3x3 windows as rows, and the output. Three windows are marked, each in its colour. Below:
-# three kernels on a drawn image, a mean and two differences. The strips at the border are the padding: to a difference,
-# zeros beside bright pixels are an edge.
+# Above: a 5x5 image, its nine 3x3 windows as rows, and the output. Three windows are marked, each in its colour.
+# Below: three kernels on a drawn image, a mean and two differences. The strips at the border are the padding: to a
+# difference, zeros beside bright pixels are an edge.
 
 # %%
 tiny = np.add.outer(np.arange(5.0), np.arange(5.0) ** 1.5)[None, :, :, None]

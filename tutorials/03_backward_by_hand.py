@@ -2,8 +2,8 @@
 # # The backward of a convolution, by hand
 #
 # Training asks one question of every layer: if the loss falls when the *output* moves this way, which way must the
-# *weights* and the *input* move? For a convolution the answer is three sums. We derive them, write them down, and check
-# each. The last one needs an operation that adds overlapping windows back into an image: col2im.
+# *weights* and the *input* move? For a convolution the answer is three sums. We derive them, write them down, and
+# check each. The last one needs an operation that adds overlapping windows back into an image: col2im.
 #
 # Run it with `python tutorials/03_backward_by_hand.py`; it needs no network and takes a few seconds.
 
@@ -66,9 +66,9 @@ def conv_backward(dout, cache):
 # ## col2im: where windows overlap, gradients add
 #
 # Left is dx. A pixel stands in several rows of `cols`: move it, and all of its copies move. So the slope of the pixel
-# is the *sum* of the slopes of its copies. col2im walks over the windows, as im2col did, but where im2col read it adds.
-# The `+=` is the whole point. With `=` the last window wins. A network may well learn something even so, which is why
-# the mistake must be looked for.
+# is the *sum* of the slopes of its copies. col2im walks over the windows, as im2col did, but where im2col read it
+# adds. The `+=` is the whole point. With `=` the last window wins. A network may well learn something even so, which
+# is why the mistake must be looked for.
 
 
 # %%
@@ -95,8 +95,8 @@ for name, a, c in zip(("dx", "dw", "db"), mine, theirs, strict=True):
     np.testing.assert_allclose(a, c, atol=1e-12)
 
 # %% [markdown]
-# Two codes can share a mistake. So we ask the forward itself, by differences. The next tutorial is about how that works
-# and where it fails; here it is one line.
+# Two codes can share a mistake. So we ask the forward itself, by differences. The next tutorial is about how that
+# works and where it fails; here it is one line.
 
 # %%
 print(mg.gradcheck.check((conv_forward, conv_backward), [x, w, b, 2, 1], name="conv"))
@@ -153,8 +153,8 @@ else:
 # ## How many windows see a pixel?
 #
 # col2im of ones counts it. At stride 1 a pixel of the middle stands in nine windows, a corner in four. At stride 2 the
-# counts alternate between 1, 2 and 4: some pixels matter four times as much as their neighbours. The pattern returns as
-# a checkerboard when such a convolution is used the other way round, to enlarge a picture (tutorial 6).
+# counts alternate between 1, 2 and 4: some pixels matter four times as much as their neighbours. The pattern returns
+# as a checkerboard when such a convolution is used the other way round, to enlarge a picture (tutorial 6).
 
 # %%
 counts = {}
@@ -181,10 +181,10 @@ print("wrote backward_by_hand.png")
 # %% [markdown]
 # ## Twice forward, twice backward - but never one forward, two backwards
 #
-# A parameter that is used twice gets the sum of two gradients, for the same reason as a pixel in two windows. So layers
-# *add* to `grad`, and `zero_grad` starts anew. That has a trap: whoever calls `backward` a second time by mistake gets
-# twice the gradient, and nobody notices. In minighost each forward serves one backward. The cache is handed over once -
-# its memory is free for the next layer at once - and a second call says so.
+# A parameter that is used twice gets the sum of two gradients, for the same reason as a pixel in two windows. So
+# layers *add* to `grad`, and `zero_grad` starts anew. That has a trap: whoever calls `backward` a second time by
+# mistake gets twice the gradient, and nobody notices. In minighost each forward serves one backward. The cache is
+# handed over once - its memory is free for the next layer at once - and a second call says so.
 
 # %%
 layer = mg.nn.Conv2d(3, 4, 3, padding=1, rng=0).astype(np.float64)
