@@ -15,14 +15,14 @@ import sys
 import traceback
 
 from minighost import __version__
-from minighost.cli import bench, data, eval, gradcheck, predict, summary, train, warmup
+from minighost.cli import bench, data, eval, gradcheck, learn, predict, summary, train, warmup
 from minighost.errors import NonFiniteError, RunLocked
 
 __all__ = ["main"]
 
 COMMANDS = {
     "train": train, "eval": eval, "predict": predict, "summary": summary, "data": data, "bench": bench,
-    "warmup": warmup, "gradcheck": gradcheck,
+    "warmup": warmup, "gradcheck": gradcheck, "learn": learn,
 }  # fmt: skip
 
 EXPECTED = (ValueError, TypeError, OSError, MemoryError, ModuleNotFoundError, NonFiniteError, RunLocked)
@@ -39,6 +39,7 @@ examples:
   minighost bench ghostnet                      how fast is it on this machine?
   minighost warmup                              compile the kernels ahead
   minighost gradcheck conv                      is the backward the derivative of the forward?
+  minighost learn init                          write it yourself: exercises, checked
 
 `minighost COMMAND --help` explains a command.
 """

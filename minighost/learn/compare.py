@@ -123,7 +123,8 @@ def _same_tuple(got, want, what, tolerance, hints):
     if not isinstance(got, (tuple, list, np.ndarray)) or np.ndim(got) == 0 and isinstance(got, np.ndarray):
         raise AssertionError(f"{what}: returned {_article(type(got).__name__)}, must return {len(want)} values")
     if len(got) != len(want):
-        raise AssertionError(f"{what}: returned {len(got)} value{'s' if len(got) != 1 else ''}, must return {len(want)}")
+        values = "1 value" if len(got) == 1 else f"{len(got)} values"
+        raise AssertionError(f"{what}: returned {values}, must return {len(want)}")
     said = [words for other, words in hints if isinstance(other, (tuple, list)) and _all_close(got, other, tolerance)]
     for k, (g, w) in enumerate(zip(got, want, strict=True)):
         try:

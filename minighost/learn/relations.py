@@ -43,7 +43,8 @@ def between_shapes(got, want):
         if len(off) == 1 and abs(step := off.pop()) == 1:
             return f"one too {'many' if step > 0 else 'few'}: how many positions does a window have?"
     if want.ndim and got.ndim < want.ndim and got.shape == want.shape[-got.ndim or want.ndim :]:
-        return f"what is missing comes first, of shape {want.shape[: want.ndim - got.ndim]}: summed over, or one of many?"
+        missing = want.shape[: want.ndim - got.ndim]
+        return f"what is missing comes first, of shape {missing}: summed over, or one of many?"
     if got.ndim > want.ndim and got.shape[got.ndim - want.ndim :] == want.shape:
         return "a sum over the leading axes is missing"
     return None

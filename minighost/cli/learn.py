@@ -1,0 +1,252 @@
+"""Exercises: write it yourself, and be told what is wrong.
+
+init writes the exercises into a folder, as Python files with gaps. Fill the
+gaps in any editor; check says whether it is right, and if not, where and what
+that looks like; watch checks a file whenever it is saved. Without an ACTION:
+where you stand and what comes next. A check runs your file as a program of
+yours, with all that it may do. check ends with status 0 if all is right, else
+with 1.
+"""
+
+HELP = "exercises from a sum of products to a ghost network"
+
+ACTIONS = "init", "list", "check", "watch", "hint", "solution", "reset", "progress"
+
+EXAMPLES = """\
+examples:
+  minighost learn init                 write the exercises
+  minighost learn                      where you stand, what comes next
+  minighost learn check                check the next unfinished exercise
+  minighost learn check col2im         check that one; a number does too, or all
+  minighost learn watch                check a file whenever it is saved
+  minighost learn hint                 the next hint; hint 6 2 shows the second
+  minighost learn solution 6           after it passed, or with --yes
+  minighost learn reset 6              the gaps again; your file is kept
+"""
+
+
+def add_arguments(parser):
+    parser.add_argument("action", metavar="ACTION", nargs="?", choices=("next", *ACTIONS), default="next",
+                        help=", ".join(ACTIONS))
+    parser.add_argument("names", metavar="NAME", nargs="*",
+                        help="number or name of an exercise (the next unfinished one); after it a hint's number")
+    parser.add_argument("--dir", metavar="DIR", help="the folder of your files (minighost-exercises)")
+    parser.add_argument("--yes", action="store_true", help="show a solution before the exercise has passed")
+
+
+def run(args):
+    from minighost.learn.folder import Folder, here
+
+    if len(args.names) > (2 if args.action == "hint" else 1):
+        raise ValueError(f"learn {args.action}: one NAME is enough, got {' '.join(args.names)}")
+    folder = Folder(here(args.dir), _warn)
+    if args.action == "init":
+        return _init(folder)
+    if not folder.exists():
+        where = "" if args.dir is None else f" --dir {args.dir}"
+        raise ValueError(f"there are no exercises in {folder.path} yet; `minighost learn init{where}` writes them")
+    return globals()[f"_{args.action}"](folder, args)
+
+
+# Actions -------------------------------------------------------------------------------------------------------
+
+
+def _init(folder):
+    done = folder.init()
+    exercises = [name for name in done.new if name.endswith(".py")]
+    print(f"{len(exercises)} {'exercise' if len(exercises) == 1 else 'exercises'} written to {folder.path}")
+    for words, names in (
+        ("renewed, because you had not changed them", done.renewed),
+        ("left alone, because you changed them", done.left),
+    ):
+        if names:
+            _prose(f"{words}: {', '.join(names)}")
+    print()
+    return _next(folder, None)
+
+
+def _next(folder, args):
+    from minighost.learn.ladder import exercises
+
+    unfinished = folder.unfinished()
+    right = len(exercises()) - len(unfinished)
+    _bar(right, len(exercises()))
+    if not unfinished:
+        print("every exercise is right; `minighost learn list` shows them")
+        return
+    exercise = unfinished[0]
+    outcome, changed = folder.outcome(exercise)
+    began = {"wrong": "wrong so far"}.get(outcome, "begun" if changed else "not started")
+    print(f"next  {exercise.number} {exercise.name}, {began}")
+    _prose(exercise.title, 6)
+    print(f"file  {folder.file(exercise)}")
+    print(f"then  minighost learn check{_dir(folder)}     or leave `minighost learn watch{_dir(folder)}` running")
+
+
+def _list(folder, args):
+    from minighost.cli.terminal import table
+    from minighost.learn.ladder import exercises
+
+    entries, rows = folder.progress.read(), []
+    for exercise in exercises():
+        outcome, changed = folder.outcome(exercise, entries)
+        if changed:
+            outcome = "begun" if outcome == "not started" else f"{outcome}, changed since"
+        rows.append((str(exercise.number), exercise.name, outcome, exercise.title))
+    for line in table(rows, ("", "name", "outcome", "task"), "><<<"):
+        print(_fit(line))
+
+
+def _progress(folder, args):
+    from minighost.learn.ladder import exercises
+
+    entries = folder.progress.read()
+    outcomes = [folder.outcome(e, entries)[0] for e in exercises()]
+    _bar(outcomes.count("right"), len(outcomes))
+    print(f"wrong {outcomes.count('wrong')}, not started {outcomes.count('not started')}, "
+          f"hints seen {sum(entries.get(e.stem, {}).get('hints', 0) for e in exercises())}")  # fmt: skip
+
+
+def _check(folder, args):
+    from minighost.learn.ladder import exercises
+
+    if args.names == ["all"]:
+        verdicts = [_one(folder, exercise) for exercise in exercises()]
+        right = sum(v.outcome == "right" for v in verdicts)
+        _bar(right, len(verdicts))
+        return int(right < len(verdicts))
+    exercise = _meant(folder, args)
+    if exercise is None:
+        return 0
+    verdict = _one(folder, exercise)
+    if verdict.outcome == "right":
+        print()
+        _next(folder, args)
+    return int(verdict.outcome != "right")
+
+
+def _watch(folder, args):
+    from minighost.learn.watching import saved, stamps
+
+    exercise = _meant(folder, args)
+    if exercise is None:
+        return 0
+    print(f"watching {folder.path}: save a file to have it checked; Ctrl-C ends", flush=True)
+    before = stamps(folder)
+    verdict = _one(folder, exercise)
+    if verdict.outcome == "right":
+        print()
+        _next(folder, args)
+    for exercise in saved(folder, before):
+        print()
+        if _one(folder, exercise).outcome == "right":
+            print()
+            _next(folder, args)
+            if not folder.unfinished():
+                return 0
+    return 0
+
+
+def _hint(folder, args):
+    exercise = _meant(folder, args)
+    if exercise is None:
+        return 0
+    number = None
+    if len(args.names) == 2:
+        if not args.names[1].isdecimal():
+            raise ValueError(f"learn hint {' '.join(args.names)}: the second must be a hint's number, 1 to 3")
+        number = int(args.names[1])
+    number, text = folder.hint(exercise, number)
+    print(f"hint {number} of {len(exercise.hints)} for {exercise.stem}")
+    _prose(text, 2)
+    if number == len(exercise.hints):
+        print(f"(the last one; `minighost learn solution {exercise.number} --yes{_dir(folder)}` shows a solution)")
+
+
+def _solution(folder, args):
+    from minighost.learn.stub import yours
+
+    exercise = _meant(folder, args)
+    if exercise is None:
+        raise ValueError("learn solution: name the exercise, by number or name")
+    if not (args.yes or folder.progress.of(exercise.stem).get("passed")):
+        raise ValueError(
+            f"{exercise.stem} has not passed yet; `minighost learn hint {exercise.number}` may be enough, "
+            "--yes shows the solution all the same"
+        )
+    print(yours(exercise.source), end="")
+
+
+def _reset(folder, args):
+    from minighost.learn.ladder import find
+
+    if not args.names:
+        raise ValueError("learn reset: name the exercise, by number or name")
+    exercise = find(args.names[0])
+    aside = folder.reset(exercise)
+    print(f"{folder.file(exercise)} is as it was given" + (f"; your file is {aside}" if aside else ""))
+
+
+# Words ---------------------------------------------------------------------------------------------------------
+
+
+def _meant(folder, args):
+    """The exercise that is named, or the next unfinished one; None, said so, if all have passed."""
+    from minighost.learn.ladder import find
+
+    if args.names:
+        return find(args.names[0])
+    unfinished = folder.unfinished()
+    if not unfinished:
+        print("every exercise is right; name one to check it again")
+    return unfinished[0] if unfinished else None
+
+
+def _one(folder, exercise):
+    """Check one exercise and say how it went."""
+    verdict = folder.check(exercise, show=lambda text: print(text, end="", flush=True))
+    print(f"{verdict.outcome:7} {exercise.stem}", flush=True)
+    for line in verdict.complaint.splitlines():
+        print(f"  {line}")
+    if verdict.outcome == "wrong":
+        print(f"  (stuck? minighost learn hint {exercise.number}{_dir(folder)})", flush=True)
+    return verdict
+
+
+def _bar(right, total):
+    import sys
+
+    from minighost.cli.terminal import bar, colours
+
+    print(f"{right} of {total} right  {bar(right / total, 20, colours(sys.stdout))}")
+
+
+def _dir(folder):
+    """The flag that a command needs to find this folder again."""
+    from minighost.learn.folder import here
+
+    return "" if here() == folder.path else f" --dir {folder.path}"
+
+
+def _warn(text):
+    import sys
+
+    print(f"minighost: {text}", file=sys.stderr)
+
+
+def _width():
+    import shutil
+
+    return max(20, shutil.get_terminal_size((100, 24)).columns)
+
+
+def _fit(line):
+    width = _width()
+    return line if len(line) <= width else f"{line[: width - 3]}..."
+
+
+def _prose(text, indent=0):
+    import textwrap
+
+    lines = textwrap.wrap(text, min(_width(), 100), initial_indent=" " * indent, subsequent_indent=" " * indent)
+    print("\n".join(lines))
