@@ -32,6 +32,8 @@ class Worker:
         What the contestant computed.
     first_s, step_s : float
         Seconds from the start of building to the end of the first step, and of a warm step.
+    peak_mib : int or None
+        The most memory that the process held in a turn so far; None before the first, or if the system does not tell.
 
     Raises
     ------
@@ -50,7 +52,7 @@ class Worker:
         )  # fmt: skip
         try:
             ready = self._answer()
-            self.first_s, self.step_s = ready["first_s"], ready["step_s"]
+            self.first_s, self.step_s, self.peak_mib = ready["first_s"], ready["step_s"], None
             with np.load(file) as results:
                 self.results = {name: results[name] for name in results.files}
         except BaseException:
@@ -64,7 +66,10 @@ class Worker:
             self._process.stdin.flush()
         except OSError as error:
             raise self._failure() from error
-        return self._answer()["seconds"] / steps
+        answer = self._answer()
+        if answer["peak_mib"] is not None:
+            self.peak_mib = max(self.peak_mib or 0, answer["peak_mib"])
+        return answer["seconds"] / steps
 
     def _answer(self):
         line = self._process.stdout.readline()

@@ -18,7 +18,8 @@ HEAD = """\
 Every contestant in a process of its own, warmed up, in turns of about {turn:g} s. Times are those of a step: the
 median of {n} rounds, and the middle half of them. "Times minighost's" is taken within each round: above 1, minighost
 is faster. "Apart" is the largest difference between the results, relative to the largest number. "Start" is from the
-imports to the end of the first step, compilation and the computing of these results included.
+imports to the end of the first step, compilation and the computing of these results included. "MiB" is the most memory
+that the whole process, libraries included, held during its turns.
 """
 
 
@@ -67,8 +68,8 @@ def _section(work):
         f"## {work['work']}",
         f"{work['kind']}, input {shape}{options}",
         "",
-        "| | threads | ms | images/s | times minighost's | apart | start, s |",
-        "|---|--:|--:|--:|--:|--:|--:|",
+        "| | threads | ms | images/s | times minighost's | apart | start, s | MiB |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
         *(_row(label, entry) for label, entry in work["contestants"].items()),
         "",
     ]
@@ -77,13 +78,13 @@ def _section(work):
 def _row(label, entry):
     if "absent" in entry:
         reason = " ".join(entry["absent"].split()).replace("|", "/")
-        return f"| {label} | {entry['threads']} | {reason} | | | | |"
+        return f"| {label} | {entry['threads']} | {reason} | | | | | |"
     ratio = entry.get("ratio")
     apart = f"{entry['difference']['relative']:.0e}" if "difference" in entry else ""
     return (
         f"| {label} | {entry['threads']} | {entry['median_ms']:.2f} ({entry['low_ms']:.2f}-{entry['high_ms']:.2f}) "
         f"| {entry['images_per_s']:.0f} | {ratio['median']:.2f} ({ratio['low']:.2f}-{ratio['high']:.2f}) "
-        f"| {apart} | {entry['first_s']:.1f} |"
+        f"| {apart} | {entry['first_s']:.1f} | {entry.get('peak_mib') or ''} |"
     )
 
 

@@ -77,6 +77,7 @@ def do(work, labels, threads, rounds, seconds, tell=print, start=Worker):
         times = interleave(workers, rounds, seconds, tell=tell)
     for label, series in times.items():
         entries[label].update(_figures(series, work), ratio=compare.ratio(series, times[OURS]))
+        entries[label]["peak_mib"] = workers[label].peak_mib
     return {
         "work": work.name, "kind": work.kind, "shape": list(work.shape), "options": work.options,
         "turn_s": seconds, "contestants": entries,

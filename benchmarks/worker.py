@@ -3,7 +3,7 @@
     python -m benchmarks.worker WORK LABEL THREADS RESULTS.npz
 
 Answers on stdout are one JSON object a line: first ``{"first_s": ..., "step_s": ...}``, then ``{"seconds": ...}`` for
-each turn. The end of stdin ends the process.
+each turn, with the most memory held in it, ``"peak_mib"``. The end of stdin ends the process.
 """
 
 import gc
@@ -16,6 +16,7 @@ import numpy as np
 
 from benchmarks.peers import contestant
 from benchmarks.works import WORKS
+from minighost.bench.memory import forget_peak, peak_memory
 
 __all__ = ["main", "serve"]
 
@@ -58,6 +59,7 @@ def serve(step, orders, answers, start, clock=time.perf_counter):
     answer(first_s=first, step_s=(clock() - before) / WARMUP)
     for order in orders:
         gc.collect()  # between turns: a tape leaves cycles behind
+        forget_peak()  # of the checks before the first turn
         gc.disable()
         step()  # while the others ran, they took the caches
         before = clock()
@@ -65,7 +67,8 @@ def serve(step, orders, answers, start, clock=time.perf_counter):
             step()
         seconds = clock() - before
         gc.enable()
-        answer(seconds=seconds)
+        peak = peak_memory()
+        answer(seconds=seconds, peak_mib=None if peak is None else round(peak / 2**20))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ class Pretender:
 
     def __init__(self, name, step_s, turns, results=1.0):
         self.name, self.step_s, self.first_s, self.turns = name, step_s, 9.0, turns
-        self.results = {"out": np.full(3, results)}
+        self.results, self.peak_mib = {"out": np.full(3, results)}, 77
 
     def run(self, steps):
         self.turns.append((self.name, steps))
@@ -54,6 +54,7 @@ def test_a_worker_times_what_was_ordered_and_nothing_else():
 
     serve(step, ["3\n", "5\n"], out, start=-10.0, clock=lambda: now[0])
     answers = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert all(answer.pop("peak_mib", 1) for answer in answers)
     assert answers == [{"first_s": 11.0, "step_s": 1.0}, {"seconds": 0.75}, {"seconds": 1.25}]
     assert now[0] == 1 + WARMUP + 0.25 * (4 + 6)
     assert gc.isenabled()
@@ -174,11 +175,11 @@ def outcome(monkeypatch):
 def test_the_table_lists_everybody(outcome):
     lines = report.markdown(outcome).splitlines()
     assert "forward, input 2x5x5x3, kernel 3" in lines
-    assert "| minighost | 2 | 500.00 (500.00-500.00) | 4 | 1.00 (1.00-1.00) |  | 9.0 |" in lines
-    assert "| torch-nchw | 2 | 1000.00 (1000.00-1000.00) | 2 | 2.00 (2.00-2.00) | 0e+00 | 9.0 |" in lines
-    assert "| mygrad | 2 | not installed: mygrad | | | | |" in lines
+    assert "| minighost | 2 | 500.00 (500.00-500.00) | 4 | 1.00 (1.00-1.00) |  | 9.0 | 77 |" in lines
+    assert "| torch-nchw | 2 | 1000.00 (1000.00-1000.00) | 2 | 2.00 (2.00-2.00) | 0e+00 | 9.0 | 77 |" in lines
+    assert "| mygrad | 2 | not installed: mygrad | | | | | |" in lines
     rows = [line for line in lines if line.startswith("|")]
-    assert {line.replace("not installed", "").count("|") for line in rows} == {8}
+    assert {line.replace("not installed", "").count("|") for line in rows} == {9}
 
 
 def test_results_are_written_as_json_markdown_and_picture(outcome, tmp_path):

@@ -1,9 +1,10 @@
-"""The most memory that this process has ever held."""
+"""The most memory that this process has held."""
 
+import contextlib
 import sys
 from pathlib import Path
 
-__all__ = ["peak_memory"]
+__all__ = ["forget_peak", "peak_memory"]
 
 
 def peak_memory(status="/proc/self/status"):
@@ -23,3 +24,9 @@ def peak_memory(status="/proc/self/status"):
         return None
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024
+
+
+def forget_peak(switch="/proc/self/clear_refs"):
+    """Let `peak_memory` begin anew with what is held now, where the system can do that: Linux."""
+    with contextlib.suppress(OSError):
+        Path(switch).write_text("5", encoding="ascii")
