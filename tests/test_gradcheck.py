@@ -189,6 +189,9 @@ WRONG = {
     "batch norm without gamma": (
         batch_norm, normed(lambda d, xhat, dx, dg, db, s: dx / GAMMA), [XN, GAMMA, BETA],
         "each channel lacks the factor gamma"),
+    "batch norm with gamma twice": (
+        batch_norm, normed(lambda d, xhat, dx, dg, db, s: dx * GAMMA), [XN, GAMMA, BETA],
+        "each channel has the factor gamma once too often"),
     "a factor of 2": (lambda x: x**2, lambda d, x: d * x, [XS], "0.5 times the right one: a factor of 2 is missing"),
     "a sign": (lambda x: 1 / x, lambda d, x: d / x**2, [XS], "the negative of the right one"),
     "a mean in place of a sum": (
@@ -224,7 +227,7 @@ WRONG = {
     "no mask": (lambda x: np.maximum(x, 0), lambda d, x: d, [XS], "it is dout itself"),
     "the last column forgotten": (
         lambda x: (x[:, :, :-1] * x[:, :, 1:], x),
-        lambda d, x: np.pad(d * x[:, :, 1:], [(0, 0), (0, 0), (0, 1), (0, 0)]), [X], ""),
+        lambda d, x: np.pad(d * x[:, :, 1:], [(0, 0), (0, 0), (0, 1), (0, 0)]), [X], "is wrong at 90 of 120 places"),
     "an output column left out": (
         lambda x: x**2, lambda d, x: 2 * d * x * (np.arange(4) > 0)[:, None], [R.normal(size=(2, 5, 4, 3))],
         "the first of the 4 output positions along axis 2 does not count: a loop too short?"),
