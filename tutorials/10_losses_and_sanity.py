@@ -202,7 +202,7 @@ def mosaic(model):
 
 figure = Figure(figsize=(11, 3.4), layout="constrained")
 FigureCanvasAgg(figure)
-figure.get_layout_engine().set(wspace=0.05)
+figure.get_layout_engine().set(w_pad=0.12)
 axes = figure.subplots(1, 4, width_ratios=(1, 1.2, 1, 1))
 for ax, names in zip(axes, (("right", "kept gradients"), ("training", "shuffled labels")), strict=False):
     for name, colour in zip(names, ("#2a6f97", "#e07a3f"), strict=True):
