@@ -218,4 +218,5 @@ print("wrote convolution.png")
 #    `mg.ops.conv2d_forward(x, w, dilation=2)`.
 #
 # Read on in `minighost/ops/conv2d.py` and `minighost/ops/im2col.py`, the reference twins first. In `minighost learn`,
-# exercises 3 to 5, 7 and 11 to 13 build all this: correlation, loops, im2col, stride, padding and dilation.
+# exercises 2 to 5, 7 and 10 to 13 build all this: windows, loops, im2col, the size of the output, stride, padding and
+# dilation.

@@ -232,5 +232,5 @@ assert report.findings[0].kinks == 1
 #    numbers? Replace it by a mean of squares and look at the report again.
 #
 # Read on in `minighost/gradcheck/checker.py`, then `numeric.py` and `diagnosis.py` beside it. On the command line,
-# `minighost gradcheck conv` checks a layer of minighost. The checks of `minighost learn` use the same code from
-# exercise 7 on.
+# `minighost gradcheck conv` checks a layer of minighost. `minighost learn` checks your backwards with the same code,
+# from exercise 8 on.
