@@ -4,7 +4,8 @@
 # Many feature maps of a trained network look like cheap copies of one another. A ghost module (Han et al. 2020)
 # computes only a few *intrinsic* maps with an ordinary convolution and derives the rest - the *ghosts* - with a
 # depthwise convolution, which costs a few multiplications per pixel. Here we build one, count it, and take its two
-# halves apart.
+# halves apart. Then we ask whether the premise is true: how well does a 3x3 filter predict one map of a trained network
+# from another?
 #
 # Run it with `python tutorials/11_ghost_module.py`; it needs no network and takes a few seconds.
 
@@ -109,3 +110,131 @@ for ax in axes.flat:
     ax.axis("off")
 figure.savefig("ghost_module.png", dpi=120)
 print("wrote ghost_module.png")
+
+# %% [markdown]
+# ## Are maps redundant?
+#
+# That was by construction: a ghost cannot but resemble its map. The paper's argument is about *ordinary* networks: some
+# of their maps look like copies. So we train an ordinary one, three convolutions on shapes10, for a few seconds.
+
+# %%
+train, test = mg.data.shapes10(2000), mg.data.shapes10(200, split="test")
+mean, std = mg.data.channel_statistics(train.images)
+loader = mg.data.Loader(train, 50, mean=mean, std=std)
+images = mg.data.normalize(test.images, mean, std)
+
+
+def network():
+    rng = np.random.default_rng(0)
+    stages = [mg.nn.ConvBNAct(c, n, 3, pool=2, rng=rng) for c, n in ((3, 16), (16, 32), (32, 64))]
+    return mg.nn.Sequential(*stages, mg.nn.GlobalAvgPool(), mg.nn.Linear(64, 10, rng=rng)).skip_input_gradient()
+
+
+model, untrained = network(), network()
+epochs = 4
+sgd = mg.train.SGD(model.parameters(), lr=0.4, momentum=0.9, nesterov=True, weight_decay=5e-4)
+rate = mg.train.schedules.OneCycle(0.4, epochs * len(loader), len(loader), anneal="linear")
+for epoch in range(epochs):
+    for step, (x, labels) in enumerate(loader.epoch(epoch), epoch * len(loader)):
+        sgd.lr = rate(step)
+        untrained(x)  # it learns nothing, but batch norm sees the images
+        _, dlogits = mg.ops.softmax_cross_entropy(model(x), labels)
+        model.zero_grad()
+        model.backward(dlogits)
+        sgd.step()
+accuracy = (model.eval()(images).argmax(axis=1) == test.labels).mean()
+untrained.eval()
+print(f"trained: {100 * accuracy:.1f} % of the test images right")
+assert accuracy > 0.6
+
+# %% [markdown]
+# ## One map from another
+#
+# For every pair (i, j) of maps of a layer we look for the 3x3 filter that turns map i into map j best: nine numbers, by
+# least squares over 100 images. Then, on 100 *other* images, which share of map j's variance does the filtered map
+# explain? 1 is a perfect copy. Only the pattern within an image counts, not that one image is brighter than the next:
+# light alone would make copies of any two maps. For each map j the best i counts.
+
+
+# %%
+def centred(maps):
+    """Each map of each image with its mean taken away."""
+    return maps.astype(np.float64) - maps.mean(axis=(1, 2), keepdims=True)
+
+
+def neighbours(maps):
+    """For each map the nine neighbours of each pixel, every one centred: (C, N*H*W, 9)."""
+    N, H, W, C = maps.shape
+    padded = np.pad(maps, [(0, 0), (1, 1), (1, 1), (0, 0)])
+    columns = [centred(padded[:, u : u + H, v : v + W]) for u in range(3) for v in range(3)]
+    return np.stack(columns, axis=-1).reshape(N * H * W, C, 9).transpose(1, 0, 2)
+
+
+def predictable(maps):
+    """Of each map: the share explained by the best other one, and which that is."""
+    known, asked = (centred(half).reshape(-1, maps.shape[3]) for half in (maps[:100], maps[100:]))
+    shares = []
+    for a, b in zip(neighbours(maps[:100]), neighbours(maps[100:]), strict=True):
+        filters = np.linalg.lstsq(a, known, rcond=None)[0]  # from this map to all others at once
+        shares.append(1 - ((asked - b @ filters) ** 2).sum(axis=0) / (asked**2).sum(axis=0))
+    shares = np.array(shares)
+    np.fill_diagonal(shares, -np.inf)  # a map is no ghost of itself
+    return shares.max(axis=0), shares.argmax(axis=0)
+
+
+explained, maps = {}, {"trained": images, "random": images}
+for layer in range(3):
+    for name, net in (("trained", model), ("random", untrained)):
+        maps[name] = net[layer](maps[name])
+        explained[name, layer] = predictable(maps[name])[0]
+    t, r = explained["trained", layer], explained["random", layer]
+    print(f"layer {layer + 1}, {len(t)} maps: a typical one is explained by {np.median(t):.2f} ({np.median(r):.2f} "
+          f"at random); nearly copies, above 0.9: {(t > 0.9).sum()} ({(r > 0.9).sum()})")  # fmt: skip
+    assert np.median(t) > np.median(r) and (layer == 0 or t.max() < 0.9)
+
+# %% [markdown]
+# What does that say, and what not? Training makes maps *more* alike than chance does, in all three layers. But near
+# copies are few, and deeper down there is none: no 3x3 filter of one other map tells more there than part of the story.
+# So the premise holds in part, for this small network. A ghost module does not need it for a network as it is: it is
+# trained *with* its ghosts, and finds intrinsic maps of which cheap copies are useful. Whether that pays is a question
+# for accuracy at equal cost; [`docs/results`](../docs/results/README.md) has one measured answer.
+
+# %%
+maps = model[0](images)
+share, source = predictable(maps)
+show = np.argsort(share)[[-1, -2, len(share) // 2, 0]]  # the two best copies, a typical map, the most independent one
+figure = Figure(figsize=(10, 4.4), layout="constrained")
+FigureCanvasAgg(figure)
+left, right = figure.subfigures(1, 2, width_ratios=(1, 1.1))
+axes = left.subplots(3, 4)
+for column, j in zip(axes.T, show, strict=True):
+    i, seen = source[j], 158  # an image in which all of these maps have something to show
+    a, b = (neighbours(some)[0] for some in (maps[:100, ..., [i]], maps[[seen]][..., [i]]))
+    guess = b @ np.linalg.lstsq(a, centred(maps[:100])[..., j].ravel(), rcond=None)[0]
+    pictures = maps[seen, ..., i], guess.reshape(16, 16) + maps[seen, ..., j].mean(), maps[seen, ..., j]
+    titles = f"map {i}", "filtered 3x3", f"map {j}: {share[j]:.2f}"
+    for ax, picture, title in zip(column, pictures, titles, strict=True):
+        ax.imshow(picture, cmap="magma")
+        ax.set_title(title, fontsize=9)
+        ax.axis("off")
+ax = right.subplots()
+for (name, layer), shares in explained.items():
+    colour = ("#12384f", "#2a6f97", "#8fc1de") if name == "trained" else ("#a34f1d", "#e07a3f", "#f2c1a2")
+    ordered, label = np.sort(shares)[::-1], f"layer {layer + 1}, {name}"
+    ax.plot(np.linspace(0, 1, len(shares)), ordered, color=colour[layer], label=label)
+ax.set(xlabel="share of the maps, the most predictable first", ylabel="explained by the best other map", ylim=(0, 1))
+ax.legend(frameon=False, fontsize=9, ncols=2, loc="upper right")
+ax.spines[["top", "right"]].set_visible(False)
+figure.savefig("redundant_maps.png", dpi=120)
+print("wrote redundant_maps.png")
+
+# %% [markdown]
+# ## Try it
+#
+# 1. Predict a map from *two* others. How far does the typical share rise, and what would such a ghost cost?
+# 2. Give the network ghost modules (`mg.nn.GhostModule(c, n, 3, pool=2, rng=rng)`) and train again. Compare accuracy
+#    and multiply-adds, with three seeds each before you believe a difference.
+# 3. Use `dw_size=5`: what does the formula say about the saving, and what does `cost` count?
+#
+# Read next: [`minighost/nn/ghost.py`](../minighost/nn/ghost.py), then [`12_ghostnet.py`](12_ghostnet.py), which builds
+# the network. Exercises 28 and 29 of `minighost learn` are the ghost module, exercise 30 its bottleneck.
