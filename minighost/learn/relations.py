@@ -145,8 +145,18 @@ def _reordered(got, want):
             continue
         source = [next((k for k, other in enumerate(right) if _like(line, other, want)), None) for line in mine]
         if None not in source and source != list(range(len(right))):
-            words = "always the same slice" if len(set(source)) == 1 else f"the right slices in the order {source}"
-            return f"along axis {axis} it holds {words}: a wrong index or slice there?"
+            return f"along axis {axis} it holds the right slices in the order {source}: a wrong index or slice there?"
+    return None
+
+
+def _repeated(got, want):
+    """One slice of an axis in place of all."""
+    for axis in range(want.ndim):
+        mine, right = np.moveaxis(got, axis, 0), np.moveaxis(want, axis, 0)
+        if want.size > len(right) > 1 and np.ptp(mine, axis=0).max() == 0 and np.ptp(right, axis=0).max() > 0:
+            source = next((k for k, other in enumerate(right) if _like(mine[0], other, want)), None)
+            if source is not None:
+                return f"along axis {axis} it is always the same slice, the right one for index {source}"
     return None
 
 
@@ -230,8 +240,8 @@ def _nearly(got, want):
 
 
 RULES = (
-    _zero, _nearly, _factor, _swapped, _flipped, _constant, _offset, _rounded, _function_of, _shifted, _reordered,
-    _per_channel, _place, _anywhere,
+    _zero, _nearly, _factor, _swapped, _flipped, _constant, _offset, _rounded, _function_of, _repeated, _shifted,
+    _reordered, _per_channel, _place, _anywhere,
 )  # fmt: skip
 
 
