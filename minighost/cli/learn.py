@@ -43,7 +43,9 @@ def run(args):
     if args.action == "init":
         return _init(folder)
     if not folder.exists():
-        where = "" if args.dir is None else f" --dir {args.dir}"
+        where = _dir(folder)
+        if args.action == "next":
+            return _first(folder, where)
         raise ValueError(f"there are no exercises in {folder.path} yet; `minighost learn init{where}` writes them")
     return globals()[f"_{args.action}"](folder, args)
 
@@ -63,6 +65,13 @@ def _init(folder):
             _prose(f"{words}: {', '.join(names)}")
     print()
     return _next(folder, None)
+
+
+def _first(folder, where):
+    from minighost.learn.ladder import exercises
+
+    print(f"{len(exercises())} exercises, from a sum of products to a ghost network; none are in {folder.path} yet")
+    print(f"write them with  minighost learn init{where}")
 
 
 def _next(folder, args):
@@ -117,7 +126,7 @@ def _check(folder, args):
         return int(right < len(verdicts))
     exercise = _meant(folder, args)
     if exercise is None:
-        return 0
+        return None
     verdict = _one(folder, exercise)
     if verdict.outcome == "right":
         print()
@@ -126,31 +135,34 @@ def _check(folder, args):
 
 
 def _watch(folder, args):
+    from itertools import chain
+
     from minighost.learn.watching import saved, stamps
 
-    exercise = _meant(folder, args)
-    if exercise is None:
-        return 0
+    first = _meant(folder, args)
+    if first is None:
+        return
     print(f"watching {folder.path}: save a file to have it checked; Ctrl-C ends", flush=True)
     before = stamps(folder)
-    verdict = _one(folder, exercise)
-    if verdict.outcome == "right":
+    for exercise in chain([first], saved(folder, before)):
         print()
-        _next(folder, args)
-    for exercise in saved(folder, before):
-        print()
-        if _one(folder, exercise).outcome == "right":
+        try:
+            verdict = _one(folder, exercise)
+        except (ValueError, OSError) as error:  # gone again in the middle of a save: the next save will show
+            print(error, flush=True)
+            continue
+        if verdict.outcome == "right":
             print()
             _next(folder, args)
+            print(end="", flush=True)
             if not folder.unfinished():
-                return 0
-    return 0
+                return
 
 
 def _hint(folder, args):
     exercise = _meant(folder, args)
     if exercise is None:
-        return 0
+        return
     number = None
     if len(args.names) == 2:
         if not args.names[1].isdecimal():
@@ -168,7 +180,7 @@ def _solution(folder, args):
 
     exercise = _meant(folder, args)
     if exercise is None:
-        raise ValueError("learn solution: name the exercise, by number or name")
+        return
     if not (args.yes or folder.progress.of(exercise.stem).get("passed")):
         raise ValueError(
             f"{exercise.stem} has not passed yet; `minighost learn hint {exercise.number}` may be enough, "
@@ -204,12 +216,21 @@ def _meant(folder, args):
 
 def _one(folder, exercise):
     """Check one exercise and say how it went."""
-    verdict = folder.check(exercise, show=lambda text: print(text, end="", flush=True))
-    print(f"{verdict.outcome:7} {exercise.stem}", flush=True)
+    printed = [""]
+
+    def show(text):
+        printed.append(text)
+        print(text, end="", flush=True)
+
+    verdict = folder.check(exercise, show=show)
+    if printed[-1] and not printed[-1].endswith("\n"):
+        print()
+    print(f"{verdict.outcome}  {exercise.stem}")
     for line in verdict.complaint.splitlines():
         print(f"  {line}")
     if verdict.outcome == "wrong":
-        print(f"  (stuck? minighost learn hint {exercise.number}{_dir(folder)})", flush=True)
+        print(f"  (stuck? minighost learn hint {exercise.number}{_dir(folder)})")
+    print(end="", flush=True)  # `watch` goes on, and whoever reads it through a pipe must not wait
     return verdict
 
 
@@ -223,9 +244,11 @@ def _bar(right, total):
 
 def _dir(folder):
     """The flag that a command needs to find this folder again."""
+    import shlex
+
     from minighost.learn.folder import here
 
-    return "" if here() == folder.path else f" --dir {folder.path}"
+    return "" if here() == folder.path else f" --dir {shlex.quote(str(folder.path))}"
 
 
 def _warn(text):

@@ -120,7 +120,7 @@ def _locked(x):
 
 
 def _same_tuple(got, want, what, tolerance, hints):
-    if not isinstance(got, (tuple, list, np.ndarray)) or np.ndim(got) == 0 and isinstance(got, np.ndarray):
+    if not isinstance(got, (tuple, list, np.ndarray)) or getattr(got, "ndim", 1) == 0:
         raise AssertionError(f"{what}: returned {_article(type(got).__name__)}, must return {len(want)} values")
     if len(got) != len(want):
         values = "1 value" if len(got) == 1 else f"{len(got)} values"

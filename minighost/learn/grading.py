@@ -24,7 +24,7 @@ __all__ = ["NOT_STARTED", "RIGHT", "SECONDS", "WRONG", "Verdict", "grade"]
 SECONDS = 20  # for the check itself; starting Python and compiling kernels come on top
 STARTING = 300
 PRINTED = 1 << 20  # bytes, after which a file that prints is stopped
-SHOWN = 20_000  # characters of them that are passed on
+SHOWN = 4000  # characters of them that are passed on
 
 # The learner's folder must not come before NumPy on the path: a file random.py there would shadow Python's.
 CHILD = """\

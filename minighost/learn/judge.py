@@ -201,9 +201,9 @@ def _exception(error, path):
     lines = []
     if len(frames) > MOST_FRAMES:
         lines.append(f"  ({len(frames)} calls deep; the last of them:)")
-    for frame, line in frames[-MOST_FRAMES:]:
-        lines.append(f"  line {line} of {path.name}, in {frame.f_code.co_name}:")
-        lines.append(f"      {_line(path, line)}")
+    last = [(line, frame.f_code.co_name) for frame, line in frames[-MOST_FRAMES:]]
+    for line, name in dict.fromkeys(last):  # in a recursion one line is enough
+        lines += [f"  line {line} of {path.name}, in {name}:", f"      {_line(path, line)}"]
     said = "".join(traceback.TracebackException(type(error), error, None).format_exception_only()).strip()
     if not frames:
         frame, line = list(traceback.walk_tb(error.__traceback__))[-1]

@@ -8,7 +8,7 @@ from minighost.learn.compare import frozen, function, same, untouched
 HINTS = (
     "Every number of the output is a sum of products by itself: first write the loops that visit each n, i, j, o.",
     "The window at (n, i, j) is x[n, i : i + KH, j : j + KW] with all of its channels, an array (KH, KW, C); the "
-    "kernel of output channel o is w[:, :, :, o], of the same shape. Multiply them and sum everything, then add the bias.",
+    "kernel of output channel o is w[:, :, :, o]. Multiply them and sum everything, then add the bias.",
     "out = np.zeros((N, OH, OW, OC)), and for each n, i, j, o: out[n, i, j, o] = (window * kernel).sum() + b[o].",
 )
 
