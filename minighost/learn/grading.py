@@ -81,7 +81,7 @@ def grade(exercise, path, seconds=SECONDS, show=None):
         command += [str(seconds)]
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=path.parent,
-            start_new_session=os.name != "nt",
+            start_new_session=os.name != "nt", env={**os.environ, "PYTHONIOENCODING": "utf-8:backslashreplace"},
         )  # fmt: skip
         printed = _Printed(process, show)
         try:

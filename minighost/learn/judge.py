@@ -204,7 +204,8 @@ def _exception(error, path):
     last = [(line, frame.f_code.co_name) for frame, line in frames[-MOST_FRAMES:]]
     for line, name in dict.fromkeys(last):  # in a recursion one line is enough
         lines += [f"  line {line} of {path.name}, in {name}:", f"      {_line(path, line)}"]
-    said = "".join(traceback.TracebackException(type(error), error, None).format_exception_only()).strip()
+    told = traceback.TracebackException(type(error), error, error.__traceback__, limit=1)  # may suggest names
+    said = "".join(told.format_exception_only()).strip()
     if not frames:
         frame, line = list(traceback.walk_tb(error.__traceback__))[-1]
         called = linecache.getline(frame.f_code.co_filename, line).strip()
