@@ -151,6 +151,9 @@ def _is_array(got, want, what):
 def _same_shape(got, want, what, said):
     if got.shape == want.shape:
         return
+    if want.ndim == 0:
+        reason = said[0] if said else "is an index or a sum missing?"
+        raise AssertionError(f"{what}: returned an array of shape {got.shape}, must return a number{_because(reason)}")
     if got.ndim != want.ndim:
         where = f"{_axes(got.ndim)} where there must be {want.ndim}"
     else:

@@ -10,6 +10,7 @@ import importlib
 import json
 import linecache
 import os
+import re
 import sys
 import traceback
 import types
@@ -38,7 +39,13 @@ EXPLAINED = (
      "missing?"),
     (TypeError, "only length-1 arrays", "one number is asked for, and there is an array: is an index or a sum "
      "missing?"),
+    (IndexError, "only integers, slices", "an index must be a whole number; `for k in range(len(x))` counts, `for k in "
+     "x` takes the numbers of x"),
+    (TypeError, "as a data type", "the shape is one argument, in brackets of its own: np.zeros((H, W))"),
+    (TypeError, "positional arguments but", "brackets of its own round a shape, as in np.zeros((H, W))? Or an argument "
+     "too many or too few?"),
     (IndexError, "is out of bounds for axis", "a loop that runs too far, or two indices swapped?"),
+    (UnboundLocalError, "", "the name is read before this function has given it a value: assign to it above"),
     (RecursionError, "", "a function that calls itself without end"),
     (MemoryError, "", f"an exercise gets {MEMORY >> 30} GiB and needs far less: a wrong shape, a list without end?"),
     (EOFError, "", "there is nobody to answer input() during a check"),
@@ -213,7 +220,7 @@ def _exception(error, path):
         lines.append(f"      {called}")
     head = said.splitlines()[0]
     rest = [f"  {line}" for line in said.splitlines()[1:12]]
-    values = _values(frames[-1][0]) if frames else ""
+    values = _values(frames[-1][0], _line(path, frames[-1][1])) if frames else ""
     return "\n".join([head, *rest, *lines, *([f"  there: {values}"] if values else []), *_explained(error)])
 
 
@@ -230,16 +237,16 @@ def _line(path, number):
     return linecache.getline(str(path), number).strip()
 
 
-def _values(frame):
-    """Numbers, and shapes of arrays, that the line could see."""
+def _values(frame, line):
+    """Numbers, and shapes of arrays, that the line could see; what it names first."""
     if frame.f_code.co_name == "<module>":
         return ""
-    found = []
-    for name, value in frame.f_locals.items():
+    named, found = set(re.findall(r"\w+", line)), []
+    for name, value in sorted(frame.f_locals.items(), key=lambda item: item[0] not in named):
         if isinstance(value, np.ndarray) and value.ndim:
             found.append(f"{name} of shape {value.shape}")
         elif isinstance(value, (bool, int, float, np.number, np.ndarray)):
-            found.append(f"{name} = {value:.6g}" if isinstance(value, (float, np.floating)) else f"{name} = {value}")
+            found.append(f"{name} = {value}")
         elif isinstance(value, (tuple, list)) and len(value) <= 4 and all(isinstance(v, (int, float)) for v in value):
             found.append(f"{name} = {value}")
     return ", ".join(found[:14])

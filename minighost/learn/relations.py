@@ -41,7 +41,9 @@ def between_shapes(got, want):
     if got.ndim == want.ndim:
         off = {g - w for g, w in zip(got.shape, want.shape, strict=True)} - {0}
         if len(off) == 1 and abs(step := off.pop()) == 1:
-            return f"one too {'many' if step > 0 else 'few'}: how many positions does a window have?"
+            if step > 0:
+                return "one too many: a range or slice leaves its end out"
+            return "one too few: a range or slice leaves its end out; is a + 1 missing?"
     if want.ndim and got.ndim < want.ndim and got.shape == want.shape[-got.ndim or want.ndim :]:
         missing = want.shape[: want.ndim - got.ndim]
         return f"what is missing comes first, of shape {missing}: summed over, or one of many?"
@@ -149,6 +151,12 @@ def _reordered(got, want):
     return None
 
 
+def _running(got, want):
+    if want.size > 2 and _like(got.ravel(), np.cumsum(want.ravel())):
+        return "each number has all those before it added: is a total not set back to 0?"
+    return None
+
+
 def _repeated(got, want):
     """One slice of an axis in place of all."""
     for axis in range(want.ndim):
@@ -240,8 +248,8 @@ def _nearly(got, want):
 
 
 RULES = (
-    _zero, _nearly, _factor, _swapped, _flipped, _constant, _offset, _rounded, _function_of, _repeated, _shifted,
-    _reordered, _per_channel, _place, _anywhere,
+    _zero, _nearly, _factor, _swapped, _flipped, _constant, _offset, _rounded, _function_of, _running, _repeated,
+    _shifted, _reordered, _per_channel, _place, _anywhere,
 )  # fmt: skip
 
 

@@ -43,6 +43,8 @@ def _window(window):
     known = [
         (image[2:5, 1:3], "rows come first: image[rows, columns], i counts rows and j columns"),
         (image[1:4, 2:4], "KH is the height, so it counts rows; here KH and KW are swapped"),
+        (image[1:3][2:5], "two pairs of brackets both cut rows: image[rows, columns] has a comma"),
+        (image[1:2, 2:4], "a slice leaves its end out: rows i to i + KH, without - 1"),
         (image[:2, :3], "this is the window at row 0, column 0: i and j are not used"),
         (image[1:2, 2:3], "a window that begins at row i ends at row i + KH, not at KH"),
     ]
@@ -64,6 +66,7 @@ def _windows(windows):
         only[0, 0] = right[0, 0]
         known = [
             (right[:-1, :-1], "one too few rows and columns of places: OH = H - KH + 1, a window as large fits once"),
+            (right[::KH, ::KW], "these windows stand side by side; a window begins at every row and every column"),
             (right.swapaxes(0, 1), "rows of places come first: [i, j] is the window at row i, column j"),
             (np.broadcast_to(image[:OH, :OW, None, None], right.shape), "each window holds its top left pixel only"),
             (only, "only the first place is filled: does the return stand in the loop?"),

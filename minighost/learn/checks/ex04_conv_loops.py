@@ -57,6 +57,7 @@ def _compare(conv_forward, x, w, b, what):
         (sums[..., :1] + b, "every channel is made with the first kernel, w[:, :, :, 0]"),
         (sums / count + b, "this is the mean of the products; it must be their sum"),
         (products[:, :, :, 0].sum((3, 4)) + b, "this is input channel 0 alone: the sum runs over c too"),
+        (products[:, :, :, -1].sum((3, 4)) + b, "only the last input channel counts: = in place of +="),
         (turned + b, "the kernels are turned round by 180 degrees; w[u, v] meets the pixel at i + u, j + v"),
     ]
     before = x.copy(), w.copy(), b.copy()

@@ -66,6 +66,9 @@ def _compare(col2im, cols, x_shape, kernel_size, what):
     right, count = _add(six, x_shape), _add(np.ones(six.shape), x_shape)
     known = [
         (_add(six, x_shape, last=True), "each pixel keeps only the last of what it should collect: = in place of +="),
+        (_add(six, x_shape, last="window"), "each pixel keeps only the last window that sees it: = in place of +="),
+        (_add(np.broadcast_to(six[:1, :1, :1], six.shape), x_shape),
+         "every window gets row 0 of cols: does the number of the row move on?"),
         (right / count, "this is the mean of what the windows hold; it must be their sum"),
         (right + 1, "it is too large by 1: the sums start from zeros"),
         (_add(six[:, :, :, :-1], x_shape), "the last row of the windows does not count: u = 0 .. KH - 1"),
@@ -92,10 +95,10 @@ def _im2col(x, kernel_size):
 
 
 def _add(six, x_shape, last=False):
-    """Each number of (N, OH, OW, KH, KW, C) added to its pixel; or only the last kept, in the order of slices."""
+    """Each number of (N, OH, OW, KH, KW, C) added to its pixel; or only the last kept, of slices or windows."""
     image = np.zeros(x_shape)
     _, OH, OW, KH, KW, _ = six.shape
-    for u, v in np.ndindex(KH, KW):
+    for u, v in [*np.ndindex(KH, KW)][:: -1 if last == "window" else 1]:
         there = (slice(None), slice(u, u + OH), slice(v, v + OW))
         image[there] = six[:, :, :, u, v] if last else image[there] + six[:, :, :, u, v]
     return image
