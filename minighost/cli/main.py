@@ -15,14 +15,14 @@ import sys
 import traceback
 
 from minighost import __version__
-from minighost.cli import bench, data, eval, gradcheck, learn, predict, summary, train, warmup
+from minighost.cli import bench, data, eval, gradcheck, learn, predict, step, summary, train, warmup
 from minighost.errors import NonFiniteError, RunLocked
 
 __all__ = ["main"]
 
 COMMANDS = {
     "train": train, "eval": eval, "predict": predict, "summary": summary, "data": data, "bench": bench,
-    "warmup": warmup, "gradcheck": gradcheck, "learn": learn,
+    "warmup": warmup, "gradcheck": gradcheck, "learn": learn, "step": step,
 }  # fmt: skip
 
 EXPECTED = (ValueError, TypeError, OSError, MemoryError, ModuleNotFoundError, NonFiniteError, RunLocked)
@@ -40,6 +40,7 @@ examples:
   minighost warmup                              compile the kernels ahead
   minighost gradcheck conv                      is the backward the derivative of the forward?
   minighost learn init                          write it yourself: exercises, checked
+  minighost step conv                           watch it work, forward and backward, number by number
 
 `minighost COMMAND --help` explains a command.
 """

@@ -1,0 +1,81 @@
+"""Step through an operation, forward and backward, number by number.
+
+Writes one page that opens in any browser, without a server or a network:
+the window, its products, the running sum, the output; then the gradients,
+each contribution as it lands. Beside it stands the line of the reference
+twin that does the step. --text prints the same steps.
+
+The arrays are drawn from --seed, or are your own: --x and --w take .npy, or
+.csv and .txt for one channel.
+"""
+
+import sys
+
+HELP = "step through an operation, forward and backward, in a browser"
+
+EXAMPLES = """\
+examples:
+  minighost step conv
+  minighost step depthwise --height 6 --stride 2 --out depthwise.html
+  minighost step im2col --x mine.npy --w kernel.npy
+  minighost step batchnorm --text --step 1..20
+"""
+
+# As in minighost.stepper.operations, which is not imported before it is needed.
+OPERATIONS = (
+    "conv", "depthwise", "grouped", "pointwise", "dilated", "transposed", "im2col", "batchnorm", "crelu", "se", "ghost",
+)  # fmt: skip
+SHAPE = {
+    "height": "of the input", "width": "of the input", "channels": "of the input", "out-channels": "of the output",
+    "kernel": "side of the kernel", "stride": "of the kernel", "padding": "on each side", "dilation": "of the kernel",
+    "groups": "must divide the channels", "hidden": "numbers between the two products of se",
+}  # fmt: skip
+
+
+def add_arguments(parser):
+    parser.add_argument("op", metavar="OP", choices=OPERATIONS, help=", ".join(OPERATIONS))
+    for name, words in SHAPE.items():
+        parser.add_argument(f"--{name}", metavar="N", type=int, help=words)
+    parser.add_argument("--x", metavar="FILE", help="the input: .npy of (H, W) or (H, W, C), or .csv, .txt")
+    parser.add_argument("--w", metavar="FILE", help="the weights: (KH, KW) or (KH, KW, C/G, OC)")
+    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the arrays that are drawn (0)")
+    parser.add_argument("--out", metavar="FILE", help="where the page goes (step-OP.html)")
+    parser.add_argument("--open", action="store_true", help="open the page in the browser")
+    parser.add_argument("--text", action="store_true", help="print the steps and write no page")
+    parser.add_argument("--step", metavar="N..M", help="with --text: only these steps")
+
+
+def run(args):
+    if args.step is not None and not args.text:
+        raise ValueError("--step belongs to --text; in the page, move the slider")
+    if args.text and (args.out is not None or args.open):
+        raise ValueError("--text writes no page; leave out --out and --open")
+    from minighost import stepper
+
+    shape = {name.replace("-", "_"): getattr(args, name.replace("-", "_")) for name in SHAPE}
+    story = stepper.build(args.op, x=args.x, w=args.w, seed=args.seed, **shape)
+    if args.text:
+        return _print(story, args.step)
+    path = args.out or f"step-{args.op}.html"
+    size = stepper.write(path, story)
+    steps = len(story.scripts[story.chosen].frames)
+    print(f"wrote {path}: {steps:,} steps, {size / 1000:,.0f} kB; open it in a browser")
+    if args.open:
+        _show(path)
+
+
+def _print(story, wanted):
+    from minighost.cli import terminal
+    from minighost.stepper import text
+
+    first, last = text.parse_range(wanted or "..", len(story.scripts[story.chosen].frames))
+    for line in text.lines(story, first, last, bold=terminal.colours(sys.stdout) > 0):
+        print(line)
+
+
+def _show(path):
+    import webbrowser
+    from pathlib import Path
+
+    if not webbrowser.open(Path(path).resolve().as_uri()):
+        print(f"found no browser to open it with; open {path} by hand")
