@@ -144,7 +144,7 @@ def test_a_wrong_shape_is_named(got, words):
     ([1.0], np.zeros(1), "returned a list, must return an array"),
     ((1, 2), np.zeros(1), "returned a tuple of 2, must return one array"),
     ((1, 2), 1.0, "returned a tuple of 2, must return one number"),
-    (np.zeros(3), 1.0, "returned an array of shape (3,), must return a number\n  likely: is an index or a sum missing?"),
+    (np.zeros(3), 1.0, "returned an array of shape (3,), must return a number\n  likely: is an index or a sum"),
     ("text", 1.0, "returned a str, must return a number"),
     ("text", np.zeros(2), "returned a str, must return an array"),
     (np.zeros(2, int), np.ones(2), "holds integers (int64), must hold floats"),
