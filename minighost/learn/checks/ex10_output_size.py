@@ -36,6 +36,7 @@ def check(mine):
     for arguments in ((8, 3, 1), (8, 3, 2), (7, 3, 2), (5, 5, 1), (5, 3, 1, 1), (8, 3, 2, 1), (8, 3, 1, 0, 2),
                       (1, 1, 1), (9, 3, 2, 1, 2), (32, 3, 2, 1), (224, 3, 2, 1), (28, 5, 1, 2)):  # fmt: skip
         _size(output_size, *arguments)
+    same(output_size(8, 3), 6, "output_size(8, 3), the others left out (stride 1, padding 0, dilation 1)")
     for size in range(1, 8):  # every small case
         for kernel in range(1, 5):
             for stride in range(1, 4):
@@ -44,6 +45,7 @@ def check(mine):
                         _size(output_size, size, kernel, stride, padding, dilation)
     for kernel, dilation in ((1, 1), (3, 1), (5, 1), (3, 2), (2, 2), (4, 2), (7, 3), (2, 1), (4, 1), (2, 3), (4, 3)):
         _padding(same_padding, kernel, dilation)
+    same(same_padding(5), 2, "same_padding(5), dilation left out (1)")
 
 
 def _places(size, kernel, stride, padding, dilation):

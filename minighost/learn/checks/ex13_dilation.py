@@ -3,7 +3,7 @@
 import numpy as np
 
 from minighost import gradcheck, ops
-from minighost.learn.checks.several import several
+from minighost.learn.checks.calls import on_shapes, several
 from minighost.learn.compare import frozen, function, same
 
 HINTS = (
@@ -48,6 +48,7 @@ WRONG = {
 }  # fmt: skip
 
 
+@on_shapes("NumPy cuts a block that hangs over the edge short, without a word: are its place, OH and OW right?")
 def check(mine):
     """Raise AssertionError, in words that lead to the fix, unless the functions of the module `mine` are right."""
     forward, backward = function(mine, "dilated_forward"), function(mine, "dilated_backward")

@@ -3,6 +3,7 @@
 import numpy as np
 
 from minighost import ops
+from minighost.learn.checks.calls import on_shapes
 from minighost.learn.compare import frozen, function, same
 
 HINTS = (
@@ -27,11 +28,12 @@ WRONG = {
         "np.concatenate(parts, axis=3)", "np.concatenate(parts[::-1], axis=3)", r"in the opposite order",
     ),
     "blocks of the output's width": (
-        "ins, outs = x.shape[3] // groups,", "ins, outs = w.shape[3] // groups,", r"mismatch",
+        "ins, outs = x.shape[3] // groups,", "ins, outs = w.shape[3] // groups,", r"the two widths mixed up",
     ),
 }  # fmt: skip
 
 
+@on_shapes("A group's x has C/G channels and its w OC/G output channels: are the two widths mixed up?")
 def check(mine):
     """Raise AssertionError, in words that lead to the fix, unless the functions of the module `mine` are right."""
     grouped_forward = function(mine, "grouped_forward")

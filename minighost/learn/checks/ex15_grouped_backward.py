@@ -3,7 +3,7 @@
 import numpy as np
 
 from minighost import gradcheck, ops
-from minighost.learn.checks.several import several
+from minighost.learn.checks.calls import on_shapes, several
 from minighost.learn.compare import frozen, function, same
 
 HINTS = (
@@ -36,13 +36,14 @@ WRONG = {
 }  # fmt: skip
 
 
+@on_shapes("x and dx are cut into blocks of C/G channels; dout, w and dw into blocks of OC/G: are the two mixed up?")
 def check(mine):
     """Raise AssertionError, in words that lead to the fix, unless the functions of the module `mine` are right."""
     backward = function(mine, "grouped_backward")
     x, w = np.array([1.0, 2.0, 3.0, 4.0]).reshape(1, 1, 1, 4), np.array([1.0, 10, 100, 1000]).reshape(1, 1, 2, 2)
     dout = np.array([1.0, 2.0]).reshape(1, 1, 1, 2)
     what = "grouped_backward(dout: 1 2, x: a pixel 1 2 3 4, w: 1x1, [[1, 10], [100, 1000]], groups=2)"
-    _compare(backward, dout, x, w, 2, what)
+    _compare(backward, dout, x, w, 2, what, ([1.0, 100, 20, 2000], [1.0, 6, 2, 8]))
 
     rng = np.random.default_rng(15)
     for x_shape, w_shape, groups in (((1, 2, 3, 4), (1, 1, 2, 4), 2), ((2, 3, 2, 6), (2, 2, 3, 4), 2),
@@ -63,9 +64,9 @@ def _backward(dout, x, w, groups):
     return ops.conv2d_backward_reference(dout, ops.conv2d_forward_reference(x, w, groups=groups)[1])[:2]
 
 
-def _compare(backward, dout, x, w, groups, what):
+def _compare(backward, dout, x, w, groups, what, by_hand=None):
     dx, dw = several(backward(*frozen(dout, x, w), groups), "dx, dw", what)
-    right = _backward(dout, x, w, groups)
+    right = _backward(dout, x, w, groups) if by_hand is None else tuple(map(np.reshape, by_hand, (x.shape, w.shape)))
     known = _known(dout, x, w, groups) if groups > 1 else []
     swapped = [(right[1], "this is dw: return dx, dw in this order")]
     same(dx, right[0], f"{what}: dx", hints=swapped + [(a, words) for (a, _), words in known if _off(a, right[0])])

@@ -3,6 +3,7 @@
 import numpy as np
 
 from minighost import ops
+from minighost.learn.checks.calls import on_shapes
 from minighost.learn.compare import frozen, function, same
 
 HINTS = (
@@ -28,11 +29,12 @@ WRONG = {
         "out.reshape(N, OH, OW, C * M)", "out.reshape(N, OH, OW, C * M) / (KH * KW)", r"half of the right one",
     ),
     "rows and columns of the tap swapped": (
-        "x[:, u : u + OH, v : v + OW, :, None]", "x[:, v : v + OH, u : u + OW, :, None]", r"broadcast",
+        "x[:, u : u + OH, v : v + OW, :, None]", "x[:, v : v + OH, u : u + OW, :, None]", r"hangs over the edge",
     ),
 }  # fmt: skip
 
 
+@on_shapes("A block under a tap is (N, OH, OW, C); NumPy cuts one that hangs over the edge short, without a word.")
 def check(mine):
     """Raise AssertionError, in words that lead to the fix, unless the functions of the module `mine` are right."""
     depthwise_forward = function(mine, "depthwise_forward")

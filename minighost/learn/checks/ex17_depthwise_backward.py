@@ -3,7 +3,7 @@
 import numpy as np
 
 from minighost import gradcheck, ops
-from minighost.learn.checks.several import several
+from minighost.learn.checks.calls import on_shapes, several
 from minighost.learn.compare import frozen, function, same
 
 HINTS = (
@@ -35,12 +35,14 @@ WRONG = {
 }  # fmt: skip
 
 
+@on_shapes("A block under a tap is (N, OH, OW, C), dout with five axes (N, OH, OW, C, M), and w[u, v] is (C, M).")
 def check(mine):
     """Raise AssertionError, in words that lead to the fix, unless the functions of the module `mine` are right."""
     backward = function(mine, "depthwise_backward")
     x, w = np.array([1.0, 2.0, 3.0]).reshape(1, 1, 3, 1), np.array([1.0, 10.0]).reshape(1, 2, 1, 1)
     dout = np.array([1.0, 2.0]).reshape(1, 1, 2, 1)
-    _compare(backward, dout, x, w, "depthwise_backward(dout: 1 2, x: a row 1 2 3, w: [1, 10])")
+    what = "depthwise_backward(dout: 1 2, x: a row 1 2 3, w: [1, 10])"
+    _compare(backward, dout, x, w, what, ([1.0, 12.0, 20.0], [5.0, 8.0]))
 
     x, w = np.array([1.0, 2.0]).reshape(1, 1, 1, 2), np.array([1.0, 10.0, 100.0, 1000.0]).reshape(1, 1, 2, 2)
     dout = np.array([1.0, 2.0, 3.0, 4.0]).reshape(1, 1, 1, 4)
@@ -61,9 +63,10 @@ def _backward(dout, x, w):
     return ops.depthwise_backward_reference(dout, ops.depthwise_forward_reference(x, w)[1])[:2]
 
 
-def _compare(backward, dout, x, w, what):
+def _compare(backward, dout, x, w, what, by_hand=None):
     dx, dw = several(backward(*frozen(dout, x, w)), "dx, dw", what)
-    right, (KH, KW, C, M), (OH, OW) = _backward(dout, x, w), w.shape, dout.shape[1:3]
+    right = _backward(dout, x, w) if by_hand is None else tuple(map(np.reshape, by_hand, (x.shape, w.shape)))
+    (KH, KW, C, M), (OH, OW) = w.shape, dout.shape[1:3]
     turned = _backward(dout, x, w[::-1, ::-1])[0]
     dealt = _backward(dout.reshape(*dout.shape[:3], M, C).swapaxes(3, 4).reshape(dout.shape), x, w)
     one = _backward(dout * np.tile(np.arange(M) == 0, C), x, w)[0]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from minighost import gradcheck, ops
-from minighost.learn.checks.several import several
+from minighost.learn.checks.calls import several
 from minighost.learn.compare import frozen, function, same
 
 HINTS = (

@@ -3,7 +3,7 @@
 import numpy as np
 
 from minighost import gradcheck, ops
-from minighost.learn.checks.several import several
+from minighost.learn.checks.calls import on_shapes, several
 from minighost.learn.compare import frozen, function, same
 
 HINTS = (
@@ -41,6 +41,7 @@ WRONG = {
 }  # fmt: skip
 
 
+@on_shapes("The pixels under a tap must be (N, OH, OW, C): is the image large enough, the slice right?")
 def check(mine):
     """Raise AssertionError, in words that lead to the fix, unless the functions of the module `mine` are right."""
     forward, backward = function(mine, "transposed_forward"), function(mine, "transposed_backward")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from minighost import ops
-from minighost.learn.checks.several import several
+from minighost.learn.checks.calls import several
 from minighost.learn.compare import function, same, untouched
 
 HINTS = (

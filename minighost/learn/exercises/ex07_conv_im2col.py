@@ -10,8 +10,9 @@ all the sums of products together are one matrix product:
 of cols holds its window in the order (u, v, c), which is the order of the first three axes of w. And no number has to
 move to make (N, OH, OW, OC) of the rows, which stand in the order (n, i, j).
 
-A matrix product is what a processor does best, so this form is many times faster than loops (Chellapilla, Puri &
-Simard 2006). The price is memory: a pixel is copied into each window that sees it, nine times for a 3x3 kernel.
+A matrix product is what a processor does best, so this form is much faster than loops. The price is memory: a pixel
+is copied into each window that sees it, nine times for a 3x3 kernel. (Chellapilla, Puri & Simard 2006, "High
+performance convolutional neural networks for document processing".)
 
 Example: the pixels 0 to 8 as a 3x3 image, and one 2x2 kernel [[1, 10], [100, 1000]], b = 0.
 

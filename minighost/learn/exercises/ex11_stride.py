@@ -1,7 +1,7 @@
 """Take longer steps: convolution with a stride, forward and backward.
 
 With stride (SH, SW) the window moves SH pixels down or SW to the right at each step, in place of one. A stride of 2
-makes the output half as high and half as wide, which is how most networks shrink their images. Output (i, j) looks at
+makes the output half as high and half as wide, which is how many networks shrink their images. Output (i, j) looks at
 the window whose first pixel is (i*SH, j*SW):
 
     out[n, i, j, o] = sum_{u,v,c} x[n, i*SH + u, j*SW + v, c] * w[u, v, c, o]       OH = (H - KH) // SH + 1, OW likewise

@@ -1,6 +1,9 @@
-"""What a function that returns several values gives back, taken apart in words."""
+"""Around the call of a learner's function: several values taken apart, and a word beside an error about shapes."""
 
-__all__ = ["several"]
+import contextlib
+import re
+
+__all__ = ["on_shapes", "several"]
 
 
 def several(got, names, what):
@@ -31,3 +34,20 @@ def several(got, names, what):
         found = f"{len(got)} values" if isinstance(got, (tuple, list)) else f"one value ({type(got).__name__})"
         raise AssertionError(f"{what}: returned {found}, must return {count}: {names}")
     return tuple(got)
+
+
+@contextlib.contextmanager
+def on_shapes(words):
+    """Add a note to NumPy's complaints about shapes, which name the numbers but not the reason.
+
+    Parameters
+    ----------
+    words : str
+        What usually lies behind them in this exercise.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if re.search(r"shape|broadcast|mismatch", str(error)):
+            error.add_note(words)
+        raise
