@@ -65,7 +65,11 @@ def _by_hand(forward, backward):
     x, w = np.array([1.0, 2.0, 3.0, 4.0, 5.0]).reshape(1, 1, 5, 1), np.array([1.0, 10.0]).reshape(1, 2, 1, 1)
     dout = np.array([1.0, 2.0]).reshape(1, 1, 2, 1)
     what = "strided_forward(x: a row 1 2 3 4 5, w: [1, 10], stride (1, 2))"
-    known = [(_plain(x, w, 1), "this is the convolution with stride 1: stride left out, or SH and SW swapped?")]
+    known = [
+        (_plain(x, w, 1), "this is the convolution with stride 1: stride left out, or SH and SW swapped?"),
+        (np.array([33.0, 77.0]).reshape(dout.shape), "every pixel of the window met every weight: window * w lines the "
+         "axes up from the last one; np.tensordot(window, w, 3) takes the right pairs"),
+    ]  # fmt: skip
     out, cache = several(forward(*frozen(x, w), (1, 2)), "out, cache", what)
     same(out, np.array([21.0, 43.0]).reshape(dout.shape), f"{what}: out", hints=known + _known(x, w, (1, 2)))
     what = "strided_backward(dout: 1 2, cache of x: 1 2 3 4 5, w: [1, 10], stride (1, 2))"

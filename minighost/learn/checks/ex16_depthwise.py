@@ -34,7 +34,7 @@ WRONG = {
 }  # fmt: skip
 
 
-@on_shapes("A block under a tap is (N, OH, OW, C); NumPy cuts one that hangs over the edge short, without a word.")
+@on_shapes("A block is (N, OH, OW, C), cut short where it hangs over the edge; w[u, v] is (C, M): [..., None]?")
 def check(mine):
     """Raise AssertionError, in words that lead to the fix, unless the functions of the module `mine` are right."""
     depthwise_forward = function(mine, "depthwise_forward")

@@ -24,7 +24,8 @@ image[:, u : u + OH*SH : SH, v : v + OW*SW : SW], of shape (N, OH, OW, C). It ma
 
 Example: a row y = 1 2 (OH = 1), kernel [1, 10, 100], stride (1, 2). The 1 puts 1 10 100 into the image, the 2 puts
 2 20 200 two places on; together 1 10 102 20 200. For dimage = 1 2 3 4 5: dy = 1 + 20 + 300, 3 + 40 + 500 = 321 543,
-and dw = 1*[1, 2, 3] + 2*[3, 4, 5] = [7, 10, 13]. (Dumoulin & Visin 2016, "A guide to convolution arithmetic for deep learning", section 4.)
+and dw = 1*[1, 2, 3] + 2*[3, 4, 5] = [7, 10, 13].
+(Dumoulin & Visin 2016, "A guide to convolution arithmetic for deep learning", section 4.)
 """
 
 import numpy as np
