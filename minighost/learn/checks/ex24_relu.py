@@ -60,7 +60,7 @@ def _nan(forward):
     if not np.isnan(out[0]):
         raise AssertionError(
             f"relu_forward(x = [nan, 1, -1]): out is {out}, must be [nan, 1, 0]. NaN must stay NaN; every comparison "
-            "with it is False, so that np.where(x > 0, x, 0) writes 0. np.maximum(x, 0) and np.where(x <= 0, 0, x) do not"
+            "with it is False, so np.where(x > 0, x, 0) writes 0; np.maximum(x, 0) and np.where(x <= 0, 0, x) do not"
         )
 
 

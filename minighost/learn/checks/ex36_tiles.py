@@ -100,12 +100,12 @@ def _mistakes(a, b, tile):
     if M == N == K:
         known.append((a @ b.T, "b is transposed: its rows go with k, its columns with j"))
     if m < M:
-        known.append((rows, f"of M = {M} rows the last ({M - m}) are left out: tiles begin at all multiples below M"))
+        known.append((rows, f"of M = {M} rows the last ({M - m}) are left out: a tile begins at each multiple"))
     if n < N:
-        known.append((columns, f"of N = {N} columns the last ({N - n}) are left out: tiles begin at all multiples below"))
+        known.append((columns, f"of N = {N} columns the last ({N - n}) are left out: a tile begins at each multiple"))
     if k < K:
         some = a[:, :k] @ b[:k]
-        known.append((some, f"of K = {K} products the last ({K - k}) are left out: blocks begin at all multiples below"))
+        known.append((some, f"of K = {K} products the last ({K - k}) are left out: a block begins at each multiple"))
     return known
 
 

@@ -2,7 +2,7 @@
 
 A network of linear layers alone is one linear layer. Something must bend between them, and the simplest bend is
 
-    out = max(x, 0)            element by element            (ReLU; Nair & Hinton 2010, section 2)
+    out = max(x, 0)            element by element            (ReLU; Nair & Hinton 2010)
 
 Its derivative is 1 where x > 0 and 0 where x < 0, so that the backward is a gate which the forward has set:
 

@@ -1,8 +1,8 @@
 """Keep both phases of a response.
 
-The first filters of a trained network come in pairs of opposite sign: one answers to an edge from dark to bright, the
-other to an edge from bright to dark. ReLU throws one phase of each answer away, and so the network has to learn every
-such filter twice. CReLU keeps both phases, side by side,
+The first filters of trained networks tend to come in pairs of opposite sign: one answers to an edge from dark to
+bright, the other to an edge from bright to dark. ReLU throws one phase of an answer away, so that a network which needs
+both has to learn the filter twice. CReLU keeps both phases, side by side,
 
     out = [max(x, 0), max(-x, 0)]            (Shang et al. 2016, section 2.2)
 

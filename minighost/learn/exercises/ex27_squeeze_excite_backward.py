@@ -1,8 +1,7 @@
 """Go back through squeeze-and-excitation, where x is used twice.
 
 The block of exercise 26 multiplies x by a gate, and the gate is made of x. So there are two ways from x to the loss,
-and dx is the sum of what comes back through both. Nothing else is new; the lines are those of the forward, last one
-first.
+and dx is the sum of what comes back through both. The rest is the forward's lines, the last one first.
 
     out[n, i, j, c] = x[n, i, j, c] * gate[n, c]    dx = dout * gate, first part
                                                     dgate[n, c] = sum over i, j of dout * x, for it went everywhere
@@ -12,8 +11,8 @@ first.
     a = squeezed @ w1 + b1                          dsqueezed = da @ w1.T,  dw1 = squeezed.T @ da,  db1 likewise
     squeezed = mean of x over H and W               dx += dsqueezed / (H*W), at every position: second part
 
-A mean of H*W numbers moves by 1/(H*W) when one of them moves by 1; that is the last line. The first part alone trains,
-but not as it should: the block then never learns that a change of x also opens and closes gates.
+A mean of H*W numbers moves by 1/(H*W) when one of them moves by 1; that is the last line. Nothing crashes where it is
+forgotten; the gradient just leaves out that a change of x also opens and closes gates.
 
 In small: one image of 1 x 2 positions, one channel, one hidden number; x = [1, 3], w1 = 1, w2 = 0.75, no biases, so
 squeezed = 2, hidden = 2, z = 1.5, gate = 0.75. For dout = [3, 5]: dgate = 3*1 + 5*3 = 18, dz = 3, db2 = 3, dw2 = 6,

@@ -9,10 +9,11 @@ An intrinsic map stands in the output and is what its ghost is made of. So its g
 If n is odd, the last ghost was computed and cut off. Nothing of it reaches the loss, so its gradient is 0: dghosts has
 n - m channels and must be filled up with zeros to m before the depthwise backward can take it.
 
-Autograd libraries do the sum by themselves. By hand it is the line that is forgotten most often, and the network then
-still learns, only worse: with dout[..., :m] alone no ghost ever tells its map what it needs.
+Autograd libraries do the sum by themselves. By hand it is easily forgotten, and nothing crashes then: with
+dout[..., :m] alone no ghost ever tells its map what it needs.
 
-Given: the forward, and from `ops` what you wrote in exercises 17 and 18, in plain NumPy:
+Given: the forward, of ops.pointwise_forward_reference and ops.depthwise_forward_reference, and for the backward what
+you wrote in exercises 17 and 18, in plain NumPy (with a cache in place of x and w):
 
     ops.depthwise_backward_reference(dout, depthwise_cache) -> dx, dw, db
     ops.pointwise_backward_reference(dout, pointwise_cache) -> dx, dw, db          (no bias here: db is None)

@@ -5,9 +5,8 @@ sum of fan_in products of an input and a weight. If the weights are independent 
 
     variance of an output = fan_in * v * (mean square of the inputs)        fan_in = KH * KW * C/G
 
-C/G, for with G groups an output sees C/G channels only; a depthwise convolution has fan_in = KH*KW. Then comes a
-ReLU. An output is as often negative as positive, and ReLU makes 0 of the negative half: the mean square halves. Both
-together:
+C/G, for with G groups an output sees C/G channels only; a depthwise convolution has fan_in = KH*KW. Then comes ReLU.
+An output is as often negative as positive, and ReLU makes 0 of the negative half: the mean square halves. Together:
 
     mean square behind the ReLU = fan_in * v / 2 * (mean square in front of the convolution)
 
@@ -17,8 +16,8 @@ times as large.
 
     weights ~ normal, mean 0, standard deviation sqrt(2 / fan_in)           (He et al. 2015, section 2.2, equation 10)
 
-The argument works backwards as well, with fan_out = KH*KW*OC/G in place of fan_in (equation 14); minighost's own Conv2d
-takes that. Either keeps both directions in bounds. Here it is fan_in.
+The argument works for the backward as well, with fan_out = KH*KW*OC/G in place of fan_in (equation 14); minighost's own
+Conv2d takes that. Here it is fan_in.
 
 All randomness comes from the generator that is handed in: same seed, same weights. rng.normal(mean, deviation, shape)
 draws, and rng goes on, so that the next layer gets other weights.

@@ -2,8 +2,7 @@
 
 NumPy is fast because its loops are compiled. Where no NumPy call fits, you can compile a loop of your own: Numba's
 @njit above a function turns it into machine code when it is called first, once for each combination of argument
-types. What Python does slowly - plain loops over single numbers - is then what runs fastest. minighost's kernels are
-made so.
+types. What Python does slowly, plain loops over single numbers, then runs fast. minighost's kernels are made so.
 
 Write the depthwise convolution of exercise 16 for one case that ghost modules need: 3x3, stride 1, padding 1, one
 kernel a channel. No array is padded; a tap that falls outside the image counts as 0 and is left out:

@@ -15,7 +15,7 @@ nobody else writes it. When all are done, one thread adds the partial sums, from
     partials[t] = ((0 + x[t*block]) + x[t*block + 1]) + ...      t = 0, 1, ..., in prange
     total = ((0 + partials[0]) + partials[1]) + ...              in plain range
 
-The check asks for exactly these bits, on one thread and on more. All sums that minighost trains with are formed so.
+The check asks for exactly these bits, on one thread and on more. minighost's kernels form their sums so.
 
 Two traps. In a function compiled with parallel=True Numba runs partials.sum() on several threads as well; write the
 loop. And fastmath=True allows the compiler to change orders; leave it out.
