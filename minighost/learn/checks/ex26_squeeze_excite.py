@@ -40,7 +40,7 @@ def check(mine):
     _compare(squeeze_excite, given, "squeeze_excite(x, w1, b1, w2, b2 of the task)")
     rng = np.random.default_rng(26)
     shapes = (3, 2, 3, 4), (4, 5), (5,), (5, 4), (4,)  # as many images as columns: a gate of (N, C) would fit x wrongly
-    given = [scale * rng.normal(size=shape) for scale, shape in zip((2, 1, 1, 2, 1), shapes, strict=True)]
+    given = [scale * rng.normal(size=shape) for scale, shape in zip((2, 1, 1, 4, 1), shapes, strict=True)]
     _compare(squeeze_excite, given, "squeeze_excite(x of 3x2x3x4, w1 of 4x5, b1, w2 of 5x4, b2)")
     before = [v.copy() for v in given]
     squeeze_excite(*given)

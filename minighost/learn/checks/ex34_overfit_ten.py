@@ -64,7 +64,7 @@ def _accuracy(accuracy):
 
 def _overfit(overfit, params, x, labels):
     what = f"overfit(params, ten images, labels, lr = {LR}, most = {MOST})"
-    before, right, _ = [p.copy() for p in params], *_train(params, x, labels, LR, MOST)
+    before, right = [p.copy() for p in params], _descend(params, x, labels, LR, MOST)
     learnt, losses = several(overfit(params, *frozen(x, labels), LR, MOST), "params, losses", what)
     for name, old, new in zip(("w1", "b1", "w2", "b2"), before, params, strict=True):
         untouched(old, new, f"{what}: {name}")
@@ -141,7 +141,8 @@ def _gradients(params, x, labels):
     return loss, [x.T @ dhidden, dhidden.sum(0), hidden.T @ dlogits, dlogits.sum(0)]
 
 
-def _train(params, x, labels, lr, most):
+def _descend(params, x, labels, lr, most):
+    """The losses of plain descent."""
     losses = []
     for _ in range(most):
         loss, grads = _gradients(params, x, labels)
@@ -149,4 +150,4 @@ def _train(params, x, labels, lr, most):
         if (_logits(params, x).argmax(1) == labels).all():
             break
         params = [p - lr * g for p, g in zip(params, grads, strict=True)]
-    return losses, params
+    return losses
