@@ -2,8 +2,8 @@
 # # From a loop to a kernel
 #
 # Python takes hundreds of nanoseconds for a multiplication and an addition, the processor a small fraction of one.
-# Where do the others go, and how do we get them back? We take the loop of a 1x1 convolution to a compiled loop, to one in the
-# right order, to tiles. Then we count operations and bytes, and know what no kernel can beat.
+# Where do the others go, and how do we get them back? We take the loop of a 1x1 convolution to a compiled loop, to one
+# in the right order, to tiles. Then we count operations and bytes, and know what no kernel can beat.
 #
 # Run it with `python tutorials/15_numba_kernels.py`; it needs no network and takes about ten seconds. All times are of
 # your machine, now; only counts are asserted.
@@ -115,8 +115,8 @@ megabytes = [n * 4 * R * 64 / 1e6 for n in passes]
 print(f"to and from memory: {megabytes[0]:.0f} megabytes in two passes, {megabytes[1]:.0f} in tiles")
 
 # %% [markdown]
-# How much that gains depends on your caches and on who else uses them. It is the plan of the kernels of `minighost/ops`:
-# a tile, a product, an epilogue.
+# How much that gains depends on your caches, and on who else uses them. It is the plan of the kernels of
+# `minighost/ops`: a tile, a product, an epilogue.
 #
 # ## What no kernel can beat
 #
