@@ -6,7 +6,7 @@ formed decides its last bits. Numba's prange hands the rounds of a loop to sever
     for i in prange(len(x)): total += x[i]
 
 each thread adds up its share, and how large a share is depends on how many threads there are. The bits of the result do
-too, and training that uses it gives other weights on a machine with other cores.
+too, and a training that uses it ends with other weights on another number of cores.
 
 The cure: let the order depend on the size of x alone. Cut x into blocks of `block` numbers, the last one maybe
 shorter. Each block has a partial sum of its own, formed from its first number to its last, by whichever thread comes;
