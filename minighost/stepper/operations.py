@@ -223,10 +223,13 @@ def _crelu(op, x, w, chosen, rng, given):
 
 def _se(op, x, w, chosen, rng, given):
     C, D = x.shape[2], chosen["hidden"]
-    w1, b1, w2, b2 = (_nonzero(rng, *shape) / 2 for shape in ((C, D), (D,), (D, C), (C,)))
-    b1 = np.abs(b1)  # a dead ReLU would show little
-    script = squeeze_excite_script(x, w1, b1, w2, b2, _nonzero(rng, *x.shape))
-    return [script], 0, f"x {_size(x)}, {D} hidden: out {_size(x)}"
+    dout = _nonzero(rng, *x.shape)
+    for _ in range(100):  # with a dead ReLU or gates shut there would be little to see
+        w1, b1, w2, b2 = (_nonzero(rng, *shape) / 2 for shape in ((C, D), (D,), (D, C), (C,)))
+        hidden = np.maximum(x.mean((0, 1)) @ w1 + b1, 0)
+        if hidden.all() and np.abs(hidden @ w2 + b2).max() < 3:
+            break
+    return [squeeze_excite_script(x, w1, b1, w2, b2, dout)], 0, f"x {_size(x)}, {D} hidden: out {_size(x)}"
 
 
 def _ghost(op, x, w, chosen, rng, given):

@@ -144,6 +144,7 @@ function open(run) {
   at("position").max = run.frames.length;
   drawPhases();
   drawCounts();
+  fit();
 }
 
 function write(array, cell, value) {
@@ -173,12 +174,13 @@ function retreat() {
   for (const [array, cell, value] of frame.old.reverse()) write(array, cell, value);
 }
 
-function go(target) {
+function go(target, moved = true) {
   target = Math.max(0, Math.min(script.frames.length - 1, target));
   unmark();
   while (position < target) advance();
   while (position > target) retreat();
   paint();
+  if (moved) reveal();
 }
 
 // The next place to stop, in the direction given: each step, or only steps that complete a cell.
@@ -207,21 +209,39 @@ function mark(marks) {
 
 // What is seen --------------------------------------------------------------------------------------------------
 
-function paint() {
-  const frame = script.frames[position], phase = script.phases[frame.p];
+function view(phase) {
   figures.forEach((figure, k) => {
     figure.hidden = !phase.arrays.includes(k);
     figure.style.order = phase.arrays.indexOf(k);
   });
+}
+
+// Cells as large as a wide screen allows: every phase is to fit above the player.
+function fit() {
+  const style = document.documentElement.style;
+  style.removeProperty("--cell");
+  if (matchMedia("(max-width: 60rem)").matches) return;
+  const fits = phase => {
+    view(phase);
+    return at("stage").getBoundingClientRect().bottom + scrollY + at("player").offsetHeight < innerHeight;
+  };
+  for (const size of ["2.4rem", "2rem", "1.6rem"]) {
+    style.setProperty("--cell", size);
+    if (script.phases.every(fits)) return;
+  }
+}
+
+function paint() {
+  const frame = script.frames[position];
+  view(script.phases[frame.p]);
   mark(frame.b);
   mark(frame.m ?? []);
   at("where").textContent = `Step ${(position + 1).toLocaleString("en")} of ${script.frames.length.toLocaleString("en")}, `
-    + `${phase.way}: ${phase.name}`;
+    + `${script.phases[frame.p].way}: ${script.phases[frame.p].name}`;
   at("words").textContent = plain(frame.t);
   at("equations").replaceChildren(...(frame.e ?? []).map(equation));
   paintSource(...frame.s);
   paintPlayer(frame);
-  for (const td of marked) if (td.classList.contains("new")) { reveal(td); break; }
 }
 
 function equation(text) {
@@ -266,11 +286,19 @@ function paintPlayer(frame) {
   });
 }
 
-// Within an array that is wider than the screen, keep the written cell in sight; the page itself stays where it is.
-function reveal(td) {
+// Bring the written cell into sight where a screen is too small for all: between the caption and the player, and within
+// an array that is wider than the screen. A row of im2col may stay out of sight.
+function reveal() {
+  const td = marked.find(td => td.classList.contains("new") && !td.closest(".narrow"));
+  if (!td) return;
   const box = td.closest(".panels"), inner = td.getBoundingClientRect(), outer = box.getBoundingClientRect();
   if (inner.left < outer.left) box.scrollLeft -= outer.left - inner.left + 40;
   if (inner.right > outer.right) box.scrollLeft += inner.right - outer.right + 40;
+  const sticky = getComputedStyle(at("caption")).position === "sticky";
+  const top = sticky ? at("caption").getBoundingClientRect().bottom + 40 : 20;
+  const bottom = at("player").getBoundingClientRect().top - 10;
+  if (inner.top < top) scrollBy(0, inner.top - top);
+  if (inner.bottom > bottom) scrollBy(0, inner.bottom - bottom);
 }
 
 function drawPhases() {
@@ -388,5 +416,6 @@ at("facts").textContent = data.facts.join("; ").replace(/(\d)x(?=\d)/g, "$1\u00d
 at("groups").max = data.scripts.length - 1;
 at("groups").value = data.chosen;
 setTheme(matchMedia("(prefers-color-scheme: dark)").matches);
+addEventListener("resize", () => { fit(); paint(); });
 open(data.scripts[data.chosen]);
-go(0);
+go(0, false);
