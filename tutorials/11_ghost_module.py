@@ -197,7 +197,7 @@ for layer in range(3):
 # copies are few, and deeper down there is none: no 3x3 filter of one other map tells more there than part of the story.
 # So the premise holds in part, for this small network. A ghost module does not need it for a network as it is: it is
 # trained *with* its ghosts, and finds intrinsic maps of which cheap copies are useful. Whether that pays is a question
-# for accuracy at equal cost; [`docs/results`](../docs/results/README.md) has one measured answer.
+# for accuracy and cost together; [`docs/results`](../docs/results/README.md) has one comparison, and how to read it.
 
 # %%
 maps = model[0](images)
