@@ -203,6 +203,11 @@ def test_what_the_check_cannot_use_shows_the_call(tmp_path):
     assert "the check could not use" in complaint and "sum_of_products(*frozen(x, w))" in complaint
 
 
+def test_a_saved_file_is_read_anew(tmp_path):
+    assert "x[7]" in judge(FIRST.stem, first(tmp_path, "return x[7]"))[1]
+    assert "x[8888]" in judge(FIRST.stem, first(tmp_path, "return x[8888]"))[1]
+
+
 def test_half_done_says_which_function_is_left(tmp_path):
     exercise = find("windows")
     gap = stub.cut(exercise.source)
@@ -228,7 +233,7 @@ PROCESSES = {
     "sleep": ("import time\ntime.sleep(99)", 1, "still running after 1 s", "line 5", "time.sleep(99)"),
     "os._exit": ("os._exit(0)", 20, "ended Python itself, with status 0"),
     "os._exit with a status": ("print('so long')\nos._exit(7)", 20, "with status 7", "it said: so long"),
-    "an endless print": ("while True:\n    print('x' * 5000)", 20, "printed more than 1 MB"),
+    "an endless print": ("while True:\n    print('x' * 5000)", 999, "printed more than 1 MB"),
     "a segfault": ("import ctypes\nctypes.string_at(0)", 20, "crashed Python", "line 5", "ctypes.string_at(0)"),
     "sys.exit": ("sys.exit(0)", 20, "SystemExit: 0"),
 }  # fmt: skip
@@ -257,6 +262,28 @@ def test_an_endless_loop_inside_a_compiled_function_is_ended_too(tmp_path):
     assert verdict.outcome == WRONG and "line 10 of" in verdict.complaint and "still running" in verdict.complaint
 
 
+def test_a_thread_of_the_file_does_not_hold_up_the_verdict(tmp_path):
+    body = "import threading, time\nthreading.Thread(target=time.sleep, args=(999,)).start()\nreturn x @ w"
+    assert grade(FIRST, first(tmp_path, body)).outcome == RIGHT
+
+
+@posix
+@pytest.mark.parametrize("event, ended", [("numba:compile", False), ("another", True)])
+def test_compiling_does_not_count(event, ended, tmp_path):
+    code = (
+        "import sys, time\nfrom numba.core.event import trigger_event\nfrom minighost.learn.judge import _Deadline\n"
+        "with open(sys.argv[1], 'w') as trace, _Deadline(0.5, trace):\n"
+        "    with trigger_event(sys.argv[2]), trigger_event(sys.argv[2]):\n        time.sleep(0.8)\n"
+        "    print('compiled', flush=True)\n    time.sleep(30)\n"
+    )
+    trace = tmp_path / "trace.txt"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    line = [sys.executable, "-c", code, str(trace), event]
+    done = subprocess.run(line, stdout=subprocess.PIPE, env=environment)
+    assert (done.stdout == b"") == ended
+    assert done.returncode == 1 and trace.read_text().startswith("Timeout")
+
+
 @posix
 def test_a_child_of_the_file_does_not_outlive_the_check(tmp_path):
     body = "import subprocess\nprint(subprocess.Popen(['sleep', '60']).pid, flush=True)\nreturn x @ w"
@@ -282,7 +309,8 @@ def test_what_the_file_prints_is_passed_on(tmp_path):
 
 def test_a_file_called_like_a_module_is_not_imported(tmp_path):
     (tmp_path / "random.py").write_text("raise RuntimeError('shadowed')")
-    (tmp_path / "numpy.py").write_text("raise RuntimeError('shadowed')")
+    for name in ("numpy", "json", "re", "minighost"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('shadowed')")
     assert grade(FIRST, first(tmp_path, "import random\nreturn x @ w")).outcome == RIGHT
 
 
@@ -483,7 +511,7 @@ def keeping_time(path, text):
 def test_every_way_of_saving_is_noticed_once(save, folder):
     target, seen = exercises()[2], []
     events = watching.saved(folder, every=0.02)
-    stop = threading.Thread(target=lambda: seen.extend(islice(events, 1)))
+    stop = threading.Thread(target=lambda: seen.extend(islice(events, 1)), daemon=True)
     stop.start()
     time.sleep(0.1)
     save(folder.file(target), "# saved\n")

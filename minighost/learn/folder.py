@@ -94,8 +94,7 @@ class Folder:
         for name, text in [("README.md", README), *((e.file, stub.cut(e.source)) for e in exercises())]:
             stem = name.removesuffix(".py")
             self._place(self.path / name, text, entries.get(stem, {}).get("stub"), done)
-            if name not in done.left:
-                changes[stem] = {"stub": fingerprint(text)}
+            changes[stem] = {"stub": fingerprint(text)}
         self.progress.note_all(changes)
         return done
 
