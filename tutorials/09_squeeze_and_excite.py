@@ -238,7 +238,6 @@ print("wrote squeeze_and_excite.png")
 #    their gradient, and what follows for the channels behind them?
 # 3. Train for 10 epochs in place of 5. Do the bars move apart?
 #
-# Read next: [`minighost/nn/blocks.py`](../minighost/nn/blocks.py) has the module and
-# [`minighost/ops/scale.py`](../minighost/ops/scale.py) the last line; write both yourself in exercises 26 and 27 of
-# `minighost learn`. GhostNet places such a block in 7 of its 16 bottlenecks, as
-# [`12_ghostnet.py`](12_ghostnet.py) counts.
+# Read on in `minighost/nn/blocks.py`, which has the module, and `minighost/ops/scale.py`, its last line. In
+# `minighost learn`, exercises 26 and 27 are the block and its backward. GhostNet has such a block in 7 of its 16
+# bottlenecks (tutorial 12).

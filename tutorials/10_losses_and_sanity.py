@@ -227,6 +227,5 @@ print("wrote losses_and_sanity.png")
 # 2. Which rung catches a network that is trained without `model.train()` behind an evaluation?
 # 3. `softmax_cross_entropy(..., smoothing=0.1)`: what is the lowest loss on ten images now? Tutorial 13 has the answer.
 #
-# Read next: [`minighost/ops/cross_entropy.py`](../minighost/ops/cross_entropy.py) and
-# [`minighost/gradcheck/checker.py`](../minighost/gradcheck/checker.py). Exercise 31 of `minighost learn` is the loss,
-# exercise 34 the ten images.
+# Read on in `minighost/ops/cross_entropy.py` and `minighost/gradcheck/checker.py`. In `minighost learn`, exercise 31 is
+# the loss and exercise 34 the ten images.

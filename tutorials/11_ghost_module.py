@@ -197,7 +197,7 @@ for layer in range(3):
 # copies are few, and deeper down there is none: no 3x3 filter of one other map tells more there than part of the story.
 # So the premise holds in part, for this small network. A ghost module does not need it for a network as it is: it is
 # trained *with* its ghosts, and finds intrinsic maps of which cheap copies are useful. Whether that pays is a question
-# for accuracy and cost together; [`docs/results`](../docs/results/README.md) has one comparison, and how to read it.
+# for accuracy and cost together; `docs/results/README.md` has one comparison, and how to read it.
 
 # %%
 maps = model[0](images)
@@ -236,5 +236,5 @@ print("wrote redundant_maps.png")
 #    and multiply-adds, with three seeds each before you believe a difference.
 # 3. Use `dw_size=5`: what does the formula say about the saving, and what does `cost` count?
 #
-# Read next: [`minighost/nn/ghost.py`](../minighost/nn/ghost.py), then [`12_ghostnet.py`](12_ghostnet.py), which builds
-# the network. Exercises 28 and 29 of `minighost learn` are the ghost module, exercise 30 its bottleneck.
+# Read on in `minighost/nn/ghost.py`; tutorial 12 builds the network. In `minighost learn`, exercises 28 and 29 are the
+# ghost module and exercise 30 its bottleneck.

@@ -206,7 +206,6 @@ print("wrote ghostnet.png")
 # 2. Which one row of the table, left out, would save most parameters? Which most multiply-adds?
 # 3. `minighost summary --width 1.0 --input 224 --classes 1000` prints all layers. Find the three most expensive.
 #
-# Read next: [`minighost/models/ghostnet.py`](../minighost/models/ghostnet.py) is this file without the talk, and
-# [`minighost/analysis/counts.py`](../minighost/analysis/counts.py) does the counting; in exercise 38 of
-# `minighost learn` you do it. What these numbers do not tell - the time it takes - is the subject of
-# [`17_papers_and_measurements.py`](17_papers_and_measurements.py).
+# Read on in `minighost/models/ghostnet.py`, which is this file without the talk, and `minighost/analysis/counts.py`,
+# which counts. In `minighost learn`, exercise 38 counts GhostNet. What these numbers do not tell, the time it takes, is
+# the subject of tutorial 17.

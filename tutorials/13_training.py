@@ -230,5 +230,5 @@ print("wrote training.png")
 # 2. What is the best constant rate for the small network, with momentum 0.9? How near does it come to one cycle?
 # 3. `mg.train.AdamW(model.parameters(), 3e-3)` in place of `SGD`: which of the four sections above does it change?
 #
-# Read next: [`minighost/train/optim.py`](../minighost/train/optim.py) and
-# [`minighost/train/schedules.py`](../minighost/train/schedules.py); exercise 32 of `minighost learn` is the optimizer.
+# Read on in `minighost/train/optim.py` and `minighost/train/schedules.py`. In `minighost learn`, exercise 32 is the
+# optimizer.

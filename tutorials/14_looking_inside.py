@@ -231,5 +231,4 @@ print("wrote trace.png and looking_inside.png")
 # 3. `minighost train`'s models are modules too: trace `mg.models.create("ghostnet_cifar")` on one batch. Which layers
 #    have the most zeros?
 #
-# Read next: [`minighost/analysis/tracing.py`](../minighost/analysis/tracing.py); exercise 33 of `minighost learn` is
-# the initialisation.
+# Read on in `minighost/analysis/tracing.py`. In `minighost learn`, exercise 33 is the initialisation.

@@ -158,7 +158,7 @@ for N in (1, 16, 128):
 
 # %% [markdown]
 # More than folding is at work there: a folded network is a program that one kernel carries out on a few images at a
-# time, so that activations stay in the cache from layer to layer ([`docs/engine.md`](../docs/engine.md)).
+# time, so that activations stay in the cache from layer to layer (`docs/engine.md`).
 
 # %%
 figure = Figure(figsize=(10.5, 3.4), layout="constrained")
@@ -188,5 +188,4 @@ print("wrote inference.png")
 #    gamma, then see why `_merged` in `folding.py` leaves that pair alone.
 # 3. Pad with the value that batch norm maps to zero, instead of zeros. Does the wrong fold become right?
 #
-# Read next: [`minighost/nn/folding.py`](../minighost/nn/folding.py), then
-# [`minighost/nn/folded.py`](../minighost/nn/folded.py).
+# Read on in `minighost/nn/folding.py`, then `minighost/nn/folded.py`.

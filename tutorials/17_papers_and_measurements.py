@@ -144,8 +144,8 @@ for name, (layer, shape) in equal.items():
           f"{times[name]:6.3f} ms an image")  # fmt: skip
 
 # %% [markdown]
-# A depthwise convolution does few operations with each byte and waits for memory ([`15`](15_numba_kernels.py) has the
-# reason), and so does a linear layer on few images. The 3x3 may even beat the 1x1: counts are those of the definition,
+# A depthwise convolution does few operations with each byte and waits for memory (tutorial 15 has the reason),
+# and so does a linear layer on few images. The 3x3 may even beat the 1x1: counts are those of the definition,
 # and Winograd's method, `ops/fused/winograd.py`, computes 16 outputs with 36 multiplications in place of 144.
 #
 # So a network that trades dense multiply-adds for depthwise ones may save less time than its count says. GhostNet with
@@ -201,5 +201,5 @@ print("wrote papers_and_measurements.png")
 # 3. `minighost bench ghostnet --width 0.5 --set stem_stride=1 --set ratio=1`, and without the ratio: what share of the
 #    roof does each reach?
 #
-# Read next: [`minighost/bench/cost.py`](../minighost/bench/cost.py), and how peers are compared,
-# [`docs/results`](../docs/results/README.md). Exercise 38 of `minighost learn` counts GhostNet.
+# Read on in `minighost/bench/cost.py`, and in `docs/results/README.md` how peers are compared. In `minighost learn`,
+# exercise 38 counts GhostNet.
