@@ -11,7 +11,7 @@ ARGS ?=
 # The first command here that runs and is Python >= 3.11 builds the virtual environment.
 PYTHON ?= python3.13 python3.12 python3.11 python3 python
 
-.PHONY: help train test test-fast test-nojit test-boundscheck parity benchmarks coverage lint clean
+.PHONY: help train test test-fast test-nojit test-boundscheck parity benchmarks coverage notebooks lint clean
 
 help:
 	@echo "make train             train a small GhostNet on the embedded images (ARGS=... is passed on)"
@@ -22,6 +22,7 @@ help:
 	@echo "make parity            compare with PyTorch (installs it)"
 	@echo "make benchmarks        time minighost beside its peers (installs them; ARGS=... is passed on)"
 	@echo "make coverage          line coverage, kernels included"
+	@echo "make notebooks         the tutorials as Jupyter notebooks in build/notebooks"
 	@echo "make lint              ruff and mypy"
 	@echo "make clean             remove .venv and all caches (runs/ stays)"
 
@@ -51,6 +52,15 @@ benchmarks: $(VENV)/installed-bench
 coverage: $(VENV)/installed-test
 	$(PY) -m pytest -q --cov=minighost --cov-report=
 	NUMBA_DISABLE_JIT=1 $(PY) -m pytest -q -m small --cov=minighost --cov-append --cov-report=term-missing:skip-covered
+
+# One way only: the scripts are the source, and what is changed in a notebook is lost at the next call.
+notebooks: $(VENV)/installed-docs
+	@mkdir -p build/notebooks
+	@for script in tutorials/[0-9]*.py; do \
+	  $(PY) -m jupytext --quiet --from py:percent --to ipynb --output build/notebooks/$$(basename $$script .py).ipynb $$script \
+	  || exit 1; \
+	done
+	@echo "wrote $$(ls build/notebooks/*.ipynb | wc -l) notebooks to build/notebooks"
 
 lint: $(VENV)/installed-test
 	$(PY) -m ruff check .

@@ -192,8 +192,6 @@ assert gates.std(0).mean() > 1.5 * untrained.std(0).mean() and by_class > 3 * by
 # stays, the block has become little more than a fixed scale.
 
 # %%
-
-# %%
 others, average = gates[rng.permutation(len(gates))], np.tile(gates.mean(axis=0), (len(gates), 1))
 share = {}
 for name, given in (("own gates", gates), ("another image's", others), ("average gates", average)):
