@@ -145,8 +145,9 @@ def _verdict(process, printed, folder, path, seconds):
         where = _where(trace, path)
         if trace.startswith("Timeout"):
             return Verdict(WRONG, f"still running after {seconds:g} s, and stopped: a loop without end?{where}")
-        if trace.startswith("Fatal Python error: "):
-            reason = trace.splitlines()[0].removeprefix("Fatal Python error: ")
+        crash = re.match(r"(?:Fatal Python error|Windows fatal exception): (.*)", trace)
+        if crash:
+            reason = crash[1]
             return Verdict(WRONG, f"it crashed Python ({reason}){where}{_crash(reason, trace)}")
     if process.returncode == 0 or process.returncode > 0:
         tail = printed.tail.decode("utf-8", "replace").strip().splitlines()[-1:]

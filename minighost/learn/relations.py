@@ -117,15 +117,9 @@ def _flipped(got, want):
 
 def _shifted(got, want):
     """The right numbers, moved along one axis or two. What moved in from outside is not looked at."""
-    steps = [s for s in np.ndindex((5,) * min(want.ndim, 2)) if want.ndim]
-    pairs = combinations(range(want.ndim), min(want.ndim, 2))
-    candidates = {}
-    for axes in pairs:
-        for s in steps:
-            move = tuple((axis, k - 2) for axis, k in zip(axes, s, strict=True) if k != 2)
-            if move:
-                candidates[move] = sum(abs(k) for _, k in move)
-    for move in sorted(candidates, key=candidates.get):
+    single = [(axis, k) for k in (-1, 1, -2, 2) for axis in range(want.ndim)]
+    pairs = [pair for pair in combinations(single, 2) if pair[0][0] != pair[1][0]]
+    for move in [*((one,) for one in single), *(tuple(sorted(pair)) for pair in pairs)]:
         if any(abs(k) >= want.shape[axis] for axis, k in move):
             continue
         here, there = [slice(None)] * want.ndim, [slice(None)] * want.ndim
