@@ -179,15 +179,15 @@ for name, (losses, right, batch, sure) in runs.items():
     print(f"{name:27} last losses {np.mean(losses[-20:]):.2f}, {100 * right:.1f} % right ({100 * batch:.1f} % with the "
           f"batch's statistics), {100 * sure:.0f} % sure")  # fmt: skip
 last, right, batch, sure = zip(*((np.mean(run[0][-20:]), *run[1:]) for run in runs.values()), strict=True)
-assert last[3] < last[2] < last[0] and last[3] < last[1]
-assert batch[1] - right[1] > 0.08 > abs(batch[3] - right[3]) and sure[4] < sure[3]
+assert last[3] < last[1] < last[2] < last[0] and right[3] > max(right[:3]) and sure[4] < sure[3]
+assert batch[1] - right[1] > 0.02 and abs(batch[3] - right[3]) < 0.05
 
 # %% [markdown]
-# One run each and three epochs: enough to tell the first from the fourth, not to rank near neighbours. Still: plain
-# steps of 0.5 keep up with momentum on the training loss. And look at the second and the fourth. Their losses are near
-# each other, their test images are not. While the rate is high, weights jump about, and the running averages of batch
-# norm fit none of them; with the batch's own statistics the second does much better. One cycle comes to rest.
-# Smoothing changes little in three epochs, except how sure the network is.
+# One run each and three epochs tell the first from the fourth, and do not rank near neighbours: question 3 below shows
+# how far chance alone goes. Still: plain steps of 0.5 keep up with momentum on the training loss. One cycle beats both,
+# most of all on test images. For while the rate is high, weights jump about, and the running averages of batch norm fit
+# none of them; with the batch's own statistics the second run does better. One cycle comes to rest, and there the two
+# agree. Of smoothing three epochs show only that it makes the network less sure.
 
 # %%
 figure = Figure(figsize=(11, 3.6), layout="constrained")
@@ -228,7 +228,8 @@ print("wrote training.png")
 #
 # 1. In the bowl, raise momentum to 0.95. Why does it take longer now, though each gradient carries further?
 # 2. What is the best constant rate for the small network, with momentum 0.9? How near does it come to one cycle?
-# 3. `mg.train.AdamW(model.parameters(), 3e-3)` in place of `SGD`: which of the four sections above does it change?
+# 3. Multiply the first layer's weights by 1.00001 at the start. How many test images does that cost or gain, and which
+#    of the differences above are larger?
 #
 # Read on in `minighost/train/optim.py` and `minighost/train/schedules.py`. In `minighost learn`, exercise 32 is the
 # optimizer.
