@@ -34,10 +34,25 @@ def test_the_stem_answers_with_both_signs_and_learns_its_bias_only(rng):
 
 
 @pytest.mark.small
-def test_gradients_of_the_stem(rng):
-    stem = nn.PatchWhitening(2, 2)
+def test_the_filters_kept_are_those_of_the_largest_variance(rng):
+    images = rng.normal(size=(40, 9, 9, 2)).cumsum(1).cumsum(2)
+    every, few = nn.PatchWhitening(2, 3), nn.PatchWhitening(2, 3, filters=5, padding=1)
+    every.prepare(images), few.prepare(images)
+    assert_allclose(few.weight.data, every.weight.data[..., :5])
+    variances = (ops.im2col(images, 3) @ every.weight.data.reshape(18, 18).astype(float)).var(0)
+    unscaled = np.linalg.norm(every.weight.data.reshape(18, 18), axis=0)  # 1 / standard deviation
+    assert (np.diff(unscaled) > 0).all() and variances.max() < 1.1
+    assert few(images.astype(np.float32)).shape == (40, 9, 9, 10)
+    with pytest.raises(ValueError, match=r"filters=19 must lie between 1 and 18, .* \(.* = 3\*3\*2\)"):
+        nn.PatchWhitening(2, 3, filters=19)
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("options", [(2, 2), (2, 3, 5, 1)])
+def test_gradients_of_the_stem(rng, options):
+    stem = nn.PatchWhitening(*options)
     stem.prepare(rng.normal(size=(10, 5, 5, 2)))
-    stem.bias.data += rng.normal(size=8)
+    stem.bias.data += rng.normal(size=stem.bias.shape)
     assert_module_gradients(stem, rng.normal(size=(2, 4, 3, 2)))
 
 
@@ -111,7 +126,7 @@ def test_a_run_prepares_the_stem_from_its_images(tmp_path):
     sizes = {"data.train_size": "40", "data.test_size": "20", "threads": "1", "out": str(tmp_path / "run")}
     train.run(Config.resolve(overrides={**settings, **sizes}), stream=io.StringIO())
     weight = train.load_run(tmp_path / "run").model.stem.weight.data
-    assert np.isfinite(weight).all() and np.abs(weight.reshape(12, 12) - np.eye(12)).max() > 0.1
+    assert np.isfinite(weight).all() and np.abs(weight.reshape(27, 12) - np.eye(27, 12)).max() > 0.1
 
 
 def test_a_run_that_goes_on_takes_no_preset(capsys):

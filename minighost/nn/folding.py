@@ -130,7 +130,8 @@ def _crelu(layer):
 
 @rule(PatchWhitening)
 def _patch_whitening(layer):
-    return [Convolution(_double(layer.weight), _double(layer.bias)), *_known(layer.act)]
+    padding = (layer.padding, layer.padding)
+    return [Convolution(_double(layer.weight), _double(layer.bias), padding=padding), *_known(layer.act)]
 
 
 @rule(layers.MaxPool2d)

@@ -18,26 +18,42 @@ __all__ = ["PatchWhitening"]
 class PatchWhitening(Module):
     """Filters of a size K that whiten patches, a learnt bias, and CReLU, so that each filter answers with both signs.
 
-    Until `prepare` has seen images the filters are the pixels themselves.
+    Until `prepare` has seen images the filters are the first pixels themselves.
 
     Parameters
     ----------
     in_channels : int
-        C. There are K*K*C filters, so 2*K*K*C channels come out.
+        C.
     kernel_size : int
-        K. There is no padding: a plane of (H, W) becomes one of (H-K+1, W-K+1).
+        K.
+    filters : int, optional
+        F, how many directions are kept: those of the largest variance. All K*K*C by default.
+    padding : int
+        Zeros around the plane.
 
     Attributes
     ----------
-    weight : Buffer, shape (K, K, C, K*K*C)
+    weight : Buffer, shape (K, K, C, F)
         It is not learnt.
-    bias : Parameter, shape (K*K*C,)
+    bias : Parameter, shape (F,)
+
+    Raises
+    ------
+    ValueError
+        There are not so many directions.
     """
 
-    def __init__(self, in_channels=3, kernel_size=2):
+    def __init__(self, in_channels=3, kernel_size=2, filters=None, padding=0):
         K, C = kernel_size, in_channels
-        self.weight = Buffer(np.eye(K * K * C, dtype=np.float32).reshape(K, K, C, -1))
-        self.bias = Parameter(np.zeros(K * K * C, np.float32))
+        F = K * K * C if filters is None else filters
+        if not 0 < F <= K * K * C:
+            raise ValueError(
+                f"PatchWhitening: filters={F} must lie between 1 and {K * K * C}, the numbers in a patch "
+                f"(kernel_size*kernel_size*in_channels = {K}*{K}*{C})"
+            )
+        self.padding = padding
+        self.weight = Buffer(np.eye(K * K * C, F, dtype=np.float32).reshape(K, K, C, F))
+        self.bias = Parameter(np.zeros(F, np.float32))
         self.act = CReLU()
 
     def prepare(self, images, eps=1e-2):
@@ -50,15 +66,15 @@ class PatchWhitening(Module):
         eps : float
             Added to the variances, so that directions that hardly occur are not blown up to noise.
         """
-        K = self.weight.data.shape[0]
+        K, _, _, F = self.weight.data.shape
         patches = ops.im2col(np.ascontiguousarray(images), K).astype(np.float64)
         variances, directions = np.linalg.eigh(patches.T @ patches / len(patches))
         filters = directions[:, ::-1] / np.sqrt(variances[::-1] + eps)  # largest variance first
-        self.weight.data[...] = filters.reshape(self.weight.data.shape)
+        self.weight.data[...] = filters[:, :F].reshape(self.weight.data.shape)
 
     def forward(self, x):
-        """(N, H, W, C) -> (N, H-K+1, W-K+1, 2*K*K*C)."""
-        y, self._cache = ops.conv2d_forward(x, self.weight.data, self.bias.data)
+        """(N, H, W, C) -> (N, OH, OW, 2*F)."""
+        y, self._cache = ops.conv2d_forward(x, self.weight.data, self.bias.data, padding=self.padding)
         return self.act(y)
 
     def backward(self, dout):
