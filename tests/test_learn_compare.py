@@ -34,6 +34,15 @@ def test_what_is_equal_passes(shape, seed):
     same((x, 3), (x, 3), "f(x)")
 
 
+@pytest.mark.parametrize("size", [1.0, 1e6])
+def test_the_tolerance_goes_with_the_largest_number(size):
+    x = np.array([size, 0.5])
+    same(x + 1e-11 * size, x, "f(x)")
+    complaint(x + 1e-8 * size, x)
+    complaint(x * 1e-6 + 1e-8, x * 1e-6)
+    same(x + 1e-8 * size, x, "f(x)", tolerance=1e-7)
+
+
 @given(shapes, seeds)
 def test_one_wrong_number_is_found_and_shown(shape, seed):
     x = draw(shape, seed)
