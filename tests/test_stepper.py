@@ -494,6 +494,12 @@ def test_text_ends_a_phase_with_its_array(stories):
     assert found[-1].split() == [format_number(v) for v in out.values[-1, :, -1]]
 
 
+def test_text_counts_what_the_last_step_of_a_phase_wrote(stories):
+    script = stories["se"].scripts[0]
+    s = next(a for a in script.arrays if a.name == "s")
+    assert list(lines(stories["se"], 4, 4))[-1].split() == [format_number(v) for v in s.values[0]]
+
+
 def test_text_is_bold_only_where_asked(stories):
     assert list(lines(stories["se"], 1, 1, bold=True))[0] == "\x1b[1mSqueeze-and-excitation\x1b[0m"
     assert list(lines(stories["se"], 1, 1))[0] == "Squeeze-and-excitation"

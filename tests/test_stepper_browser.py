@@ -80,9 +80,8 @@ def number(text):
 def shown(page, name):
     """The panels (P, rows, columns) of the array of that name that is in view, as a reader sees them."""
     figure = page.locator("figure.array:visible").filter(has=page.locator(f"figcaption b:text-is('{name}')"))
-    tables = figure.locator("table").evaluate_all(
-        "tables => tables.map(t => [...t.tBodies[0].rows].map(r => [...r.querySelectorAll('td')].map(c => c.textContent)))"
-    )
+    rows = "[...t.tBodies[0].rows].map(row => [...row.querySelectorAll('td')].map(cell => cell.textContent))"
+    tables = figure.locator("table").evaluate_all(f"tables => tables.map(t => {rows})")
     return np.array([[[number(cell) for cell in row] for row in table] for table in tables])
 
 
@@ -178,6 +177,15 @@ def test_a_contribution_is_seen_as_it_lands(show):
     assert (after - before).sum() == float(a) * float(b) and after[int(c)].sum() == float(new) - float(old)
 
 
+def test_the_window_stays_tinted_while_its_taps_go_by(show):
+    page = show("conv")
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+        tinted = page.locator("figure.array").first.locator("td.scope, td.x")
+        assert tinted.count() == 3 * 3 * 4
+        assert page.locator("figure.array").first.locator("td.x").count() == 4
+
+
 # Going about ---------------------------------------------------------------------------------------------------
 
 
@@ -259,7 +267,7 @@ def test_the_groups_slider_goes_from_dense_to_depthwise(show):
     for expected in ("G = 1, dense", "G = 2, grouped", "G = 4, depthwise"):
         assert page.locator("#groups-name").inner_text() == expected
         assert page.locator("#where").inner_text().endswith("backward: dx")
-        page.keyboard.press("End")
+        page.locator("#last").click()
         x, dout = plane(shown(page, "x"), 1), plane(shown(page, "dout"))
         phase(page, "backward: dx")
         G = int(expected[4])
@@ -276,11 +284,12 @@ def test_the_groups_slider_goes_from_dense_to_depthwise(show):
         page.keyboard.press("ArrowLeft")
         near(plane(shown(page, "dx")), ops.conv2d_backward(dout, cache)[0])
         counted.append((page.locator("#parameters").inner_text(), page.locator("#macs").inner_text()))
+        phase(page, "backward: dx")
         page.locator("#groups").press("ArrowRight")
-        if G < 4:
-            phase(page, "backward: dx")
     assert counted == [("144", "2,304"), ("72", "1,152"), ("36", "576")]
     assert page.locator("#share").inner_text() == "1/4"
+    page.locator("#groups").press("Space")
+    assert page.locator("#play").inner_text() == "Pause", "the slider leaves the space key to the player"
 
 
 def test_the_source_line_is_marked(show):
@@ -318,8 +327,8 @@ def test_on_a_phone_the_written_cell_stays_between_caption_and_player(show):
 CONTRAST = """
 () => {
   const parse = text => (text.match(/[\\d.]+/g) ?? []).map(Number);
-  const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
-    .map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4).reduce((s, v, k) => s + v * [.2126, .7152, .0722][k], 0);
+  const linear = v => v / 255 <= .04045 ? v / 255 / 12.92 : ((v / 255 + .055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => .2126 * linear(r) + .7152 * linear(g) + .0722 * linear(b);
   const ground = e => {
     for (; e; e = e.parentElement) {
       const c = parse(getComputedStyle(e).backgroundColor);

@@ -388,7 +388,8 @@ const keys = {
 };
 
 document.addEventListener("keydown", event => {
-  const own = event.target.matches("select, #groups, #source") || (event.key === " " && event.target.matches("button"));
+  const space = event.key === " ";  // a slider has no use for it, a button has
+  const own = event.target.matches(space ? "select, button, #source" : "select, #groups, #source");
   if (own || event.ctrlKey || event.metaKey || event.altKey || !(event.key in keys)) return;
   event.preventDefault();
   keys[event.key](event);
