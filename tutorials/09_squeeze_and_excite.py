@@ -185,11 +185,11 @@ def explained(gates, labels):
 by_class, by_chance = explained(gates, test.labels), explained(gates, rng.permutation(test.labels))
 print(f"spread of a gate over the images: {untrained.std(0).mean():.3f} untrained, {gates.std(0).mean():.3f} trained")
 print(f"explained by the class: {100 * by_class:.1f} % of the variance; by shuffled labels {100 * by_chance:.1f} %")
-assert gates.std(0).mean() > 1.5 * untrained.std(0).mean() and by_class > 3 * by_chance
+assert gates.std(0).mean() < 0.1 and by_class > 3 * by_chance
 
 # %% [markdown]
-# *Does the network need them?* Give every image the gates of another one, or all the same average gates. If accuracy
-# stays, the block has become little more than a fixed scale.
+# They hardly move, and a small part of that has to do with the class. *Does the network need it?* Give every image the
+# gates of another one, or all the same average gates. If accuracy stays, the block is little more than a fixed scale.
 
 # %%
 others, average = gates[rng.permutation(len(gates))], np.tile(gates.mean(axis=0), (len(gates), 1))

@@ -190,11 +190,12 @@ for layer in range(3):
     t, r = explained["trained", layer], explained["random", layer]
     print(f"layer {layer + 1}, {len(t)} maps: a typical one is explained by {np.median(t):.2f} ({np.median(r):.2f} "
           f"at random); nearly copies, above 0.9: {(t > 0.9).sum()} ({(r > 0.9).sum()})")  # fmt: skip
-    assert np.median(t) > np.median(r) and (layer == 0 or t.max() < 0.9)
+    assert np.median(t) > np.median(r) and (t > 0.9).mean() < (0.5 if layer == 0 else 0.1)
+    assert layer == 0 or np.median(t) < 0.7
 
 # %% [markdown]
 # What does that say, and what not? Training makes maps *more* alike than chance does, in all three layers. But near
-# copies are few, and deeper down there is none: no 3x3 filter of one other map tells more there than part of the story.
+# copies are few, and deeper down there is hardly any: a filter of one other map tells a part of the story there.
 # So the premise holds in part, for this small network. A ghost module does not need it for a network as it is: it is
 # trained *with* its ghosts, and finds intrinsic maps of which cheap copies are useful. Whether that pays is a question
 # for accuracy and cost together; `docs/results/README.md` has one comparison, and how to read it.
