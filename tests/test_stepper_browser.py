@@ -11,6 +11,7 @@ import shutil
 
 import numpy as np
 import pytest
+from stepper_pages import CONTRAST, number, phase, plane, shown, until, where, whole
 
 from minighost import ops, stepper
 
@@ -73,50 +74,8 @@ def show(browser, files):
     assert complaints == []
 
 
-def number(text):
-    return np.nan if text == "\u00b7" else float(text.replace("\u2212", "-"))
-
-
-def shown(page, name):
-    """The panels (P, rows, columns) of the array of that name that is in view, as a reader sees them."""
-    figure = page.locator("figure.array:visible").filter(has=page.locator(f"figcaption b:text-is('{name}')"))
-    rows = "[...t.tBodies[0].rows].map(row => [...row.querySelectorAll('td')].map(cell => cell.textContent))"
-    tables = figure.locator("table").evaluate_all(f"tables => tables.map(t => {rows})")
-    return np.array([[[number(cell) for cell in row] for row in table] for table in tables])
-
-
-def where(page):
-    return int(re.match(r"Step ([\d,]+) of", page.locator("#where").inner_text())[1].replace(",", ""))
-
-
-def whole(page):
-    """All that is seen of the present step."""
-    return page.evaluate(
-        "[...document.querySelectorAll('.array:not([hidden]) td, #where, #words, #equations, #file, li[aria-current]')]"
-        ".map(e => e.className + '|' + e.textContent).join('\\n')"
-    )
-
-
 def near(got, want):
     np.testing.assert_allclose(got, want, atol=5.1e-4)
-
-
-def until(page, condition):
-    """The page's own policy forbids Playwright's way of waiting, which evaluates a string inside the page."""
-    for _ in range(200):
-        if page.evaluate(condition):
-            return
-        page.wait_for_timeout(50)
-    raise AssertionError(f"waited ten seconds for {condition}")
-
-
-def phase(page, name):
-    page.get_by_role("button", name=name, exact=True).click()
-
-
-def plane(panels, border=0):
-    inner = panels[:, border:-border, border:-border] if border else panels
-    return inner.transpose(1, 2, 0)[None].copy()
 
 
 # Numbers -------------------------------------------------------------------------------------------------------
@@ -125,7 +84,7 @@ def plane(panels, border=0):
 @pytest.mark.parametrize("name, padding", [("conv", 1), ("pointwise", 0), ("dilated", 1)])
 def test_the_numbers_shown_at_the_end_are_the_operations(show, name, padding):
     page = show(name)
-    x, w = plane(shown(page, "x"), padding), shown(page, "w")
+    x, w = plane(shown(page, "x"), (padding, padding)), shown(page, "w")
     KH, KW = w.shape[1:]
     w = w.reshape(x.shape[3], -1, KH, KW).transpose(2, 3, 0, 1).copy()  # (C, OC, KH, KW) -> (KH, KW, C, OC)
     phase(page, "backward: dx")
@@ -268,7 +227,7 @@ def test_the_groups_slider_goes_from_dense_to_depthwise(show):
         assert page.locator("#groups-name").inner_text() == expected
         assert page.locator("#where").inner_text().endswith("backward: dx")
         page.locator("#last").click()
-        x, dout = plane(shown(page, "x"), 1), plane(shown(page, "dout"))
+        x, dout = plane(shown(page, "x"), (1, 1)), plane(shown(page, "dout"))
         phase(page, "backward: dx")
         G = int(expected[4])
         kernels = iter(shown(page, "w"))
@@ -322,31 +281,6 @@ def test_on_a_phone_the_written_cell_stays_between_caption_and_player(show):
         top = page.locator("#caption").bounding_box()
         assert top["y"] + top["height"] <= cell["y"]
         assert cell["y"] + cell["height"] <= page.locator("#player").bounding_box()["y"]
-
-
-CONTRAST = """
-() => {
-  const parse = text => (text.match(/[\\d.]+/g) ?? []).map(Number);
-  const linear = v => v / 255 <= .04045 ? v / 255 / 12.92 : ((v / 255 + .055) / 1.055) ** 2.4;
-  const light = ([r, g, b]) => .2126 * linear(r) + .7152 * linear(g) + .0722 * linear(b);
-  const ground = e => {
-    for (; e; e = e.parentElement) {
-      const c = parse(getComputedStyle(e).backgroundColor);
-      if (c.length && (c.length < 4 || c[3] > 0)) return c;
-    }
-    return [255, 255, 255];
-  };
-  const low = [];
-  for (const e of document.querySelectorAll('body *')) {
-    const own = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
-    if (!own || !e.checkVisibility() || e.matches('script, option, :disabled')) continue;
-    const [a, b] = [light(parse(getComputedStyle(e).color)), light(ground(e))].sort((x, y) => y - x);
-    const ratio = (a + .05) / (b + .05);
-    if (ratio < 4.5) low.push(`${e.tagName}.${e.className} ${e.textContent.slice(0, 20)} ${ratio.toFixed(2)}`);
-  }
-  return low;
-}
-"""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
