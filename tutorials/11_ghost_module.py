@@ -223,7 +223,7 @@ for (name, layer), shares in explained.items():
     colour = ("#12384f", "#2a6f97", "#8fc1de") if name == "trained" else ("#a34f1d", "#e07a3f", "#f2c1a2")
     ordered, label = np.sort(shares)[::-1], f"layer {layer + 1}, {name}"
     ax.plot(np.linspace(0, 1, len(shares)), ordered, color=colour[layer], label=label)
-ax.set(xlabel="share of the maps, the most predictable first", ylabel="explained by the best other map", ylim=(0, 1))
+ax.set(xlabel="share of the maps, the most predictable first", ylabel="explained by the best other map", ylim=(0, 1.2))
 ax.legend(frameon=False, fontsize=9, ncols=2, loc="upper right")
 ax.spines[["top", "right"]].set_visible(False)
 figure.savefig("redundant_maps.png", dpi=120)

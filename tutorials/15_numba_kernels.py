@@ -222,7 +222,7 @@ for row, value in enumerate(nanoseconds.values()):
 left.invert_yaxis()
 left.set(title="a multiply-add takes (ns)", xscale="log", xlim=(None, 5 * max(nanoseconds.values())))
 left.grid(axis="y", color="#e8ecef")
-at = np.geomspace(0.05, 100, 50)
+at = np.geomspace(0.05, 100, 500)
 right.loglog(at, [roof.attainable(i) / 1e9 for i in at], color="#22303c", label="roof")
 for (name, value), colour in zip(reached.items(), ("#e07a3f", "#2a6f97", "#6a7f4f"), strict=True):
     right.loglog(intensity[name], value / 1e9, "o", color=colour, label=name)
