@@ -40,6 +40,14 @@ TITLES = {
 }  # fmt: skip
 
 
+# Where the highlighted line of the reference twin does at once what the page does one by one.
+NOTES = {
+    "depthwise": ["the reference takes one tap at all positions together, this page one position after the other"],
+    "pointwise": ["the reference takes all pixels in one product, this page one after the other"],
+    "im2col": ["the reference fills cols column by column, this page row by row: a row is a window"],
+}
+
+
 def build(op, x=None, w=None, seed=0, **options):
     """Everything that a page or a terminal needs to step through an operation.
 
@@ -77,7 +85,7 @@ def build(op, x=None, w=None, seed=0, **options):
     where = [f"{name} from {Path(file).name}" for name, file in (("x", x), ("w", w)) if file is not None]
     drawn = ", ".join(drawn) + " and dout" if drawn else "dout"
     facts = [shapes, "; ".join([*where, f"{drawn} drawn with seed {seed}"])]
-    return Story(op, *TITLES[op], facts, scripts, shown)
+    return Story(op, *TITLES[op], [*facts, *NOTES.get(op, [])], scripts, shown)
 
 
 # Arrays --------------------------------------------------------------------------------------------------------
