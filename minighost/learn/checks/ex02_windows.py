@@ -17,6 +17,7 @@ WRONG = {
     "the end counts from 0": ("image[i : i + KH, j : j + KW]", "image[i:KH, j:KW]", r"ends at row i \+ KH"),
     "one row too many": ("i : i + KH, j", "i : i + KH + 1, j", r"axis 0 has 3, must have 2"),
     "columns first": ("i : i + KH, j : j + KW", "j : j + KW, i : i + KH", r"rows come first"),
+    "the corner's row and column swapped": ("i : i + KH, j : j + KW", "j : j + KH, i : i + KW", r"i is the row"),
     "height and width swapped": ("i : i + KH, j : j + KW", "i : i + KW, j : j + KH", r"KH is the height"),
     "ignores the corner": ("image[i : i + KH, j : j + KW]", "image[:KH, :KW]", r"window at row 0, column 0"),
     "no + 1": ("H - KH + 1, W - KW + 1", "H - KH, W - KW", r"one too few"),
@@ -42,6 +43,7 @@ def _window(window):
     given, right = image.copy(), image[1:3, 2:5]
     known = [
         (image[2:5, 1:3], "rows come first: image[rows, columns], i counts rows and j columns"),
+        (image[2:4, 1:4], "i is the row where the window begins, j the column; here they are swapped"),
         (image[1:4, 2:4], "KH is the height, so it counts rows; here KH and KW are swapped"),
         (image[1:3][2:5], "two pairs of brackets both cut rows: image[rows, columns] has a comma"),
         (image[1:2, 2:4], "a slice leaves its end out: rows i to i + KH, without - 1"),
