@@ -11,7 +11,7 @@ ARGS ?=
 # The first command here that runs and is Python >= 3.11 builds the virtual environment.
 PYTHON ?= python3.13 python3.12 python3.11 python3 python
 
-.PHONY: help train test test-fast test-nojit test-boundscheck parity benchmarks coverage notebooks lint clean
+.PHONY: help train test test-fast test-nojit test-boundscheck browser parity benchmarks coverage notebooks lint clean
 
 help:
 	@echo "make train             train a small GhostNet on the embedded images (ARGS=... is passed on)"
@@ -19,6 +19,7 @@ help:
 	@echo "make test-fast         the default suite only (ARGS=... is passed to pytest)"
 	@echo "make test-nojit        the small tests with every kernel as plain Python"
 	@echo "make test-boundscheck  the small tests with array bounds checked in compiled kernels"
+	@echo "make browser           the stepper's pages in a headless browser, which must be there (installs Playwright)"
 	@echo "make parity            compare with PyTorch (installs it)"
 	@echo "make benchmarks        time minighost beside its peers (installs them; ARGS=... is passed on)"
 	@echo "make coverage          line coverage, kernels included"
@@ -41,6 +42,9 @@ test-nojit: $(VENV)/installed-test
 test-boundscheck: $(VENV)/installed-test
 	HYPOTHESIS_PROFILE=quick NUMBA_BOUNDSCHECK=1 NUMBA_OPT=1 NUMBA_CACHE_DIR=$(CURDIR)/.numba-boundscheck \
 	  $(PY) -m pytest -q -m small
+
+browser: $(VENV)/installed-browser
+	$(PY) -m pytest -q -m browser $(ARGS)
 
 parity: $(VENV)/installed-parity
 	$(PY) -m pytest -q -m parity
