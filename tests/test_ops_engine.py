@@ -221,13 +221,26 @@ def _derived(loop):
     return own
 
 
+def _hands(function):
+    """Names bound to a thread's ticket, and to what is picked out by it: the thread's own."""
+    own = set()
+    for node in [n for n in function.body if isinstance(n, ast.Assign)]:
+        values = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
+        targets = node.targets[0].elts if isinstance(node.targets[0], ast.Tuple) else node.targets
+        for target, value in zip(targets, values, strict=False):
+            called = isinstance(value, ast.Call) and getattr(value.func, "id", "") == "ticket"
+            picked = isinstance(value, ast.Subscript) and getattr(value.slice, "id", "") in own
+            own |= {target.id} if (called or picked) and isinstance(target, ast.Name) else set()
+    return own
+
+
 def test_there_are_parallel_loops_to_look_at():
     assert len(list(_parallel_loops())) > 20
 
 
 def test_inside_a_parallel_loop_every_write_is_indexed_by_the_loop():
     for file, function, loop in _parallel_loops():
-        own = _derived(loop)
+        own = _derived(loop) | _hands(function)
         for array, index_names in _writers(loop):
             assert array in own or index_names & own, (
                 f"{file}:{function.name} writes {array} the same in every iteration"

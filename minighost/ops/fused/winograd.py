@@ -26,7 +26,7 @@ Letters: TH, TW tiles in a column and in a line; B images at a time.
 import numpy as np
 
 from minighost.ops.buffers import empty, zeros
-from minighost.ops.engine import kernel, share, tile
+from minighost.ops.engine import kernel, share, threads, ticket, tile
 from minighost.ops.fused.pending import along
 from minighost.ops.fused.plane import collect, deal, fill, gather
 from minighost.ops.fused.tiles import add_moments, finish, fold, fold_moments, multiply_add
@@ -56,68 +56,69 @@ def suits(w, g, groups):
 
 def winograd_forward(pending, w, g, b=None, summing=True):
     """Forward; parameters and results as for `conv_forward`."""
-    x, B, planes, line, rows, seen, products = _prepare(pending, w, g, 32)
-    chunks, OC = len(planes), w.shape[3]
+    x, B, chunks, tickets, planes, line, rows, seen, products = _prepare(pending, w, g, 32)
+    hands, DL, OC = len(planes), products.shape[3], w.shape[3]
     out, sums = empty((len(x), g.OH, g.OW * OC), w.dtype), np.zeros((chunks if summing else 0, 2, OC))
     moments = zeros((len(sums), 3, g.OW * OC), w.dtype)
     bias = w[0, 0, 0, :0] if b is None else np.tile(b, g.OW)
-    lines, columns = (empty((chunks, *shape, products.shape[3]), w.dtype) for shape in ((6, 4), (4,)))
     _forward(
-        x, along(pending.affine, x.shape[2]), taps_forward(w), bias, g._replace(SW=4), g._replace(SW=4, PW=0), B,
-        planes, line, rows, seen, products, lines, columns, moments, out, sums,
+        tickets, x, along(pending.affine, x.shape[2]), taps_forward(w), bias, g._replace(SW=4), g._replace(SW=4, PW=0),
+        B, chunks, planes, line, rows, seen, products, empty((hands, 6, 4, DL), w.dtype),
+        empty((hands, 4, DL), w.dtype), moments, out, sums,
     )  # fmt: skip
     return out.reshape(len(x), g.OH, g.OW, OC), sums
 
 
 def winograd_backward(gradient, pending, w, g):
     """Backward; parameters and results as for `conv_backward`; `dy` is always computed."""
-    x, B, planes, line, rows, seen, products = _prepare(pending, w, g, max(4, min(32, (1 << 22) // w.size)))
-    (N, _, L), OL, C, chunks = x.shape, g.OW * w.shape[3], w.shape[2], len(planes)
-    dx, affine = empty(x.shape, w.dtype), along(pending.affine, L)
+    most = max(4, min(32, (1 << 22) // w.size))
+    x, B, chunks, tickets, planes, line, rows, seen, products = _prepare(pending, w, g, most)
+    (N, _, L), OL, C, hands, DL = x.shape, g.OW * w.shape[3], w.shape[2], len(planes), products.shape[3]
+    dx, affine, dws = empty(x.shape, w.dtype), along(pending.affine, L), empty((chunks, 36, C, w.shape[3]), w.dtype)
     lanes, sums = zeros((chunks, 2, affine.shape[1]), w.dtype), np.zeros((chunks, 2, C))
-    dws, DL = empty((chunks, 36, C, w.shape[3]), w.dtype), products.shape[3]
-    dplanes = zeros((chunks, 4, -(-g.OH // 4) * 4, DL), w.dtype)
-    drows, dline = empty((chunks, 6, 4, DL), w.dtype), empty((chunks, OL), w.dtype)
     _backward(
-        gradient.dy.reshape(N, g.OH, OL), gradient.raw.reshape(N, g.OH, OL), along(gradient.affine, OL), x, affine,
-        taps_forward(w), g._replace(SW=4), g._replace(SW=4, PW=0), B, planes, dplanes, line, dline, rows, drows,
-        seen, products, lanes, dx, sums, dws,
+        tickets, gradient.dy.reshape(N, g.OH, OL), gradient.raw.reshape(N, g.OH, OL), along(gradient.affine, OL), x,
+        affine, taps_forward(w), g._replace(SW=4), g._replace(SW=4, PW=0), B, planes,
+        zeros((hands, 4, -(-g.OH // 4) * 4, DL), w.dtype), line, empty((hands, OL), w.dtype), rows,
+        empty((hands, 6, 4, DL), w.dtype), seen, products, lanes, dx, sums, dws,
     )  # fmt: skip
     return dx.reshape(pending.raw.shape), sums, taps_backward(dws)
 
 
 def _prepare(pending, w, g, most):
-    """Images as lines, images at a time; per chunk (there are at most so many) a plane, a line, B'x, B'xB, products."""
-    (N, H, W, C), OC = pending.raw.shape, w.shape[3]
+    """Images as lines, images at a time, chunks; then the scratch of each thread: plane, line, B'x, B'xB, products."""
+    (N, H, W, C), OC, hands = pending.raw.shape, w.shape[3], threads().count
     TH, TW = -(-g.OH // 4), -(-g.OW // 4)
     rows = 256 if C * OC > 1 << 14 else 64  # of a product: more for weights that fill a cache
     B = min(-(-rows // (TH * TW)), -(-N // 4))  # at least four chunks, for the threads to share
-    chunks = min(most, -(-N // B))
     return (
-        pending.raw.reshape(N, H, W * C), B, zeros((chunks, 1, 4, 4 * TH + 2, (TW + 1) * C), w.dtype),
-        empty((chunks, W * C), w.dtype), empty((chunks, 6, 4, (TW + 1) * C), w.dtype),
-        empty((chunks, 36, B * TH, TW * C), w.dtype), empty((chunks, 36, B * TH, TW * OC), w.dtype),
+        pending.raw.reshape(N, H, W * C), B, min(most, -(-N // B)), np.zeros(1, np.int64),
+        zeros((hands, 1, 4, 4 * TH + 2, (TW + 1) * C), w.dtype), empty((hands, W * C), w.dtype),
+        empty((hands, 6, 4, (TW + 1) * C), w.dtype), empty((hands, 36, B * TH, TW * C), w.dtype),
+        empty((hands, 36, B * TH, TW * OC), w.dtype),
     )  # fmt: skip
 
 
 @kernel
 def _forward(
-    work, x, affine, w, bias, g, gout, B, planes, line, rows, seen, products, lines, columns, moments, out, sums
-):
-    N, chunks, TH = len(x), len(planes), (g.OH + 3) // 4
-    C, OC = w.shape[1], w.shape[2]
+    work, tickets, x, affine, w, bias, g, gout, B, chunks, planes, line, rows, seen, products, lines, columns,
+    moments, out, sums,
+):  # fmt: skip
+    N, TH, C, OC = len(x), (g.OH + 3) // 4, w.shape[1], w.shape[2]
+    hand = ticket(tickets)
+    plane, looked, product = planes[hand], seen[hand], products[hand]  # this thread's own
     for t in share(work, chunks):
         first, last = t * N // chunks, (t + 1) * N // chunks
         for n in range(first, last, B):
             images = min(B, last - n)
             for k in range(images):
-                fill(x[n + k], affine, g, C, line[t], planes[t])
-                _look(planes[t, 0], rows[t], C, k * TH, seen[t])
+                fill(x[n + k], affine, g, C, line[hand], plane)
+                _look(plane[0], rows[hand], C, k * TH, looked)
             for k in range(36):
-                a, y = _as_rows(seen[t, k], images * TH, C), _as_rows(products[t, k], images * TH, OC)
+                a, y = _as_rows(looked[k], images * TH, C), _as_rows(product[k], images * TH, OC)
                 gemm(a, False, w[k], False, False, y)
             for k in range(images):
-                _write(products[t], k * TH, lines[t], columns[t], gout, OC, bias, out[n + k])
+                _write(product, k * TH, lines[hand], columns[hand], gout, OC, bias, out[n + k])
                 if len(sums):
                     add_moments(out[n + k].reshape(-1), n + k == first, moments[t])
         if len(sums):
@@ -126,29 +127,32 @@ def _forward(
 
 @kernel
 def _backward(
-    work, dy, raw, daffine, x, affine, w, g, gout, B, planes, dplanes, lines, dlines, rows, drows,
+    work, tickets, dy, raw, daffine, x, affine, w, g, gout, B, planes, dplanes, lines, dlines, rows, drows,
     seen, products, lanes, dx, sums, dws,
 ):  # fmt: skip
-    N, H, chunks, TH = len(x), x.shape[1], len(planes), (g.OH + 3) // 4
-    C, OC = w.shape[1], w.shape[2]
+    N, H, chunks, TH, C, OC = len(x), x.shape[1], len(dws), (g.OH + 3) // 4, w.shape[1], w.shape[2]
+    hand = ticket(tickets)
+    line, plane, looked, product = lines[hand], planes[hand], seen[hand], products[hand]  # this thread's own
     for t in share(work, chunks):
-        first, last, plane = t * N // chunks, (t + 1) * N // chunks, planes[t]
+        first, last = t * N // chunks, (t + 1) * N // chunks
         for n in range(first, last, B):
             images = min(B, last - n)
             for k in range(images):
-                fill(x[n + k], affine, g, C, lines[t], plane)
-                _look(plane[0], rows[t], C, k * TH, seen[t])
-                _read(dy[n + k], raw[n + k], daffine, dlines[t], dplanes[t], drows[t], gout, OC, k * TH, products[t])
+                fill(x[n + k], affine, g, C, line, plane)
+                _look(plane[0], rows[hand], C, k * TH, looked)
+                _read(
+                    dy[n + k], raw[n + k], daffine, dlines[hand], dplanes[hand], drows[hand], gout, OC, k * TH, product
+                )
             for k in range(36):
-                a, d = _as_rows(seen[t, k], images * TH, C), _as_rows(products[t, k], images * TH, OC)
+                a, d = _as_rows(looked[k], images * TH, C), _as_rows(product[k], images * TH, OC)
                 gemm(a, True, d, False, n > first, dws[t, k])
                 gemm(d, False, w[k], True, False, a)  # what was seen has done its duty: its gradient takes its place
             for k in range(images):
                 plane[:] = 0
-                _give_back(seen[t], k * TH, rows[t], C, plane[0])
+                _give_back(looked, k * TH, rows[hand], C, plane[0])
                 for h in range(H):
-                    collect(plane, h, g, C, lines[t])
-                    finish(lines[t], x[n + k, h], affine, False, dx[n + k, h], lanes[t])
+                    collect(plane, h, g, C, line)
+                    finish(line, x[n + k, h], affine, False, dx[n + k, h], lanes[t])
             plane[:] = 0
         fold(lanes[t, 0], lanes[t, 1], sums[t])
 
