@@ -37,7 +37,7 @@ _QUICK = {
     "model.name": "quicknet",
     "train.batch_size": 256,
     "train.optimizer": "muon",
-    "train.lr": 0.06,
+    "train.lr": 0.025,
     "train.momentum": 0.85,
     "train.anneal": "linear",
     "train.label_smoothing": 0.2,
@@ -46,6 +46,6 @@ _QUICK = {
     "train.views": "shift",
 }
 PRESETS = {
-    "cifar10-ghost": {**_QUICK, "model.ratio": 2, "train.epochs": 12},
-    "cifar10-quick": {**_QUICK, "train.epochs": 14},
+    "cifar10-ghost": {**_QUICK, "model.ratio": 2, "train.epochs": 18},
+    "cifar10-quick": {**_QUICK, "train.epochs": 18},
 }
