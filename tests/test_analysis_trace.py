@@ -137,3 +137,22 @@ def test_what_cannot_be_traced_is_refused(tmp_path):
         trace.draw(tmp_path / "a.png")
     with pytest.raises(KeyError, match="no layer 'stem' was run; there are none"):
         trace["stem"]
+
+
+def test_a_layer_that_stands_in_two_places_is_recorded_once_and_freed():
+    shared = nn.Linear(3, 3, rng=0)
+    model = nn.Sequential(shared, nn.ReLU(), shared)
+    with mg.trace(model) as trace:
+        model(np.ones((2, 3), np.float32))
+    assert [layer.path for layer in trace] == ["0", "1"]
+    assert not any({"forward", "backward"} & set(vars(module)) for module in model.modules())
+
+
+def test_a_model_is_traced_once_at_a_time():
+    model = _network()
+    with mg.trace(model) as outer:
+        with pytest.raises(RuntimeError, match="0.conv is being traced already; leave the outer `with mg.trace"):
+            with mg.trace(model):
+                pass
+        model(_images())
+    assert len(outer) == 8 and not any("forward" in vars(module) for module in model.modules())

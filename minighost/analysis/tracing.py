@@ -153,6 +153,8 @@ def trace(model):
     ------
     TypeError
         `model` is not a Module.
+    RuntimeError
+        It is being traced already.
 
     Examples
     --------
@@ -168,6 +170,10 @@ def trace(model):
     found, wrapped = Trace(), []
     try:
         for path, module in model.named_modules():
+            if any(module is other for other in wrapped):
+                continue  # it stands in two places, and is known by the first
+            if "forward" in vars(module):
+                raise RuntimeError(f"trace: {path} is being traced already; leave the outer `with mg.trace(...)` first")
             if not list(module.children()) or any(isinstance(value, Parameter) for value in vars(module).values()):
                 _wrap(module, path or type(module).__name__, found)
                 wrapped.append(module)
