@@ -30,7 +30,17 @@ from minighost.ops.engine import kernel, share, threads, ticket, tile
 from minighost.ops.fused.pending import along
 from minighost.ops.fused.plane import collect, deal, fill, gather
 from minighost.ops.fused.tiles import add_moments, finish, fold, fold_moments, multiply_add
-from minighost.ops.fused.winograd_sums import A, B, G, add_six, four, six, spread_four, taps_backward, taps_forward
+from minighost.ops.fused.winograd_sums import (
+    OUTPUTS,
+    PIXELS,
+    TAPS,
+    add_six,
+    four,
+    six,
+    spread_four,
+    taps_backward,
+    taps_forward,
+)
 from minighost.ops.gemm import gemm
 
 __all__ = ["suits", "winograd_backward", "winograd_forward", "winograd_forward_reference"]
@@ -40,9 +50,9 @@ def winograd_forward_reference(x, w, padding=1):
     OH, OW = (size + 2 * padding - 2 for size in x.shape[1:3])
     x = np.pad(x, [(0, 0), (padding, padding + -OH % 4), (padding, padding + -OW % 4), (0, 0)])
     windows = np.lib.stride_tricks.sliding_window_view(x, (6, 6), (1, 2))[:, ::4, ::4]  # (N, TH, TW, C, 6, 6)
-    seen = np.einsum("ap,nijcpq,bq->nijcab", B, windows, B)
-    taps = np.einsum("au,uvco,bv->abco", G, w, G)
-    out = np.einsum("ra,sb,nijabo->nirjso", A, A, np.einsum("nijcab,abco->nijabo", seen, taps))
+    seen = np.einsum("ap,nijcpq,bq->nijcab", PIXELS, windows, PIXELS)
+    taps = np.einsum("au,uvco,bv->abco", TAPS, w, TAPS)
+    out = np.einsum("ra,sb,nijabo->nirjso", OUTPUTS, OUTPUTS, np.einsum("nijcab,abco->nijabo", seen, taps))
     N, TH, _, TW, _, OC = out.shape
     return out.reshape(N, 4 * TH, 4 * TW, OC)[:, :OH, :OW]
 

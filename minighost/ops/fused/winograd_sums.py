@@ -9,14 +9,18 @@ import numpy as np
 from minighost.ops.buffers import empty
 from minighost.ops.engine import kernel, share, tile
 
-__all__ = ["A", "B", "G", "add_six", "four", "six", "spread_four", "taps_backward", "taps_forward"]
+__all__ = [
+    "OUTPUTS", "PIXELS", "TAPS", "add_six", "four", "six", "spread_four", "taps_backward", "taps_forward",
+]  # fmt: skip
 
-B = np.array([
+PIXELS = np.array([  # B'
     [4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0],
     [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1],
 ], np.float64)  # fmt: skip
-G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
-A = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], np.float64)
+TAPS = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24  # G
+OUTPUTS = np.array([  # A'
+    [1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1],
+], np.float64)  # fmt: skip
 
 CHUNKS = 32  # of input channels, for the threads to share
 
@@ -28,7 +32,7 @@ def taps_forward(w):
     """G w G': (3, 3, C, OC) -> (36, C, OC)."""
     C, OC = w.shape[2:]
     out, halves = empty((36, C, OC), w.dtype), empty((min(C, CHUNKS), 18, OC), w.dtype)
-    _taps_forward(w, G.astype(w.dtype), halves, out)
+    _taps_forward(w, TAPS.astype(w.dtype), halves, out)
     return out
 
 
@@ -36,7 +40,7 @@ def taps_backward(dws):
     """G' dW G, where dW is the sum of `dws`, which is overwritten: (chunks, 36, C, OC) -> (3, 3, C, OC)."""
     C, OC = dws.shape[2:]
     dw, halves = empty((3, 3, C, OC), dws.dtype), empty((min(C, CHUNKS), 18, OC), dws.dtype)
-    _taps_backward(dws, np.ascontiguousarray(G.T, dws.dtype), halves, dw)
+    _taps_backward(dws, np.ascontiguousarray(TAPS.T, dws.dtype), halves, dw)
     return dw
 
 
