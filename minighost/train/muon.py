@@ -7,6 +7,7 @@ far. Newton and Schulz find it with products alone,
     X <- M / |M|;    a few times:   A = X X',    X <- 3.4445 X + (-4.7750 A + 2.0315 A²) X,
 
 a polynomial that drives each singular value towards 1, roughly (between 0.7 and 1.2) but fast: its slope at 0 is 3.4.
+Each X is M with small square matrices in front of it, one a step, so that only their product ever meets the large M.
 """
 
 import math
@@ -32,11 +33,14 @@ def orthogonalised(M, iterations=3):
     ndarray, shape (R, C)
     """
     tall = M.shape[0] > M.shape[1]
-    X = np.ascontiguousarray(M.T) if tall else M
+    X = M.T if tall else M
     X = X / max(np.linalg.norm(X), np.finfo(X.dtype).tiny)
+    one = np.eye(len(X), dtype=X.dtype)
+    A, front = X @ X.T, one
     for _ in range(iterations):
-        A = X @ X.T
-        X = 3.4445 * X + (2.0315 * (A @ A) - 4.7750 * A) @ X
+        step = 3.4445 * one - 4.7750 * A + 2.0315 * (A @ A)
+        A, front = step @ A @ step, step @ front
+    X = front @ X
     return X.T if tall else X
 
 
