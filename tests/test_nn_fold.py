@@ -12,6 +12,7 @@ import minighost as mg
 from minighost import nn
 from minighost.nn import fold_nodes, folded
 from minighost.ops.buffers import pool_bytes
+from minighost.ops.inference.step import CONV, WINOGRAD, Step
 
 SEEDS = st.integers(0, 2**32 - 1)
 TOLERANCE = {np.float32: 1e-4, np.float64: 1e-10}
@@ -37,6 +38,13 @@ def assert_folds(model, x):
     scale = np.abs(expected).max() if expected.size else 1
     assert_allclose(out, expected, rtol=0, atol=TOLERANCE[x.dtype.type] * max(scale, 1e-3))
     return f
+
+
+def steps_of(f):
+    """The steps of the last plan's only stage."""
+    *_, (stages,) = f._plans.values()
+    ((_, _, steps, _, _),) = stages.stages
+    return [Step(*step) for step in steps]
 
 
 def network(name, dtype=np.float64):
@@ -100,6 +108,29 @@ def test_depthwise_lines_of_any_length_fold(rng, W, C):
 def test_depthwise_folds_with_any_activation(rng, act, stride, K):
     layer = perturbed(nn.ConvBNAct(6, 6, K, stride, groups=6, act=act, rng=0))
     assert_folds(layer, 5 * rng.normal(size=(2, 7, 6, 6)))
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("padding", [0, 1, (2, 0)])
+@pytest.mark.parametrize("plane", [(3, 3), (3, 6), (8, 9)])
+def test_wide_3x3_convolutions_fold_into_winograds(rng, plane, padding):
+    layer = perturbed(nn.ConvBNAct(16, 17, 3, padding=padding, rng=0))
+    for N in (1, 5):
+        assert [step.op for step in steps_of(assert_folds(layer, rng.normal(size=(N, *plane, 16))))] == [WINOGRAD]
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("options", [{"stride": 2}, {"dilation": 2}, {"groups": 2}])
+def test_other_wide_3x3_convolutions_fold_into_windows(rng, options):
+    layer = perturbed(nn.ConvBNAct(32, 32, 3, **options, rng=0))
+    assert [step.op for step in steps_of(assert_folds(layer, rng.normal(size=(2, 5, 6, 32))))] == [CONV]
+
+
+def test_winograds_products_have_rows_enough_for_their_weights(rng):
+    f = nn.fold(nn.ConvBNAct(160, 160, 3, rng=0))
+    f(rng.normal(size=(400, 8, 8, 160)).astype(np.float32))
+    (stages,) = f._plans.values()
+    assert stages[0].stages[0][0] * 4 == 256  # images at a time, of four tiles each
 
 
 @pytest.mark.small

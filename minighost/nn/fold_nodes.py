@@ -11,6 +11,8 @@ import numpy as np
 
 from minighost.nn.module import Module
 from minighost.ops import inference
+from minighost.ops.fused.winograd import suits
+from minighost.ops.geometry import Geometry
 
 __all__ = ["Affine", "Convolution", "GlobalMean", "Plain", "Pool", "Side", "emit"]
 
@@ -48,19 +50,27 @@ class Convolution:
     filters: int = 1
     act: tuple = inference.NONE
     place: int = 0
+    shape: tuple = ()
 
     def seal(self, weights):
         """Where the kernels of a depthwise convolution go depends on the plane; all others go into `weights`."""
         if not self._depthwise:
-            self.place, self.shape = weights.add(self.w), self.w.shape
+            self.shape = self.w.shape
+            self.place = weights.add(inference.transformed(self.w) if self._winograd else self.w)
             self.w = None
 
     @property
     def _depthwise(self):
         return self.w is not None and self.w.shape[2] == 1 and self.groups > 1
 
+    @property
+    def _winograd(self):
+        """Whether its weights are kept transformed: even for a single image that saves more than it costs to read."""
+        g = Geometry(*self.shape[:2], *self.stride, *self.padding, *self.dilation, OH=4, OW=4)
+        return suits(self.shape, g, self.groups)
+
     def emit(self, program, value):
-        """A product where the kernel is a single tap, one filter a channel, or windows and a product."""
+        """A product where the kernel is a single tap; one filter a channel; Winograd; or windows and a product."""
         if self._depthwise:
             KH, KW, _, OC = self.w.shape
             if value.C != OC or self.filters > 1:
@@ -71,6 +81,8 @@ class Convolution:
         if self.groups == KH == KW == 1 and self.stride == (1, 1) and self.padding == (0, 0):
             return program.product(value, OC, self.place, self.b, self.act)
         g = program.window(value, (KH, KW), self.stride, self.padding, self.dilation)
+        if self._winograd:
+            return program.winograd(value, OC, self.place, self.b, self.act, g)
         return program.conv(value, OC, self.place, self.b, self.act, g, self.groups)
 
 

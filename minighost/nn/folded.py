@@ -179,7 +179,7 @@ class _Stages:
             program, value = _begin(shape, x.dtype)
             value = node.emit(program, value)
             program.finish(value)
-            fit = max(_TILE // max(1, program.assemble(1)[1]), _ROWS // (value.H * value.W))
+            fit = max(_TILE // max(1, program.assemble(1)[1]), _ROWS // (value.H * value.W), program.least)
             fit = min(fit, -(-len(x) // 4))
             sizes.append(1 << max(0, fit.bit_length() - 1))
             shape = _shape(shape, [node], value)

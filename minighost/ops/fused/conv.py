@@ -44,7 +44,7 @@ def conv_forward(pending, w, g, groups=1, b=None, summing=True):
     sums : ndarray, shape (chunks, 2, groups*OC), float64
         Of raw and its square, for `measure`; without chunks if they are not wanted.
     """
-    if suits(w, g, groups):
+    if suits(w.shape, g, groups):
         return winograd_forward(pending, w, g, b, summing)
     x, B, planes, line, rows, product = _prepare(pending, w, g, groups, chunks_of(len(pending.raw), pending.raw.size))
     chunks, OL = len(planes), g.OW * w.shape[3]
@@ -75,7 +75,7 @@ def conv_backward(gradient, pending, w, g, groups=1, wanted=True):
         For `pass_back`.
     dw : ndarray, shape of w
     """
-    if suits(w, g, groups):
+    if suits(w.shape, g, groups):
         dy, sums, dw = winograd_backward(gradient, pending, w, g)
         return dy if wanted else None, sums, dw
     # One partial sum of dw a chunk; few of them where the weights are many.

@@ -33,17 +33,18 @@ from minighost.ops.fused.tiles import add_moments, finish, fold, fold_moments, m
 from minighost.ops.fused.winograd_sums import (
     OUTPUTS,
     PIXELS,
-    TAPS,
     add_six,
     four,
     six,
     spread_four,
     taps_backward,
     taps_forward,
+    taps_forward_reference,
 )
 from minighost.ops.gemm import gemm
 
-__all__ = ["suits", "winograd_backward", "winograd_forward", "winograd_forward_reference"]
+__all__ = ["look", "suits", "winograd_backward", "winograd_forward", "winograd_forward_reference", "write"]
+
 
 def winograd_forward_reference(x, w, padding=1):
     """The formula above in NumPy: (N, H, W, C), (3, 3, C, OC) -> (N, OH, OW, OC)."""
@@ -51,15 +52,15 @@ def winograd_forward_reference(x, w, padding=1):
     x = np.pad(x, [(0, 0), (padding, padding + -OH % 4), (padding, padding + -OW % 4), (0, 0)])
     windows = np.lib.stride_tricks.sliding_window_view(x, (6, 6), (1, 2))[:, ::4, ::4]  # (N, TH, TW, C, 6, 6)
     seen = np.einsum("ap,nijcpq,bq->nijcab", PIXELS, windows, PIXELS)
-    taps = np.einsum("au,uvco,bv->abco", TAPS, w, TAPS)
+    taps = taps_forward_reference(w).reshape(6, 6, *w.shape[2:])
     out = np.einsum("ra,sb,nijabo->nirjso", OUTPUTS, OUTPUTS, np.einsum("nijcab,abco->nijabo", seen, taps))
     N, TH, _, TW, _, OC = out.shape
     return out.reshape(N, 4 * TH, 4 * TW, OC)[:, :OH, :OW]
 
 
-def suits(w, g, groups):
-    """Whether a convolution is one for this kernel, and wide enough for the additions to pay."""
-    KH, KW, C, OC = w.shape
+def suits(shape, g, groups):
+    """Whether a convolution with weights of this shape is one for this kernel, and wide enough for it to pay."""
+    KH, KW, C, OC = shape
     ones = (g.SH, g.SW, g.DH, g.DW) == (1, 1, 1, 1)
     return (KH, KW) == (3, 3) and ones and groups == 1 and min(C, OC) >= 16 and min(g.OH, g.OW) >= 3
 
@@ -123,12 +124,12 @@ def _forward(
             images = min(B, last - n)
             for k in range(images):
                 fill(x[n + k], affine, g, C, line[hand], plane)
-                _look(plane[0], rows[hand], C, k * TH, looked)
+                look(plane[0], rows[hand], C, k * TH, looked)
             for k in range(36):
                 a, y = _as_rows(looked[k], images * TH, C), _as_rows(product[k], images * TH, OC)
                 gemm(a, False, w[k], False, False, y)
             for k in range(images):
-                _write(product, k * TH, lines[hand], columns[hand], gout, OC, bias, out[n + k])
+                write(product, k * TH, lines[hand], columns[hand], gout, OC, bias, out[n + k])
                 if len(sums):
                     add_moments(out[n + k].reshape(-1), n + k == first, moments[t])
         if len(sums):
@@ -149,7 +150,7 @@ def _backward(
             images = min(B, last - n)
             for k in range(images):
                 fill(x[n + k], affine, g, C, line, plane)
-                _look(plane[0], rows[hand], C, k * TH, looked)
+                look(plane[0], rows[hand], C, k * TH, looked)
                 _read(
                     dy[n + k], raw[n + k], daffine, dlines[hand], dplanes[hand], drows[hand], gout, OC, k * TH, product
                 )
@@ -174,7 +175,7 @@ def _as_rows(lines, count, C):
 
 
 @tile
-def _look(plane, rows, C, first, seen):
+def look(plane, rows, C, first, seen):
     """B' x B of an image, tile line by tile line; `plane` is (4, lines, columns*C)."""
     L = seen.shape[2]
     for i in range(plane.shape[1] // 4):
@@ -188,7 +189,7 @@ def _look(plane, rows, C, first, seen):
 
 @tile
 def _give_back(seen, first, rows, C, plane):
-    """The adjoint of `_look`: B X B' added to the plane."""
+    """The adjoint of `look`: B X B' added to the plane."""
     L = seen.shape[2]
     for i in range(plane.shape[1] // 4):
         rows[:] = 0
@@ -201,7 +202,7 @@ def _give_back(seen, first, rows, C, plane):
 
 
 @tile
-def _write(products, first, lines, columns, g, OC, bias, out):
+def write(products, first, lines, columns, g, OC, bias, out):
     """A' Y A of an image into its output lines."""
     for i in range((len(out) + 3) // 4):
         for b in range(6):
@@ -215,7 +216,7 @@ def _write(products, first, lines, columns, g, OC, bias, out):
 
 @tile
 def _read(dy, raw, affine, line, dplane, rows, g, OC, first, products):
-    """The adjoint of `_write`: A dy A' of an image."""
+    """The adjoint of `write`: A dy A' of an image."""
     for i in range(len(dy)):
         multiply_add(dy[i], raw[i], affine, line)
         deal(line, dplane[:, i], g, OC)

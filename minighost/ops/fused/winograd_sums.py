@@ -11,6 +11,7 @@ from minighost.ops.engine import kernel, share, tile
 
 __all__ = [
     "OUTPUTS", "PIXELS", "TAPS", "add_six", "four", "six", "spread_four", "taps_backward", "taps_forward",
+    "taps_forward_reference",
 ]  # fmt: skip
 
 PIXELS = np.array([  # B'
@@ -26,6 +27,11 @@ CHUNKS = 32  # of input channels, for the threads to share
 
 
 # Taps ----------------------------------------------------------------------------------------------------------
+
+
+def taps_forward_reference(w):
+    """The formula: (3, 3, C, OC) -> (36, C, OC)."""
+    return np.einsum("au,uvco,bv->abco", TAPS, w, TAPS, optimize=True).reshape(36, *w.shape[2:])
 
 
 def taps_forward(w):

@@ -9,7 +9,9 @@ list from a model.
 from minighost.ops.inference.machine import run
 from minighost.ops.inference.program import CLIP, HARD_SIGMOID, HARD_SWISH, NONE, RELU, RELU6, Part, Program, Value
 from minighost.ops.inference.step import INPUT
+from minighost.ops.inference.winograd import transformed
 
 __all__ = [
     "CLIP", "HARD_SIGMOID", "HARD_SWISH", "INPUT", "NONE", "Part", "Program", "RELU", "RELU6", "Value", "run",
+    "transformed",
 ]  # fmt: skip

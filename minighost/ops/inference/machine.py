@@ -31,8 +31,10 @@ from minighost.ops.inference.step import (
     REPEAT,
     SCALE,
     SWISH,
+    WINOGRAD,
     Step,
 )
+from minighost.ops.inference.winograd import winograd
 
 __all__ = ["run"]
 
@@ -91,6 +93,9 @@ def _do(s, n0, n, weights, lines, x, out, arena):
         _depthwise(s, g, n, a, lines, arena[s.scratch :], o)
     elif s.op == CONV:
         _conv(s, g, n, a, weights, lines, arena[s.scratch :], o)
+    elif s.op == WINOGRAD:
+        winograd(s, n, a, weights, arena[s.scratch :], o)
+        _finish(s, lines, o)
     elif s.op == JOIN:
         _join(s, a, _region(s.b, s.b_size, n0, n, x, out, arena), o)
     elif s.op == AFFINE:

@@ -12,6 +12,7 @@ import numpy as np
 from minighost.ops.geometry import Geometry, geometry
 from minighost.ops.inference import step as words
 from minighost.ops.inference.step import INPUT, OUTPUT, Step
+from minighost.ops.inference.winograd import images_at_a_time, sizes_of
 
 __all__ = ["CLIP", "HARD_SIGMOID", "HARD_SWISH", "NONE", "RELU", "RELU6", "Part", "Program", "Value"]
 
@@ -21,7 +22,7 @@ RELU, RELU6, CLIP = (words.CLAMP, 0, np.inf), (words.CLAMP, 0, 6), (words.CLAMP,
 HARD_SIGMOID, HARD_SWISH = (words.SIGMOID, 0, 6), (words.SWISH, 0, 6)
 
 _ALIGN = 16  # numbers; a cache line of float32
-_WINDOWS = 1 << 15  # numbers of windows that a dense convolution lays out at a time
+_WINDOWS, _ROWS = 1 << 15, 64  # numbers of windows that a dense convolution lays out at a time, and rows at least
 _NO_WINDOWS = Geometry(*[0] * len(Geometry._fields))
 _STEP = dict.fromkeys(Step._fields, 0)
 _PLACES = ("a", "b", "o", "scratch")
@@ -63,6 +64,8 @@ class Program:
     Parameters
     ----------
     dtype : dtype
+    least : int
+        So many images at a time it takes for the widest layer's weights to be worth their reading.
     steps : list of Step
         With registers in place of places.
     lines : list of ndarray
@@ -70,6 +73,7 @@ class Program:
     """
 
     dtype: np.dtype
+    least: int = 1
     steps: list = field(default_factory=list)
     lines: list = field(default_factory=list)
     _registers: list = field(default_factory=list)  # numbers of each: (an image, once)
@@ -107,12 +111,24 @@ class Program:
         """A dense convolution; `w` is the place of its weights (KH, KW, C/groups, OC)."""
         value = self.whole(value)
         (part,), out, K = value.parts, self._register(g.OH * g.OW * OC), g.KH * g.KW * value.C
-        lines = min(g.OH, max(1, _WINDOWS // (g.OW * K)))
+        lines = min(g.OH, max(_WINDOWS // (g.OW * K), -(-_ROWS // g.OW)))
         plane = (value.H + 2 * g.PH) * (value.W + 2 * g.PW) * part.C
         self._add(
             words.CONV, value, part, out, OC, g, w=w, **self._bias(b, OC, act), pitch=lines, flag=groups,
             scratch=self._register(0, plane + lines * g.OW * K),
         )  # fmt: skip
+        return Value((Part(out, OC),), g.OH, g.OW)
+
+    def winograd(self, value, OC, w, b, act, g):
+        """A 3x3 convolution without stride; `w` is the place of its transformed weights (36, C, OC)."""
+        value = self.whole(value)
+        (part,), out = value.parts, self._register(g.OH * g.OW * OC)
+        *once, seen, products = sizes_of(value.H, value.W, value.C, OC, g.PH, g.PW)
+        self._add(
+            words.WINOGRAD, value, part, out, OC, g, w=w, **self._bias(b, OC, act),
+            scratch=self._register(seen + products, sum(once)),
+        )  # fmt: skip
+        self.least = max(self.least, images_at_a_time(-(-g.OH // 4), -(-g.OW // 4), value.C * OC))
         return Value((Part(out, OC),), g.OH, g.OW)
 
     def affine(self, value, scale, shift, act):

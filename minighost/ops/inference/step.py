@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 __all__ = [
     "AFFINE", "AVG_POOL", "CLAMP", "CONV", "DEPTHWISE", "INPUT", "JOIN", "LINEAR", "MAX_POOL", "MEAN", "OUTPUT",
-    "PRODUCT", "REPEAT", "SCALE", "SIGMOID", "SWISH", "Step",
+    "PRODUCT", "REPEAT", "SCALE", "SIGMOID", "SWISH", "Step", "WINOGRAD",
 ]  # fmt: skip
 
-PRODUCT, CONV, DEPTHWISE, AFFINE, JOIN, REPEAT, MEAN, SCALE, MAX_POOL, AVG_POOL = range(10)
+PRODUCT, CONV, DEPTHWISE, AFFINE, JOIN, REPEAT, MEAN, SCALE, MAX_POOL, AVG_POOL, WINOGRAD = range(11)
 INPUT, OUTPUT = -1, -2  # where an operand lies, if not in the arena
 LINEAR, CLAMP, SIGMOID, SWISH = range(4)  # what follows the bias
 
