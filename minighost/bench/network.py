@@ -8,6 +8,7 @@ import numpy as np
 from minighost import models, nn, ops
 from minighost.bench.cost import inference_cost, training_cost
 from minighost.bench.memory import peak_memory
+from minighost.bench.profile import profile
 from minighost.bench.timing import measure
 from minighost.train import SGD, parameter_groups
 
@@ -47,12 +48,16 @@ class TrainingStep:
 
 @dataclass(frozen=True)
 class Measured:
-    """One thing that was timed: its name, its `Timing`, the pieces it consists of (`cost.Piece`), images a call."""
+    """One thing that was timed.
+
+    Its name, its `Timing`, the pieces it consists of (`cost.Piece`), images a call, and its `Profile` if wanted.
+    """
 
     name: str
     timing: object
     pieces: list
     images: int
+    profile: object = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ class NetworkBench:
     peak_after: int | None
 
 
-def bench_network(name, options, batch=128, size=32, mode="both", repeats=10, warmup=2):
+def bench_network(name, options, batch=128, size=32, mode="both", repeats=10, warmup=2, profiled=False):
     """Time one network on random images.
 
     Parameters
@@ -80,6 +85,8 @@ def bench_network(name, options, batch=128, size=32, mode="both", repeats=10, wa
         "train", "infer" or "both".
     repeats, warmup : int
         As for `measure`.
+    profiled : bool
+        Take a `Profile` as well, in further calls.
 
     Returns
     -------
@@ -95,10 +102,10 @@ def bench_network(name, options, batch=128, size=32, mode="both", repeats=10, wa
     before, results = peak_memory(), []
     for part in MODES[mode]:
         if part == "inference":
-            pieces = inference_cost(model, x.shape[1:], batch)
-            timing = measure(functools.partial(inference_of(model), x), repeats, warmup)
+            pieces, call = inference_cost(model, x.shape[1:], batch), functools.partial(inference_of(model), x)
         else:
             pieces = training_cost(model, x.shape[1:], batch)
-            timing = measure(TrainingStep(model, x, np.arange(batch) % options["num_classes"]), repeats, warmup)
-        results.append(Measured(part, timing, pieces, batch))
+            call = TrainingStep(model, x, np.arange(batch) % options["num_classes"])
+        timing = measure(call, repeats, warmup)
+        results.append(Measured(part, timing, pieces, batch, profile(call, repeats, 1) if profiled else None))
     return NetworkBench(sum(p.size for p in model.parameters()), results, before, peak_memory())

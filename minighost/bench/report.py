@@ -22,6 +22,7 @@ def as_dict(measured, roof):
     timing = measured.timing
     flops, nbytes = (sum(getattr(piece, part) for piece in measured.pieces) for part in ("flops", "bytes"))
     least = roof.least(measured.pieces)
+    profiled = {} if measured.profile is None else {"profile": _profile(measured.profile, roof)}
     return {
         "name": measured.name,
         "repeats": len(timing.samples),
@@ -37,7 +38,20 @@ def as_dict(measured, roof):
         "roofline_ms": 1e3 * least,
         "roofline_share": least / timing.median,
         "samples_ms": [1e3 * sample for sample in timing.samples],
+        **profiled,
     }
+
+
+def _profile(profile, roof):
+    kernels = [
+        {
+            "kernel": one.kernel, "calls": len(one.pieces), "ms": 1e3 * one.seconds,
+            "flops": sum(piece.flops for piece in one.pieces), "bytes": sum(piece.bytes for piece in one.pieces),
+            "roofline_share": roof.least(one.pieces) / one.seconds,
+        }
+        for one in profile.kernels
+    ]  # fmt: skip
+    return {"kernels": kernels, "rest_ms": 1e3 * profile.rest}
 
 
 def document(subject, results, roof, **more):

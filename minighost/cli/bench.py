@@ -5,7 +5,8 @@ batch_norm, batch_norm_relu, relu, max_pool, avg_pool), or roofline for the
 machine alone. Times are medians of --repeats calls behind the warm-up;
 "roofline" is the share of what peak and bandwidth, measured here, allow.
 FLOPs are twice the multiply-adds; bytes are the least that must be moved layer
-by layer: inputs, outputs and parameters once for each pass.
+by layer: inputs, outputs and parameters once for each pass. --profile shows where
+a step's time goes, kernel by kernel: bytes are those of a kernel's arrays.
 """
 
 import difflib
@@ -18,11 +19,12 @@ EXAMPLES = """\
 examples:
   minighost bench ghostnet --set stem_stride=1 --width 0.5
   minighost bench ghostnet --mode infer --batch 1 --threads 1 --json infer.json
+  minighost bench ghostnet --set stem_stride=1 --mode train --profile
   minighost bench conv --shape 128,32,32,64 --kernel 3 --stride 1 --out 64
   minighost bench roofline
 """
 
-OF_NETWORKS = ("batch", "size", "classes", "width", "mode", "set")
+OF_NETWORKS = ("batch", "size", "classes", "width", "mode", "set", "profile")
 OF_OPERATIONS = ("shape", "kernel", "stride", "out", "groups")
 SHAPE = (128, 32, 32, 64)
 
@@ -46,6 +48,7 @@ def add_arguments(parser):
         action="append",
         help="an option of the network, as in stem_stride=1; may be repeated",
     )
+    networks.add_argument("--profile", action="store_true", default=None, help="kernel by kernel as well")
     operations = parser.add_argument_group("operations")
     operations.add_argument("--shape", metavar="N,H,W,C", help="of the input (128,32,32,64)")
     operations.add_argument("--kernel", metavar="K", type=int, help="side of the kernel (3; of pools 2)")
@@ -95,13 +98,17 @@ def _network(args):
     _only(args, OF_NETWORKS, "it is of operations, and this is a network")
     batch, size = _given(args, "batch", 128), _given(args, "size", 32)
     options = {"num_classes": _given(args, "classes", 10), **_options(args)}
-    found = bench.bench_network(args.what, options, batch, size, args.mode or "both", args.repeats, args.warmup)
+    found = bench.bench_network(
+        args.what, options, batch, size, args.mode or "both", args.repeats, args.warmup, bool(args.profile)
+    )
     roof = _measure_roof()  # afterwards: its large arrays would be the peak of memory
     results = [report.as_dict(measured, roof) for measured in found.results]
     chosen = " ".join(f"{key}={value}" for key, value in options.items())
     print(f"{args.what} {chosen}: {found.parameters:,} parameters, input {batch}x{size}x{size}x3 float32")
     print(f"{roof.threads} thread{'s' if roof.threads > 1 else ''}, median of {args.repeats} calls\n")
     print("\n".join([*speeds.speeds(results), "", *speeds.roofline(roof)]))
+    for result in results if args.profile else ():
+        print("\n".join(["", *speeds.profile(result)]))
     peaks = found.peak_before, found.peak_after
     if None not in peaks:
         print("memory     peak of the process {:,.0f} MB before, {:,.0f} MB after".format(*(p / 1e6 for p in peaks)))

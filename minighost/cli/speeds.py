@@ -2,7 +2,7 @@
 
 from minighost.cli.terminal import table
 
-__all__ = ["roofline", "speeds"]
+__all__ = ["profile", "roofline", "speeds"]
 
 
 def speeds(results):
@@ -37,6 +37,37 @@ def speeds(results):
         ("", "MFLOP", "MB at least", "FLOP/byte", "roofline ms", "first call s"),
     )
     return [*table(fast, heads[0], "<" + ">" * 7), "", *table(costs, heads[1], "<" + ">" * 5)]
+
+
+def profile(result):
+    """A step kernel by kernel; kernels that take less than a hundredth of it share the last line but one.
+
+    Parameters
+    ----------
+    result : dict
+        From `bench.report.as_dict`, with a profile.
+    """
+    kernels, rest = result["profile"]["kernels"], result["profile"]["rest_ms"]
+    total = sum(one["ms"] for one in kernels) + rest
+    small = [one for one in kernels if one["ms"] < total / 100]
+
+    def line(name, calls, ms, *more):
+        return (name, calls, _short(ms), f"{100 * ms / total:.1f} %", *more)
+
+    rows = [
+        line(
+            one["kernel"], f"{one['calls']}", one["ms"], f"{one['bytes'] / 1e6:,.0f}", f"{one['flops'] / 1e6:,.0f}",
+            f"{1e-6 * one['bytes'] / one['ms']:.1f}", f"{1e-6 * one['flops'] / one['ms']:.1f}",
+            f"{100 * one['roofline_share']:.0f} %",
+        )
+        for one in kernels if one not in small
+    ]  # fmt: skip
+    if small:
+        calls = sum(one["calls"] for one in small)
+        rows.append(line(f"{len(small)} more", f"{calls}", sum(one["ms"] for one in small), *[""] * 5))
+    rows.append(line("outside of kernels", "", rest, *[""] * 5))
+    head = (f"{result['name']}: kernel", "calls", "ms", "share", "MB", "MFLOP", "GB/s", "GFLOP/s", "roofline")
+    return table(rows, head, "<" + ">" * 8)
 
 
 def roofline(roof):

@@ -22,6 +22,7 @@ import functools
 import gc
 import hashlib
 import os
+import time
 from pathlib import Path
 
 # A thread that spins while it waits for another keeps the core from the very thread it waits for: on a busy machine a
@@ -38,7 +39,7 @@ from numba.core.caching import FunctionCache  # noqa: E402
 from minighost.ops.cores import suitable  # noqa: E402
 from minighost.ops.parallel import on_all_threads, share, spans, ticket  # noqa: E402
 
-__all__ = ["kernel", "kernels_folder", "share", "spans", "threads", "ticket", "tile"]
+__all__ = ["kernel", "kernels_folder", "share", "spans", "threads", "ticket", "tile", "watching"]
 
 # Fused multiply-adds are safe for NaN; the flags that assume there is none are not used.
 _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
@@ -67,11 +68,14 @@ def kernel(function):
     @functools.wraps(function)
     def launch(*args):
         _start()
+        note, start = _state.note, time.perf_counter()
         if on_threads(_state.threads, np.zeros(1, np.int64), *args):
             raise RuntimeError(
                 f"{function.__module__}.{function.__name__}: an error in a compiled kernel, most likely an index out "
                 "of bounds; NUMBA_DISABLE_JIT=1 shows where"
             )
+        if note is not None:
+            note(function, args, time.perf_counter() - start)
 
     launch.compiled = on_threads  # where its `signatures` can be counted
     return launch
@@ -150,9 +154,20 @@ class _State:
     threads = 0
     reason = ""
     limits = None
+    note = None
 
 
 _state = _State()
+
+
+@contextlib.contextmanager
+def watching(note):
+    """Within the block, call ``note(function, args, seconds)`` behind every kernel that runs compiled."""
+    before, _state.note = _state.note, note
+    try:
+        yield
+    finally:
+        _state.note = before
 
 
 class threads:

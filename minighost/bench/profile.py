@@ -1,0 +1,126 @@
+"""Where a step's time goes, kernel by kernel: calls, milliseconds, bytes, operations, and the share of the roofline.
+
+A kernel's bytes are those of the arrays that it is given, each counted once, working memory included; its operations
+are those of its products, twice the multiply-adds (Winograd's as carried out, not as defined). Kernels without products
+count as none: for them memory is the limit.
+"""
+
+import inspect
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from minighost.bench.cost import Piece
+from minighost.bench.timing import measure
+from minighost.ops.engine import watching
+
+__all__ = ["KernelTime", "Profile", "profile"]
+
+OPERATIONS = {  # from a kernel's arguments
+    "fused.pointwise._forward": lambda a: 2 * a["out"].size * (len(a["wa"]) + len(a["wb"])),
+    "fused.pointwise._backward": lambda a: 4 * a["g"].raw.size * (len(a["wa"]) + len(a["wb"])),
+    "fused.conv._forward": lambda a: 2 * a["out"].size * math.prod(a["w"].shape[:2]),
+    "fused.conv._backward": lambda a: (4 if len(a["dx"]) else 2) * a["raw"].size * math.prod(a["w"].shape[:2]),
+    "fused.winograd._forward": lambda a: 2 * _tiles(a) * a["w"].size,
+    "fused.winograd._backward": lambda a: 4 * _tiles(a) * a["w"].size,
+    "fused.depthwise._forward": lambda a: 2 * a["out"].size * a["g"].KH * a["g"].KW,
+    "fused.depthwise._backward_gather": lambda a: 4 * a["raw"].size * a["g"].KH * a["g"].KW,
+    "fused.depthwise._backward_scatter": lambda a: 4 * a["raw"].size * a["g"].KH * a["g"].KW,
+}
+
+
+def _tiles(a):
+    return len(a["x"]) * -(-a["g"].OH // 4) * -(-a["g"].OW // 4)
+
+
+@dataclass(frozen=True)
+class KernelTime:
+    """One kernel's part in a step.
+
+    Attributes
+    ----------
+    kernel : str
+        Where it is defined, below `minighost.ops`.
+    seconds : float
+        Of all its calls in a step; the median over the steps.
+    pieces : list of Piece
+        One a call.
+    """
+
+    kernel: str
+    seconds: float
+    pieces: list
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A step, kernel by kernel, the longest first; `rest` is what Python and NumPy did meanwhile, in seconds."""
+
+    kernels: list
+    rest: float
+
+
+def profile(step, repeats=10, warmup=2):
+    """Watch the kernels of a step.
+
+    Parameters
+    ----------
+    step : callable
+        Takes no argument.
+    repeats, warmup : int
+        As for `measure`.
+
+    Returns
+    -------
+    Profile
+
+    Examples
+    --------
+    >>> from minighost import ops
+    >>> x = np.ones((2, 4, 4, 8), np.float32)
+    >>> [one.kernel for one in profile(lambda: ops.add_forward(x, x), repeats=1, warmup=1).kernels]
+    ['join._add']
+    """
+    pieces: dict = {}
+    with watching(lambda function, args, _: pieces.setdefault(function, []).append(_piece(function, args))):
+        step()
+    steps: list = []
+
+    def watched():
+        seconds = dict.fromkeys(pieces, 0.0)
+        steps.append(seconds)
+
+        def note(function, args, passed):  # must not keep the arguments: their memory is taken again
+            seconds[function] += passed
+
+        with watching(note):
+            step()
+
+    timing = measure(watched, repeats, warmup)
+    kernels = [
+        KernelTime(_name(function), float(np.median([times[function] for times in steps[-repeats:]])), of_it)
+        for function, of_it in pieces.items()
+    ]
+    kernels.sort(key=lambda one: one.seconds, reverse=True)
+    return Profile(kernels, timing.median - sum(one.seconds for one in kernels))
+
+
+def _name(function):
+    return f"{function.__module__.removeprefix('minighost.ops.')}.{function.__name__}"
+
+
+def _piece(function, args):
+    arguments = inspect.signature(function).bind(None, *args).arguments
+    arrays = {(a.ctypes.data, a.nbytes): a.nbytes for value in args for a in _arrays(value)}
+    operations = OPERATIONS.get(_name(function), lambda a: 0)(arguments)
+    return Piece(_name(function), operations, sum(arrays.values()))
+
+
+def _arrays(value):
+    """Arrays, also those in a tuple, as a `Pending` is one."""
+    if isinstance(value, np.ndarray):
+        yield value
+    elif isinstance(value, tuple):
+        for one in value:
+            yield from _arrays(one)
