@@ -10,7 +10,7 @@ import contextlib
 
 import numpy as np
 
-from minighost.ops import check, fused
+from minighost.ops import add_forward, check, fused
 from minighost.ops.geometry import geometry
 
 __all__ = [
@@ -181,8 +181,7 @@ def bottleneck_backward(block, dout, cache):
         branches = _depthwise_parts_backward(block.depthwise, branches, strided)
     dx = _ghost_backward(block.ghost1, branches, ghost1)[0][0]
     if block.shortcut is None:
-        dx += dout
-        return dx
+        return add_forward(dx, dout, out=dx)[0]
     depthwise, pointwise = block.shortcut
     [(dy, sums, _)] = _pointwise_backward(pointwise, dout, shortcut_sums, short[1])
     return _depthwise_backward(depthwise, dy, sums, short[0], dx)[0]

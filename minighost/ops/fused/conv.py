@@ -14,10 +14,11 @@ Letters: C and OC channels of one group, R rows of a tile, B images of a tile.
 
 import numpy as np
 
-from minighost.ops.buffers import empty, zeros
-from minighost.ops.engine import kernel, share, tile
+from minighost.ops.buffers import empty
+from minighost.ops.engine import kernel, share, threads, ticket, tile
 from minighost.ops.fused.pending import along, chunks_of
 from minighost.ops.fused.plane import collect, fill, planes_of, under
+from minighost.ops.fused.sums import added
 from minighost.ops.fused.tiles import add_moments, finish, fold, fold_moments, multiply_add
 from minighost.ops.fused.winograd import suits, winograd_backward, winograd_forward
 from minighost.ops.gemm import gemm
@@ -46,13 +47,14 @@ def conv_forward(pending, w, g, groups=1, b=None, summing=True):
     """
     if suits(w.shape, g, groups):
         return winograd_forward(pending, w, g, b, summing)
-    x, B, planes, line, rows, product = _prepare(pending, w, g, groups, chunks_of(len(pending.raw), pending.raw.size))
-    chunks, OL = len(planes), g.OW * w.shape[3]
+    chunks, OL = chunks_of(len(pending.raw), pending.raw.size), g.OW * w.shape[3]
+    x, B, *scratch = _prepare(pending, w, g, groups, chunks)
     out, sums = empty((len(x), g.OH, OL), w.dtype), np.zeros((chunks if summing else 0, 2, w.shape[3]))
-    moments = zeros((len(sums), 3, OL), w.dtype)
-    bias = w[0, 0, 0, :0] if b is None else np.tile(b, g.OW)
-    affine = along(pending.affine, x.shape[2])
-    _forward(x, affine, _taps(w), bias, g, groups, B, planes, line, rows, product, moments, out, sums)
+    _forward(
+        np.zeros(1, np.int64), chunks, x, along(pending.affine, x.shape[2]), _taps(w),
+        w[0, 0, 0, :0] if b is None else np.tile(b, g.OW), g, groups, B, *scratch,
+        empty((threads().count, 3, OL), w.dtype), out, sums,
+    )  # fmt: skip
     return out.reshape(len(x), g.OH, g.OW, -1), sums
 
 
@@ -80,17 +82,16 @@ def conv_backward(gradient, pending, w, g, groups=1, wanted=True):
         return dy if wanted else None, sums, dw
     # One partial sum of dw a chunk; few of them where the weights are many.
     chunks = min(len(pending.raw), max(4, min(32, (1 << 24) // w.size)))
-    x, B, planes, line, rows, product = _prepare(pending, w, g, groups, chunks)
+    x, B, planes, *scratch = _prepare(pending, w, g, groups, chunks)
     (N, _, L), OL = x.shape, g.OW * w.shape[3]
     dx, affine = empty(x.shape if wanted else (0, *x.shape[1:]), w.dtype), along(pending.affine, L)
-    lanes, sums = zeros((chunks, 2, affine.shape[1]), w.dtype), np.zeros((chunks, 2, w.shape[2] * groups))
-    dws = empty((chunks, *_taps(w).shape), w.dtype)
+    sums, dws = np.zeros((chunks, 2, w.shape[2] * groups)), empty((chunks, *_taps(w).shape), w.dtype)
     _backward(
-        gradient.dy.reshape(N, g.OH, OL), gradient.raw.reshape(N, g.OH, OL), along(gradient.affine, OL),
-        x, affine, _taps(w), g, groups, B, planes, empty(planes.shape, w.dtype), line, rows, product,
-        lanes, dx, sums, dws,
+        np.zeros(1, np.int64), gradient.dy.reshape(N, g.OH, OL), gradient.raw.reshape(N, g.OH, OL),
+        along(gradient.affine, OL), x, affine, _taps(w), g, groups, B, planes, empty(planes.shape, w.dtype), *scratch,
+        empty((threads().count, 2, affine.shape[1]), w.dtype), dx, sums, dws,
     )  # fmt: skip
-    return dx.reshape(pending.raw.shape) if wanted else None, sums, dws.sum(0).reshape(w.shape)
+    return dx.reshape(pending.raw.shape) if wanted else None, sums, added(dws).reshape(w.shape)
 
 
 def _taps(w):
@@ -99,7 +100,7 @@ def _taps(w):
 
 
 def _prepare(pending, w, g, groups, chunks):
-    """Images as lines (N, H, W*C) and images a tile; per chunk planes, scratch lines, rows under a tap, the product.
+    """Images as lines (N, H, W*C), images a tile; for each thread planes, a line, rows under a tap, the product.
 
     The product has a line of OW pixels and those that belong to nobody; rows have none, so where there are no rows
     the tile is not copied together.
@@ -108,68 +109,78 @@ def _prepare(pending, w, g, groups, chunks):
     columns, B, copies = -(-(W + 2 * g.PW) // g.SW), 1, 0
     if g.OH * g.OW < 128 and C >= 128 * groups:
         columns, B, copies = g.OW, min(-(-N // chunks), -(-512 // (g.OH * g.OW))), g.OH * g.OW
-    planes = planes_of(chunks * B, H, W, C, g, w.dtype)
+    hands = threads().count
+    planes = planes_of(hands * B, H, W, C, g, w.dtype)
     return (
-        pending.raw.reshape(N, H, W * C), B, planes.reshape(chunks, B, *planes.shape[1:]),
-        empty((chunks, W * C), w.dtype), empty((chunks, B * copies, C), w.dtype),
-        zeros((chunks, B, g.OH, columns * w.shape[3]), w.dtype),
+        pending.raw.reshape(N, H, W * C), B, planes.reshape(hands, B, *planes.shape[1:]),
+        empty((hands, W * C), w.dtype), empty((hands, B * copies, C), w.dtype),
+        empty((hands, B, g.OH, columns * w.shape[3]), w.dtype),
     )  # fmt: skip
 
 
 @kernel
-def _forward(work, x, affine, w, bias, g, groups, B, planes, lines, rows, products, moments, out, sums):
-    N, chunks, C, OC = len(x), len(planes), w.shape[1], w.shape[2] // groups
+def _forward(
+    work, tickets, chunks, x, affine, w, bias, g, groups, B, planes, lines, copies, products, moments, out, sums
+):
+    N, C, OC, hand = len(x), w.shape[1], w.shape[2] // groups, ticket(tickets)
+    plane, line, rows, results, moment = planes[hand], lines[hand], copies[hand], products[hand], moments[hand]
+    plane[:] = 0
     for t in share(work, chunks):
         first, last = t * N // chunks, (t + 1) * N // chunks
-        planes[t] = 0
+        moment[:] = 0
         for n in range(first, last, B):
             images = min(B, last - n)
             for k in range(images):
-                fill(x[n + k], affine, g, C * groups, lines[t], planes[t, k])
-            product = _product(products[t], images, g, OC * groups)
+                fill(x[n + k], affine, g, C * groups, line, plane[k])
+            product = _product(results, images, g, OC * groups)
             for tap in range(len(w)):
-                seen = _seen(planes[t], len(product), tap, g, C * groups, rows[t])
+                seen = _seen(plane, len(product), tap, g, C * groups, rows)
                 for k in range(groups):
                     mine, its = slice(k * C, (k + 1) * C), slice(k * OC, (k + 1) * OC)
                     gemm(seen[:, mine], False, w[tap][:, its], False, tap > 0, product[:, its])
             for k in range(images):
-                _crop(products[t, k], bias, out[n + k])
+                _crop(results[k], bias, out[n + k])
                 if len(sums):
-                    add_moments(out[n + k].reshape(-1), n + k == first, moments[t])
+                    add_moments(out[n + k].reshape(-1), n + k == first, moment)
         if len(sums):
-            fold_moments((last - first) * g.OH * moments.shape[2], moments[t], sums[t])
+            fold_moments((last - first) * g.OH * len(moment[0]), moment, sums[t])
 
 
 @kernel
 def _backward(
-    work, dy, raw, daffine, x, affine, w, g, groups, B, planes, dplanes, lines, rows, products, lanes, dx, sums, dws
-):
-    (N, H, _), chunks, C, OC = x.shape, len(planes), w.shape[1], w.shape[2] // groups
+    work, tickets, dy, raw, daffine, x, affine, w, g, groups, B, planes, dplanes, lines, copies, products, lanes, dx,
+    sums, dws,
+):  # fmt: skip
+    (N, H, _), chunks, C, OC, hand = x.shape, len(dws), w.shape[1], w.shape[2] // groups, ticket(tickets)
+    plane, dplane, line, rows = planes[hand], dplanes[hand], lines[hand], copies[hand]  # this thread's own
+    gradients, lane = products[hand], lanes[hand]
+    plane[:] = 0
+    gradients[:] = 0
     for t in share(work, chunks):
         first, last = t * N // chunks, (t + 1) * N // chunks
-        planes[t] = 0
+        lane[:] = 0
         for n in range(first, last, B):
             images = min(B, last - n)
-            dplanes[t] = 0
+            dplane[:] = 0
             for k in range(images):
-                fill(x[n + k], affine, g, C * groups, lines[t], planes[t, k])
-                _spread(dy[n + k], raw[n + k], daffine, products[t, k])
-            d = _product(products[t], images, g, OC * groups)
+                fill(x[n + k], affine, g, C * groups, line, plane[k])
+                _spread(dy[n + k], raw[n + k], daffine, gradients[k])
+            d = _product(gradients, images, g, OC * groups)
             for tap in range(len(w)):
-                seen = _seen(planes[t], len(d), tap, g, C * groups, rows[t])
-                gains = seen if len(rows[t]) else _stretch(dplanes[t], len(d), tap, g, C * groups)
+                seen = _seen(plane, len(d), tap, g, C * groups, rows)
+                gains = seen if len(rows) else _stretch(dplane, len(d), tap, g, C * groups)
                 for k in range(groups):
                     mine, its = slice(k * C, (k + 1) * C), slice(k * OC, (k + 1) * OC)
                     gemm(seen[:, mine], True, d[:, its], False, n > first, dws[t, tap][:, its])
                     if len(dx):
-                        gemm(d[:, its], False, w[tap][:, its], True, len(rows[t]) == 0, gains[:, mine])
-                if len(rows[t]) and len(dx):
-                    _give_back(gains, tap, g, C * groups, dplanes[t])
+                        gemm(d[:, its], False, w[tap][:, its], True, len(rows) == 0, gains[:, mine])
+                if len(rows) and len(dx):
+                    _give_back(gains, tap, g, C * groups, dplane)
             for k in range(images if len(dx) else 0):
                 for h in range(H):
-                    collect(dplanes[t, k], h, g, C * groups, lines[t])
-                    finish(lines[t], x[n + k, h], affine, False, dx[n + k, h], lanes[t])
-        fold(lanes[t, 0], lanes[t, 1], sums[t])
+                    collect(dplane[k], h, g, C * groups, line)
+                    finish(line, x[n + k, h], affine, False, dx[n + k, h], lane)
+        fold(lane[0], lane[1], sums[t])
 
 
 @tile

@@ -9,10 +9,11 @@ else it is scattered. One filter a channel.
 
 import numpy as np
 
-from minighost.ops.buffers import empty, zeros
-from minighost.ops.engine import kernel, share, tile
+from minighost.ops.buffers import empty
+from minighost.ops.engine import kernel, share, threads, ticket, tile
 from minighost.ops.fused.pending import along, chunks_of
 from minighost.ops.fused.plane import collect, fill, planes_of, under
+from minighost.ops.fused.sums import added
 from minighost.ops.fused.tiles import add_moments, finish, fold, fold_moments, multiply_add
 
 __all__ = ["depthwise_backward", "depthwise_forward"]
@@ -36,15 +37,14 @@ def depthwise_forward(pending, w, g, b=None, summing=True):
     sums : ndarray, shape (chunks, 2, C), float64
         Of raw and its square, for `measure`; without chunks if they are not wanted.
     """
-    x, planes, line = _prepare(pending, g)
+    x, tickets, chunks, planes, lines = _prepare(pending, g)
     N, _, L = x.shape
     C, OL = w.shape[2], g.OW * w.shape[2]
-    out, sums = empty((N, g.OH, g.OW, C), w.dtype), np.zeros((len(planes) if summing else 0, 2, C))
-    moments = zeros((len(sums), 3, OL), w.dtype)
+    out, sums = empty((N, g.OH, g.OW, C), w.dtype), np.zeros((chunks if summing else 0, 2, C))
     bias = np.zeros(0, w.dtype) if b is None else np.tile(b, g.OW)
     _forward(
-        x, along(pending.affine, L), along(w.reshape(-1, C), OL), bias, g, C, planes, line, moments,
-        out.reshape(N, g.OH, OL), sums,
+        tickets, chunks, x, along(pending.affine, L), along(w.reshape(-1, C), OL), bias, g, C, planes, lines,
+        empty((len(planes), 3, OL), w.dtype), out.reshape(N, g.OH, OL), sums,
     )  # fmt: skip
     return out, sums
 
@@ -69,94 +69,103 @@ def depthwise_backward(gradient, pending, w, g, dy=None):
         For `pass_back`.
     dw : ndarray, shape (KH, KW, C)
     """
-    x, planes, line = _prepare(pending, g)
-    (N, H, L), C, OL, chunks = x.shape, w.shape[2], g.OW * w.shape[2], len(planes)
+    x, tickets, chunks, planes, lines = _prepare(pending, g)
+    (N, H, L), C, OL, hands, KK = x.shape, w.shape[2], g.OW * w.shape[2], len(planes), g.KH * g.KW
     dx, add = (empty(pending.raw.shape, w.dtype), False) if dy is None else (dy, True)
-    sums, dws, affine = np.zeros((chunks, 2, C)), np.zeros((chunks, g.KH * g.KW, C)), along(pending.affine, L)
-    lanes, taps = zeros((chunks, 2, affine.shape[1]), w.dtype), zeros((chunks, len(dws[0]), OL), w.dtype)
+    sums, dws, affine = np.zeros((chunks, 2, C)), np.zeros((chunks, KK, C)), along(pending.affine, L)
     arguments = (
         gradient.dy.reshape(N, g.OH, OL), gradient.raw.reshape(N, g.OH, OL), along(gradient.affine, OL), x, affine,
     )  # fmt: skip
-    results = add, dx.reshape(N, H, L), lanes, sums, taps, dws
+    scratch = planes, empty(planes.shape, w.dtype), lines
+    folded = empty((hands, 2, affine.shape[1]), w.dtype), empty((hands, KK, OL), w.dtype)
+    results = add, dx.reshape(N, H, L), sums, dws
     same = (2 * g.PH, 2 * g.PW) == (g.DH * (g.KH - 1), g.DW * (g.KW - 1))
     if g.SH == g.SW == 1 and same:
-        turned = np.ascontiguousarray(w[::-1, ::-1]).reshape(-1, C)
-        _backward_gather(*arguments, along(turned, L), g, C, planes, empty(planes.shape, w.dtype), line, *results)
+        turned = along(np.ascontiguousarray(w[::-1, ::-1]).reshape(-1, C), L)
+        _backward_gather(tickets, *arguments, turned, g, C, *scratch, *folded, *results)
     else:
-        dlines = empty((chunks, g.OH, OL), w.dtype)
-        weights = along(w.reshape(-1, C), OL)
-        _backward_scatter(*arguments, weights, g, C, planes, empty(planes.shape, w.dtype), line, dlines, *results)
-    return dx, sums, dws.sum(0).reshape(w.shape).astype(w.dtype)
+        dlines, weights = empty((hands, g.OH, OL), w.dtype), along(w.reshape(-1, C), OL)
+        _backward_scatter(tickets, *arguments, weights, g, C, *scratch, dlines, *folded, *results)
+    return dx, sums, added(dws).reshape(w.shape).astype(w.dtype)
 
 
 def _prepare(pending, g):
-    """The input as lines (N, H, W*C), and per chunk a padded plane and two lines of scratch."""
+    """The input as lines (N, H, W*C); tickets and chunks; for each thread a padded plane and two lines of scratch."""
     N, H, W, C = pending.raw.shape
-    planes = planes_of(chunks_of(N, pending.raw.size), H, W, C, g, pending.raw.dtype)
-    return pending.raw.reshape(N, H, W * C), planes, empty((len(planes), 2, W * C), pending.raw.dtype)
+    hands, dtype = threads().count, pending.raw.dtype
+    return (
+        pending.raw.reshape(N, H, W * C), np.zeros(1, np.int64), chunks_of(N, pending.raw.size),
+        planes_of(hands, H, W, C, g, dtype), empty((hands, 2, W * C), dtype),
+    )  # fmt: skip
 
 
 @kernel
-def _forward(work, x, affine, w, bias, g, C, planes, lines, moments, out, sums):
-    N, chunks = len(x), len(planes)
+def _forward(work, tickets, chunks, x, affine, w, bias, g, C, planes, lines, moments, out, sums):
+    N, hand = len(x), ticket(tickets)
+    plane, line, moment = planes[hand], lines[hand, 0], moments[hand]  # this thread's own
+    plane[:] = 0
     for t in share(work, chunks):
-        first, last, plane = t * N // chunks, (t + 1) * N // chunks, planes[t]
-        plane[:] = 0
+        first, last = t * N // chunks, (t + 1) * N // chunks
+        moment[:] = 0
         for n in range(first, last):
-            fill(x[n], affine, g, C, lines[t, 0], plane)
+            fill(x[n], affine, g, C, line, plane)
             _convolve(plane, w, g, C, out[n])
             for i in range(g.OH if len(bias) else 0):
                 for k in range(len(bias)):
                     out[n, i, k] += bias[k]
             if len(sums):
-                add_moments(out[n].reshape(-1), n == first, moments[t])
+                add_moments(out[n].reshape(-1), n == first, moment)
         if len(sums):
-            fold_moments((last - first) * g.OH * moments.shape[2], moments[t], sums[t])
+            fold_moments((last - first) * g.OH * len(moment[0]), moment, sums[t])
 
 
 @kernel
 def _backward_gather(
-    work, dy, raw, daffine, x, affine, w, g, C, planes, dplanes, lines, add, dx, lanes, sums, taps, dws
+    work, tickets, dy, raw, daffine, x, affine, w, g, C, planes, dplanes, lines, lanes, taps, add, dx, sums, dws
 ):
-    (N, H, L), chunks = x.shape, len(planes)
+    (N, H, L), chunks, hand = x.shape, len(dws), ticket(tickets)
+    plane, dplane, row, lane, tap = planes[hand], dplanes[hand], lines[hand], lanes[hand], taps[hand]
+    plane[:] = 0
+    dplane[:] = 0
     for t in share(work, chunks):
-        plane, dplane, row = planes[t], dplanes[t], lines[t]
-        plane[:] = 0
-        dplane[:] = 0
+        lane[:] = 0
+        tap[:] = 0
         for n in range(t * N // chunks, (t + 1) * N // chunks):
             fill(x[n], affine, g, C, row[0], plane)
             for i in range(H):
                 inside = dplane[0, 0, i + g.PH, g.PW * C : g.PW * C + L]
                 multiply_add(dy[n, i], raw[n, i], daffine, inside)
-            _add_products(dplane[0, 0], g.PH, g.PW * C, plane, g, C, taps[t])
+            _add_products(dplane[0, 0], g.PH, g.PW * C, plane, g, C, tap)
             for i in range(0, H, 2):
                 _two_lines(dplane, i, w, g, C, row)
                 for k in range(min(2, H - i)):
-                    finish(row[k], x[n, i + k], affine, add, dx[n, i + k], lanes[t])
-        _fold_taps(taps[t], dws[t])
-        fold(lanes[t, 0], lanes[t, 1], sums[t])
+                    finish(row[k], x[n, i + k], affine, add, dx[n, i + k], lane)
+        _fold_taps(tap, dws[t])
+        fold(lane[0], lane[1], sums[t])
 
 
 @kernel
 def _backward_scatter(
-    work, dy, raw, daffine, x, affine, w, g, C, planes, dplanes, lines, dlines, add, dx, lanes, sums, taps, dws
+    work, tickets, dy, raw, daffine, x, affine, w, g, C, planes, dplanes, lines, dlines, lanes, taps, add, dx, sums, dws
 ):
-    N, H, chunks = len(x), x.shape[1], len(planes)
+    N, H, chunks, hand = len(x), x.shape[1], len(dws), ticket(tickets)
+    plane, dplane, row, d, lane, tap = planes[hand], dplanes[hand], lines[hand], dlines[hand], lanes[hand], taps[hand]
+    plane[:] = 0
     for t in share(work, chunks):
-        plane, dplane, d, row = planes[t], dplanes[t], dlines[t], lines[t]
-        plane[:] = 0
+        lane[:] = 0
+        tap[:] = 0
         for n in range(t * N // chunks, (t + 1) * N // chunks):
             fill(x[n], affine, g, C, row[0], plane)
             _multiply_lines(dy[n], raw[n], daffine, d)
             dplane[:] = 0
-            _add_products(d, 0, 0, plane, g, C, taps[t])
-            for tap in range(len(w)):
-                _scatter(d, w[tap], tap, g, C, dplane)
+            _add_products(d, 0, 0, plane, g, C, tap)
+            for k in range(len(w)):
+                _scatter(d, w[k], k, g, C, dplane)
             for h in range(H):
                 collect(dplane, h, g, C, row[0])
-                finish(row[0], x[n, h], affine, add, dx[n, h], lanes[t])
-        _fold_taps(taps[t], dws[t])
-        fold(lanes[t, 0], lanes[t, 1], sums[t])
+                finish(row[0], x[n, h], affine, add, dx[n, h], lane)
+        _fold_taps(tap, dws[t])
+        fold(lane[0], lane[1], sums[t])
 
 
 @tile

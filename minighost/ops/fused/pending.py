@@ -73,8 +73,9 @@ def plain_gradient(dy):
 
 
 def along(rows, L):
-    """Per-channel rows (..., C) repeated along a line of L numbers."""
-    return np.tile(rows, (1, L // rows.shape[1])) if rows.shape[1] else rows
+    """Per-channel rows (n, C) repeated along a line of L numbers; what has no columns is left so."""
+    n, C = rows.shape
+    return np.broadcast_to(rows[:, None], (n, L // C, C)).reshape(n, L) if C else rows  # np.tile, but quicker
 
 
 def measure(raw, sums, gamma, beta, running_mean, running_var, momentum=0.1, eps=1e-5, relu=False):

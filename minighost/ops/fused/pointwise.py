@@ -12,7 +12,9 @@ Letters: R rows of the chunk, C channels in, OC channels out.
 import numpy as np
 
 from minighost.ops.buffers import empty, zeros
-from minighost.ops.engine import kernel, share, tile
+from minighost.ops.engine import kernel, share, threads, ticket, tile
+from minighost.ops.fused.pending import along
+from minighost.ops.fused.sums import added
 from minighost.ops.fused.tiles import add_moments, fold, fold_moments, mask_and_add, multiply_add, normalise
 from minighost.ops.gemm import gemm
 
@@ -39,12 +41,13 @@ def pointwise_forward(parts, w, b=None, summing=True):
     """
     first, second = _two(parts)
     (N, H, W, split), (C, OC) = first.raw.shape, w.shape
-    chunks, step = _chunks(N * H * W, w), _tile_rows(C, OC)
+    chunks, step, hands = _chunks(N * H * W, w), _tile_rows(C, OC), threads().count
     out, sums = empty((N, H, W, OC), w.dtype), np.zeros((chunks if summing else 0, 2, OC))
-    scratch = empty((chunks, 2, step * max(split, C - split)), w.dtype)
-    moments = zeros((len(sums), 3, _repeats(OC) * OC), w.dtype)
-    bias = w[0, :0] if b is None else b
-    _forward(_lanes(first), _lanes(second), w[:split], w[split:], bias, step, scratch, moments, out, sums)
+    _forward(
+        np.zeros(1, np.int64), chunks, step, _lanes(first), _lanes(second), w[:split], w[split:],
+        w[0, :0] if b is None else b, empty((hands, 2, step * max(split, C - split)), w.dtype),
+        empty((hands, 3, _repeats(OC) * OC), w.dtype), out, sums,
+    )  # fmt: skip
     return out, sums
 
 
@@ -67,21 +70,21 @@ def pointwise_backward(gradient, parts, w):
     """
     first, second = _two(parts)
     (N, H, W, split), (C, OC) = first.raw.shape, w.shape
-    chunks, step = min(N, _chunks(N * H * W, w)), _tile_rows(C, OC)
+    chunks, step, hands = min(N, _chunks(N * H * W, w)), _tile_rows(C, OC), threads().count
     branches = [
         (empty(p.raw.shape, w.dtype), np.zeros((chunks, 2, p.raw.shape[3])), zeros(p.gate.shape, w.dtype))
         for p in (first, second)
     ]
     first, second = _lanes(first), _lanes(second)
-    scratch = empty((chunks, 2, step * max(split, C - split)), w.dtype)
-    dtiles, dws = empty((chunks, step * OC), w.dtype), empty((chunks, C, OC), w.dtype)
+    scratch = empty((hands, 2, step * max(split, C - split)), w.dtype)
+    dtiles, dws = empty((hands, step * OC), w.dtype), empty((chunks, C, OC), w.dtype)
     (dx1, sums1, dgate1), (dx2, sums2, dgate2) = branches
-    lanes1, lanes2 = (zeros((chunks, 2, p.affine.shape[1]), w.dtype) for p in (first, second))
+    lanes1, lanes2 = (empty((hands, 2, p.affine.shape[1]), w.dtype) for p in (first, second))
     _backward(
-        _lanes(gradient), first, second, w[:split], w[split:], step, scratch, dtiles, dws,
-        dx1, dx2, dgate1, dgate2, lanes1, lanes2, sums1, sums2,
+        np.zeros(1, np.int64), step, _lanes(gradient), first, second, w[:split], w[split:], scratch, dtiles,
+        lanes1, lanes2, dx1, dx2, dgate1, dgate2, dws, sums1, sums2,
     )  # fmt: skip
-    return branches[: len(parts)], dws.sum(0)
+    return branches[: len(parts)], added(dws)
 
 
 def _two(parts):
@@ -103,7 +106,7 @@ def _repeats(C):
 
 def _lanes(pending):
     C = pending.affine.shape[1]
-    return pending._replace(affine=np.tile(pending.affine, (1, _repeats(C)))) if C else pending
+    return pending._replace(affine=along(pending.affine, _repeats(C) * C)) if C else pending
 
 
 def _chunks(R, w):
@@ -120,44 +123,50 @@ def _tile_rows(C, OC):
 
 
 @kernel
-def _forward(work, a, b, wa, wb, bias, step, scratch, moments, out, sums):
+def _forward(work, tickets, chunks, step, a, b, wa, wb, bias, scratches, moments, out, sums):
     N, H, W, OC = out.shape
-    R, chunks, flat = N * H * W, len(scratch), out.reshape(-1)
+    R, flat, hand = N * H * W, out.reshape(-1), ticket(tickets)
+    scratch, moment = scratches[hand], moments[hand]  # this thread's own
     for t in share(work, chunks):
         first, last = t * R // chunks, (t + 1) * R // chunks
+        moment[:] = 0
         for r0 in range(first, last, step):
             r1 = min(last, r0 + step)
             stretch = flat[r0 * OC : r1 * OC]
             product = stretch.reshape(r1 - r0, OC)
-            gemm(_gated(a, _load(a, r0, r1, scratch[t, 0]), r0, scratch[t, 1]), False, wa, False, False, product)
+            gemm(_gated(a, _load(a, r0, r1, scratch[0]), r0, scratch[1]), False, wa, False, False, product)
             if len(wb):
-                gemm(_gated(b, _load(b, r0, r1, scratch[t, 0]), r0, scratch[t, 1]), False, wb, False, True, product)
+                gemm(_gated(b, _load(b, r0, r1, scratch[0]), r0, scratch[1]), False, wb, False, True, product)
             for r in range(len(product) if len(bias) else 0):
                 for o in range(OC):
                     product[r, o] += bias[o]
             if len(sums):
-                add_moments(stretch, r0 == first, moments[t])
+                add_moments(stretch, r0 == first, moment)
         if len(sums):
-            fold_moments((last - first) * OC, moments[t], sums[t])
+            fold_moments((last - first) * OC, moment, sums[t])
 
 
 @kernel
 def _backward(
-    work, g, a, b, wa, wb, step, scratch, dtiles, dws, dxa, dxb, dgate_a, dgate_b, lanes_a, lanes_b, sums_a, sums_b
-):
+    work, tickets, step, g, a, b, wa, wb, scratches, dtiles, lanes_a, lanes_b, dxa, dxb, dgate_a, dgate_b, dws,
+    sums_a, sums_b,
+):  # fmt: skip
     N, H, W, _ = g.raw.shape
-    chunks, split = len(dws), len(wa)
+    chunks, split, hand = len(dws), len(wa), ticket(tickets)
+    scratch, dtile, sum_a, sum_b = scratches[hand], dtiles[hand], lanes_a[hand], lanes_b[hand]  # this thread's own
     for t in share(work, chunks):
         first, last = t * N // chunks * H * W, (t + 1) * N // chunks * H * W
+        sum_a[:] = 0
+        sum_b[:] = 0
         for r0 in range(first, last, step):
             r1 = min(last, r0 + step)
-            d = _load_gradient(g, r0, r1, dtiles[t])
-            _backward_part(a, d, wa, r0, r1, r0 > first, scratch[t], dws[t, :split], dxa, dgate_a, lanes_a[t])
+            d = _load_gradient(g, r0, r1, dtile)
+            _backward_part(a, d, wa, r0, r1, r0 > first, scratch, dws[t, :split], dxa, dgate_a, sum_a)
             if len(wb):
-                _backward_part(b, d, wb, r0, r1, r0 > first, scratch[t], dws[t, split:], dxb, dgate_b, lanes_b[t])
-        fold(lanes_a[t, 0], lanes_a[t, 1], sums_a[t])
+                _backward_part(b, d, wb, r0, r1, r0 > first, scratch, dws[t, split:], dxb, dgate_b, sum_b)
+        fold(sum_a[0], sum_a[1], sums_a[t])
         if len(wb):
-            fold(lanes_b[t, 0], lanes_b[t, 1], sums_b[t])
+            fold(sum_b[0], sum_b[1], sums_b[t])
 
 
 @tile
