@@ -49,7 +49,7 @@ def cut(dout, pending):
     """
     N, H, W, C = dout.shape
     chunks, dy = chunks_of(N * H, dout.size), empty(dout.shape, dout.dtype)
-    lanes, sums = zeros((chunks, 2, W * C), dout.dtype), np.zeros((chunks, 2, C))
+    lanes, sums = zeros((chunks, 2, W * C), dout.dtype), empty((chunks, 2, C), np.float64)
     lines = (a.reshape(N * H, W * C) for a in (dout, pending.raw, dy))
     _cut(*lines, along(pending.affine, W * C), lanes, sums)
     return dy, sums

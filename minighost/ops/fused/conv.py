@@ -49,7 +49,7 @@ def conv_forward(pending, w, g, groups=1, b=None, summing=True):
         return winograd_forward(pending, w, g, b, summing)
     chunks, OL = chunks_of(len(pending.raw), pending.raw.size), g.OW * w.shape[3]
     x, B, *scratch = _prepare(pending, w, g, groups, chunks)
-    out, sums = empty((len(x), g.OH, OL), w.dtype), np.zeros((chunks if summing else 0, 2, w.shape[3]))
+    out, sums = empty((len(x), g.OH, OL), w.dtype), empty((chunks if summing else 0, 2, w.shape[3]), np.float64)
     _forward(
         np.zeros(1, np.int64), chunks, x, along(pending.affine, x.shape[2]), _taps(w),
         w[0, 0, 0, :0] if b is None else np.tile(b, g.OW), g, groups, B, *scratch,
@@ -85,7 +85,7 @@ def conv_backward(gradient, pending, w, g, groups=1, wanted=True):
     x, B, planes, *scratch = _prepare(pending, w, g, groups, chunks)
     (N, _, L), OL = x.shape, g.OW * w.shape[3]
     dx, affine = empty(x.shape if wanted else (0, *x.shape[1:]), w.dtype), along(pending.affine, L)
-    sums, dws = np.zeros((chunks, 2, w.shape[2] * groups)), empty((chunks, *_taps(w).shape), w.dtype)
+    sums, dws = empty((chunks, 2, w.shape[2] * groups), np.float64), empty((chunks, *_taps(w).shape), w.dtype)
     _backward(
         np.zeros(1, np.int64), gradient.dy.reshape(N, g.OH, OL), gradient.raw.reshape(N, g.OH, OL),
         along(gradient.affine, OL), x, affine, _taps(w), g, groups, B, planes, empty(planes.shape, w.dtype), *scratch,

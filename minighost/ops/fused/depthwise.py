@@ -40,7 +40,7 @@ def depthwise_forward(pending, w, g, b=None, summing=True):
     x, tickets, chunks, planes, lines = _prepare(pending, g)
     N, _, L = x.shape
     C, OL = w.shape[2], g.OW * w.shape[2]
-    out, sums = empty((N, g.OH, g.OW, C), w.dtype), np.zeros((chunks if summing else 0, 2, C))
+    out, sums = empty((N, g.OH, g.OW, C), w.dtype), empty((chunks if summing else 0, 2, C), np.float64)
     bias = np.zeros(0, w.dtype) if b is None else np.tile(b, g.OW)
     _forward(
         tickets, chunks, x, along(pending.affine, L), along(w.reshape(-1, C), OL), bias, g, C, planes, lines,
@@ -72,7 +72,8 @@ def depthwise_backward(gradient, pending, w, g, dy=None):
     x, tickets, chunks, planes, lines = _prepare(pending, g)
     (N, H, L), C, OL, hands, KK = x.shape, w.shape[2], g.OW * w.shape[2], len(planes), g.KH * g.KW
     dx, add = (empty(pending.raw.shape, w.dtype), False) if dy is None else (dy, True)
-    sums, dws, affine = np.zeros((chunks, 2, C)), np.zeros((chunks, KK, C)), along(pending.affine, L)
+    affine, sums = along(pending.affine, L), empty((chunks, 2, C), np.float64)
+    dws = empty((chunks, KK, C), np.float64)
     arguments = (
         gradient.dy.reshape(N, g.OH, OL), gradient.raw.reshape(N, g.OH, OL), along(gradient.affine, OL), x, affine,
     )  # fmt: skip
@@ -256,6 +257,7 @@ def _scatter(d, weight, tap, g, C, dplane):
 @tile
 def _fold_taps(taps, dw):
     C = dw.shape[1]
+    dw[:] = 0
     for tap in range(len(taps)):
         for first in range(0, taps.shape[1], C):
             for c in range(C):

@@ -53,7 +53,7 @@ def gate_backward(dy, dmean, pending):
     """
     N, H, W, C = dy.shape
     chunks = chunks_of(N, dy.size)
-    totals, sums = zeros((chunks, 2, C), dy.dtype), np.zeros((chunks, 2, C))
+    totals, sums = zeros((chunks, 2, C), dy.dtype), empty((chunks, 2, C), np.float64)
     _gate_backward(dy, dmean / dy.dtype.type(H * W), pending, totals, sums)
     return dy, sums
 

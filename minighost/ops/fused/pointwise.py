@@ -42,7 +42,7 @@ def pointwise_forward(parts, w, b=None, summing=True):
     first, second = _two(parts)
     (N, H, W, split), (C, OC) = first.raw.shape, w.shape
     chunks, step, hands = _chunks(N * H * W, w), _tile_rows(C, OC), threads().count
-    out, sums = empty((N, H, W, OC), w.dtype), np.zeros((chunks if summing else 0, 2, OC))
+    out, sums = empty((N, H, W, OC), w.dtype), empty((chunks if summing else 0, 2, OC), np.float64)
     _forward(
         np.zeros(1, np.int64), chunks, step, _lanes(first), _lanes(second), w[:split], w[split:],
         w[0, :0] if b is None else b, empty((hands, 2, step * max(split, C - split)), w.dtype),
@@ -72,7 +72,7 @@ def pointwise_backward(gradient, parts, w):
     (N, H, W, split), (C, OC) = first.raw.shape, w.shape
     chunks, step, hands = min(N, _chunks(N * H * W, w)), _tile_rows(C, OC), threads().count
     branches = [
-        (empty(p.raw.shape, w.dtype), np.zeros((chunks, 2, p.raw.shape[3])), zeros(p.gate.shape, w.dtype))
+        (empty(p.raw.shape, w.dtype), empty((chunks, 2, p.raw.shape[3]), np.float64), zeros(p.gate.shape, w.dtype))
         for p in (first, second)
     ]
     first, second = _lanes(first), _lanes(second)

@@ -50,7 +50,7 @@ def residual_backward(dout, parts, shortcut=None):
     a, b = parts
     C, split, chunks = dout.shape[3], a.raw.shape[3], chunks_of(len(dout), dout.size)
     da, db = empty(a.raw.shape, dout.dtype), empty(b.raw.shape, dout.dtype)
-    totals, sums = zeros((chunks, 3, C), dout.dtype), np.zeros((chunks, 3, C))
+    totals, sums = zeros((chunks, 3, C), dout.dtype), empty((chunks, 3, C), np.float64)
     _residual_backward(dout, a, b, _some(shortcut, dout), totals, da, db, sums)
     main, short = sums[:, :2], sums[:, ::2]  # sum of dy, and sum of dy * (x - mean) in either branch
     return [(da, main[..., :split]), (db, main[..., split:])], short

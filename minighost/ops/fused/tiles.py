@@ -99,6 +99,7 @@ def fold_moments(n, moments, sums):
     """Lane sums about a pivot to ``sums[0]``, of x, and ``sums[1]``, of x*x, per channel; n numbers went in."""
     pivot, total, squares = moments[0], moments[1], moments[2]
     L, C = len(pivot), sums.shape[1]
+    sums[:] = 0
     for first in range(0, L, C):
         for c in range(C):
             k = first + c
@@ -112,6 +113,7 @@ def fold_moments(n, moments, sums):
 def fold(total, moment, sums):
     """Lane sums to float64 sums per channel."""
     C = sums.shape[1]
+    sums[:] = 0
     for first in range(0, len(total), C):
         for c in range(C):
             sums[0, c] += total[first + c]

@@ -69,13 +69,12 @@ def winograd_forward(pending, w, g, b=None, summing=True):
     """Forward; parameters and results as for `conv_forward`."""
     x, B, chunks, tickets, planes, line, rows, seen, products = _prepare(pending, w, g, 32)
     hands, DL, OC = len(planes), products.shape[3], w.shape[3]
-    out, sums = empty((len(x), g.OH, g.OW * OC), w.dtype), np.zeros((chunks if summing else 0, 2, OC))
-    moments = zeros((len(sums), 3, g.OW * OC), w.dtype)
+    out, sums = empty((len(x), g.OH, g.OW * OC), w.dtype), empty((chunks if summing else 0, 2, OC), np.float64)
     bias = w[0, 0, 0, :0] if b is None else np.tile(b, g.OW)
     _forward(
         tickets, x, along(pending.affine, x.shape[2]), taps_forward(w), bias, g._replace(SW=4), g._replace(SW=4, PW=0),
         B, chunks, planes, line, rows, seen, products, empty((hands, 6, 4, DL), w.dtype),
-        empty((hands, 4, DL), w.dtype), moments, out, sums,
+        empty((hands, 4, DL), w.dtype), empty((hands, 3, g.OW * OC), w.dtype), out, sums,
     )  # fmt: skip
     return out.reshape(len(x), g.OH, g.OW, OC), sums
 
@@ -86,7 +85,7 @@ def winograd_backward(gradient, pending, w, g):
     x, B, chunks, tickets, planes, line, rows, seen, products = _prepare(pending, w, g, most)
     (N, _, L), OL, C, hands, DL = x.shape, g.OW * w.shape[3], w.shape[2], len(planes), products.shape[3]
     dx, affine, dws = empty(x.shape, w.dtype), along(pending.affine, L), empty((chunks, 36, C, w.shape[3]), w.dtype)
-    lanes, sums = zeros((chunks, 2, affine.shape[1]), w.dtype), np.zeros((chunks, 2, C))
+    lanes, sums = empty((hands, 2, affine.shape[1]), w.dtype), empty((chunks, 2, C), np.float64)
     _backward(
         tickets, gradient.dy.reshape(N, g.OH, OL), gradient.raw.reshape(N, g.OH, OL), along(gradient.affine, OL), x,
         affine, taps_forward(w), g._replace(SW=4), g._replace(SW=4, PW=0), B, planes,
@@ -117,9 +116,10 @@ def _forward(
 ):  # fmt: skip
     N, TH, C, OC = len(x), (g.OH + 3) // 4, w.shape[1], w.shape[2]
     hand = ticket(tickets)
-    plane, looked, product = planes[hand], seen[hand], products[hand]  # this thread's own
+    plane, looked, product, moment = planes[hand], seen[hand], products[hand], moments[hand]  # this thread's own
     for t in share(work, chunks):
         first, last = t * N // chunks, (t + 1) * N // chunks
+        moment[:] = 0
         for n in range(first, last, B):
             images = min(B, last - n)
             for k in range(images):
@@ -131,9 +131,9 @@ def _forward(
             for k in range(images):
                 write(product, k * TH, lines[hand], columns[hand], gout, OC, bias, out[n + k])
                 if len(sums):
-                    add_moments(out[n + k].reshape(-1), n + k == first, moments[t])
+                    add_moments(out[n + k].reshape(-1), n + k == first, moment)
         if len(sums):
-            fold_moments((last - first) * g.OH * moments.shape[2], moments[t], sums[t])
+            fold_moments((last - first) * g.OH * len(moment[0]), moment, sums[t])
 
 
 @kernel
@@ -143,9 +143,11 @@ def _backward(
 ):  # fmt: skip
     N, H, chunks, TH, C, OC = len(x), x.shape[1], len(dws), (g.OH + 3) // 4, w.shape[1], w.shape[2]
     hand = ticket(tickets)
-    line, plane, looked, product = lines[hand], planes[hand], seen[hand], products[hand]  # this thread's own
+    line, plane, looked = lines[hand], planes[hand], seen[hand]  # this thread's own
+    product, lane = products[hand], lanes[hand]
     for t in share(work, chunks):
         first, last = t * N // chunks, (t + 1) * N // chunks
+        lane[:] = 0
         for n in range(first, last, B):
             images = min(B, last - n)
             for k in range(images):
@@ -163,9 +165,9 @@ def _backward(
                 _give_back(looked, k * TH, rows[hand], C, plane[0])
                 for h in range(H):
                     collect(plane, h, g, C, line)
-                    finish(line, x[n + k, h], affine, False, dx[n + k, h], lanes[t])
+                    finish(line, x[n + k, h], affine, False, dx[n + k, h], lane)
             plane[:] = 0
-        fold(lanes[t, 0], lanes[t, 1], sums[t])
+        fold(lane[0], lane[1], sums[t])
 
 
 @tile
