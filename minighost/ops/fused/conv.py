@@ -17,7 +17,7 @@ import numpy as np
 from minighost.ops.buffers import empty
 from minighost.ops.engine import kernel, share, threads, ticket, tile
 from minighost.ops.fused.pending import along, chunks_of
-from minighost.ops.fused.plane import collect, fill, planes_of, under
+from minighost.ops.fused.plane import collect, fill, places, planes_of
 from minighost.ops.fused.sums import added
 from minighost.ops.fused.tiles import add_moments, finish, fold, fold_moments, multiply_add
 from minighost.ops.fused.winograd import suits, winograd_backward, winograd_forward
@@ -82,14 +82,14 @@ def conv_backward(gradient, pending, w, g, groups=1, wanted=True):
         return dy if wanted else None, sums, dw
     # One partial sum of dw a chunk; few of them where the weights are many.
     chunks = min(len(pending.raw), max(4, min(32, (1 << 24) // w.size)))
-    x, B, planes, *scratch = _prepare(pending, w, g, groups, chunks)
+    x, B, begin, planes, *scratch = _prepare(pending, w, g, groups, chunks)
     (N, _, L), OL = x.shape, g.OW * w.shape[3]
     dx, affine = empty(x.shape if wanted else (0, *x.shape[1:]), w.dtype), along(pending.affine, L)
     sums, dws = empty((chunks, 2, w.shape[2] * groups), np.float64), empty((chunks, *_taps(w).shape), w.dtype)
     _backward(
         np.zeros(1, np.int64), gradient.dy.reshape(N, g.OH, OL), gradient.raw.reshape(N, g.OH, OL),
-        along(gradient.affine, OL), x, affine, _taps(w), g, groups, B, planes, empty(planes.shape, w.dtype), *scratch,
-        empty((threads().count, 2, affine.shape[1]), w.dtype), dx, sums, dws,
+        along(gradient.affine, OL), x, affine, _taps(w), g, groups, B, begin, planes,
+        empty(planes.shape, w.dtype), *scratch, empty((threads().count, 2, affine.shape[1]), w.dtype), dx, sums, dws,
     )  # fmt: skip
     return dx.reshape(pending.raw.shape) if wanted else None, sums, added(dws).reshape(w.shape)
 
@@ -100,10 +100,10 @@ def _taps(w):
 
 
 def _prepare(pending, w, g, groups, chunks):
-    """Images as lines (N, H, W*C), images a tile; for each thread planes, a line, rows under a tap, the product.
+    """Images as lines (N, H, W*C), images a tile, the taps' places; each thread's planes, line, rows, product.
 
-    The product has a line of OW pixels and those that belong to nobody; rows have none, so where there are no rows
-    the tile is not copied together.
+    The product has a line of OW pixels and those that belong to nobody; the rows under a tap have none, so where there
+    are no rows the tile is not copied together.
     """
     N, H, W, C = pending.raw.shape
     columns, B, copies = -(-(W + 2 * g.PW) // g.SW), 1, 0
@@ -112,7 +112,7 @@ def _prepare(pending, w, g, groups, chunks):
     hands = threads().count
     planes = planes_of(hands * B, H, W, C, g, w.dtype)
     return (
-        pending.raw.reshape(N, H, W * C), B, planes.reshape(hands, B, *planes.shape[1:]),
+        pending.raw.reshape(N, H, W * C), B, places(planes, g, C), planes.reshape(hands, B, *planes.shape[1:]),
         empty((hands, W * C), w.dtype), empty((hands, B * copies, C), w.dtype),
         empty((hands, B, g.OH, columns * w.shape[3]), w.dtype),
     )  # fmt: skip
@@ -120,7 +120,7 @@ def _prepare(pending, w, g, groups, chunks):
 
 @kernel
 def _forward(
-    work, tickets, chunks, x, affine, w, bias, g, groups, B, planes, lines, copies, products, moments, out, sums
+    work, tickets, chunks, x, affine, w, bias, g, groups, B, places, planes, lines, copies, products, moments, out, sums
 ):
     N, C, OC, hand = len(x), w.shape[1], w.shape[2] // groups, ticket(tickets)
     plane, line, rows, results, moment = planes[hand], lines[hand], copies[hand], products[hand], moments[hand]
@@ -134,7 +134,7 @@ def _forward(
                 fill(x[n + k], affine, g, C * groups, line, plane[k])
             product = _product(results, images, g, OC * groups)
             for tap in range(len(w)):
-                seen = _seen(plane, len(product), tap, g, C * groups, rows)
+                seen = _seen(plane, len(product), places[tap], g, C * groups, rows)
                 for k in range(groups):
                     mine, its = slice(k * C, (k + 1) * C), slice(k * OC, (k + 1) * OC)
                     gemm(seen[:, mine], False, w[tap][:, its], False, tap > 0, product[:, its])
@@ -148,8 +148,8 @@ def _forward(
 
 @kernel
 def _backward(
-    work, tickets, dy, raw, daffine, x, affine, w, g, groups, B, planes, dplanes, lines, copies, products, lanes, dx,
-    sums, dws,
+    work, tickets, dy, raw, daffine, x, affine, w, g, groups, B, places, planes, dplanes, lines, copies, products,
+    lanes, dx, sums, dws,
 ):  # fmt: skip
     (N, H, _), chunks, C, OC, hand = x.shape, len(dws), w.shape[1], w.shape[2] // groups, ticket(tickets)
     plane, dplane, line, rows = planes[hand], dplanes[hand], lines[hand], copies[hand]  # this thread's own
@@ -167,15 +167,15 @@ def _backward(
                 _spread(dy[n + k], raw[n + k], daffine, gradients[k])
             d = _product(gradients, images, g, OC * groups)
             for tap in range(len(w)):
-                seen = _seen(plane, len(d), tap, g, C * groups, rows)
-                gains = seen if len(rows) else _stretch(dplane, len(d), tap, g, C * groups)
+                seen = _seen(plane, len(d), places[tap], g, C * groups, rows)
+                gains = seen if len(rows) else _stretch(dplane, len(d), places[tap], C * groups)
                 for k in range(groups):
                     mine, its = slice(k * C, (k + 1) * C), slice(k * OC, (k + 1) * OC)
                     gemm(seen[:, mine], True, d[:, its], False, n > first, dws[t, tap][:, its])
                     if len(dx):
                         gemm(d[:, its], False, w[tap][:, its], True, len(rows) == 0, gains[:, mine])
                 if len(rows) and len(dx):
-                    _give_back(gains, tap, g, C * groups, dplane)
+                    _give_back(gains, places[tap], g, C * groups, dplane)
             for k in range(images if len(dx) else 0):
                 for h in range(H):
                     collect(dplane[k], h, g, C * groups, line)
@@ -192,36 +192,40 @@ def _product(products, images, g, OC):
 
 
 @tile
-def _seen(planes, R, tap, g, C, rows):
+def _seen(planes, R, place, g, C, rows):
     """The R rows under a tap: where they lie, or copied together into `rows`."""
     if len(rows) == 0:
-        return _stretch(planes, R, tap, g, C)
+        return _stretch(planes, R, place, C)
     L, flat = g.OW * C, rows.reshape(-1)
     for i in range(R // g.OW):
-        line = under(planes[i // g.OH], i % g.OH, tap, g, C, L)
+        line = _line(planes, i, place, g, L)
         for c in range(L):
             flat[i * L + c] = line[c]
     return rows[:R]
 
 
 @tile
-def _give_back(rows, tap, g, C, dplanes):
+def _give_back(rows, place, g, C, dplanes):
     """Add the rows to what lies under a tap: the adjoint of copying them together."""
     L, flat = g.OW * C, rows.reshape(-1)
     for i in range(len(rows) // g.OW):
-        line = under(dplanes[i // g.OH], i % g.OH, tap, g, C, L)
+        line = _line(dplanes, i, place, g, L)
         for c in range(L):
             line[c] += flat[i * L + c]
 
 
 @tile
-def _stretch(planes, R, tap, g, C):
+def _line(planes, i, place, g, L):
+    """The L numbers under a tap along output line i, counted over all images."""
+    plane = planes[i // g.OH]
+    first = place + i % g.OH * plane.shape[3]
+    return plane.reshape(-1)[first : first + L]
+
+
+@tile
+def _stretch(planes, R, place, C):
     """The R rows under a tap in the plane of a tile's only image."""
-    u, v = tap // g.KW * g.DH, tap % g.KW * g.DW
-    phase = planes[0, u % g.SH, v % g.SW]
-    columns = phase.shape[1] // C
-    first = u // g.SH * columns + v // g.SW
-    return phase.reshape(len(phase) * columns, C)[first : first + R]
+    return planes[0].reshape(planes[0].size // C, C)[place // C : place // C + R]
 
 
 @tile

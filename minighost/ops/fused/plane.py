@@ -11,18 +11,37 @@ plane's lines are dealt out into SH phases and its columns into SW phases, as on
 Zero padding is put around the *normalised* image, as it must be.
 """
 
+import functools
+
 import numpy as np
 
 from minighost.ops.buffers import empty
 from minighost.ops.engine import tile
 from minighost.ops.fused.tiles import normalise
 
-__all__ = ["collect", "deal", "fill", "gather", "planes_of", "under"]
+__all__ = ["collect", "deal", "fill", "gather", "places", "planes_of"]
 
 
 def planes_of(count, H, W, C, g, dtype):
     """Memory for so many planes, shape (count, SH, SW, lines, columns*C)."""
     return empty((count, g.SH, g.SW, -(-(H + 2 * g.PH) // g.SH), -(-(W + 2 * g.PW) // g.SW) * C), dtype)
+
+
+def places(planes, g, C):
+    """Where in a flattened plane the stretch under each tap begins, along output line 0: (KH*KW,), int64.
+
+    Each further output line is one line of the plane on. A table, for in a kernel the divisions would take longer than
+    a short stretch.
+    """
+    return _places(planes.shape[-4:], g, C)
+
+
+@functools.lru_cache(1 << 10)
+def _places(shape, g, C):
+    SH, SW, lines, width = shape
+    u, v = np.divmod(np.arange(g.KH * g.KW), g.KW)
+    (line, row), (column, phase) = np.divmod(u * g.DH, SH), np.divmod(v * g.DW, SW)
+    return ((row * SW + phase) * lines + line) * width + column * C
 
 
 @tile
@@ -35,7 +54,7 @@ def fill(x, affine, g, C, line, plane):
             _normalise(x[h], affine, plane[row % g.SH, 0, row // g.SH, g.PW * C : g.PW * C + L])
         else:
             _normalise(x[h], affine, line)
-            deal(line, plane[row % g.SH, :, row // g.SH], g, C)
+            deal(line, plane.reshape(-1), *_row(plane, row, g), g, C)
 
 
 @tile
@@ -47,7 +66,14 @@ def collect(plane, h, g, C, line):
         for k in range(len(line)):
             line[k] = source[k]
     else:
-        gather(plane[row % g.SH, :, row // g.SH], g, C, line)
+        gather(plane.reshape(-1), *_row(plane, row, g), g, C, line)
+
+
+@tile
+def _row(plane, row, g):
+    """Where a line of the padded image begins in its plane, and how far the next phase of its columns is."""
+    _, SW, lines, L = plane.shape
+    return (row % g.SH * SW * lines + row // g.SH) * L, lines * L
 
 
 @tile
@@ -63,34 +89,24 @@ def _normalise(x, affine, out):
 
 
 @tile
-def deal(line, phases, g, C):
-    """Deal a line's pixels out into the phases of a plane's line."""
-    C, one = np.uintp(C), np.uintp(1)
-    for w in range(len(line) // C):
-        k = w + g.PW
-        phase, target, source = phases[k % g.SW], np.uintp(k // g.SW) * C, np.uintp(w) * C
+def deal(line, plane, first, pitch, g, C):
+    """Deal a line's pixels out into phases, which begin at ``plane[first]`` and every `pitch` numbers from there."""
+    C, source, one = np.uintp(C), np.uintp(0), np.uintp(1)
+    for k in range(g.PW, g.PW + len(line) // C):
+        target = np.uintp(first + k % g.SW * pitch) + np.uintp(k // g.SW) * C
         for _ in range(C):
-            phase[target] = line[source]
+            plane[target] = line[source]
             target += one
             source += one
 
 
 @tile
-def gather(phases, g, C, line):
+def gather(plane, first, pitch, g, C, line):
     """A line, put together from its phases."""
-    C, one = np.uintp(C), np.uintp(1)
-    for w in range(len(line) // C):
-        k = w + g.PW
-        phase, source, target = phases[k % g.SW], np.uintp(k // g.SW) * C, np.uintp(w) * C
+    C, target, one = np.uintp(C), np.uintp(0), np.uintp(1)
+    for k in range(g.PW, g.PW + len(line) // C):
+        source = np.uintp(first + k % g.SW * pitch) + np.uintp(k // g.SW) * C
         for _ in range(C):
-            line[target] = phase[source]
+            line[target] = plane[source]
             target += one
             source += one
-
-
-@tile
-def under(plane, i, tap, g, C, L):
-    """The L numbers that lie under a tap along output line i."""
-    u, v = tap // g.KW * g.DH, tap % g.KW * g.DW
-    start = v // g.SW * C
-    return plane[u % g.SH, v % g.SW, i + u // g.SH, start : start + L]

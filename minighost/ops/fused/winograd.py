@@ -211,7 +211,7 @@ def write(products, first, lines, columns, g, OC, bias, out):
             four(products, b, 6, first + i, lines[b, 0], lines[b, 1], lines[b, 2], lines[b, 3])
         for r in range(min(4, len(out) - 4 * i)):
             four(lines, 0, 1, r, columns[0], columns[1], columns[2], columns[3])
-            gather(columns, g, OC, out[4 * i + r])
+            gather(columns.reshape(-1), 0, columns.shape[1], g, OC, out[4 * i + r])
             for k in range(len(bias)):
                 out[4 * i + r, k] += bias[k]
 
@@ -221,7 +221,7 @@ def _read(dy, raw, affine, line, dplane, rows, g, OC, first, products):
     """The adjoint of `write`: A dy A' of an image."""
     for i in range(len(dy)):
         multiply_add(dy[i], raw[i], affine, line)
-        deal(line, dplane[:, i], g, OC)
+        deal(line, dplane.reshape(-1), i * dplane.shape[2], dplane.shape[1] * dplane.shape[2], g, OC)
     for i in range((len(dy) + 3) // 4):
         for p in range(4):
             d = dplane[p, 4 * i :]
