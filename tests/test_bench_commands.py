@@ -70,6 +70,22 @@ def test_options_of_the_network_are_set_in_either_spelling(capsys, tmp_path):
     assert json_of(capsys, tmp_path, *argv)["options"] == {"num_classes": 10, "width": 0.3, "stem_stride": 1}
 
 
+def test_a_profile_names_the_kernels_and_their_share_of_the_step(capsys, tmp_path):
+    lines = printed(capsys, *NETWORK, "--profile", "--json", tmp_path / "out.json").splitlines()
+    (start, head), (_, other) = [(k, line.split()) for k, line in enumerate(lines) if line.endswith("roof")]
+    assert head == ["training", "step", "calls", "ms", "share", "MB", "GB/s", "GF/s", "roof"]
+    assert other[0] == "inference" and max(map(len, lines)) <= 85
+    rows = lines[start + 2 : lines.index("", start)]
+    assert any(row.startswith("fused.pointwise._backward ") for row in rows)
+    assert rows[-1].startswith("outside of kernels")
+    assert sum(float(row.split("%")[0].split()[-1]) for row in rows) == pytest.approx(100, abs=1)
+    training, _ = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["results"]
+    for one in training["profile"]["kernels"]:
+        assert one["bytes"] > 0 and one["ms"] > 0
+        least = max(one["flops"] / ROOF.flops, one["bytes"] / ROOF.bandwidth)
+        assert one["roofline_share"] >= 0.999e3 * least / one["ms"]  # call by call it is no less than of the sum
+
+
 def test_a_training_step_learns():
     model = models.create("ghostnet", width=0.25, num_classes=4, dropout=0.0)
     x = np.random.default_rng(0).normal(size=(8, 32, 32, 3)).astype(np.float32)
@@ -134,6 +150,7 @@ def test_arrays_that_fit_into_the_cache_are_admitted():
     (["ghostnet", "--kernel", "3"], "--kernel: has no effect on ghostnet: it is of operations, and this is a network"),
     (["conv", "--batch", "3"], "--batch: has no effect on conv: it is of networks, and this is an operation"),
     (["roofline", "--shape", "1,1,1,1"], "--shape: has no effect on roofline"),
+    (["conv", "--profile"], "--profile: has no effect on conv: it is of networks, and this is an operation"),
     (["ghostnet", "--batch", "0"], "--batch 0: must be a whole number of at least 1"),
     (["ghostnet", "--size", "-1"], "--size -1: must be a whole number of at least 1"),
     (["ghostnet", "--repeats", "0"], "--repeats 0: must be a whole number of at least 1"),

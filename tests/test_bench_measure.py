@@ -6,9 +6,10 @@ import sys
 import numpy as np
 import pytest
 
-from minighost import analysis, bench, models, nn
+from minighost import analysis, bench, models, nn, ops
 from minighost.bench import memory, roofline
 from minighost.bench.cost import Piece
+from minighost.ops.engine import watching
 
 
 class Clock:
@@ -170,3 +171,55 @@ def test_counting_leaves_the_model_as_it_was():
         for module in model.modules()
     )
     assert model.training
+
+
+# The profile ---------------------------------------------------------------------------------------------------
+
+
+def flops_of(model, x):
+    """Of all kernels of a training step, as the profile counts them."""
+    step = bench.TrainingStep(model, x, np.zeros(len(x), int))
+    return sum(piece.flops for one in bench.profile(step, 1, 1).kernels for piece in one.pieces)
+
+
+def test_the_operations_of_the_kernels_are_those_of_the_layers():
+    model = models.create("ghostnet", width=0.25, num_classes=10)
+    x = np.random.default_rng(0).normal(size=(3, 32, 32, 3)).astype(np.float32)
+    stem = bench.inference_cost(model, (32, 32, 3), 3)[0]  # nobody needs the gradient of the images
+    assert flops_of(model, x) == sum(piece.flops for piece in bench.training_cost(model, (32, 32, 3), 3)) - stem.flops
+
+
+def test_winograds_operations_are_those_it_carries_out():
+    layer = nn.ConvBNAct(16, 24, 3, rng=0)
+    x = np.random.default_rng(0).normal(size=(2, 8, 7, 16)).astype(np.float32)
+
+    def step():
+        layer.backward(layer(x))
+
+    found = {one.kernel: sum(piece.flops for piece in one.pieces) for one in bench.profile(step, 1, 1).kernels}
+    products = 36 * (2 * 2 * 2) * 16 * 24  # 36 of (tiles, C) @ (C, OC)
+    assert found["fused.winograd._forward"] == 2 * products and found["fused.winograd._backward"] == 4 * products
+
+
+def test_a_profile_keeps_none_of_the_arrays_it_has_seen():
+    x = np.zeros((1, 64, 64, 8), np.float32)
+    held: list = []
+
+    def step():
+        out, _ = ops.add_forward(x, x)
+        held.append(out.ctypes.data)
+
+    found = bench.profile(step, repeats=3, warmup=1)
+    assert len(set(held)) == 1  # its memory was taken again
+    (kernel,) = found.kernels
+    assert kernel.kernel == "join._add" and kernel.pieces == [Piece("join._add", 0, 2 * x.nbytes)] and found.rest > 0
+
+
+def test_watching_ends_with_the_block_whatever_happens():
+    x, seen = np.zeros((1, 2, 2, 1)), []
+    with pytest.raises(KeyError), watching(lambda *call: seen.append(call)):
+        ops.add_forward(x, x)
+        raise KeyError
+    ops.add_forward(x, x)
+    ((function, args, seconds),) = seen
+    assert function.__name__ == "_add" and len(args) == 4 and seconds > 0

@@ -56,18 +56,18 @@ def profile(result):
 
     rows = [
         line(
-            one["kernel"], f"{one['calls']}", one["ms"], f"{one['bytes'] / 1e6:,.0f}", f"{one['flops'] / 1e6:,.0f}",
-            f"{1e-6 * one['bytes'] / one['ms']:.1f}", f"{1e-6 * one['flops'] / one['ms']:.1f}",
+            one["kernel"], f"{one['calls']}", one["ms"], f"{one['bytes'] / 1e6:,.0f}",
+            f"{1e-6 * one['bytes'] / one['ms']:.1f}", f"{1e-6 * one['flops'] / one['ms']:.0f}",
             f"{100 * one['roofline_share']:.0f} %",
         )
         for one in kernels if one not in small
     ]  # fmt: skip
     if small:
         calls = sum(one["calls"] for one in small)
-        rows.append(line(f"{len(small)} more", f"{calls}", sum(one["ms"] for one in small), *[""] * 5))
-    rows.append(line("outside of kernels", "", rest, *[""] * 5))
-    head = (f"{result['name']}: kernel", "calls", "ms", "share", "MB", "MFLOP", "GB/s", "GFLOP/s", "roofline")
-    return table(rows, head, "<" + ">" * 8)
+        rows.append(line(f"{len(small)} more", f"{calls}", sum(one["ms"] for one in small), *[""] * 4))
+    rows.append(line("outside of kernels", "", rest, *[""] * 4))
+    head = (result["name"], "calls", "ms", "share", "MB", "GB/s", "GF/s", "roof")
+    return table(rows, head, "<" + ">" * 7)
 
 
 def roofline(roof):
