@@ -46,6 +46,6 @@ _QUICK = {
     "train.views": "shift",
 }
 PRESETS = {
-    "cifar10-ghost": {**_QUICK, "model.ratio": 2, "train.epochs": 18},
+    "cifar10-ghost": {**_QUICK, "model.ratio": 2, "train.epochs": 20},
     "cifar10-quick": {**_QUICK, "train.epochs": 18},
 }
