@@ -230,6 +230,23 @@ def test_gemm_reads_and_adds_as_it_says(rng, dtype, a_turned, b_turned, add):
     assert_allclose(out, expected, rtol=1e-5 if dtype == np.float32 else 1e-12)
 
 
+@pytest.mark.parametrize("add", [False, True])
+@pytest.mark.parametrize("R, C, OC, a_turned, b_turned", [
+    (901, 30, 71, False, False),  # pieces of rows
+    (30, 901, 71, True, False),  # pieces of rows of both factors, which add up
+    (5, 800, 701, False, False),  # pieces of columns
+    (33, 800, 701, False, False), (800, 90, 701, True, False), (901, 30, 71, False, True),  # whole
+])  # fmt: skip
+def test_large_products_come_out_the_same_in_pieces(rng, R, C, OC, a_turned, b_turned, add):
+    assert R * C * OC > 10**6
+    a, b = rng.normal(size=(C, R) if a_turned else (R, C)), rng.normal(size=(OC, C) if b_turned else (C, OC))
+    out = rng.normal(size=(R, OC + 3))
+    expected = out.copy()
+    expected[:, 1:-2] = (a.T if a_turned else a) @ (b.T if b_turned else b) + (expected[:, 1:-2] if add else 0)
+    njit(lambda *arguments: gemm(*arguments))(a, a_turned, b, b_turned, add, out[:, 1:-2])
+    assert_allclose(out, expected, rtol=0, atol=1e-10)
+
+
 def test_sums_survive_a_mean_far_from_zero(rng):
     """E[x*x] - E[x]**2 alone would lose all digits of the variance here."""
     x = (1000 + rng.normal(size=(8, 16, 16, 4))).astype(np.float32)

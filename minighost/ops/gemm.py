@@ -1,13 +1,18 @@
 """Matrix product inside a kernel: BLAS's gemm, which Numba's own ``np.dot`` gives only a part of.
 
 It can add to what is there, read a factor transposed, and work on columns of a wider array, where it lies.
+
+OpenBLAS multiplies matrices where they lie up to a million multiplications. Larger ones it copies into another order
+first, which for narrow ones or few rows takes longer than the product: so these are handed over in pieces.
 """
 
 import numpy as np
-from numba import types
+from numba import njit, types
 from numba.extending import overload
 
 __all__ = ["gemm"]
+
+_AT_ONCE = 10**6
 
 # The BLAS that Numba's own np.dot calls; by this name a product can add to what is there and read every other column.
 _blas = types.ExternalFunction(
@@ -30,7 +35,8 @@ def _gemm_compiled(a, a_turned, b, b_turned, add, out):
     plain, turned = ord("n"), ord("t")
     factors = np.array([0, 1], np.float32 if size == 4 else np.float64)
 
-    def call(a, a_turned, b, b_turned, add, out):
+    @njit
+    def product(a, a_turned, b, b_turned, add, out):
         # BLAS reads columns where we write rows, so it sees every matrix transposed: out.T = b.T @ a.T
         _blas(
             kind, turned if b_turned else plain, turned if a_turned else plain,
@@ -38,5 +44,20 @@ def _gemm_compiled(a, a_turned, b, b_turned, add, out):
             factors[1:].ctypes, b.ctypes, b.strides[0] // size, a.ctypes, a.strides[0] // size,
             factors[1 if add else 0 :].ctypes, out.ctypes, out.strides[0] // size,
         )  # fmt: skip
+
+    def call(a, a_turned, b, b_turned, add, out):
+        (R, OC), C = out.shape, a.shape[0] if a_turned else a.shape[1]
+        rows, columns = _AT_ONCE // (OC * (R if a_turned else C)), _AT_ONCE // (R * C)
+        if R * C * OC <= _AT_ONCE or b_turned or (rows < 32 and (a_turned or R > 32)):
+            product(a, a_turned, b, b_turned, add, out)
+        elif a_turned:
+            for r in range(0, C, rows):
+                product(a[r : r + rows], True, b[r : r + rows], False, add or r > 0, out)
+        elif rows >= 32:
+            for r in range(0, R, rows):
+                product(a[r : r + rows], False, b, False, add, out[r : r + rows])
+        else:
+            for c in range(0, OC, columns):
+                product(a, False, b[:, c : c + columns], False, add, out[:, c : c + columns])
 
     return call
