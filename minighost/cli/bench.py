@@ -5,8 +5,8 @@ batch_norm, batch_norm_relu, relu, max_pool, avg_pool), or roofline for the
 machine alone. Times are medians of --repeats calls behind the warm-up;
 "roofline" is the share of what peak and bandwidth, measured here, allow.
 FLOPs are twice the multiply-adds; bytes are the least that must be moved layer
-by layer: inputs, outputs and parameters once for each pass. --profile shows where
-a step's time goes, kernel by kernel: bytes are those of a kernel's arrays.
+by layer: inputs, outputs and parameters once for each pass. With --profile: the
+step kernel by kernel, with the bytes of each kernel's arrays.
 """
 
 import difflib

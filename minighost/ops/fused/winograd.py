@@ -43,7 +43,9 @@ from minighost.ops.fused.winograd_sums import (
 )
 from minighost.ops.gemm import gemm
 
-__all__ = ["look", "suits", "winograd_backward", "winograd_forward", "winograd_forward_reference", "write"]
+__all__ = [
+    "look", "suits", "tiles_at_a_time", "winograd_backward", "winograd_forward", "winograd_forward_reference", "write",
+]  # fmt: skip
 
 
 def winograd_forward_reference(x, w, padding=1):
@@ -63,6 +65,11 @@ def suits(shape, g, groups):
     KH, KW, C, OC = shape
     ones = (g.SH, g.SW, g.DH, g.DW) == (1, 1, 1, 1)
     return (KH, KW) == (3, 3) and ones and groups == 1 and min(C, OC) >= 16 and min(g.OH, g.OW) >= 3
+
+
+def tiles_at_a_time(C, OC):
+    """Rows of each of the 36 products: more for weights that fill a cache, for they are read once for all of them."""
+    return 256 if C * OC > 1 << 14 else 64
 
 
 def winograd_forward(pending, w, g, b=None, summing=True):
@@ -99,8 +106,7 @@ def _prepare(pending, w, g, most):
     """Images as lines, images at a time, chunks; then the scratch of each thread: plane, line, B'x, B'xB, products."""
     (N, H, W, C), OC, hands = pending.raw.shape, w.shape[3], threads().count
     TH, TW = -(-g.OH // 4), -(-g.OW // 4)
-    rows = 256 if C * OC > 1 << 14 else 64  # of a product: more for weights that fill a cache
-    B = min(-(-rows // (TH * TW)), -(-N // 4))  # at least four chunks, for the threads to share
+    B = min(-(-tiles_at_a_time(C, OC) // (TH * TW)), -(-N // 4))  # at least four chunks, for the threads to share
     return (
         pending.raw.reshape(N, H, W * C), B, min(most, -(-N // B)), np.zeros(1, np.int64),
         zeros((hands, 1, 4, 4 * TH + 2, (TW + 1) * C), w.dtype), empty((hands, W * C), w.dtype),

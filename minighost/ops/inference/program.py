@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from minighost.ops.fused.winograd import tiles_at_a_time
 from minighost.ops.geometry import Geometry, geometry
 from minighost.ops.inference import step as words
 from minighost.ops.inference.step import INPUT, OUTPUT, Step
-from minighost.ops.inference.winograd import images_at_a_time, sizes_of
+from minighost.ops.inference.winograd import sizes_of
 
 __all__ = ["CLIP", "HARD_SIGMOID", "HARD_SWISH", "NONE", "RELU", "RELU6", "Part", "Program", "Value"]
 
@@ -128,7 +129,8 @@ class Program:
             words.WINOGRAD, value, part, out, OC, g, w=w, **self._bias(b, OC, act),
             scratch=self._register(seen + products, sum(once)),
         )  # fmt: skip
-        self.least = max(self.least, images_at_a_time(-(-g.OH // 4), -(-g.OW // 4), value.C * OC))
+        tiles = -(-g.OH // 4) * -(-g.OW // 4)
+        self.least = max(self.least, -(-tiles_at_a_time(value.C, OC) // tiles))
         return Value((Part(out, OC),), g.OH, g.OW)
 
     def affine(self, value, scale, shift, act):

@@ -11,9 +11,7 @@ from minighost.ops.fused.winograd_sums import taps_forward_reference as transfor
 from minighost.ops.gemm import gemm
 from minighost.ops.geometry import Geometry
 
-__all__ = ["images_at_a_time", "sizes_of", "transformed", "winograd"]
-
-_IN_CACHE = 1 << 14  # numbers of weights that a core's cache holds when they are transformed, 36 for 9
+__all__ = ["sizes_of", "transformed", "winograd"]
 
 
 class Sizes(NamedTuple):
@@ -36,11 +34,6 @@ def sizes_of(H, W, C, OC, PH, PW):
     return Sizes(
         4 * (4 * TH + 2) * columns, W * C, 24 * columns, 24 * TW * OC, 4 * TW * OC, 36 * TH * TW * C, 36 * TH * TW * OC
     )
-
-
-def images_at_a_time(TH, TW, weights):
-    """So many that each of the 36 products is worth the reading of its weights."""
-    return -(-(256 if weights > _IN_CACHE else 64) // (TH * TW))
 
 
 @tile
