@@ -91,8 +91,8 @@ def _normalise(x, affine, out):
 @tile
 def deal(line, plane, first, pitch, g, C):
     """Deal a line's pixels out into phases, which begin at ``plane[first]`` and every `pitch` numbers from there."""
-    C, source, one = np.uintp(C), np.uintp(0), np.uintp(1)
-    for k in range(g.PW, g.PW + len(line) // C):
+    pixels, C, source, one = len(line) // C, np.uintp(C), np.uintp(0), np.uintp(1)
+    for k in range(g.PW, g.PW + pixels):
         target = np.uintp(first + k % g.SW * pitch) + np.uintp(k // g.SW) * C
         for _ in range(C):
             plane[target] = line[source]
@@ -103,8 +103,8 @@ def deal(line, plane, first, pitch, g, C):
 @tile
 def gather(plane, first, pitch, g, C, line):
     """A line, put together from its phases."""
-    C, target, one = np.uintp(C), np.uintp(0), np.uintp(1)
-    for k in range(g.PW, g.PW + len(line) // C):
+    pixels, C, target, one = len(line) // C, np.uintp(C), np.uintp(0), np.uintp(1)
+    for k in range(g.PW, g.PW + pixels):
         source = np.uintp(first + k % g.SW * pitch) + np.uintp(k // g.SW) * C
         for _ in range(C):
             line[target] = plane[source]
