@@ -40,7 +40,9 @@ def speeds(results):
 
 
 def profile(result):
-    """A step kernel by kernel; kernels that take less than a hundredth of it share the last line but one.
+    """A step kernel by kernel: share of its time and of the roofline in per cent.
+
+    Kernels that take less than a hundredth of it share the last line but one.
 
     Parameters
     ----------
@@ -52,13 +54,13 @@ def profile(result):
     small = [one for one in kernels if one["ms"] < total / 100]
 
     def line(name, calls, ms, *more):
-        return (name, calls, _short(ms), f"{100 * ms / total:.1f} %", *more)
+        return (name, calls, _short(ms), f"{100 * ms / total:.1f}", *more)
 
     rows = [
         line(
             one["kernel"], f"{one['calls']}", one["ms"], f"{one['bytes'] / 1e6:,.0f}",
             f"{1e-6 * one['bytes'] / one['ms']:.1f}", f"{1e-6 * one['flops'] / one['ms']:.0f}",
-            f"{100 * one['roofline_share']:.0f} %",
+            f"{100 * one['roofline_share']:.0f}",
         )
         for one in kernels if one not in small
     ]  # fmt: skip
@@ -66,7 +68,7 @@ def profile(result):
         calls = sum(one["calls"] for one in small)
         rows.append(line(f"{len(small)} more", f"{calls}", sum(one["ms"] for one in small), *[""] * 4))
     rows.append(line("outside of kernels", "", rest, *[""] * 4))
-    head = (result["name"], "calls", "ms", "share", "MB", "GB/s", "GF/s", "roof")
+    head = (result["name"], "calls", "ms", "%", "MB", "GB/s", "GF/s", "roof%")
     return table(rows, head, "<" + ">" * 7)
 
 

@@ -10,7 +10,7 @@ import contextlib
 
 import numpy as np
 
-from minighost.ops import add_forward, check, fused
+from minighost.ops import check, fused
 from minighost.ops.geometry import geometry
 
 __all__ = [
@@ -179,9 +179,9 @@ def bottleneck_backward(block, dout, cache):
     branches = [(dy, sums) for dy, sums, *_ in branches]
     if block.depthwise is not None:
         branches = _depthwise_parts_backward(block.depthwise, branches, strided)
-    dx = _ghost_backward(block.ghost1, branches, ghost1)[0][0]
+    dx = _ghost_backward(block.ghost1, branches, ghost1, dout if block.shortcut is None else None)[0][0]
     if block.shortcut is None:
-        return add_forward(dx, dout, out=dx)[0]
+        return dx
     depthwise, pointwise = block.shortcut
     [(dy, sums, _)] = _pointwise_backward(pointwise, dout, shortcut_sums, short[1])
     return _depthwise_backward(depthwise, dy, sums, short[0], dx)[0]
@@ -196,11 +196,14 @@ def _ghost_forward(ghost, parts):
     return [intrinsic, ghosts], (primary, cheap)
 
 
-def _ghost_backward(ghost, branches, cache):
-    """An intrinsic map is seen twice: in the output and by the cheap operation."""
+def _ghost_backward(ghost, branches, cache, elsewhere=None):
+    """An intrinsic map is seen twice: in the output and by the cheap operation.
+
+    `elsewhere` is a gradient that reaches the module's input on another way.
+    """
     (primary, cheap), ((dintrinsic, _), (dghosts, sums)) = cache, branches
     dintrinsic, sums = _depthwise_backward(ghost.cheap, dghosts, sums, cheap, dintrinsic)
-    return _pointwise_backward(ghost.primary, dintrinsic, sums, primary)
+    return _pointwise_backward(ghost.primary, dintrinsic, sums, primary, elsewhere)
 
 
 def _gate_forward(se, parts):
@@ -246,10 +249,10 @@ def _pointwise_forward(layer, parts):
     return pending, (parts, w, norm)
 
 
-def _pointwise_backward(layer, dy, sums, cache):
+def _pointwise_backward(layer, dy, sums, cache, elsewhere=None):
     parts, w, norm = cache
     gradient, dgamma, dbeta = fused.pass_back(dy, sums, norm)
-    branches, dw = fused.pointwise_backward(gradient, parts, w)
+    branches, dw = fused.pointwise_backward(gradient, parts, w, elsewhere)
     _accumulate(layer, dw, dgamma, dbeta)
     return branches
 

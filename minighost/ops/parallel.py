@@ -59,7 +59,8 @@ def _take_compiled(work, step):
 def _fetch_and_add(typing, counter, step):
     def generate(context, builder, signature, values):
         array = make_array(signature.args[0])(context, builder, values[0])
-        return builder.atomic_rmw("add", array.data, values[1], "monotonic")
+        # acq_rel: who takes the last number also sees what the others wrote before they took theirs
+        return builder.atomic_rmw("add", array.data, values[1], "acq_rel")
 
     return types.int64(counter, types.int64), generate
 

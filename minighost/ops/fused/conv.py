@@ -18,8 +18,7 @@ from minighost.ops.buffers import empty
 from minighost.ops.engine import kernel, share, threads, ticket, tile
 from minighost.ops.fused.pending import along, chunks_of
 from minighost.ops.fused.plane import collect, fill, places, planes_of
-from minighost.ops.fused.sums import added
-from minighost.ops.fused.tiles import add_moments, finish, fold, fold_moments, multiply_add
+from minighost.ops.fused.tiles import add_moments, add_up, finish, fold, fold_moments, multiply_add
 from minighost.ops.fused.winograd import suits, winograd_backward, winograd_forward
 from minighost.ops.gemm import gemm
 
@@ -85,13 +84,14 @@ def conv_backward(gradient, pending, w, g, groups=1, wanted=True):
     x, B, begin, planes, *scratch = _prepare(pending, w, g, groups, chunks)
     (N, _, L), OL = x.shape, g.OW * w.shape[3]
     dx, affine = empty(x.shape if wanted else (0, *x.shape[1:]), w.dtype), along(pending.affine, L)
-    sums, dws = empty((chunks, 2, w.shape[2] * groups), np.float64), empty((chunks, *_taps(w).shape), w.dtype)
+    sums, dw = empty((chunks, 2, w.shape[2] * groups), np.float64), empty(w.shape, w.dtype)
     _backward(
-        np.zeros(1, np.int64), gradient.dy.reshape(N, g.OH, OL), gradient.raw.reshape(N, g.OH, OL),
+        np.zeros(2, np.int64), gradient.dy.reshape(N, g.OH, OL), gradient.raw.reshape(N, g.OH, OL),
         along(gradient.affine, OL), x, affine, _taps(w), g, groups, B, begin, planes,
-        empty(planes.shape, w.dtype), *scratch, empty((threads().count, 2, affine.shape[1]), w.dtype), dx, sums, dws,
+        empty(planes.shape, w.dtype), *scratch, empty((threads().count, 2, affine.shape[1]), w.dtype), dx, sums,
+        empty((chunks, *_taps(w).shape), w.dtype), _taps(dw),
     )  # fmt: skip
-    return dx.reshape(pending.raw.shape) if wanted else None, sums, added(dws).reshape(w.shape)
+    return dx.reshape(pending.raw.shape) if wanted else None, sums, dw
 
 
 def _taps(w):
@@ -149,7 +149,7 @@ def _forward(
 @kernel
 def _backward(
     work, tickets, dy, raw, daffine, x, affine, w, g, groups, B, places, planes, dplanes, lines, copies, products,
-    lanes, dx, sums, dws,
+    lanes, dx, sums, dws, dw,
 ):  # fmt: skip
     (N, H, _), chunks, C, OC, hand = x.shape, len(dws), w.shape[1], w.shape[2] // groups, ticket(tickets)
     plane, dplane, line, rows = planes[hand], dplanes[hand], lines[hand], copies[hand]  # this thread's own
@@ -181,6 +181,8 @@ def _backward(
                     collect(dplane[k], h, g, C * groups, line)
                     finish(line, x[n + k, h], affine, False, dx[n + k, h], lane)
         fold(lane[0], lane[1], sums[t])
+        if ticket(tickets[1:]) == chunks - 1:
+            add_up(dws, dw)
 
 
 @tile

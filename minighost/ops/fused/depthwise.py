@@ -14,7 +14,6 @@ from minighost.ops.buffers import empty
 from minighost.ops.engine import kernel, share, threads, ticket, tile
 from minighost.ops.fused.pending import along, chunks_of
 from minighost.ops.fused.plane import collect, fill, places, planes_of
-from minighost.ops.fused.sums import added
 from minighost.ops.fused.tiles import add_moments, finish, fold, fold_moments, multiply_add
 
 __all__ = ["depthwise_backward", "depthwise_forward"]
@@ -88,7 +87,7 @@ def depthwise_backward(gradient, pending, w, g, dy=None):
     else:
         dlines, weights = empty((hands, g.OH, OL), w.dtype), along(w.reshape(-1, C), OL).reshape(-1)
         _backward_scatter(tickets, *arguments, weights, g, C, *scratch, dlines, *folded, *results)
-    return dx, sums, added(dws).reshape(w.shape).astype(w.dtype)
+    return dx, sums, dws.sum(0).reshape(w.shape).astype(w.dtype)
 
 
 def _prepare(pending, g):

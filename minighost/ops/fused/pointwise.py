@@ -14,8 +14,7 @@ import numpy as np
 from minighost.ops.buffers import empty, zeros
 from minighost.ops.engine import kernel, share, threads, ticket, tile
 from minighost.ops.fused.pending import along
-from minighost.ops.fused.sums import added
-from minighost.ops.fused.tiles import add_moments, fold, fold_moments, mask_and_add, multiply_add, normalise
+from minighost.ops.fused.tiles import add_moments, add_up, fold, fold_moments, mask_and_add, multiply_add, normalise
 from minighost.ops.gemm import gemm
 
 __all__ = ["pointwise_backward", "pointwise_forward"]
@@ -51,7 +50,7 @@ def pointwise_forward(parts, w, b=None, summing=True):
     return out, sums
 
 
-def pointwise_backward(gradient, parts, w):
+def pointwise_backward(gradient, parts, w, elsewhere=None):
     """Backward of `pointwise_forward`.
 
     Parameters
@@ -59,6 +58,8 @@ def pointwise_backward(gradient, parts, w):
     gradient : PendingGradient
     parts, w
         As in the forward.
+    elsewhere : ndarray, shape of the first part's raw, optional
+        Gradient that reaches the first part on another way; for a part without batch norm and gate only.
 
     Returns
     -------
@@ -77,14 +78,14 @@ def pointwise_backward(gradient, parts, w):
     ]
     first, second = _lanes(first), _lanes(second)
     scratch = empty((hands, 2, step * max(split, C - split)), w.dtype)
-    dtiles, dws = empty((hands, step * OC), w.dtype), empty((chunks, C, OC), w.dtype)
+    dtiles, dws, dw = empty((hands, step * OC), w.dtype), empty((chunks, C, OC), w.dtype), empty((C, OC), w.dtype)
     (dx1, sums1, dgate1), (dx2, sums2, dgate2) = branches
     lanes1, lanes2 = (empty((hands, 2, p.affine.shape[1]), w.dtype) for p in (first, second))
     _backward(
-        np.zeros(1, np.int64), step, _lanes(gradient), first, second, w[:split], w[split:], scratch, dtiles,
-        lanes1, lanes2, dx1, dx2, dgate1, dgate2, dws, sums1, sums2,
+        np.zeros(2, np.int64), step, _lanes(gradient), first, second, w[:split], w[split:], scratch, dtiles,
+        lanes1, lanes2, dx1[:0] if elsewhere is None else elsewhere, dx1, dx2, dgate1, dgate2, dws, dw, sums1, sums2,
     )  # fmt: skip
-    return branches[: len(parts)], added(dws)
+    return branches[: len(parts)], dw
 
 
 def _two(parts):
@@ -148,8 +149,8 @@ def _forward(work, tickets, chunks, step, a, b, wa, wb, bias, scratches, moments
 
 @kernel
 def _backward(
-    work, tickets, step, g, a, b, wa, wb, scratches, dtiles, lanes_a, lanes_b, dxa, dxb, dgate_a, dgate_b, dws,
-    sums_a, sums_b,
+    work, tickets, step, g, a, b, wa, wb, scratches, dtiles, lanes_a, lanes_b, elsewhere, dxa, dxb, dgate_a,
+    dgate_b, dws, dw, sums_a, sums_b,
 ):  # fmt: skip
     N, H, W, _ = g.raw.shape
     chunks, split, hand = len(dws), len(wa), ticket(tickets)
@@ -162,11 +163,15 @@ def _backward(
             r1 = min(last, r0 + step)
             d = _load_gradient(g, r0, r1, dtile)
             _backward_part(a, d, wa, r0, r1, r0 > first, scratch, dws[t, :split], dxa, dgate_a, sum_a)
+            if len(elsewhere):
+                _add(elsewhere.reshape(-1)[r0 * split : r1 * split], dxa.reshape(-1)[r0 * split : r1 * split])
             if len(wb):
                 _backward_part(b, d, wb, r0, r1, r0 > first, scratch, dws[t, split:], dxb, dgate_b, sum_b)
         fold(sum_a[0], sum_a[1], sums_a[t])
         if len(wb):
             fold(sum_b[0], sum_b[1], sums_b[t])
+        if ticket(tickets[1:]) == chunks - 1:
+            add_up(dws, dw)
 
 
 @tile
@@ -182,6 +187,12 @@ def _backward_part(p, d, w, r0, r1, add, scratch, dw, dx, dgate, lanes):
     elif p.affine.shape[1]:
         x = p.raw.reshape(-1)[r0 * C : r1 * C]
         mask_and_add(stretch, y.reshape(-1), x, p.affine[2], p.affine[3, 0], lanes[0], lanes[1])
+
+
+@tile
+def _add(x, out):
+    for k in range(len(out)):
+        out[k] += x[k]
 
 
 @tile

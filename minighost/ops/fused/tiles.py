@@ -10,7 +10,7 @@ import numpy as np
 
 from minighost.ops.engine import tile
 
-__all__ = ["add_moments", "finish", "fold", "fold_moments", "mask_and_add", "multiply_add", "normalise"]
+__all__ = ["add_moments", "add_up", "finish", "fold", "fold_moments", "mask_and_add", "multiply_add", "normalise"]
 
 
 @tile
@@ -118,3 +118,16 @@ def fold(total, moment, sums):
         for c in range(C):
             sums[0, c] += total[first + c]
             sums[1, c] += moment[first + c]
+
+
+@tile
+def add_up(parts, out):
+    """The sum of what all chunks left behind, in their order: the work of the thread that finishes the last one."""
+    total, count = out.reshape(-1), len(parts)
+    for first in range(0, len(total), 4096):
+        piece = total[first : first + 4096]
+        piece[:] = 0
+        for t in range(count):
+            part = parts[t].reshape(-1)[first : first + 4096]
+            for k in range(len(piece)):
+                piece[k] += part[k]
