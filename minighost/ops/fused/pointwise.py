@@ -14,7 +14,16 @@ import numpy as np
 from minighost.ops.buffers import empty, zeros
 from minighost.ops.engine import kernel, share, threads, ticket, tile
 from minighost.ops.fused.pending import along
-from minighost.ops.fused.tiles import add_moments, add_up, fold, fold_moments, mask_and_add, multiply_add, normalise
+from minighost.ops.fused.tiles import (
+    accumulate,
+    add_moments,
+    add_up,
+    fold,
+    fold_moments,
+    mask_and_add,
+    multiply_add,
+    normalise,
+)
 from minighost.ops.gemm import gemm
 
 __all__ = ["pointwise_backward", "pointwise_forward"]
@@ -164,7 +173,7 @@ def _backward(
             d = _load_gradient(g, r0, r1, dtile)
             _backward_part(a, d, wa, r0, r1, r0 > first, scratch, dws[t, :split], dxa, dgate_a, sum_a)
             if len(elsewhere):
-                _add(elsewhere.reshape(-1)[r0 * split : r1 * split], dxa.reshape(-1)[r0 * split : r1 * split])
+                accumulate(elsewhere.reshape(-1)[r0 * split : r1 * split], dxa.reshape(-1)[r0 * split : r1 * split])
             if len(wb):
                 _backward_part(b, d, wb, r0, r1, r0 > first, scratch, dws[t, split:], dxb, dgate_b, sum_b)
         fold(sum_a[0], sum_a[1], sums_a[t])
@@ -187,12 +196,6 @@ def _backward_part(p, d, w, r0, r1, add, scratch, dw, dx, dgate, lanes):
     elif p.affine.shape[1]:
         x = p.raw.reshape(-1)[r0 * C : r1 * C]
         mask_and_add(stretch, y.reshape(-1), x, p.affine[2], p.affine[3, 0], lanes[0], lanes[1])
-
-
-@tile
-def _add(x, out):
-    for k in range(len(out)):
-        out[k] += x[k]
 
 
 @tile

@@ -10,7 +10,10 @@ import numpy as np
 
 from minighost.ops.engine import tile
 
-__all__ = ["add_moments", "add_up", "finish", "fold", "fold_moments", "mask_and_add", "multiply_add", "normalise"]
+__all__ = [
+    "accumulate", "add_moments", "add_up", "finish", "fold", "fold_moments", "mask_and_add", "multiply_add",
+    "normalise",
+]  # fmt: skip
 
 
 @tile
@@ -121,13 +124,17 @@ def fold(total, moment, sums):
 
 
 @tile
+def accumulate(x, out):
+    """``out += x``."""
+    for k in range(len(out)):
+        out[k] += x[k]
+
+
+@tile
 def add_up(parts, out):
     """The sum of what all chunks left behind, in their order: the work of the thread that finishes the last one."""
-    total, count = out.reshape(-1), len(parts)
+    total = out.reshape(-1)
+    total[:] = 0
     for first in range(0, len(total), 4096):
-        piece = total[first : first + 4096]
-        piece[:] = 0
-        for t in range(count):
-            part = parts[t].reshape(-1)[first : first + 4096]
-            for k in range(len(piece)):
-                piece[k] += part[k]
+        for t in range(len(parts)):
+            accumulate(parts[t].reshape(-1)[first : first + 4096], total[first : first + 4096])

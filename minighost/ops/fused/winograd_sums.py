@@ -8,6 +8,7 @@ import numpy as np
 
 from minighost.ops.buffers import empty
 from minighost.ops.engine import kernel, share, tile
+from minighost.ops.fused.tiles import accumulate
 
 __all__ = [
     "OUTPUTS", "PIXELS", "TAPS", "add_six", "four", "six", "spread_four", "taps_backward", "taps_forward",
@@ -74,7 +75,7 @@ def _taps_backward(work, dws, G, halves, dw):
         for c in range(t * C // blocks, (t + 1) * C // blocks):
             for k in range(36):
                 for chunk in range(1, len(dws)):
-                    _add(dws[chunk, k, c], dws[0, k, c])
+                    accumulate(dws[chunk, k, c], dws[0, k, c])
             for k in range(18):
                 u, b = k // 6, k % 6
                 _mix(G[u, :3], dws[0, b, c], dws[0, 6 + b, c], dws[0, 12 + b, c], half[k])
@@ -95,12 +96,6 @@ def _mix(g, x, y, z, out):
 def _mix_in(g, x, y, z, out):
     for k in range(len(out)):
         out[k] += g[0] * x[k] + g[1] * y[k] + g[2] * z[k]
-
-
-@tile
-def _add(x, out):
-    for k in range(len(out)):
-        out[k] += x[k]
 
 
 # Pixels and outputs --------------------------------------------------------------------------------------------
