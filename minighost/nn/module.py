@@ -180,9 +180,14 @@ class Module:
     # Modes -----------------------------------------------------------------------------------------------------
 
     def train(self, mode=True):
-        """Switch to training (batch statistics, dropout) or with ``mode=False`` to evaluation."""
+        """Switch to training (batch statistics, dropout) or with ``mode=False`` to evaluation.
+
+        A module that changes its mode forgets what its last forward kept for a backward: in the new mode other layers
+        may do the work, and nobody would free it.
+        """
         for module in self.modules():
-            module.training = mode
+            if module.training != mode:
+                module.training, module._cache = mode, None
         return self
 
     def eval(self):
