@@ -84,6 +84,7 @@ def test_what_is_saved_is_what_comes_back(tmp_path):
         ("model.num_classes", 3, "model.num_classes: is decided by the data set; leave it out"),
         ("model.rng", 3, "model.rng: is decided by seed; leave it out"),
         ("train.momentum", 0, "train.nesterov: needs train.momentum > 0, got 0; set train.nesterov=false"),
+        ("train.sgd_factor", 5, "train.sgd_factor: has no effect with train.optimizer=sgd; leave it out"),
         (
             "train.schedule",
             "step",

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from training import TinyNet
+from training import TinyNet, settings
 
 from minighost.nn import Parameter
 from minighost.train import EMA, SGD, AdamW, Muon, clip_grad_norm, grad_norm, parameter_groups
 from minighost.train.muon import orthogonalised
+from minighost.train.trainer import Trainer
 
 
 def two_parameters():
@@ -113,7 +114,7 @@ def test_the_iteration_is_the_polynomial_of_the_singular_values(rng):
 def test_muon_turns_matrices_by_their_momentum_and_leaves_the_rest_to_sgd(nesterov, rng):
     shapes = (3, 3, 2, 4), (3, 3, 1, 4), (2, 4), (4,)
     params, others = ([Parameter(v.copy()) for v in values] for values in [[rng.normal(size=s) for s in shapes]] * 2)
-    muon, sgd = Muon(params, 0.1, 0.5, nesterov), SGD(others, 0.1, 0.5, nesterov)
+    muon, sgd = Muon(params, 0.1, 0.5, nesterov, sgd_factor=3.0), SGD(others, 0.1 * 3.0, 0.5, nesterov)
     w, momentum = params[0].data.reshape(18, 4).copy(), 0
     for _ in range(3):
         for p, q in zip(params, others, strict=True):
@@ -126,6 +127,19 @@ def test_muon_turns_matrices_by_their_momentum_and_leaves_the_rest_to_sgd(nester
     assert_allclose(params[0].data.reshape(18, 4), w, rtol=1e-12)
     for p, q in list(zip(params, others, strict=True))[1:]:
         assert_array_equal(p.data, q.data)
+
+
+def test_a_run_hands_its_settings_to_its_optimizer():
+    asked = {"lr": 0.3, "momentum": 0.7, "nesterov": False}
+    for name, kind in {"sgd": SGD, "muon": Muon, "adamw": AdamW}.items():
+        own = {"train__sgd_factor": 5.0} if kind is Muon else {}
+        values = {f"train__{key}": value for key, value in asked.items()}
+        config = settings("unused", train__optimizer=name, train__weight_decay=0.02, **values, **own).train
+        optimizer = Trainer(TinyNet(), [None], [], config).optimizer
+        assert type(optimizer) is kind and [g["weight_decay"] for g in optimizer.groups] == [0.02, 0]
+        expected = {"lr": 0.3} if kind is AdamW else asked
+        assert all({key: group[key] for key in expected} == expected for group in optimizer.groups)
+        assert kind is not Muon or optimizer.sgd_factor == 5
 
 
 def test_muon_outlives_a_gradient_of_zeros():
@@ -192,6 +206,7 @@ def test_a_state_of_another_optimizer_is_refused_whole():
         (lambda p: SGD([p], -1), "SGD: lr must be finite and >= 0, got -1"),
         (lambda p: SGD([p], 0.1, math.nan), "SGD: momentum must be finite and >= 0, got nan"),
         (lambda p: SGD([p], 0.1, nesterov=True), "SGD: nesterov=True needs momentum > 0, got momentum=0"),
+        (lambda p: Muon([p], 0.1, 0.9, sgd_factor=0), "Muon: sgd_factor must be finite and > 0, got 0"),
         (lambda p: AdamW([p], 0.1, betas=(0.9, 1)), r"AdamW: betas must be two numbers in [0, 1), got (0.9, 1)"),
     ],
 )

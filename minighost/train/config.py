@@ -52,6 +52,7 @@ class TrainConfig:
     optimizer: str = _key("sgd", Choice("sgd", "adamw", "muon"), "optimizer")
     momentum: float = _key(0.9, Real(least=0, below=1), "momentum of sgd and muon")
     nesterov: bool = _key(True, Flag(), "Nesterov momentum (sgd, muon)")
+    sgd_factor: float = _key(1.0, Real(above=0), "muon: what it leaves to sgd learns at so many times lr")
     weight_decay: float = _key(5e-4, Real(least=0), "decay of weights; biases and batch norm are exempt")
     schedule: str = _key("onecycle", Choice("onecycle", "cosine", "step", "constant"), "course of the learning rate")
     warmup_epochs: float = _key(0.0, Real(least=0), "rise of the learning rate, in epochs")
@@ -160,6 +161,8 @@ class Config:
         train = self.train
         if train.optimizer == "sgd" and train.nesterov and not train.momentum:
             raise ValueError("train.nesterov: needs train.momentum > 0, got 0; set train.nesterov=false")
+        if train.optimizer != "muon" and train.sgd_factor != 1:
+            raise ValueError(f"train.sgd_factor: has no effect with train.optimizer={train.optimizer}; leave it out")
         if train.schedule == "onecycle" and train.warmup_epochs >= train.epochs:
             raise ValueError(
                 f"train.warmup_epochs: must be shorter than the run, got {train.warmup_epochs:g} of "

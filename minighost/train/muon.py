@@ -55,12 +55,25 @@ class Muon(SGD):
     ----------
     params, lr, momentum, nesterov, weight_decay
         As in `SGD`; matrices do not decay.
+    sgd_factor : float
+        What is left to `SGD` learns at so many times `lr`: an angle says nothing about how far a gradient should carry.
+
+    Raises
+    ------
+    ValueError
+        As in `SGD`, and if `sgd_factor` is not positive.
     """
+
+    def __init__(self, params, lr, momentum=0.0, nesterov=False, weight_decay=0.0, sgd_factor=1.0):
+        if not (math.isfinite(sgd_factor) and sgd_factor > 0):
+            raise ValueError(f"Muon: sgd_factor must be finite and > 0, got {sgd_factor}")
+        super().__init__(params, lr, momentum, nesterov, weight_decay)
+        self.sgd_factor = sgd_factor
 
     def _update(self, p, g, state, group):
         momentum = state["momentum"]
         if momentum.ndim != 4 or momentum.shape[2] == 1:
-            super()._update(p, g, state, group)
+            super()._update(p, g, state, {**group, "lr": self.sgd_factor * group["lr"]})
             return
         OC = momentum.shape[3]
         w, g, M = p.reshape(-1, OC), g.reshape(-1, OC), momentum.reshape(-1, OC)

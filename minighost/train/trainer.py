@@ -62,9 +62,10 @@ class Trainer:
         self.parameters = list(model.parameters())
         if config.optimizer == "adamw":
             self.optimizer = AdamW(groups, config.lr)
+        elif config.optimizer == "sgd":
+            self.optimizer = SGD(groups, config.lr, config.momentum, config.nesterov)
         else:
-            kind = {"sgd": SGD, "muon": Muon}[config.optimizer]
-            self.optimizer = kind(groups, config.lr, config.momentum, config.nesterov)
+            self.optimizer = Muon(groups, config.lr, config.momentum, config.nesterov, sgd_factor=config.sgd_factor)
         self.schedule = schedules.create(
             config.schedule,
             config.lr,
