@@ -56,9 +56,9 @@ def test_gradients_of_the_stem(rng, options):
     assert_module_gradients(stem, rng.normal(size=(2, 4, 3, 2)))
 
 
-@pytest.mark.parametrize("ratio", [1, 2])
-def test_gradients_of_quicknet_in_random_directions(rng, ratio):
-    model = models.create("quicknet", width=0.1, ratio=ratio).astype(np.float64)
+@pytest.mark.parametrize("ratio, plain", [(1, 0), (2, 0), (2, 1)])
+def test_gradients_of_quicknet_in_random_directions(rng, ratio, plain):
+    model = models.create("quicknet", width=0.1, ratio=ratio, plain=plain).astype(np.float64)
     x, labels = rng.normal(size=(6, 16, 16, 3)), np.arange(6)
     model.prepare(x)
     for p in model.parameters():  # filters that hand on a channel see windows of zeros: ties of the maximum are kinks
@@ -93,8 +93,13 @@ def test_the_first_filters_of_each_convolution_hand_on_a_channel(ratio, rng):
 
 
 def test_the_sizes_of_quicknet():
-    for ratio, parameters, macs in ((1, 1_972_502, 146_278_912), (2, 993_878, 73_472_512)):
-        model = models.create("quicknet", ratio=ratio)
+    for ratio, plain, parameters, macs in (
+        (1, 0, 1_972_502, 146_278_912), (2, 3, 1_972_502, 146_278_912),
+        (2, 0, 993_878, 73_472_512), (2, 1, 1_018_646, 85_121_536),
+    ):  # fmt: skip
+        model = models.create("quicknet", ratio=ratio, plain=plain)
+        ghosts = [sum(isinstance(m, nn.GhostModule) for m in block.modules()) for block in model.blocks]
+        assert ghosts == [0 if ratio == 1 or k < plain else 2 for k in range(3)]
         model(np.zeros((1, 32, 32, 3), np.float32))
         assert sum(p.size for p in model.parameters()) == parameters
         assert sum(m.macs for m in model.modules() if not list(m.children())) == macs
@@ -105,6 +110,8 @@ def test_quicknet_refuses_bad_numbers():
         models.create("quicknet", width=0)
     with pytest.raises(ValueError, match="QuickNet: num_classes=1.5 must be a whole number"):
         models.create("quicknet", num_classes=1.5)
+    with pytest.raises(ValueError, match="QuickNet: plain=4 must be a whole number of blocks, 0 to 3"):
+        models.create("quicknet", ratio=2, plain=4)
 
 
 @pytest.mark.parametrize("name", PRESETS)

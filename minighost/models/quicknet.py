@@ -2,8 +2,8 @@
 
 The shape is that of Jordan 2024, "94 % on CIFAR-10 in 3.29 seconds on a single GPU" (§3; after Page 2019), with ReLU in
 place of GELU, the mean over the last plane in place of its maximum, and a stem of 3x3 patches that keeps the plane's
-size, so that the planes of 32, 16, 8 and 4 pixels divide evenly into Winograd's tiles. With ``ratio=2`` each
-convolution is a ghost module: half of the maps are computed, half are their ghosts, made behind the pooling.
+size, so that the planes of 32, 16, 8 and 4 pixels divide evenly into Winograd's tiles. With ``ratio=2`` the
+convolutions are ghost modules: half of the maps are computed, half are their ghosts, made behind the pooling.
 
 Every convolution begins with filters that hand on one channel each (§3.3): what the stem has found reaches the
 classifier from the first step on.
@@ -33,6 +33,9 @@ class QuickNet(Chain):
     num_classes : int
     ratio : int
         1 for ordinary convolutions, 2 for ghost modules.
+    plain : int
+        So many blocks, counted from the stem, have ordinary convolutions whatever the ratio: the first is narrow, so
+        that ghosts save little there.
     rng : int or numpy.random.Generator
 
     Examples
@@ -41,15 +44,17 @@ class QuickNet(Chain):
     1972502
     """
 
-    def __init__(self, width=1.0, num_classes=10, ratio=1, rng=0):
+    def __init__(self, width=1.0, num_classes=10, ratio=1, plain=0, rng=0):
         if not width > 0:
             raise ValueError(f"QuickNet: width={width} must be greater than 0")
         if not isinstance(num_classes, (int, np.integer)) or num_classes < 1:
             raise ValueError(f"QuickNet: num_classes={num_classes!r} must be a whole number of at least 1")
+        if not isinstance(plain, (int, np.integer)) or not 0 <= plain <= len(WIDTHS):
+            raise ValueError(f"QuickNet: plain={plain!r} must be a whole number of blocks, 0 to {len(WIDTHS)}")
         rng = np.random.default_rng(rng)
 
         def convolution(inputs, outputs, pool=1):
-            if ratio == 1:
+            if ratio == 1 or len(blocks) < plain:
                 return ConvBNAct(inputs, outputs, 3, pool=pool, rng=rng)
             return GhostModule(inputs, outputs, 3, ratio, pool=pool, rng=rng)
 

@@ -39,6 +39,7 @@ _QUICK = {
     "train.optimizer": "muon",
     "train.lr": 0.025,
     "train.momentum": 0.85,
+    "train.sgd_factor": 5.0,
     "train.anneal": "linear",
     "train.label_smoothing": 0.2,
     "train.flip": "alternate",
@@ -46,6 +47,6 @@ _QUICK = {
     "train.views": "shift",
 }
 PRESETS = {
-    "cifar10-ghost": {**_QUICK, "model.ratio": 2, "train.epochs": 20},
+    "cifar10-ghost": {**_QUICK, "model.ratio": 2, "model.plain": 1, "train.epochs": 19},
     "cifar10-quick": {**_QUICK, "train.epochs": 18},
 }
