@@ -15,7 +15,9 @@ def header(config, folder, model, trainer, train_set, test_set, threads):
     width = "" if config.model.width is None else f" {config.model.width:g}x"
     options = "".join(f", {key} {value}" for key, value in config.model.options.items())
     t = config.train
-    extras = [f"{t.schedule}, peak rate {t.lr:g}", f"weight decay {t.weight_decay:g}"]
+    extras = [f"{t.schedule}, peak rate {t.lr:g}"]
+    extras += [f"{t.sgd_factor:g} times that for what it leaves to sgd"] if t.sgd_factor != 1 else []
+    extras += [f"weight decay {t.weight_decay:g}"]
     extras += [f"label smoothing {t.label_smoothing:g}"] if t.label_smoothing else []
     extras += [f"weights averaged ({t.ema_decay:g})"] if t.ema_decay else []
     extras += [f"clipped at {t.clip_norm:g}"] if t.clip_norm else []
