@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numba import njit
 from numpy.testing import assert_allclose
@@ -105,13 +105,19 @@ PENDING = st.sampled_from(["plain", "norm", "relu"])
 GEOMETRY = {"padding": st.integers(0, 3), "dilation": st.integers(1, 2), "stride": st.integers(1, 3)}
 
 
-@given(seed=SEEDS, kind=PENDING, K=st.integers(1, 5), same=st.booleans(), twice=st.booleans(), **GEOMETRY)
-def test_depthwise_equals_the_plain_operations(seed, kind, K, same, twice, stride, padding, dilation):
+@example(seed=0, kind="relu", K=3, same=True, long=True, twice=False, stride=1, padding=1, dilation=1)
+@given(
+    seed=SEEDS, kind=PENDING, K=st.integers(1, 5), same=st.booleans(), long=st.booleans(), twice=st.booleans(),
+    **GEOMETRY,
+)  # fmt: skip
+def test_depthwise_equals_the_plain_operations(seed, kind, K, same, long, twice, stride, padding, dilation):
+    """`long`: lines of several stretches."""
     rng = np.random.default_rng(seed)
     if same:
         K, stride, padding = 2 * (K // 2) + 1, 1, K // 2 * dilation
     reach = dilation * (K - 1) + 1
     N, (H, W), C = int(rng.choice([1, 2, 40])), (reach + rng.integers(0, 5, 2)).tolist(), int(rng.integers(1, 6))
+    N, C = (min(N, 2), 300) if long else (N, C)
     part, w = Part(rng, (N, H, W, C), kind), rng.normal(size=(K, K, C))
     g = geometry("test", (H, W), (K, K), stride, padding, dilation)
     raw, sums = fused.depthwise_forward(part.pending, w, g)

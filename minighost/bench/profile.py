@@ -25,8 +25,7 @@ OPERATIONS = {  # from a kernel's arguments
     "fused.winograd._forward": lambda a: 2 * _tiles(a) * a["w"].size,
     "fused.winograd._backward": lambda a: 4 * _tiles(a) * a["w"].size,
     "fused.depthwise._forward": lambda a: 2 * a["out"].size * a["g"].KH * a["g"].KW,
-    "fused.depthwise._backward_gather": lambda a: 4 * a["raw"].size * a["g"].KH * a["g"].KW,
-    "fused.depthwise._backward_scatter": lambda a: 4 * a["raw"].size * a["g"].KH * a["g"].KW,
+    "fused.depthwise._backward": lambda a: 4 * a["raw"].size * a["g"].KH * a["g"].KW,
 }
 
 

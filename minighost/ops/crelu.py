@@ -92,5 +92,5 @@ def _crelu_backward(work, dout, x, dx):
     for first, last in spans(work, R, C):
         for r in range(first, last):
             for c in range(C):
-                v = x[r, c]
-                dx[r, c] = dout[r, c] if v > zero else (-dout[r, C + c] if v < zero else zero)
+                v, up, down = x[r, c], dout[r, c], -dout[r, C + c]  # read whatever v is, so that the loop vectorises
+                dx[r, c] = up if v > zero else (down if v < zero else zero)

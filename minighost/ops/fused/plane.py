@@ -19,7 +19,7 @@ from minighost.ops.buffers import empty
 from minighost.ops.engine import tile
 from minighost.ops.fused.tiles import normalise
 
-__all__ = ["collect", "deal", "fill", "gather", "places", "planes_of"]
+__all__ = ["collect", "deal", "fill", "gather", "places", "planes_of", "ways_back"]
 
 
 def planes_of(count, H, W, C, g, dtype):
@@ -42,6 +42,40 @@ def _places(shape, g, C):
     u, v = np.divmod(np.arange(g.KH * g.KW), g.KW)
     (line, row), (column, phase) = np.divmod(u * g.DH, SH), np.divmod(v * g.DW, SW)
     return ((row * SW + phase) * lines + line) * width + column * C
+
+
+@functools.lru_cache(1 << 10)
+def ways_back(g, width, C):
+    """Where the gradient of a pixel comes from: what `places` is for the way there.
+
+    A pixel is seen by the taps of its phase only, so its gradient is a convolution, without stride and with these
+    taps, of the output's gradient - which has to lie in a plane of its own behind so many lines and columns of zeros.
+
+    Parameters
+    ----------
+    g : Geometry
+    width : int
+        Numbers in a line of the pixels' plane; a line of the gradient's has as many, and the zeros before them.
+    C : int
+
+    Returns
+    -------
+    above, before : int
+        Lines of zeros, and numbers of zeros in a line.
+    taps : ndarray, shape (KH*KW,), int64
+        Phase by phase, each from its last tap to its first.
+    ways : ndarray, shape (KH*KW,), int64
+        Where in the flattened plane the stretch for each of them begins, for line 0 of its phase.
+    bounds : ndarray, shape (SH*SW + 1,), int64
+        Phase p, which is SW times the phase of its lines and that of its columns, has ``taps[bounds[p]:bounds[p+1]]``.
+    """
+    above, columns = (g.KH - 1) * g.DH // g.SH, (g.KW - 1) * g.DW // g.SW
+    u, v = np.divmod(np.arange(g.KH * g.KW)[::-1], g.KW)
+    (line, row), (column, phase) = np.divmod(u * g.DH, g.SH), np.divmod(v * g.DW, g.SW)
+    order = np.argsort(row * g.SW + phase, kind="stable")
+    ways = (above - line) * (columns * C + width) + (columns - column) * C
+    bounds = np.searchsorted((row * g.SW + phase)[order], np.arange(g.SH * g.SW + 1))
+    return above, columns * C, (u * g.KW + v)[order], ways[order], bounds
 
 
 @tile

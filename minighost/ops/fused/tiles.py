@@ -81,33 +81,36 @@ def mask_and_add(dy, y, x, mean, floor, total, moment):
 @tile
 def finish(d, x, affine, add, dx, lanes):
     """Cut the gradient of a line where the ReLU cut, add it to what is there, and take the sums of the result."""
-    zero = d.dtype.type(0)
+    zero, L = d.dtype.type(0), affine.shape[1]
     if not add:
         for k in range(len(dx)):
             dx[k] = zero
-    if affine.shape[1] == 0:
+    if L == 0:
         for k in range(len(d)):
             dx[k] += d[k]
         return
     scale, shift, mean, floor, total, moment = affine[0], affine[1], affine[2], affine[3, 0], lanes[0], lanes[1]
-    for k in range(len(d)):
-        v = dx[k] + (zero if x[k] * scale[k] + shift[k] <= floor else d[k])
-        dx[k] = v
-        total[k] += v
-        moment[k] += v * (x[k] - mean[k])
+    for q in range(0, len(d), L):
+        n = min(L, len(d) - q)
+        dq, xq, out = d[q : q + n], x[q : q + n], dx[q : q + n]
+        for k in range(n):
+            y = xq[k]
+            v = out[k] + (zero if y * scale[k] + shift[k] <= floor else dq[k])
+            s, m = total[k] + v, moment[k] + v * (y - mean[k])
+            out[k], total[k], moment[k] = v, s, m
 
 
 @tile
 def fold_moments(n, moments, sums):
     """Lane sums about a pivot to ``sums[0]``, of x, and ``sums[1]``, of x*x, per channel; n numbers went in."""
-    pivot, total, squares = moments[0], moments[1], moments[2]
-    L, C = len(pivot), sums.shape[1]
+    L, C = moments.shape[1], sums.shape[1]
+    each, more = n // L, n % L
     sums[:] = 0
     for first in range(0, L, C):
+        lanes = moments[:, first : first + C]
         for c in range(C):
-            k = first + c
-            p, s1, s2 = np.float64(pivot[k]), np.float64(total[k]), np.float64(squares[k])
-            m = n // L + (k < n % L)  # numbers that went into this lane
+            p, s1, s2 = np.float64(lanes[0, c]), np.float64(lanes[1, c]), np.float64(lanes[2, c])
+            m = np.float64(each + (first + c < more))  # numbers that went into this lane
             sums[0, c] += s1 + m * p
             sums[1, c] += s2 + 2 * p * s1 + m * p * p
 
