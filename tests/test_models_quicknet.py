@@ -56,6 +56,19 @@ def test_gradients_of_the_stem(rng, options):
     assert_module_gradients(stem, rng.normal(size=(2, 4, 3, 2)))
 
 
+@pytest.mark.small
+def test_the_bias_learns_the_same_where_nobody_asks_for_the_gradient_of_the_image(rng):
+    x, gradients = rng.normal(size=(2, 5, 4, 2)), []
+    dout = rng.normal(size=(2, 4, 3, 16))
+    for wanted in (True, False):
+        stem = nn.PatchWhitening(2, 2).astype(np.float64)
+        stem.dx_wanted = wanted
+        stem(x)
+        assert (stem.backward(dout) is None) is not wanted
+        gradients.append(stem.bias.grad)
+    assert_allclose(*gradients, rtol=1e-12)
+
+
 @pytest.mark.parametrize("ratio, plain", [(1, 0), (2, 0), (2, 1)])
 def test_gradients_of_quicknet_in_random_directions(rng, ratio, plain):
     model = models.create("quicknet", width=0.1, ratio=ratio, plain=plain).astype(np.float64)

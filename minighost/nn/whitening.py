@@ -11,6 +11,7 @@ import numpy as np
 from minighost import ops
 from minighost.nn.layers import CReLU
 from minighost.nn.module import Buffer, Module, Parameter
+from minighost.ops.bias import bias_gradient
 
 __all__ = ["PatchWhitening"]
 
@@ -78,8 +79,12 @@ class PatchWhitening(Module):
         return self.act(y)
 
     def backward(self, dout):
-        """Gradient with respect to x; adds to `bias.grad`."""
-        dx, _, db = ops.conv2d_backward(self.act.backward(dout), self._take_cache(), self.dx_wanted)
+        """Gradient with respect to x, if it is wanted; adds to `bias.grad`."""
+        dy, cache = self.act.backward(dout), self._take_cache()
+        if not self.dx_wanted:  # the filters do not learn: nothing is left to do but the bias
+            self.bias.accumulate(bias_gradient(dy, self.bias.data))
+            return None
+        dx, _, db = ops.conv2d_backward(dy, cache)
         self.bias.accumulate(db)
         return dx
 

@@ -10,6 +10,7 @@ fuse; two special cases have kernels of their own: `pointwise` needs no taps, `d
 import numpy as np
 
 from minighost.ops import check, fused
+from minighost.ops.bias import bias_gradient
 from minighost.ops.depthwise import depthwise_backward, depthwise_forward
 from minighost.ops.geometry import geometry
 from minighost.ops.pointwise import pointwise_backward, pointwise_forward
@@ -137,7 +138,7 @@ def _dense_backward(dout, cache, dx_wanted):
     x, w, b, g, groups = cache
     dout = check.array("conv2d backward", "dout", dout, 4)
     check.shape_is("conv2d backward", "dout", dout, (len(x), g.OH, g.OW, w.shape[3]))
-    db = None if b is None else dout.sum((0, 1, 2), dtype=np.float64).astype(x.dtype)
+    db = bias_gradient(dout, b)
     if not x.size * dout.size:
         return np.zeros_like(x) if dx_wanted else None, np.zeros_like(w), db
     dx, _, dw = fused.conv_backward(fused.plain_gradient(dout), fused.plain(x), w, g, groups, dx_wanted)

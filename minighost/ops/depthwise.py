@@ -9,6 +9,7 @@ uses, `fused.depthwise`, with nothing to fuse.
 import numpy as np
 
 from minighost.ops import check, fused
+from minighost.ops.bias import bias_gradient
 from minighost.ops.geometry import geometry
 
 __all__ = ["depthwise_backward", "depthwise_backward_reference", "depthwise_forward", "depthwise_forward_reference"]
@@ -115,7 +116,7 @@ def depthwise_backward(dout, cache):
     (N, _, _, C), M = x.shape, w.shape[3]
     dout = check.array("depthwise backward", "dout", dout, 4)
     check.shape_is("depthwise backward", "dout", dout, (N, g.OH, g.OW, C * M))
-    db = None if b is None else dout.sum((0, 1, 2), dtype=np.float64).astype(x.dtype)
+    db = bias_gradient(dout, b)
     if not x.size * dout.size:
         return np.zeros(x.shape, x.dtype), np.zeros_like(w), db
     dx, _, dw = fused.depthwise_backward(

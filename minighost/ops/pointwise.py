@@ -8,6 +8,7 @@ Letters: R = N*H*W rows, C channels in, OC channels out.
 import numpy as np
 
 from minighost.ops import check, fused
+from minighost.ops.bias import bias_gradient
 
 __all__ = ["pointwise_backward", "pointwise_backward_reference", "pointwise_forward", "pointwise_forward_reference"]
 
@@ -89,7 +90,7 @@ def pointwise_backward(dout, cache):
     C, OC = w.shape
     dout = check.array("pointwise backward", "dout", dout, x.ndim)
     check.shape_is("pointwise backward", "dout", dout, (*x.shape[:-1], OC))
-    db = None if b is None else dout.reshape(-1, OC).sum(0, dtype=np.float64).astype(x.dtype)
+    db = bias_gradient(dout, b)
     if not x.size * OC:
         return np.zeros_like(x), np.zeros_like(w), db
     gradient = fused.plain_gradient(_pixels(dout))
