@@ -19,7 +19,7 @@ __all__ = ["KernelTime", "Profile", "profile"]
 
 OPERATIONS = {  # from a kernel's arguments
     "fused.pointwise._forward": lambda a: 2 * a["out"].size * (len(a["wa"]) + len(a["wb"])),
-    "fused.pointwise._backward": lambda a: 4 * a["g"].raw.size * (len(a["wa"]) + len(a["wb"])),
+    "fused.pointwise._backward": lambda a: 4 * a["g"].raw.size * a["dw"].shape[0],
     "fused.conv._forward": lambda a: 2 * a["out"].size * math.prod(a["w"].shape[:2]),
     "fused.conv._backward": lambda a: (4 if len(a["dx"]) else 2) * a["raw"].size * math.prod(a["w"].shape[:2]),
     "fused.winograd._forward": lambda a: 2 * _tiles(a) * a["w"].size,

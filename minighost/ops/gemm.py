@@ -3,16 +3,18 @@
 It can add to what is there, read a factor transposed, and work on columns of a wider array, where it lies.
 
 OpenBLAS multiplies matrices where they lie up to a million multiplications. Larger ones it copies into another order
-first, which for narrow ones or few rows takes longer than the product: so these are handed over in pieces.
+first, which for narrow ones or few rows takes longer than the product: so these are handed over in pieces. Small ones
+take it up to twice as long if the second factor is to be read transposed: weights for the way back are turned before.
 """
 
 import numpy as np
 from numba import njit, types
 from numba.extending import overload
 
-__all__ = ["gemm"]
+__all__ = ["gemm", "turned"]
 
 _AT_ONCE = 10**6
+_WORTH_TURNING = 1 << 14  # numbers of a matrix
 
 # The BLAS that Numba's own np.dot calls; by this name a product can add to what is there and read every other column.
 _blas = types.ExternalFunction(
@@ -26,6 +28,15 @@ def gemm(a, a_turned, b, b_turned, add, out):
     """``out = a @ b``, ``out += a @ b`` if `add`; a or b is transposed first if `turned`. Rows must be unbroken."""
     product = (a.T if a_turned else a) @ (b.T if b_turned else b)
     out[...] = out + product if add else product
+
+
+def turned(w):
+    """Matrices (..., C, OC) transposed in memory, and False, where that pays; else as they are, and True.
+
+    The second says what `gemm` is to be told of them as ``b_turned``, when it multiplies by their transpose.
+    """
+    C, OC = w.shape[-2:]
+    return (np.ascontiguousarray(w.swapaxes(-1, -2)), False) if C * OC <= _WORTH_TURNING else (w, True)
 
 
 @overload(gemm)

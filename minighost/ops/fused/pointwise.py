@@ -24,7 +24,7 @@ from minighost.ops.fused.tiles import (
     multiply_add,
     normalise,
 )
-from minighost.ops.gemm import gemm
+from minighost.ops.gemm import gemm, turned
 
 __all__ = ["pointwise_backward", "pointwise_forward"]
 
@@ -91,8 +91,9 @@ def pointwise_backward(gradient, parts, w, elsewhere=None):
     (dx1, sums1, dgate1), (dx2, sums2, dgate2) = branches
     lanes1, lanes2 = (empty((hands, 2, p.affine.shape[1]), w.dtype) for p in (first, second))
     _backward(
-        np.zeros(2, np.int64), step, _lanes(gradient), first, second, w[:split], w[split:], scratch, dtiles,
-        lanes1, lanes2, dx1[:0] if elsewhere is None else elsewhere, dx1, dx2, dgate1, dgate2, dws, dw, sums1, sums2,
+        np.zeros(2, np.int64), step, _lanes(gradient), first, second, *turned(w[:split]), *turned(w[split:]), scratch,
+        dtiles, lanes1, lanes2, dx1[:0] if elsewhere is None else elsewhere, dx1, dx2, dgate1, dgate2, dws, dw, sums1,
+        sums2,
     )  # fmt: skip
     return branches[: len(parts)], dw
 
@@ -158,11 +159,11 @@ def _forward(work, tickets, chunks, step, a, b, wa, wb, bias, scratches, moments
 
 @kernel
 def _backward(
-    work, tickets, step, g, a, b, wa, wb, scratches, dtiles, lanes_a, lanes_b, elsewhere, dxa, dxb, dgate_a,
-    dgate_b, dws, dw, sums_a, sums_b,
+    work, tickets, step, g, a, b, wa, turn_a, wb, turn_b, scratches, dtiles, lanes_a, lanes_b, elsewhere, dxa, dxb,
+    dgate_a, dgate_b, dws, dw, sums_a, sums_b,
 ):  # fmt: skip
     N, H, W, _ = g.raw.shape
-    chunks, split, hand = len(dws), len(wa), ticket(tickets)
+    chunks, split, hand = len(dws), a.raw.shape[3], ticket(tickets)
     scratch, dtile, sum_a, sum_b = scratches[hand], dtiles[hand], lanes_a[hand], lanes_b[hand]  # this thread's own
     for t in share(work, chunks):
         first, last = t * N // chunks * H * W, (t + 1) * N // chunks * H * W
@@ -171,26 +172,26 @@ def _backward(
         for r0 in range(first, last, step):
             r1 = min(last, r0 + step)
             d = _load_gradient(g, r0, r1, dtile)
-            _backward_part(a, d, wa, r0, r1, r0 > first, scratch, dws[t, :split], dxa, dgate_a, sum_a)
+            _backward_part(a, d, wa, turn_a, r0, r1, r0 > first, scratch, dws[t, :split], dxa, dgate_a, sum_a)
             if len(elsewhere):
                 accumulate(elsewhere.reshape(-1)[r0 * split : r1 * split], dxa.reshape(-1)[r0 * split : r1 * split])
-            if len(wb):
-                _backward_part(b, d, wb, r0, r1, r0 > first, scratch, dws[t, split:], dxb, dgate_b, sum_b)
+            if wb.size:
+                _backward_part(b, d, wb, turn_b, r0, r1, r0 > first, scratch, dws[t, split:], dxb, dgate_b, sum_b)
         fold(sum_a[0], sum_a[1], sums_a[t])
-        if len(wb):
+        if wb.size:
             fold(sum_b[0], sum_b[1], sums_b[t])
         if ticket(tickets[1:]) == chunks - 1:
             add_up(dws, dw)
 
 
 @tile
-def _backward_part(p, d, w, r0, r1, add, scratch, dw, dx, dgate, lanes):
-    C = len(w)
+def _backward_part(p, d, w, turn, r0, r1, add, scratch, dw, dx, dgate, lanes):
+    C = p.raw.shape[3]
     y = _load(p, r0, r1, scratch[0])
     gemm(_gated(p, y, r0, scratch[1]), True, d, False, add, dw)
     stretch = dx.reshape(-1)[r0 * C : r1 * C]
     dy = stretch.reshape(r1 - r0, C)
-    gemm(d, False, w, True, False, dy)
+    gemm(d, False, w, turn, False, dy)
     if len(p.gate):
         _add_gate_gradient(p, dy, y, r0, dgate)
     elif p.affine.shape[1]:

@@ -41,7 +41,7 @@ from minighost.ops.fused.winograd_sums import (
     taps_forward,
     taps_forward_reference,
 )
-from minighost.ops.gemm import gemm
+from minighost.ops.gemm import gemm, turned
 
 __all__ = [
     "look", "suits", "tiles_at_a_time", "winograd_backward", "winograd_forward", "winograd_forward_reference", "write",
@@ -93,9 +93,10 @@ def winograd_backward(gradient, pending, w, g):
     (N, _, L), OL, C, hands, DL = x.shape, g.OW * w.shape[3], w.shape[2], len(planes), products.shape[3]
     dx, affine, dws = empty(x.shape, w.dtype), along(pending.affine, L), empty((chunks, 36, C, w.shape[3]), w.dtype)
     lanes, sums = empty((hands, 2, affine.shape[1]), w.dtype), empty((chunks, 2, C), np.float64)
+    w, turn = turned(w)
     _backward(
         tickets, gradient.dy.reshape(N, g.OH, OL), gradient.raw.reshape(N, g.OH, OL), along(gradient.affine, OL), x,
-        affine, taps_forward(w), g._replace(SW=4), g._replace(SW=4, PW=0), B, planes,
+        affine, taps_forward(w), turn, g._replace(SW=4), g._replace(SW=4, PW=0), B, planes,
         zeros((hands, 4, -(-g.OH // 4) * 4, DL), w.dtype), line, empty((hands, OL), w.dtype), rows,
         empty((hands, 6, 4, DL), w.dtype), seen, products, lanes, dx, sums, dws,
     )  # fmt: skip
@@ -144,10 +145,10 @@ def _forward(
 
 @kernel
 def _backward(
-    work, tickets, dy, raw, daffine, x, affine, w, g, gout, B, planes, dplanes, lines, dlines, rows, drows,
+    work, tickets, dy, raw, daffine, x, affine, w, turn, g, gout, B, planes, dplanes, lines, dlines, rows, drows,
     seen, products, lanes, dx, sums, dws,
 ):  # fmt: skip
-    N, H, chunks, TH, C, OC = len(x), x.shape[1], len(dws), (g.OH + 3) // 4, w.shape[1], w.shape[2]
+    N, H, chunks, TH, C, OC = len(x), x.shape[1], len(dws), (g.OH + 3) // 4, dws.shape[2], dws.shape[3]
     hand = ticket(tickets)
     line, plane, looked = lines[hand], planes[hand], seen[hand]  # this thread's own
     product, lane = products[hand], lanes[hand]
@@ -165,7 +166,7 @@ def _backward(
             for k in range(36):
                 a, d = _as_rows(looked[k], images * TH, C), _as_rows(product[k], images * TH, OC)
                 gemm(a, True, d, False, n > first, dws[t, k])
-                gemm(d, False, w[k], True, False, a)  # what was seen has done its duty: its gradient takes its place
+                gemm(d, False, w[k], turn, False, a)  # what was seen has done its duty: its gradient takes its place
             for k in range(images):
                 plane[:] = 0
                 _give_back(looked, k * TH, rows[hand], C, plane[0])
