@@ -47,10 +47,12 @@ def conv_forward(pending, w, g, groups=1, b=None, summing=True):
     if suits(w.shape, g, groups):
         return winograd_forward(pending, w, g, b, summing)
     chunks, OL = chunks_of(len(pending.raw), pending.raw.size), g.OW * w.shape[3]
-    x, B, *scratch = _prepare(pending, w, g, groups, chunks)
-    out, sums = empty((len(x), g.OH, OL), w.dtype), empty((chunks if summing else 0, 2, w.shape[3]), np.float64)
+    out = empty((len(pending.raw), g.OH, OL), w.dtype)
+    sums = empty((chunks if summing else 0, 2, w.shape[3]), np.float64)
+    padded = _padded(w, groups)
+    x, B, *scratch = _prepare(pending, padded, g, groups, chunks)
     _forward(
-        np.zeros(1, np.int64), chunks, x, along(pending.affine, x.shape[2]), _taps(w),
+        np.zeros(1, np.int64), chunks, x, along(pending.affine, x.shape[2]), _taps(padded),
         w[0, 0, 0, :0] if b is None else np.tile(b, g.OW), g, groups, B, *scratch,
         empty((threads().count, 3, OL), w.dtype), out, sums,
     )  # fmt: skip
@@ -99,6 +101,11 @@ def _taps(w):
     return w.reshape(-1, *w.shape[2:])
 
 
+def _padded(w, groups):
+    """With zeros up to 16 columns: products of fewer are added to what is there several times as slowly."""
+    return w if groups > 1 else np.pad(w, [(0, 0)] * 3 + [(0, max(0, 16 - w.shape[3]))])
+
+
 def _prepare(pending, w, g, groups, chunks):
     """Images as lines (N, H, W*C), images a tile, the taps' places; each thread's planes, line, rows, product.
 
@@ -139,7 +146,7 @@ def _forward(
                     mine, its = slice(k * C, (k + 1) * C), slice(k * OC, (k + 1) * OC)
                     gemm(seen[:, mine], False, w[tap][:, its], False, tap > 0, product[:, its])
             for k in range(images):
-                _crop(results[k], bias, out[n + k])
+                _crop(results[k], OC * groups, g.OW, bias, out[n + k])
                 if len(sums):
                     add_moments(out[n + k].reshape(-1), n + k == first, moment)
         if len(sums):
@@ -231,13 +238,28 @@ def _stretch(planes, R, place, C):
 
 
 @tile
-def _crop(product, bias, out):
-    """An image's lines without the pixels that belong to nobody, and with the bias."""
+def _crop(product, columns, pixels, bias, out):
+    """An image's lines without the pixels and columns that belong to nobody, and with the bias."""
+    OC = out.shape[1] // pixels
     for i in range(len(out)):
-        for k in range(out.shape[1]):
-            out[i, k] = product[i, k]
+        line = out[i]
+        if OC == columns:
+            for k in range(len(line)):
+                line[k] = product[i, k]
+        else:
+            _crop_line(product[i], np.uintp(columns), np.uintp(OC), line)
         for k in range(len(bias)):
-            out[i, k] += bias[k]
+            line[k] += bias[k]
+
+
+@tile
+def _crop_line(product, columns, OC, line):
+    source, target, one = np.uintp(0), np.uintp(0), np.uintp(1)
+    for _ in range(len(line) // OC):
+        for c in range(OC):
+            line[target] = product[source + c]
+            target += one
+        source += columns
 
 
 @tile
