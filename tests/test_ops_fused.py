@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 from minighost import nn, ops
 from minighost.ops import fused
 from minighost.ops.fused import winograd
-from minighost.ops.gemm import gemm
+from minighost.ops.gemm import gemm, turned
 from minighost.ops.geometry import geometry
 from minighost.train import nonfinite
 
@@ -251,6 +251,15 @@ def test_large_products_come_out_the_same_in_pieces(rng, R, C, OC, a_turned, b_t
     expected[:, 1:-2] = (a.T if a_turned else a) @ (b.T if b_turned else b) + (expected[:, 1:-2] if add else 0)
     njit(lambda *arguments: gemm(*arguments))(a, a_turned, b, b_turned, add, out[:, 1:-2])
     assert_allclose(out, expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("C, OC", [(1, 1), (1, 5), (5, 1), (5, 3), (200, 100)])
+def test_turned_weights_multiply_as_their_transpose(rng, C, OC):
+    w, d, out = rng.normal(size=(C, OC)), rng.normal(size=(7, OC)), np.empty((7, C))
+    back, turn = turned(w)
+    assert turn == (C * OC > 1 << 14)
+    njit(lambda *arguments: gemm(*arguments))(d, False, back, turn, False, out)
+    assert_allclose(out, d @ w.T, rtol=1e-12)
 
 
 def test_sums_survive_a_mean_far_from_zero(rng):

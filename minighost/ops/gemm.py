@@ -36,7 +36,8 @@ def turned(w):
     The second says what `gemm` is to be told of them as ``b_turned``, when it multiplies by their transpose.
     """
     C, OC = w.shape[-2:]
-    return (np.ascontiguousarray(w.swapaxes(-1, -2)), False) if C * OC <= _WORTH_TURNING else (w, True)
+    # A copy always: of a single row or column NumPy calls the transpose contiguous, with strides that BLAS refuses.
+    return (w.swapaxes(-1, -2).copy(), False) if C * OC <= _WORTH_TURNING else (w, True)
 
 
 @overload(gemm)
