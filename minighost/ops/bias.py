@@ -8,9 +8,19 @@ __all__ = ["bias_gradient"]
 
 
 def bias_gradient(dout, b):
-    """Sum of `dout` (..., W, C) over all axes but the last, in double precision; None if `b` is None.
+    """Add up what came back to every channel.
 
-    Lines of W*C numbers first: NumPy adds long rows three times as fast as short ones.
+    Parameters
+    ----------
+    dout : ndarray, shape (..., W, C), float32 or float64
+    b : ndarray, shape (C,), or None
+        The bias.
+
+    Returns
+    -------
+    db : ndarray, shape (C,), of the bias's dtype
+        Added up in double precision, lines of W*C numbers first, for NumPy adds long rows faster than short ones. None
+        if there is no bias.
     """
     if b is None:
         return None

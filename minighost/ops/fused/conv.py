@@ -103,7 +103,7 @@ def _taps(w):
 
 def _padded(w, groups):
     """With zeros up to 16 columns: products of fewer are added to what is there several times as slowly."""
-    return w if groups > 1 else np.pad(w, [(0, 0)] * 3 + [(0, max(0, 16 - w.shape[3]))])
+    return w if groups > 1 or w.shape[3] >= 16 else np.pad(w, [(0, 0)] * 3 + [(0, 16 - w.shape[3])])
 
 
 def _prepare(pending, w, g, groups, chunks):

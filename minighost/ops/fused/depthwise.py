@@ -260,8 +260,8 @@ def _four_lines_of_three(d, first, pitch, plane, place, width, taps, tap, column
         x1, x2, x3, x4 = plane[p1 + k], plane[p2 + k], plane[p3 + k], plane[p4 + k]
         u = taps[o0 + k] + a * plane[p0 + k] + b * x1 + c * x2 + e * x3
         v = taps[o1 + k] + a * x1 + b * x2 + c * x3 + e * x4
-        w = taps[o2 + k] + a * x2 + b * x3 + c * x4 + e * plane[p5 + k]
-        taps[o0 + k], taps[o1 + k], taps[o2 + k] = u, v, w
+        t = taps[o2 + k] + a * x2 + b * x3 + c * x4 + e * plane[p5 + k]
+        taps[o0 + k], taps[o1 + k], taps[o2 + k] = u, v, t
 
 
 @tile

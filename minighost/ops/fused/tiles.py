@@ -81,23 +81,20 @@ def mask_and_add(dy, y, x, mean, floor, total, moment):
 @tile
 def finish(d, x, affine, add, dx, lanes):
     """Cut the gradient of a line where the ReLU cut, add it to what is there, and take the sums of the result."""
-    zero, L = d.dtype.type(0), affine.shape[1]
+    zero = d.dtype.type(0)
     if not add:
         for k in range(len(dx)):
             dx[k] = zero
-    if L == 0:
+    if affine.shape[1] == 0:
         for k in range(len(d)):
             dx[k] += d[k]
         return
     scale, shift, mean, floor, total, moment = affine[0], affine[1], affine[2], affine[3, 0], lanes[0], lanes[1]
-    for q in range(0, len(d), L):
-        n = min(L, len(d) - q)
-        dq, xq, out = d[q : q + n], x[q : q + n], dx[q : q + n]
-        for k in range(n):
-            y = xq[k]
-            v = out[k] + (zero if y * scale[k] + shift[k] <= floor else dq[k])
-            s, m = total[k] + v, moment[k] + v * (y - mean[k])
-            out[k], total[k], moment[k] = v, s, m
+    for k in range(len(d)):
+        y = x[k]
+        v = dx[k] + (zero if y * scale[k] + shift[k] <= floor else d[k])
+        s, m = total[k] + v, moment[k] + v * (y - mean[k])
+        dx[k], total[k], moment[k] = v, s, m
 
 
 @tile
