@@ -1,18 +1,40 @@
-"""Settings that all tests share: hypothesis draws the same examples at every change, many more at night."""
+"""What all tests share: how hypothesis draws (the same examples at every change, many more at night), and fixtures."""
 
+import io
 import os
 
+import hypothesis
 import numpy as np
 import pytest
-from hypothesis import settings
+from training import TinyNet, settings
 
-settings.register_profile("ci", deadline=None, max_examples=25, derandomize=True)
-settings.register_profile("quick", deadline=None, max_examples=6, derandomize=True)
-settings.register_profile("nightly", deadline=None, max_examples=1000)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+from minighost.models import registry
+from minighost.train import run
+
+hypothesis.settings.register_profile("ci", deadline=None, max_examples=25, derandomize=True)
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=6, derandomize=True)
+hypothesis.settings.register_profile("nightly", deadline=None, max_examples=1000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 @pytest.fixture
 def rng():
     """A fresh generator of fixed seed."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def tinynet(monkeypatch):
+    """A model of that name, for these tests only; pictures cost more than its training: one run draws them."""
+    monkeypatch.setitem(registry._builders, "tinynet", TinyNet)
+    monkeypatch.setattr("minighost.train.plots.everything", lambda *args: [])
+
+
+@pytest.fixture(scope="session")
+def straight(tmp_path_factory):
+    """The folder of a run that nothing disturbed, and what it printed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(registry._builders, "tinynet", TinyNet)
+        folder, stream = tmp_path_factory.mktemp("straight") / "run", io.StringIO()
+        summary = run(settings(folder), stream=stream)
+    return folder, summary, stream.getvalue()

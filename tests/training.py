@@ -1,9 +1,11 @@
 """A network, data and settings so small that a whole training run takes a fraction of a second."""
 
 import io
+import signal
 
 from minighost import nn
 from minighost.train import Config, load_checkpoint, read_log
+from minighost.train.trainer import Trainer
 
 CLOCK = ("seconds", "test_seconds", "images_per_second")
 
@@ -58,3 +60,20 @@ class Terminal(io.StringIO):
 
     def isatty(self):
         return True
+
+
+def at_step(monkeypatch, number, action):
+    """Do something right after global step `number`."""
+    train_step = Trainer.train_step
+
+    def watched(self, x, labels):
+        record = train_step(self, x, labels)
+        if record["step"] == number:
+            action(self)
+        return record
+
+    monkeypatch.setattr(Trainer, "train_step", watched)
+
+
+def ctrl_c(_=None):
+    signal.raise_signal(signal.SIGINT)
