@@ -6,34 +6,10 @@ VGG (Simonyan & Zisserman 2015): 3x3 convolutions in pairs, halved in between, h
 
 import numpy as np
 
-from minighost import models, ops
-from minighost.nn import ConvBNAct, GlobalAvgPool, Linear, MaxPool2d, Module, ReLU, Sequential
+from minighost import models
+from minighost.nn import ConvBNAct, GlobalAvgPool, Linear, MaxPool2d, ResidualBlock, Sequential
 
-__all__ = ["ResidualBlock", "create", "resnet20", "vgg"]
-
-
-class ResidualBlock(Module):
-    """Two 3x3 convolutions and a shortcut around them: ``relu(second(first(x)) + shortcut(x))``."""
-
-    def __init__(self, in_channels, out_channels, stride, rng):
-        self.first = ConvBNAct(in_channels, out_channels, 3, stride, rng=rng)
-        self.second = ConvBNAct(out_channels, out_channels, 3, act=None, rng=rng)
-        self.shortcut = None
-        if stride > 1 or in_channels != out_channels:
-            self.shortcut = ConvBNAct(in_channels, out_channels, 1, stride, act=None, rng=rng)
-        self.act = ReLU()
-
-    def forward(self, x):
-        """(N, H, W, in_channels) -> (N, OH, OW, out_channels)."""
-        shortcut = x if self.shortcut is None else self.shortcut(x)
-        return self.act(ops.add_forward(self.second(self.first(x)), shortcut)[0])
-
-    def backward(self, dout):
-        """The sum hands its gradient to both branches; what they return meets again at x."""
-        dsum = self.act.backward(dout)
-        dx = self.first.backward(self.second.backward(dsum))
-        dshortcut = dsum if self.shortcut is None else self.shortcut.backward(dsum)
-        return ops.add_forward(dx, dshortcut, out=dx)[0]
+__all__ = ["create", "resnet20", "vgg"]
 
 
 def resnet20(num_classes=10, rng=0):

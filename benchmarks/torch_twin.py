@@ -10,7 +10,6 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 import minighost.nn as mg
-from benchmarks.networks import ResidualBlock
 from minighost.models import GhostNet
 
 __all__ = ["fold", "twin"]
@@ -152,5 +151,5 @@ RULES = {
     mg.MaxPool2d: lambda m: nn.MaxPool2d(**m._options),
     mg.Dropout: lambda m: nn.Dropout(m.p),
     GhostNet: _chain,
-    ResidualBlock: lambda m: Residual((m.first, m.second), m.shortcut, m.act),
+    mg.ResidualBlock: lambda m: Residual((m.first, m.second), m.shortcut, m.act),
 }

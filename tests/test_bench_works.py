@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from gradients import assert_module_gradients
 
 from benchmarks import networks, suite, works
 from benchmarks.peers import minighost_peer
@@ -17,19 +16,6 @@ def test_the_networks_cost_what_their_tables_say(name, parameters, macs):
     rows = analysis.count(networks.create(name), (32, 32, 3))
     assert sum(row.params for row in rows) == parameters
     assert sum(row.macs for row in rows) == macs
-
-
-@pytest.mark.parametrize("stride, out", [(1, 3), (2, 4)])
-def test_the_residual_block_has_the_gradient_of_its_sum(stride, out):
-    block = networks.ResidualBlock(3, out, stride, np.random.default_rng(0))
-    assert_module_gradients(block, np.random.default_rng(1).normal(size=(2, 4, 4, 3)))
-
-
-def test_a_residual_block_is_relu_of_path_plus_shortcut(rng):
-    block = networks.ResidualBlock(3, 4, 2, rng).eval()
-    x = rng.normal(size=(2, 6, 6, 3)).astype(np.float32)
-    expected = np.maximum(block.second(block.first(x)) + block.shortcut(x), 0)
-    np.testing.assert_allclose(block(x), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["ghostnet", "resnet20", "vgg"])

@@ -177,6 +177,14 @@ def test_ghost_bottlenecks_fold(rng, options):
         assert_folds(block, rng.normal(size=(5, 7, 6, in_channels)))
 
 
+@pytest.mark.small
+@pytest.mark.parametrize("out_channels, stride", [(6, 1), (8, 1), (6, 2)])
+def test_residual_blocks_fold(rng, out_channels, stride):
+    block = perturbed(nn.ResidualBlock(6, out_channels, stride, rng=0))
+    assert_folds(block, rng.normal(size=(5, 7, 6, 6)))
+    assert_folds(nn.Sequential(block, nn.ReLU6()), rng.normal(size=(2, 7, 6, 6)))
+
+
 CHAINS = {
     "batch norm first": lambda: [nn.BatchNorm2d(6), nn.ReLU6(), nn.Conv2d(6, 4, 1)],
     "batch norm twice": lambda: [nn.Conv2d(6, 4, 1), nn.BatchNorm2d(4), nn.BatchNorm2d(4, relu=True)],

@@ -42,6 +42,8 @@ BLOCKS = {
     "bottleneck, identity": lambda: nn.GhostBottleneck(4, 6, 4, rng=0),
     "bottleneck, stride 2, squeeze": lambda: nn.GhostBottleneck(4, 8, 6, dw_size=5, stride=2, se_hidden=4, rng=0),
     "bottleneck, wider": lambda: nn.GhostBottleneck(4, 7, 5, rng=0),
+    "residual, identity": lambda: nn.ResidualBlock(4, 4, rng=0),
+    "residual, stride 2": lambda: nn.ResidualBlock(4, 5, 2, rng=0),
 }
 
 
@@ -81,6 +83,29 @@ def test_a_ghost_is_the_plain_composition_of_its_layers(rng):
     intrinsic = ghost.primary(x)
     expected = np.concatenate([intrinsic, ghost.cheap(intrinsic)], -1)[..., :7]
     assert_allclose(ghost(x), expected, rtol=1e-6)
+
+
+def test_a_residual_block_is_relu_of_path_plus_shortcut(rng):
+    x = rng.normal(size=(2, 6, 5, 3)).astype(np.float32)
+    block = _randomise(nn.ResidualBlock(3, 4, 2, rng=0)).eval()
+    assert_allclose(block(x), np.maximum(block.second(block.first(x)) + block.shortcut(x), 0), rtol=1e-6)
+    block = _randomise(nn.ResidualBlock(3, 3, rng=0)).eval()
+    assert block.shortcut is None
+    assert_allclose(block(x), np.maximum(block.second(block.first(x)) + x, 0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("on", [False, True])
+def test_a_residual_block_that_comes_first_need_not_hand_on_a_gradient(rng, on):
+    x, grads = rng.normal(size=(2, 6, 5, 3)).astype(np.float32), []
+    for wanted in (True, False):
+        block = nn.ResidualBlock(3, 4, 2, rng=0)
+        with nn.fusing(on):
+            dout = block(x)
+            dx = (block if wanted else block.skip_input_gradient()).backward(dout)
+        assert (dx is not None) == wanted
+        grads.append([p.grad for p in block.parameters()])
+    for mine, theirs in zip(*grads, strict=True):
+        assert_array_equal(mine, theirs)
 
 
 def test_permuting_intrinsic_maps_permutes_the_ghosts(rng):

@@ -7,12 +7,11 @@ from hypothesis import strategies as st
 from numba import njit
 from numpy.testing import assert_allclose
 
-from minighost import nn, ops
+from minighost import ops
 from minighost.ops import fused
 from minighost.ops.fused import winograd
 from minighost.ops.gemm import gemm, turned
 from minighost.ops.geometry import geometry
-from minighost.train import nonfinite
 
 pytestmark = pytest.mark.small
 CLOSE = {"rtol": 1e-10, "atol": 1e-10}
@@ -48,6 +47,11 @@ class Part:
         if self.kind == "plain":
             return dvalue, None, None, None
         return *ops.batch_norm_backward(dvalue, self.cache), dgate
+
+    def elsewhere(self, rng, wanted):
+        """A gradient that reaches the value on another way, and what a kernel is given of it; else 0 and None."""
+        d = rng.normal(size=self.raw.shape)
+        return (d, d * (self.value > 0) if self.kind == "relu" else d.copy()) if wanted else (0, None)
 
     def assert_backward(self, dvalue, dy, sums, dgate=None):
         """The fused gradients of this part equal the plain ones."""
@@ -125,19 +129,18 @@ def test_depthwise_equals_the_plain_operations(seed, kind, K, same, long, twice,
     assert_allclose(raw, expected, **CLOSE)
     assert_sums(expected, sums)
 
-    dout, elsewhere = rng.normal(size=raw.shape), rng.normal(size=part.raw.shape)
+    dout, (more, there) = rng.normal(size=raw.shape), part.elsewhere(rng, twice)
     dx, dw, _ = ops.depthwise_backward_reference(dout, cache)
-    given_dy = None
-    if twice:
-        dx = dx + elsewhere
-        given_dy = elsewhere * (part.value > 0) if kind == "relu" else elsewhere.copy()
-    dy, sums, mine = fused.depthwise_backward(as_gradient(dout), part.pending, w, g, given_dy)
+    dy, sums, mine = fused.depthwise_backward(as_gradient(dout), part.pending, w, g, there)
     assert_allclose(mine, dw[..., 0], **CLOSE)
-    part.assert_backward(dx, dy, sums)
+    part.assert_backward(dx + more, dy, sums)
 
 
-@given(seed=SEEDS, kind=PENDING, K=st.integers(1, 4), groups=st.integers(1, 3), wide=st.booleans(), **GEOMETRY)
-def test_dense_convolution_equals_the_plain_operations(seed, kind, K, groups, wide, stride, padding, dilation):
+@given(
+    seed=SEEDS, kind=PENDING, K=st.integers(1, 4), groups=st.integers(1, 3), wide=st.booleans(), twice=st.booleans(),
+    **GEOMETRY,
+)  # fmt: skip
+def test_dense_convolution_equals_the_plain_operations(seed, kind, K, groups, wide, twice, stride, padding, dilation):
     """`wide`: so many channels on so small a plane that rows are copied together."""
     rng = np.random.default_rng(seed)
     reach = dilation * (K - 1) + 1
@@ -152,15 +155,15 @@ def test_dense_convolution_equals_the_plain_operations(seed, kind, K, groups, wi
     assert_allclose(raw, expected, **CLOSE)
     assert_sums(expected, sums)
 
-    dout = rng.normal(size=raw.shape)
+    dout, (more, there) = rng.normal(size=raw.shape), part.elsewhere(rng, twice)
     dx, dw, _ = ops.conv2d_backward_reference(dout, cache)
-    dy, sums, mine = fused.conv_backward(as_gradient(dout), part.pending, w, g, groups)
+    dy, sums, mine = fused.conv_backward(as_gradient(dout), part.pending, w, g, groups, dy=there)
     assert_allclose(mine, dw, **CLOSE)
-    part.assert_backward(dx, dy, sums)
+    part.assert_backward(dx + more, dy, sums)
 
 
-@given(SEEDS, PENDING, st.integers(0, 2))
-def test_winograds_convolution_equals_the_definition(seed, kind, padding):
+@given(SEEDS, PENDING, st.integers(0, 2), st.booleans())
+def test_winograds_convolution_equals_the_definition(seed, kind, padding, twice):
     rng = np.random.default_rng(seed)
     N, (H, W), (C, OC) = int(rng.choice([1, 2, 40])), rng.integers(3, 10, 2).tolist(), rng.integers(1, 6, 2).tolist()
     part, w = Part(rng, (N, H, W, C), kind), rng.normal(size=(3, 3, C, OC))
@@ -171,11 +174,11 @@ def test_winograds_convolution_equals_the_definition(seed, kind, padding):
     assert_allclose(winograd.winograd_forward_reference(part.value, w, padding) + b, expected, **CLOSE)
     assert_sums(expected, sums)
 
-    dout = rng.normal(size=raw.shape)
+    dout, (more, there) = rng.normal(size=raw.shape), part.elsewhere(rng, twice)
     dx, dw, _ = ops.conv2d_backward_reference(dout, cache)
-    dy, sums, mine = winograd.winograd_backward(as_gradient(dout), part.pending, w, g)
+    dy, sums, mine = winograd.winograd_backward(as_gradient(dout), part.pending, w, g, there)
     assert_allclose(mine, dw, **CLOSE)
-    part.assert_backward(dx, dy, sums)
+    part.assert_backward(dx + more, dy, sums)
 
 
 def test_winograd_is_for_3x3_kernels_between_many_channels(rng):
@@ -208,6 +211,22 @@ def test_residual_equals_the_plain_operations(seed, kind):
         assert_allclose(dy, share)
         part.assert_backward(share, dy, part_sums)
     short.assert_backward(dout, dout, sums)
+
+
+@given(SEEDS, st.sampled_from(["plain", "norm"]))
+def test_rectified_sum_equals_batch_norm_sum_and_relu(seed, kind):
+    rng = np.random.default_rng(seed)
+    shape = int(rng.choice([1, 3, 40])), int(rng.integers(1, 4)), 3, int(rng.integers(1, 6))
+    branch, short = Part(rng, shape, "norm"), Part(rng, shape, kind)
+    out = fused.rectified_sum_forward(branch.pending, short.pending)
+    total = branch.value + short.value
+    assert_allclose(out, np.maximum(total, 0), **CLOSE)
+    dout = rng.normal(size=shape)
+    dy, sums, short_sums = fused.rectified_sum_backward(dout, out, branch.pending, short.pending)
+    expected = np.where(total > 0, dout, 0)
+    assert_allclose(dy, expected)
+    branch.assert_backward(expected, dy, sums)
+    short.assert_backward(expected, dy, short_sums)
 
 
 @given(SEEDS)
@@ -268,140 +287,3 @@ def test_sums_survive_a_mean_far_from_zero(rng):
     raw, sums = fused.pointwise_forward([fused.plain(x)], np.eye(4, dtype=np.float32))
     pending, _ = fused.measure(raw, sums, *(np.full(4, v, np.float32) for v in (1, 0, 0, 1)), relu=False)
     assert_allclose(pending.affine[0], 1 / x.astype(np.float64).std((0, 1, 2)), rtol=1e-3)
-
-
-BLOCKS = {
-    "identity": (6, 10, 6, 3, 1, 0),
-    "wider": (6, 12, 8, 3, 1, 0),
-    "strided": (4, 8, 6, 3, 2, 0),
-    "gated": (6, 10, 6, 5, 1, 4),
-    "strided 5x5, gated": (4, 8, 6, 5, 2, 4),
-    "strided 4x4": (4, 8, 6, 4, 2, 0),
-}
-
-
-def run(block, x, dout, on):
-    with nn.fusing(on):
-        block.zero_grad()
-        out = block(x)
-        dx = block.backward(dout(out))
-    return out, dx, {path: p.grad for path, p in block.named_parameters()}, block.state_dict()
-
-
-def assert_same(layers, fused):
-    """What `run` returned without and with fusing is equal."""
-    for mine, plain in zip(fused[:2], layers[:2], strict=True):
-        assert_allclose(mine, plain, **CLOSE)
-    for mine, plain, atol in zip(fused[2:], layers[2:], (1e-9, 1e-10), strict=True):
-        for path in plain:
-            assert_allclose(mine[path], plain[path], rtol=1e-10, atol=atol, err_msg=path)
-
-
-@pytest.mark.parametrize("name", BLOCKS)
-def test_a_fused_bottleneck_equals_its_layers(rng, name):
-    x = rng.normal(size=(5, 7, 6, BLOCKS[name][0]))
-    answers = []
-    for on in (False, True):
-        block = nn.GhostBottleneck(*BLOCKS[name], rng=0).astype(np.float64)
-        for k, p in enumerate(block.parameters()):
-            p.data += 0.1 * np.random.default_rng(k).normal(size=p.shape)
-        answers.append(run(block, x, lambda out: np.random.default_rng(3).normal(size=out.shape), on))
-    assert_same(*answers)
-
-
-UNITS = {
-    "3x3": (4, 6, 3),
-    "3x3 with stride": (4, 6, 3, 2),
-    "pointwise": (4, 6, 1),
-    "pointwise with stride": (4, 6, 1, 2),
-    "depthwise": (6, 6, 3, 2, None, 1, 6),
-    "grouped, dilated": (4, 6, 3, 1, None, 2, 2),
-    "with multiplier": (4, 8, 3, 1, None, 1, 4),
-}
-
-
-@pytest.mark.parametrize("act", ["relu", None])
-@pytest.mark.parametrize("name", UNITS)
-def test_a_fused_unit_equals_its_layers(rng, name, act):
-    x, answers = rng.normal(size=(5, 7, 6, UNITS[name][0])), []
-    for on in (False, True):
-        unit = nn.ConvBNAct(*UNITS[name], act=act, rng=0).astype(np.float64)
-        unit.bn.weight.data += np.arange(unit.bn.weight.size) / 10
-        answers.append(run(unit, x, lambda out: np.random.default_rng(3).normal(size=out.shape), on))
-    assert_same(*answers)
-
-
-GHOSTS = {"1x1": (4, 8, 1), "3x3 with stride": (4, 6, 3, 2, 3, 2), "5x5 ghosts": (4, 8, 3, 2, 5, 1, False)}
-
-
-@pytest.mark.parametrize("name", GHOSTS)
-def test_a_fused_ghost_module_equals_its_layers(rng, name):
-    x, answers = rng.normal(size=(5, 7, 6, 4)), []
-    for on in (False, True):
-        ghost = nn.GhostModule(*GHOSTS[name], rng=0).astype(np.float64)
-        for k, p in enumerate(ghost.parameters()):
-            p.data += 0.1 * np.random.default_rng(k).normal(size=p.shape)
-        answers.append(run(ghost, x, lambda out: np.random.default_rng(3).normal(size=out.shape), on))
-        assert (ghost._cache is None) and nn.fused.ghost_applies(ghost, x)
-    assert_same(*answers)
-
-
-def test_fusing_is_for_training_and_can_be_switched_off(rng):
-    block, x = nn.GhostBottleneck(4, 8, 4, rng=0), rng.normal(size=(2, 4, 4, 4)).astype(np.float32)
-    assert nn.fused.bottleneck_applies(block, x)
-    with nn.fusing(False):
-        assert not nn.fused.bottleneck_applies(block, x)
-        assert not nn.fused.unit_applies(block.ghost1.primary, x)
-    assert not nn.fused.bottleneck_applies(block.eval(), x)
-    assert not nn.fused.unit_applies(block.ghost1.primary, x)
-    assert not nn.fused.bottleneck_applies(nn.GhostBottleneck(4, 9, 4, rng=0), x)  # an odd width cuts a ghost off
-    assert not nn.fused.bottleneck_applies(nn.GhostBottleneck(4, 8, 4, ratio=1, rng=0), x)
-    assert nn.fused.bottleneck_applies(block.train(), x)
-
-
-def test_a_fused_backward_serves_once(rng):
-    block, x = nn.GhostBottleneck(4, 8, 4, rng=0), rng.normal(size=(2, 4, 4, 4)).astype(np.float32)
-    with nn.fusing(True):
-        dout = block(x)
-    block.backward(dout)
-    with pytest.raises(RuntimeError, match="needs a forward"):
-        block.backward(dout)
-
-
-def test_a_fused_bottleneck_takes_arrays_of_any_layout(rng):
-    wide, dwide = (rng.normal(size=(2, 5, 4, 8)) for _ in range(2))
-    wide.flags.writeable = False
-    answers = []
-    for on in (False, True):
-        block = nn.GhostBottleneck(4, 8, 4, rng=0).astype(np.float64)
-        out, dx, *_ = run(block, wide[..., ::2], lambda out: dwide[..., ::2], on)
-        answers.append((out, dx))
-    for mine, plain in zip(*answers, strict=True):
-        assert_allclose(mine, plain, **CLOSE)
-
-
-def test_a_fused_backward_refuses_what_the_layers_refuse(rng):
-    block, x = nn.GhostBottleneck(4, 8, 4, rng=0), rng.normal(size=(2, 4, 4, 4)).astype(np.float32)
-    for dout, error, message in (
-        (np.zeros((2, 4, 4, 5), np.float32), ValueError, r"dout must have shape \(2, 4, 4, 4\), got \(2, 4, 4, 5\)"),
-        (np.zeros((2, 4, 4, 4)), TypeError, "all arrays must have one dtype, got dout float64, x float32"),
-    ):
-        with nn.fusing(True):
-            block(x)
-        with pytest.raises(error, match=message):
-            block.backward(dout)
-
-
-def test_one_value_a_channel_is_refused_as_by_the_layers(rng):
-    block, x = nn.GhostBottleneck(4, 8, 6, stride=2, rng=0), rng.normal(size=(1, 2, 2, 4)).astype(np.float32)
-    for on in (False, True):
-        with nn.fusing(on), pytest.raises(ValueError, match="training needs more than one value per channel"):
-            block(x)
-
-
-def test_the_layer_that_overflows_is_named_in_fused_training_too(rng):
-    block, x = nn.GhostBottleneck(4, 8, 4, rng=0), np.full((2, 4, 4, 4), 1e30, np.float32)
-    block.ghost1.primary.conv.weight.data *= np.float32(1e30)
-    with nn.fusing(True), np.errstate(all="ignore"):
-        error = nonfinite.explain(nn.Sequential(block), x, "step 1", "loss is nan", np.array([np.nan]))
-    assert "output of layer '0.ghost1.primary.conv' (Conv2d)" in str(error)

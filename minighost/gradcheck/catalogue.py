@@ -37,6 +37,7 @@ BLOCKS = {
     "se": (partial(nn.SqueezeExcite, 6, 3, rng=0), 6),
     "ghost": (partial(nn.GhostModule, 4, 6, 3, rng=0), 4),
     "bottleneck": (partial(nn.GhostBottleneck, 4, 8, 6, stride=2, se_hidden=4, rng=0), 4),
+    "residual": (partial(nn.ResidualBlock, 3, 4, stride=2, rng=0), 3),
     "whitening": (partial(nn.PatchWhitening, 3, 2), 3),
 }
 NAMES = (*OPERATIONS, "im2col", "batch_norm", "batch_norm_relu", "softmax_cross_entropy", *BLOCKS, *models.names())

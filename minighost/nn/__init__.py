@@ -21,10 +21,12 @@ from minighost.nn.layers import (
     ReLU6,
 )
 from minighost.nn.module import Buffer, Module, Parameter
+from minighost.nn.residual import ResidualBlock
 from minighost.nn.whitening import PatchWhitening
 
 __all__ = [
     "AvgPool2d", "BatchNorm2d", "Buffer", "CReLU", "Chain", "ClipGate", "Conv2d", "ConvBNAct", "Dropout",
     "GhostBottleneck", "GhostModule", "GlobalAvgPool", "HardSigmoid", "HardSwish", "Identity", "Linear", "MaxPool2d",
-    "Module", "Parameter", "PatchWhitening", "ReLU", "ReLU6", "Sequential", "SqueezeExcite", "fold", "fusing",
+    "Module", "Parameter", "PatchWhitening", "ReLU", "ReLU6", "ResidualBlock", "Sequential", "SqueezeExcite", "fold",
+    "fusing",
 ]  # fmt: skip

@@ -18,6 +18,7 @@ from minighost.nn.blocks import ConvBNAct, SqueezeExcite
 from minighost.nn.fold_nodes import Affine, Convolution, GlobalMean, Plain, Pool, Side
 from minighost.nn.ghost import GhostBottleneck, GhostModule
 from minighost.nn.module import Buffer, Parameter
+from minighost.nn.residual import ResidualBlock
 from minighost.nn.whitening import PatchWhitening
 from minighost.ops import inference
 
@@ -172,6 +173,11 @@ def _ghost_module(layer):
 def _ghost_bottleneck(layer):
     path = _known(layer.ghost1, layer.depthwise, layer.se, layer.ghost2)
     return [Side("add", path, _known(layer.shortcut))]
+
+
+@rule(ResidualBlock)
+def _residual_block(layer):
+    return [Side("add", _known(layer.first, layer.second), _known(layer.shortcut)), *_known(layer.act)]
 
 
 for _kind, _act in _ACTS.items():

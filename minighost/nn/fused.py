@@ -15,7 +15,8 @@ from minighost.ops.geometry import geometry
 
 __all__ = [
     "bottleneck_applies", "bottleneck_backward", "bottleneck_forward", "fusing", "ghost_applies", "ghost_backward",
-    "ghost_forward", "unit_applies", "unit_backward", "unit_forward",
+    "ghost_forward", "residual_applies", "residual_backward", "residual_forward", "unit_applies", "unit_backward",
+    "unit_forward",
 ]  # fmt: skip
 
 _fusing = [True]
@@ -89,15 +90,16 @@ def _forward(unit, pending):
     return out, (pending, g, norm)
 
 
-def _backward(unit, dy, sums, cache):
+def _backward(unit, dy, sums, cache, elsewhere=None):
+    """Of any of the three; `elsewhere` is a gradient that reaches the input on another way, and takes up the sum."""
     conv = unit.conv
     if _is_depthwise(conv):
-        return _depthwise_backward(unit, dy, sums, cache)
+        return _depthwise_backward(unit, dy, sums, cache, elsewhere)
     if _is_pointwise(conv):
-        return _pointwise_backward(unit, dy, sums, cache)[0][:2]
+        return _pointwise_backward(unit, dy, sums, cache, elsewhere)[0][:2]
     pending, g, norm = cache
     gradient, dgamma, dbeta = fused.pass_back(dy, sums, norm)
-    dx, sums, dw = fused.conv_backward(gradient, pending, conv.weight.data, g, conv.groups, conv.dx_wanted)
+    dx, sums, dw = fused.conv_backward(gradient, pending, conv.weight.data, g, conv.groups, conv.dx_wanted, elsewhere)
     _accumulate(unit, dw, dgamma, dbeta)
     return dx, sums
 
@@ -108,6 +110,36 @@ def _is_depthwise(conv):
 
 def _is_pointwise(conv):
     return (conv.groups, conv.kernel_size, conv.stride, conv.padding) == (1, (1, 1), (1, 1), (0, 0))
+
+
+# Residual block ------------------------------------------------------------------------------------------------
+
+
+def residual_applies(block, x):
+    """Whether `block`, a `ResidualBlock`, can be fused: in training."""
+    return unit_applies(block.first, x)
+
+
+def residual_forward(block, x):
+    """What `ResidualBlock.forward` does; returns the output and the cache for `residual_backward`."""
+    source = fused.plain(check.array("ResidualBlock", "x", x, 4))
+    inner, first = _forward(block.first, source)
+    branch, second = _forward(block.second, inner)
+    shortcut, short = (source, None) if block.shortcut is None else _forward(block.shortcut, source)
+    out = fused.rectified_sum_forward(branch, shortcut)
+    return out, (first, second, short, branch, shortcut, out)
+
+
+def residual_backward(block, dout, cache):
+    """What `ResidualBlock.backward` does: the sum's gradient goes through both branches and meets again at x."""
+    first, second, short, branch, shortcut, out = cache
+    dout = _gradient("ResidualBlock", dout, out.shape, out)
+    dsum, sums, short_sums = fused.rectified_sum_backward(dout, out, branch, shortcut)
+    dinner, sums = _backward(block.second, dsum, sums, second)
+    if short is not None:
+        dsum, _ = _backward(block.shortcut, dsum, short_sums, short)
+    dx, _ = _backward(block.first, dinner, sums, first, dsum)
+    return dx if block.first.conv.dx_wanted else None
 
 
 # Ghost module --------------------------------------------------------------------------------------------------

@@ -11,10 +11,12 @@ from minighost.ops.fused.depthwise import depthwise_backward, depthwise_forward
 from minighost.ops.fused.gate import gate_backward, plane_mean
 from minighost.ops.fused.pending import Pending, PendingGradient, measure, pass_back, plain, plain_gradient
 from minighost.ops.fused.pointwise import pointwise_backward, pointwise_forward
+from minighost.ops.fused.rectified_sum import rectified_sum_backward, rectified_sum_forward
 from minighost.ops.fused.residual import residual_backward, residual_forward
 
 __all__ = [
     "Pending", "PendingGradient", "conv_backward", "conv_forward", "cut", "depthwise_backward", "depthwise_forward",
     "gate_backward", "measure", "pass_back", "plain", "plain_gradient", "plane_mean", "pointwise_backward",
-    "pointwise_forward", "residual_backward", "residual_forward", "settle",
+    "pointwise_forward", "rectified_sum_backward", "rectified_sum_forward", "residual_backward", "residual_forward",
+    "settle",
 ]  # fmt: skip

@@ -69,4 +69,4 @@ def _cut(work, dout, x, dy, affine, lanes, sums):
     for t in share(work, chunks):
         for r in range(t * R // chunks, (t + 1) * R // chunks):
             finish(dout[r], x[r], affine, False, dy[r], lanes[t])
-        fold(lanes[t, 0], lanes[t, 1], sums[t])
+        fold(lanes[t], sums[t])

@@ -59,7 +59,7 @@ def conv_forward(pending, w, g, groups=1, b=None, summing=True):
     return out.reshape(len(x), g.OH, g.OW, -1), sums
 
 
-def conv_backward(gradient, pending, w, g, groups=1, wanted=True):
+def conv_backward(gradient, pending, w, g, groups=1, wanted=True, dy=None):
     """Backward of `conv_forward`.
 
     Parameters
@@ -69,6 +69,9 @@ def conv_backward(gradient, pending, w, g, groups=1, wanted=True):
         As in the forward.
     wanted : bool
         Whether `dy` is: nobody asks for the gradient with respect to an image.
+    dy : ndarray, shape (N, H, W, groups*C), optional
+        Gradient that reaches the same activation on another way, already cut by the ReLU; the result is added to it
+        in place.
 
     Returns
     -------
@@ -79,19 +82,20 @@ def conv_backward(gradient, pending, w, g, groups=1, wanted=True):
     dw : ndarray, shape of w
     """
     if suits(w.shape, g, groups):
-        dy, sums, dw = winograd_backward(gradient, pending, w, g)
+        dy, sums, dw = winograd_backward(gradient, pending, w, g, dy)
         return dy if wanted else None, sums, dw
     # One partial sum of dw a chunk; few of them where the weights are many.
     chunks = min(len(pending.raw), max(4, min(32, (1 << 24) // w.size)))
     x, B, begin, planes, *scratch = _prepare(pending, w, g, groups, chunks)
     (N, _, L), OL = x.shape, g.OW * w.shape[3]
-    dx, affine = empty(x.shape if wanted else (0, *x.shape[1:]), w.dtype), along(pending.affine, L)
+    affine, add = along(pending.affine, L), dy is not None
+    dx = dy.reshape(x.shape) if add else empty(x.shape, w.dtype)
     sums, dw = empty((chunks, 2, w.shape[2] * groups), np.float64), empty(w.shape, w.dtype)
     _backward(
         np.zeros(2, np.int64), gradient.dy.reshape(N, g.OH, OL), gradient.raw.reshape(N, g.OH, OL),
         along(gradient.affine, OL), x, affine, _taps(w), g, groups, B, begin, planes,
-        empty(planes.shape, w.dtype), *scratch, empty((threads().count, 2, affine.shape[1]), w.dtype), dx, sums,
-        empty((chunks, *_taps(w).shape), w.dtype), _taps(dw),
+        empty(planes.shape, w.dtype), *scratch, empty((threads().count, 2, affine.shape[1]), w.dtype), add,
+        dx if wanted else dx[:0], sums, empty((chunks, *_taps(w).shape), w.dtype), _taps(dw),
     )  # fmt: skip
     return dx.reshape(pending.raw.shape) if wanted else None, sums, dw
 
@@ -156,7 +160,7 @@ def _forward(
 @kernel
 def _backward(
     work, tickets, dy, raw, daffine, x, affine, w, g, groups, B, places, planes, dplanes, lines, copies, products,
-    lanes, dx, sums, dws, dw,
+    lanes, add, dx, sums, dws, dw,
 ):  # fmt: skip
     (N, H, _), chunks, C, OC, hand = x.shape, len(dws), w.shape[1], w.shape[2] // groups, ticket(tickets)
     plane, dplane, line, rows = planes[hand], dplanes[hand], lines[hand], copies[hand]  # this thread's own
@@ -186,8 +190,8 @@ def _backward(
             for k in range(images if len(dx) else 0):
                 for h in range(H):
                     collect(dplane[k], h, g, C * groups, line)
-                    finish(line, x[n + k, h], affine, False, dx[n + k, h], lane)
-        fold(lane[0], lane[1], sums[t])
+                    finish(line, x[n + k, h], affine, add, dx[n + k, h], lane)
+        fold(lane, sums[t])
         if ticket(tickets[1:]) == chunks - 1:
             add_up(dws, dw)
 

@@ -144,7 +144,7 @@ def _backward(
                 for k in range(count):
                     finish(row[k], x[n, h + k], affine, add, dx[n, h + k], lane)
         _fold_taps(tap, dws[t])
-        fold(lane[0], lane[1], sums[t])
+        fold(lane, sums[t])
 
 
 @tile

@@ -177,9 +177,9 @@ def _backward(
                 accumulate(elsewhere.reshape(-1)[r0 * split : r1 * split], dxa.reshape(-1)[r0 * split : r1 * split])
             if wb.size:
                 _backward_part(b, d, wb, turn_b, r0, r1, r0 > first, scratch, dws[t, split:], dxb, dgate_b, sum_b)
-        fold(sum_a[0], sum_a[1], sums_a[t])
+        fold(sum_a, sums_a[t])
         if wb.size:
-            fold(sum_b[0], sum_b[1], sums_b[t])
+            fold(sum_b, sums_b[t])
         if ticket(tickets[1:]) == chunks - 1:
             add_up(dws, dw)
 

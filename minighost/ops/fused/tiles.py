@@ -113,14 +113,14 @@ def fold_moments(n, moments, sums):
 
 
 @tile
-def fold(total, moment, sums):
-    """Lane sums to float64 sums per channel."""
+def fold(lanes, sums):
+    """Lane sums (rows, L) to float64 sums per channel (rows, C)."""
     C = sums.shape[1]
     sums[:] = 0
-    for first in range(0, len(total), C):
-        for c in range(C):
-            sums[0, c] += total[first + c]
-            sums[1, c] += moment[first + c]
+    for k in range(len(sums)):
+        for first in range(0, lanes.shape[1], C):
+            for c in range(C):
+                sums[k, c] += lanes[k, first + c]
 
 
 @tile

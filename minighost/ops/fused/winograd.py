@@ -86,19 +86,20 @@ def winograd_forward(pending, w, g, b=None, summing=True):
     return out.reshape(len(x), g.OH, g.OW, OC), sums
 
 
-def winograd_backward(gradient, pending, w, g):
+def winograd_backward(gradient, pending, w, g, dy=None):
     """Backward; parameters and results as for `conv_backward`; `dy` is always computed."""
     most = max(4, min(32, (1 << 22) // w.size))
     x, B, chunks, tickets, planes, line, rows, seen, products = _prepare(pending, w, g, most)
     (N, _, L), OL, C, hands, DL = x.shape, g.OW * w.shape[3], w.shape[2], len(planes), products.shape[3]
-    dx, affine, dws = empty(x.shape, w.dtype), along(pending.affine, L), empty((chunks, 36, C, w.shape[3]), w.dtype)
+    dx, add = (empty(x.shape, w.dtype), False) if dy is None else (dy.reshape(x.shape), True)
+    affine, dws = along(pending.affine, L), empty((chunks, 36, C, w.shape[3]), w.dtype)
     lanes, sums = empty((hands, 2, affine.shape[1]), w.dtype), empty((chunks, 2, C), np.float64)
     w, turn = turned(w)
     _backward(
         tickets, gradient.dy.reshape(N, g.OH, OL), gradient.raw.reshape(N, g.OH, OL), along(gradient.affine, OL), x,
         affine, taps_forward(w), turn, g._replace(SW=4), g._replace(SW=4, PW=0), B, planes,
         zeros((hands, 4, -(-g.OH // 4) * 4, DL), w.dtype), line, empty((hands, OL), w.dtype), rows,
-        empty((hands, 6, 4, DL), w.dtype), seen, products, lanes, dx, sums, dws,
+        empty((hands, 6, 4, DL), w.dtype), seen, products, lanes, add, dx, sums, dws,
     )  # fmt: skip
     return dx.reshape(pending.raw.shape), sums, taps_backward(dws)
 
@@ -146,7 +147,7 @@ def _forward(
 @kernel
 def _backward(
     work, tickets, dy, raw, daffine, x, affine, w, turn, g, gout, B, planes, dplanes, lines, dlines, rows, drows,
-    seen, products, lanes, dx, sums, dws,
+    seen, products, lanes, add, dx, sums, dws,
 ):  # fmt: skip
     N, H, chunks, TH, C, OC = len(x), x.shape[1], len(dws), (g.OH + 3) // 4, dws.shape[2], dws.shape[3]
     hand = ticket(tickets)
@@ -172,9 +173,9 @@ def _backward(
                 _give_back(looked, k * TH, rows[hand], C, plane[0])
                 for h in range(H):
                     collect(plane, h, g, C, line)
-                    finish(line, x[n + k, h], affine, False, dx[n + k, h], lane)
+                    finish(line, x[n + k, h], affine, add, dx[n + k, h], lane)
             plane[:] = 0
-        fold(lane[0], lane[1], sums[t])
+        fold(lane, sums[t])
 
 
 @tile

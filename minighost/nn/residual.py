@@ -1,0 +1,58 @@
+"""The residual block (He et al. 2016, "Deep residual learning for image recognition", figure 2).
+
+Two convolutions learn what is to be added to their input. Where nothing is, the block is the identity, so that a deep
+network is no harder to train than a shallow one.
+"""
+
+import numpy as np
+
+from minighost import ops
+from minighost.nn import fused
+from minighost.nn.blocks import ConvBNAct
+from minighost.nn.layers import ReLU
+from minighost.nn.module import Module
+
+__all__ = ["ResidualBlock"]
+
+
+class ResidualBlock(Module):
+    """Two 3x3 convolutions and a shortcut around them: ``relu(second(first(x)) + shortcut(x))``.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    stride : int
+        Of the first convolution and of the shortcut.
+    rng : int or numpy.random.Generator, optional
+
+    Notes
+    -----
+    The shortcut is the identity if nothing changes size, else a 1x1 convolution with batch norm (the paper's option B).
+    """
+
+    def __init__(self, in_channels, out_channels, stride=1, rng=None):
+        rng = np.random.default_rng(rng)
+        self.first = ConvBNAct(in_channels, out_channels, 3, stride, rng=rng)
+        self.second = ConvBNAct(out_channels, out_channels, 3, act=None, rng=rng)
+        self.shortcut = None
+        if stride > 1 or in_channels != out_channels:
+            self.shortcut = ConvBNAct(in_channels, out_channels, 1, stride, act=None, rng=rng)
+        self.act = ReLU()
+
+    def forward(self, x):
+        """(N, H, W, in_channels) -> (N, OH, OW, out_channels)."""
+        self._cache = None
+        if fused.residual_applies(self, x):
+            out, self._cache = fused.residual_forward(self, x)
+            return out
+        shortcut = x if self.shortcut is None else self.shortcut(x)
+        return self.act(ops.add_forward(self.second(self.first(x)), shortcut)[0])
+
+    def backward(self, dout):
+        """The sum hands its gradient to both branches; what they return meets again at x."""
+        if self._cache is not None:
+            return fused.residual_backward(self, dout, self._take_cache())
+        dsum = self.act.backward(dout)
+        dx = self.first.backward(self.second.backward(dsum))
+        dshortcut = dsum if self.shortcut is None else self.shortcut.backward(dsum)
+        return None if dx is None else ops.add_forward(dx, dshortcut, out=dx)[0]
