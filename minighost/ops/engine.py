@@ -37,6 +37,7 @@ from numba import njit  # noqa: E402
 from numba.core.caching import FunctionCache  # noqa: E402
 
 from minighost.ops.cores import suitable  # noqa: E402
+from minighost.ops.linked import linked_only
 from minighost.ops.parallel import on_all_threads, share, spans, ticket  # noqa: E402
 
 __all__ = ["kernel", "kernels_folder", "share", "spans", "threads", "ticket", "tile", "watching"]
@@ -47,7 +48,8 @@ _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
 def tile(function):
     """Compile the work on one tile, to be called from a `kernel` and from there only: Python has no way in."""
-    return njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
+    compiled = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
+    return compiled if numba.config.DISABLE_JIT else linked_only(compiled)
 
 
 def kernel(function):

@@ -7,9 +7,13 @@ first, which for narrow ones or few rows takes longer than the product: so these
 take it up to twice as long if the second factor is to be read transposed: weights for the way back are turned before.
 """
 
+import functools
+
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import overload
+
+from minighost.ops.engine import tile
 
 __all__ = ["gemm", "turned"]
 
@@ -42,12 +46,19 @@ def turned(w):
 
 @overload(gemm)
 def _gemm_compiled(a, a_turned, b, b_turned, add, out):
-    size = 4 if a.dtype == types.float32 else 8
+    multiply = _in_pieces(a.dtype)
+    # Seen through slices all arrays are of one type, unbroken or not: one `multiply` serves all callers.
+    return lambda a, a_turned, b, b_turned, add, out: multiply(a[:, :], a_turned, b[:, :], b_turned, add, out[:, :])
+
+
+@functools.cache
+def _in_pieces(dtype):
+    size = 4 if dtype == types.float32 else 8
     kind = ord("s") if size == 4 else ord("d")
     plain, turned = ord("n"), ord("t")
     factors = np.array([0, 1], np.float32 if size == 4 else np.float64)
 
-    @njit
+    @tile
     def product(a, a_turned, b, b_turned, add, out):
         # BLAS reads columns where we write rows, so it sees every matrix transposed: out.T = b.T @ a.T
         _blas(
@@ -57,7 +68,8 @@ def _gemm_compiled(a, a_turned, b, b_turned, add, out):
             factors[1 if add else 0 :].ctypes, out.ctypes, out.strides[0] // size,
         )  # fmt: skip
 
-    def call(a, a_turned, b, b_turned, add, out):
+    @tile
+    def multiply(a, a_turned, b, b_turned, add, out):
         (R, OC), C = out.shape, a.shape[0] if a_turned else a.shape[1]
         rows, columns = _AT_ONCE // (OC * (R if a_turned else C)), _AT_ONCE // (R * C)
         if R * C * OC <= _AT_ONCE or b_turned or (rows < 32 and (a_turned or R > 32)):
@@ -72,4 +84,4 @@ def _gemm_compiled(a, a_turned, b, b_turned, add, out):
             for c in range(0, OC, columns):
                 product(a, False, b[:, c : c + columns], False, add, out[:, c : c + columns])
 
-    return call
+    return multiply
