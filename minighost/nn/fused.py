@@ -138,8 +138,7 @@ def residual_backward(block, dout, cache):
     dinner, sums = _backward(block.second, dsum, sums, second)
     if short is not None:
         dsum, _ = _backward(block.shortcut, dsum, short_sums, short)
-    dx, _ = _backward(block.first, dinner, sums, first, dsum)
-    return dx if block.first.conv.dx_wanted else None
+    return _backward(block.first, dinner, sums, first, dsum)[0]
 
 
 # Ghost module --------------------------------------------------------------------------------------------------
