@@ -95,10 +95,16 @@ def test_a_residual_block_is_relu_of_path_plus_shortcut(rng):
 
 
 @pytest.mark.parametrize("on", [False, True])
-def test_a_residual_block_that_comes_first_need_not_hand_on_a_gradient(rng, on):
-    x, grads = rng.normal(size=(2, 6, 5, 3)).astype(np.float32), []
+@pytest.mark.parametrize("build", [
+    lambda: nn.ConvBNAct(4, 6, 1, rng=0),
+    lambda: nn.GhostModule(4, 6, 1, rng=0),
+    lambda: nn.GhostBottleneck(4, 8, 4, rng=0), lambda: nn.GhostBottleneck(4, 8, 6, stride=2, rng=0),
+    lambda: nn.ResidualBlock(4, 4, rng=0), lambda: nn.ResidualBlock(4, 6, 2, rng=0),
+])  # fmt: skip
+def test_a_block_that_comes_first_need_not_hand_on_a_gradient(rng, build, on):
+    x, grads = rng.normal(size=(2, 6, 5, 4)).astype(np.float32), []
     for wanted in (True, False):
-        block = nn.ResidualBlock(3, 4, 2, rng=0)
+        block = build()
         with nn.fusing(on):
             dout = block(x)
             dx = (block if wanted else block.skip_input_gradient()).backward(dout)

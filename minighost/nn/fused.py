@@ -53,7 +53,11 @@ def unit_backward(unit, dout, cache):
     """What `ConvBNAct.backward` does: fills the parameters' gradients, returns the one of x."""
     pending, cache = cache
     dy, sums = fused.cut(_gradient("ConvBNAct", dout, pending.raw.shape, pending.raw), pending)
-    dx = _backward(unit, dy, sums, cache)[0]
+    return _wanted(unit, _backward(unit, dy, sums, cache)[0])
+
+
+def _wanted(unit, dx):
+    """The gradient, or None where nobody asks for it: `unit` is a first layer, its input an image."""
     return dx if unit.conv.dx_wanted else None
 
 
@@ -164,7 +168,7 @@ def ghost_backward(ghost, dout, cache):
     dout = _gradient("GhostModule", dout, (*raw.shape[:3], ghost.out_channels), raw)
     ((dintrinsic, _), (dghosts, sums)), _ = fused.residual_backward(dout, parts)
     dintrinsic, sums = _depthwise_backward(ghost.cheap, dghosts, sums, cheap, dintrinsic)
-    return _backward(ghost.primary, dintrinsic, sums, primary)[0]
+    return _wanted(ghost.primary, _backward(ghost.primary, dintrinsic, sums, primary)[0])
 
 
 def _pairs(ghost):
@@ -211,11 +215,11 @@ def bottleneck_backward(block, dout, cache):
     if block.depthwise is not None:
         branches = _depthwise_parts_backward(block.depthwise, branches, strided)
     dx = _ghost_backward(block.ghost1, branches, ghost1, dout if block.shortcut is None else None)[0][0]
-    if block.shortcut is None:
-        return dx
-    depthwise, pointwise = block.shortcut
-    [(dy, sums, _)] = _pointwise_backward(pointwise, dout, shortcut_sums, short[1])
-    return _depthwise_backward(depthwise, dy, sums, short[0], dx)[0]
+    if block.shortcut is not None:
+        depthwise, pointwise = block.shortcut
+        [(dy, sums, _)] = _pointwise_backward(pointwise, dout, shortcut_sums, short[1])
+        dx, _ = _depthwise_backward(depthwise, dy, sums, short[0], dx)
+    return _wanted(block.ghost1.primary, dx)
 
 
 # The parts of it -----------------------------------------------------------------------------------------------

@@ -166,4 +166,4 @@ class GhostBottleneck(Module):
         for layer in reversed(self._path()):
             dx = layer.backward(dx)
         dshortcut = dout if self.shortcut is None else self.shortcut.backward(dout)
-        return ops.add_forward(dx, dshortcut, out=dx)[0]
+        return None if dx is None else ops.add_forward(dx, dshortcut, out=dx)[0]
