@@ -95,7 +95,7 @@ def _forward(unit, pending):
 
 
 def _backward(unit, dy, sums, cache, elsewhere=None):
-    """Of any of the three; `elsewhere` is a gradient that reaches the input on another way, and takes up the sum."""
+    """Of any of the three; `elsewhere` is a gradient that reaches the input on another way, and may be added to."""
     conv = unit.conv
     if _is_depthwise(conv):
         return _depthwise_backward(unit, dy, sums, cache, elsewhere)

@@ -25,6 +25,11 @@ class ResidualBlock(Module):
         Of the first convolution and of the shortcut.
     rng : int or numpy.random.Generator, optional
 
+    Raises
+    ------
+    ValueError
+        As in `Conv2d`.
+
     Notes
     -----
     The shortcut is the identity if nothing changes size, else a 1x1 convolution with batch norm (the paper's option B).

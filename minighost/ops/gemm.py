@@ -53,6 +53,7 @@ def _gemm_compiled(a, a_turned, b, b_turned, add, out):
 
 @functools.cache
 def _in_pieces(dtype):
+    """What `gemm` is when compiled, for one precision: a product at once, or in pieces where that is quicker."""
     size = 4 if dtype == types.float32 else 8
     kind = ord("s") if size == 4 else ord("d")
     plain, turned = ord("n"), ord("t")

@@ -87,7 +87,7 @@ def winograd_forward(pending, w, g, b=None, summing=True):
 
 
 def winograd_backward(gradient, pending, w, g, dy=None):
-    """Backward; parameters and results as for `conv_backward`; `dy` is always computed."""
+    """Backward; parameters and results as for `conv_backward`, but that the gradient is always wanted."""
     most = max(4, min(32, (1 << 22) // w.size))
     x, B, chunks, tickets, planes, line, rows, seen, products = _prepare(pending, w, g, most)
     (N, _, L), OL, C, hands, DL = x.shape, g.OW * w.shape[3], w.shape[2], len(planes), products.shape[3]
