@@ -42,6 +42,15 @@ def test_numbers_that_are_none_are_counted_and_left_out():
     assert Statistics.of(np.zeros((0, 3))).dead == 0
 
 
+@pytest.mark.parametrize(
+    "values", [[1e7, 1e7 + 1e-8], [1e16, 1e16 + 2], [1e100], [-1e100], [5e-324, 0], [0], [3e38, -3e38]]
+)
+def test_numbers_however_large_or_close_have_a_histogram(values):
+    one = Statistics.of(np.array(values)[:, None])
+    assert one.counts.sum() == len(values) and (np.diff(one.edges) > 0).all()
+    assert one.edges[0] <= one.low <= one.mean <= one.high <= one.edges[-1]
+
+
 def test_each_layer_is_recorded_with_what_it_gave_and_got():
     model, x = _network(), _images()
     with mg.trace(model) as trace:

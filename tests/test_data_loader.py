@@ -117,6 +117,13 @@ def test_normalized_data_have_mean_0_and_standard_deviation_1():
     assert_array_equal(SET.images, before)
 
 
+def test_the_deviation_of_images_that_are_nearly_all_alike_is_right():
+    images = np.full((300, 16, 16, 3), 200, np.uint8)
+    images[7, 3, 4] = 201
+    pixels = 300 * 16 * 16
+    assert_allclose(data.channel_statistics(images)[1], np.sqrt((1 - 1 / pixels) / pixels) / 255, rtol=1e-7)
+
+
 def test_constant_images_have_no_spread_and_cannot_be_normalized():
     images = np.full((300, 4, 4, 3), 200, np.uint8)
     mean, std = data.channel_statistics(images)

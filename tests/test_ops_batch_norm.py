@@ -77,12 +77,30 @@ def test_running_variance_is_unbiased_and_the_normaliser_biased():
     assert_allclose(out[2, 0, 0, 0], 1 / np.sqrt(2 / 3))
 
 
-def test_a_large_mean_does_not_swamp_the_variance(rng):
-    x = (1000 + 0.1 * rng.normal(size=(16, 16, 16, 3))).astype(np.float32)
-    vectors = [np.full(3, v, np.float32) for v in (1, 0, 0, 1)]
-    out, _ = ops.batch_norm_forward(x, *vectors, True, momentum=1.0, eps=0)
-    assert_allclose(vectors[3], x.astype(np.float64).var((0, 1, 2), ddof=1), rtol=1e-4)
-    assert abs(out.std() - 1) < 1e-2
+@pytest.mark.parametrize(
+    "dtype, mean, rtol", [(np.float32, 1e4, 1e-6), (np.float64, 1e7, 1e-9), (np.float64, 1e9, 1e-7)]
+)
+@pytest.mark.parametrize("shape", [(16, 16, 16, 3), (70, 1, 1, 600)])
+def test_a_large_mean_does_not_swamp_the_variance(rng, dtype, mean, rtol, shape):
+    x, C = (mean + rng.normal(size=shape)).astype(dtype), shape[3]
+    vectors, twins = ([np.full(C, v, dtype) for v in (1, 0, 0, 1)] for _ in range(2))
+    out, cache = ops.batch_norm_forward(x, *vectors, True, momentum=1.0, eps=0)
+    assert_allclose(vectors[3], x.astype(np.float64).var((0, 1, 2), ddof=1), rtol=rtol)
+    expected, reference = ops.batch_norm_forward_reference(x, *twins, True, eps=0)
+    atol = 8 * mean * np.finfo(dtype).eps  # the rounding of scale*x + shift
+    assert_allclose(out, expected, atol=atol)
+    dout = rng.normal(size=shape).astype(dtype)
+    back = ops.batch_norm_backward(dout, cache), ops.batch_norm_backward_reference(dout, reference)
+    for found, wanted in zip(*back, strict=True):
+        assert_allclose(found, wanted, atol=40 * atol, rtol=1e-4)
+
+
+def test_a_channel_that_never_changes_has_no_variance():
+    x = np.full((3, 5, 7, 2), 1e7 / 3)
+    mean, var = np.zeros(2), np.ones(2)
+    out, _ = ops.batch_norm_forward(x, np.ones(2), np.full(2, 0.5), mean, var, True, momentum=1.0)
+    assert_array_equal(var, 0)
+    assert_allclose(out, 0.5, atol=1e-4)
 
 
 def test_reads_and_writes_channel_slices_in_place(rng):

@@ -30,9 +30,9 @@ class Part:
         self.value, self.cache = ops.batch_norm_forward(
             self.raw, gamma, beta, np.zeros(C), np.ones(C), True, relu=kind != "norm"
         )
-        sums = np.array([[self.raw.sum((0, 1, 2)), (self.raw**2).sum((0, 1, 2))]])
+        statistics = self.raw.mean((0, 1, 2)), self.raw.var((0, 1, 2))
         self.pending, self.norm = fused.measure(
-            self.raw, sums, gamma, beta, np.zeros(C), np.ones(C), relu=kind != "norm"
+            self.raw, statistics, gamma, beta, np.zeros(C), np.ones(C), relu=kind != "norm"
         )
         if kind == "gated":
             gate = rng.uniform(size=(N, C))
@@ -76,9 +76,28 @@ def as_gradient(dout):
     return fused.PendingGradient(dout, np.zeros_like(dout), affine)
 
 
-def assert_sums(raw, sums):
-    """The kernel's sums are those of its result."""
-    assert_allclose(sums.sum(0), [raw.sum((0, 1, 2)), (raw**2).sum((0, 1, 2))], **CLOSE)
+def assert_statistics(raw, statistics):
+    """The kernel's statistics are those of its result."""
+    assert_allclose(statistics, [raw.mean((0, 1, 2)), raw.var((0, 1, 2))], **CLOSE)
+
+
+@pytest.mark.parametrize("dtype, mean, rtol", [(np.float32, 1e4, 1e-5), (np.float64, 1e7, 1e-10)])
+@pytest.mark.parametrize("kernel, w_shape", [
+    ("pointwise", (4, 5)), ("depthwise", (3, 3, 4)), ("conv", (3, 3, 4, 5)), ("conv", (3, 3, 16, 16)),
+])  # fmt: skip
+def test_the_variance_of_a_result_far_from_zero_is_right(rng, kernel, w_shape, dtype, mean, rtol):
+    """The last one is Winograd's."""
+    C, OC = w_shape[-2], w_shape[-1]
+    x, w = rng.normal(size=(40, 5, 4, OC if kernel == "depthwise" else C)), rng.normal(size=w_shape) / np.sqrt(C)
+    x, w, b = x.astype(dtype), w.astype(dtype), np.full(OC, mean, dtype)
+    if kernel == "pointwise":
+        raw, statistics = fused.pointwise_forward([fused.plain(x)], w, b)
+    else:
+        g = geometry("", (5, 4), (3, 3), padding=1)
+        raw, statistics = getattr(fused, f"{kernel}_forward")(fused.plain(x), w, g, b=b)
+    vectors = [np.full(OC, v, dtype) for v in (1, 0, 0, 1)]
+    fused.measure(raw, statistics, *vectors, momentum=1.0)
+    assert_allclose(vectors[3], raw.astype(np.float64).var((0, 1, 2), ddof=1), rtol=rtol)
 
 
 KINDS = st.sampled_from(["plain", "norm", "relu", "gated"])
@@ -91,10 +110,10 @@ def test_pointwise_equals_the_plain_operations(seed, kinds, N, H):
     widths, OC = rng.integers(1, 9, len(kinds)), int(rng.integers(1, 9))
     parts = [Part(rng, (N, H, 2, C), kind) for C, kind in zip(widths, kinds, strict=True)]
     w = rng.normal(size=(sum(widths), OC))
-    raw, sums = fused.pointwise_forward([p.pending for p in parts], w)
+    raw, statistics = fused.pointwise_forward([p.pending for p in parts], w)
     expected, cache = ops.pointwise_forward(np.concatenate([p.value for p in parts], axis=3), w)
     assert_allclose(raw, expected, **CLOSE)
-    assert_sums(expected, sums)
+    assert_statistics(expected, statistics)
 
     dout = rng.normal(size=raw.shape)
     branches, dw = fused.pointwise_backward(as_gradient(dout), [p.pending for p in parts], w)
@@ -124,10 +143,10 @@ def test_depthwise_equals_the_plain_operations(seed, kind, K, same, long, twice,
     N, C = (min(N, 2), 300) if long else (N, C)
     part, w = Part(rng, (N, H, W, C), kind), rng.normal(size=(K, K, C))
     g = geometry("test", (H, W), (K, K), stride, padding, dilation)
-    raw, sums = fused.depthwise_forward(part.pending, w, g)
+    raw, statistics = fused.depthwise_forward(part.pending, w, g)
     expected, cache = ops.depthwise_forward_reference(part.value, w[..., None], None, stride, padding, dilation)
     assert_allclose(raw, expected, **CLOSE)
-    assert_sums(expected, sums)
+    assert_statistics(expected, statistics)
 
     dout, (more, there) = rng.normal(size=raw.shape), part.elsewhere(rng, twice)
     dx, dw, _ = ops.depthwise_backward_reference(dout, cache)
@@ -150,10 +169,10 @@ def test_dense_convolution_equals_the_plain_operations(seed, kind, K, groups, wi
         N, groups = min(N, 5), 1
     part, w = Part(rng, (N, H, W, C * groups), kind), rng.normal(size=(K, K, C, OC * groups))
     g = geometry("test", (H, W), (K, K), stride, padding, dilation)
-    raw, sums = fused.conv_forward(part.pending, w, g, groups)
+    raw, statistics = fused.conv_forward(part.pending, w, g, groups)
     expected, cache = ops.conv2d_forward_reference(part.value, w, None, stride, padding, dilation, groups)
     assert_allclose(raw, expected, **CLOSE)
-    assert_sums(expected, sums)
+    assert_statistics(expected, statistics)
 
     dout, (more, there) = rng.normal(size=raw.shape), part.elsewhere(rng, twice)
     dx, dw, _ = ops.conv2d_backward_reference(dout, cache)
@@ -168,11 +187,11 @@ def test_winograds_convolution_equals_the_definition(seed, kind, padding, twice)
     N, (H, W), (C, OC) = int(rng.choice([1, 2, 40])), rng.integers(3, 10, 2).tolist(), rng.integers(1, 6, 2).tolist()
     part, w = Part(rng, (N, H, W, C), kind), rng.normal(size=(3, 3, C, OC))
     b, g = rng.normal(size=OC), geometry("test", (H, W), (3, 3), 1, padding)
-    raw, sums = winograd.winograd_forward(part.pending, w, g, b)
+    raw, statistics = winograd.winograd_forward(part.pending, w, g, b)
     expected, cache = ops.conv2d_forward_reference(part.value, w, b, 1, padding)
     assert_allclose(raw, expected, **CLOSE)
     assert_allclose(winograd.winograd_forward_reference(part.value, w, padding) + b, expected, **CLOSE)
-    assert_sums(expected, sums)
+    assert_statistics(expected, statistics)
 
     dout, (more, there) = rng.normal(size=raw.shape), part.elsewhere(rng, twice)
     dx, dw, _ = ops.conv2d_backward_reference(dout, cache)
@@ -279,11 +298,3 @@ def test_turned_weights_multiply_as_their_transpose(rng, C, OC):
     assert turn == (C * OC > 1 << 14)
     njit(lambda *arguments: gemm(*arguments))(d, False, back, turn, False, out)
     assert_allclose(out, d @ w.T, rtol=1e-12)
-
-
-def test_sums_survive_a_mean_far_from_zero(rng):
-    """E[x*x] - E[x]**2 alone would lose all digits of the variance here."""
-    x = (1000 + rng.normal(size=(8, 16, 16, 4))).astype(np.float32)
-    raw, sums = fused.pointwise_forward([fused.plain(x)], np.eye(4, dtype=np.float32))
-    pending, _ = fused.measure(raw, sums, *(np.full(4, v, np.float32) for v in (1, 0, 0, 1)), relu=False)
-    assert_allclose(pending.affine[0], 1 / x.astype(np.float64).std((0, 1, 2)), rtol=1e-3)

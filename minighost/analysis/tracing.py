@@ -41,7 +41,7 @@ class Statistics:
     bad : int
         Numbers that are infinite or not a number.
     counts, edges : ndarray, shape (48,) and (49,)
-        Histogram between `low` and `high`.
+        Histogram between `low` and `high`, or a little beyond them where they are too close for so many bins.
     """
 
     shape: tuple
@@ -61,7 +61,7 @@ class Statistics:
         """Statistics of an array of at least one axis."""
         finite = x[np.isfinite(x)].astype(np.float64)
         low, high = (finite.min(), finite.max()) if finite.size else (np.nan, np.nan)
-        counts, edges = np.histogram(finite, BINS)
+        counts, edges = np.histogram(finite, BINS, _range(low, high) if finite.size else None)
         return cls(
             shape=x.shape,
             mean=finite.mean() if finite.size else np.nan,
@@ -75,6 +75,14 @@ class Statistics:
             counts=counts,
             edges=edges,
         )
+
+
+def _range(low, high):
+    """`low` to `high`, widened if bins would have no width: numbers far from zero may have no others between them."""
+    room = 2 * BINS * np.spacing(max(-low, high))
+    if low == high:
+        room = max(0.5, room)
+    return (low, high) if high - low > room else (low - room, high + room)
 
 
 @dataclass

@@ -41,10 +41,10 @@ def channel_statistics(images):
         part = images[start:start + 256].astype(np.float32)
         sums += part.sum(axis=0)
         squares += np.square(part, out=part).sum(axis=0)
-    pixels = images.size // 3
-    mean = sums.sum(axis=(0, 1)) / pixels
-    variance = squares.sum(axis=(0, 1)) / pixels - mean**2
-    return (mean / 255).astype(np.float32), (np.sqrt(variance) / 255).astype(np.float32)
+    pixels, sums, squares = images.size // 3, sums.sum(axis=(0, 1)), squares.sum(axis=(0, 1))
+    # In Python's whole numbers, for the two terms cancel where all pixels are nearly alike.
+    variance = [(pixels * int(s2) - int(s1) ** 2) / pixels**2 for s1, s2 in zip(sums, squares, strict=True)]
+    return (sums / pixels / 255).astype(np.float32), (np.sqrt(variance) / 255).astype(np.float32)
 
 
 def normalize(images, mean, std):

@@ -89,8 +89,8 @@ def _forward(unit, pending):
     if _is_pointwise(conv):
         return _pointwise_forward(unit, [pending])
     g = geometry("conv2d", pending.raw.shape[1:3], conv.kernel_size, conv.stride, conv.padding, conv.dilation)
-    raw, sums = fused.conv_forward(pending, conv.weight.data, g, conv.groups)
-    out, norm = _measure(unit, raw, sums)
+    raw, statistics = fused.conv_forward(pending, conv.weight.data, g, conv.groups)
+    out, norm = _measure(unit, raw, statistics)
     return out, (pending, g, norm)
 
 
@@ -279,8 +279,8 @@ def _depthwise_parts_backward(layer, branches, caches):
 
 def _pointwise_forward(layer, parts):
     w = layer.conv.weight.data.reshape(layer.conv.weight.shape[2:])
-    raw, sums = fused.pointwise_forward(parts, w)
-    pending, norm = _measure(layer, raw, sums)
+    raw, statistics = fused.pointwise_forward(parts, w)
+    pending, norm = _measure(layer, raw, statistics)
     return pending, (parts, w, norm)
 
 
@@ -297,8 +297,8 @@ def _depthwise_forward(layer, pending, mine=slice(None)):
     KH, KW, _, C = conv.weight.shape
     w = np.ascontiguousarray(conv.weight.data.reshape(KH, KW, C)[..., mine])
     g = geometry("depthwise", pending.raw.shape[1:3], (KH, KW), conv.stride, conv.padding, conv.dilation)
-    raw, sums = fused.depthwise_forward(pending, w, g)
-    out, norm = _measure(layer, raw, sums, mine)
+    raw, statistics = fused.depthwise_forward(pending, w, g)
+    out, norm = _measure(layer, raw, statistics, mine)
     return out, (pending, w, g, norm)
 
 
@@ -315,12 +315,12 @@ def _depthwise_gradients(dy, sums, cache, elsewhere=None):
     return dx, sums, (dw, dgamma, dbeta)
 
 
-def _measure(layer, raw, sums, mine=slice(None)):
+def _measure(layer, raw, statistics, mine=slice(None)):
     bn = layer.bn
     vectors = (v.data[mine] for v in (bn.weight, bn.bias, bn.running_mean, bn.running_var))
     for module in (layer, layer.conv, bn):
         module.output_shape = (*raw.shape[1:3], bn.weight.size)
-    return fused.measure(raw, sums, *vectors, bn.momentum, bn.eps, bn.relu)
+    return fused.measure(raw, statistics, *vectors, bn.momentum, bn.eps, bn.relu)
 
 
 def _accumulate(layer, dw, dgamma, dbeta):

@@ -11,7 +11,8 @@ import numpy as np
 
 from minighost.ops import check
 from minighost.ops.buffers import empty
-from minighost.ops.engine import kernel, share, spans
+from minighost.ops.engine import kernel, share, spans, ticket
+from minighost.ops.moments import merge_moments
 
 __all__ = ["batch_norm_backward", "batch_norm_backward_reference", "batch_norm_forward", "batch_norm_forward_reference"]
 
@@ -25,13 +26,13 @@ def batch_norm_forward_reference(
     """`batch_norm_forward` in plain NumPy."""
     axes, R = (0, 1, 2), x.size // x.shape[3]
     if training:
-        mean, var = x.mean(axes), x.var(axes)
+        mean, var = x.mean(axes, np.float64), x.var(axes, np.float64)
         running_mean += momentum * (mean - running_mean)
         running_var += momentum * (var * R / (R - 1) - running_var)
     else:
         mean, var = running_mean, running_var
-    inv_std = 1 / np.sqrt(var + eps)
-    xhat = (x - mean) * inv_std
+    inv_std = (1 / np.sqrt(var + eps)).astype(x.dtype)
+    xhat = ((x - mean) * inv_std).astype(x.dtype)
     y = gamma * xhat + beta
     result = np.maximum(y, 0) if relu else y
     if out is not None:
@@ -42,7 +43,7 @@ def batch_norm_forward_reference(
 def batch_norm_backward_reference(dout, cache):
     """`batch_norm_backward` in plain NumPy: mean and variance depend on x, which gives the two sums in `dx`."""
     xhat, y, gamma, inv_std, training, relu = cache
-    dy = dout * (y > 0) if relu else dout
+    dy = np.where(y <= 0, 0, dout) if relu else dout
     dbeta, dgamma = dy.sum((0, 1, 2)), (dy * xhat).sum((0, 1, 2))
     if not training:
         return dy * gamma * inv_std, dgamma, dbeta
@@ -85,7 +86,7 @@ def batch_norm_forward(
 
     Notes
     -----
-    Sums are kept in float64, one per tile of rows, and added in the order of the tiles.
+    Sums are kept in float64, one per tile of rows and about its first row, and merged in the order of the tiles.
     """
     x = check.array("batch_norm", "x", x, 4)
     C = x.shape[3]
@@ -134,7 +135,9 @@ def batch_norm_backward(dout, cache):
         return dx, np.zeros_like(gamma), np.zeros_like(gamma)
     wide, k = _widen(x, dout)
     scales, shifts = np.tile(scale, k).astype(x.dtype), np.tile(shift, k).astype(x.dtype)
-    sums = _sum_tiles(_backward_sums, k * C, R // k, wide(dout), wide(x), np.tile(mean, k), scales, shifts, relu)
+    step, sums = _tiles(2, k * C, R // k)
+    _backward_sums(wide(dout), wide(x), np.tile(mean, k), scales, shifts, relu, step, sums)
+    sums = sums.sum(0)
     dbeta, dgamma = sums[0].reshape(k, C).sum(0), sums[1].reshape(k, C).sum(0) * inv_std
     slope, constant = backward_affine(dgamma, dbeta, R, mean, inv_std, scale) if training else np.zeros((2, C))
     slopes, constants = np.tile(slope, k).astype(x.dtype), np.tile(constant, k).astype(x.dtype)
@@ -173,9 +176,10 @@ def _statistics(x):
     """Mean and biased variance per channel, float64."""
     wide, k = _widen(x)
     C, R = x.shape[3], x.size // x.shape[3]
-    s1, s2 = _sum_tiles(_forward_sums, k * C, R // k, wide(x)).reshape(2, k, C).sum(1)
-    mean = s1 / R
-    return mean, np.maximum(s2 / R - mean * mean, 0)
+    step, partials = _tiles(3, k * C, R // k)
+    mean, var = statistics = np.empty((2, C))
+    _forward_moments(np.zeros(1, np.int64), wide(x), step, partials, statistics)
+    return mean, var
 
 
 def _widen(*arrays):
@@ -188,25 +192,33 @@ def _widen(*arrays):
     return (lambda a: check.rows(a).reshape(R // k, -1) if k > 1 else check.rows(a)), k
 
 
-def _sum_tiles(kernel, C, R, *args):
-    """Run a summing kernel over tiles of rows and add the tiles' float64 sums in order: (2, C)."""
+def _tiles(n, C, R):
+    """Rows of a tile, and room for n float64 numbers per tile and channel, which are to be added in order."""
     step = max(64, min(-(-R // 16), (1 << 16) // C))
-    partials = np.empty((-(-R // step), 2, C))
-    kernel(*args, step, partials)
-    return partials.sum(0)
+    return step, np.empty((-(-R // step), n, C))
 
 
 @kernel
-def _forward_sums(work, x, step, partials):
+def _forward_moments(work, tickets, x, step, partials, statistics):
+    """Count, mean and squares of every tile; until then, sums about its first row."""
     C = partials.shape[2]
     for t in share(work, len(partials)):
-        total, squares = partials[t, 0], partials[t, 1]
-        partials[t] = 0
-        for r in range(t * step, min(len(x), (t + 1) * step)):
+        total, pivot, squares = partials[t, 0], partials[t, 1], partials[t, 2]
+        first, last = t * step, min(len(x), (t + 1) * step)
+        for c in range(C):
+            total[c], pivot[c], squares[c] = 0, x[first, c], 0
+        for r in range(first, last):
             for c in range(C):
-                v = np.float64(x[r, c])
+                v = np.float64(x[r, c]) - pivot[c]
                 total[c] += v
                 squares[c] += v * v
+        for c in range(C):
+            mean = total[c] / (last - first)
+            squares[c] -= total[c] * mean
+            pivot[c] += mean
+            total[c] = last - first
+        if ticket(tickets) == len(partials) - 1:
+            merge_moments(partials, statistics)
 
 
 @kernel

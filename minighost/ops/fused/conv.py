@@ -18,9 +18,10 @@ from minighost.ops.buffers import empty
 from minighost.ops.engine import kernel, share, threads, ticket, tile
 from minighost.ops.fused.pending import along, chunks_of
 from minighost.ops.fused.plane import collect, fill, places, planes_of
-from minighost.ops.fused.tiles import add_moments, add_up, finish, fold, fold_moments, multiply_add
+from minighost.ops.fused.tiles import add_up, finish, fold, multiply_add
 from minighost.ops.fused.winograd import suits, winograd_backward, winograd_forward
 from minighost.ops.gemm import gemm
+from minighost.ops.moments import add_moments, fold_moments, merge_moments, room_for_moments
 
 __all__ = ["conv_backward", "conv_forward"]
 
@@ -36,27 +37,27 @@ def conv_forward(pending, w, g, groups=1, b=None, summing=True):
     groups : int
     b : ndarray, shape (groups*OC,), optional
     summing : bool
-        Whether the sums are wanted.
+        Whether the statistics are wanted.
 
     Returns
     -------
     raw : ndarray, shape (N, OH, OW, groups*OC)
-    sums : ndarray, shape (chunks, 2, groups*OC), float64
-        Of raw and its square, for `measure`; without chunks if they are not wanted.
+    statistics : ndarray, shape (2, groups*OC), float64
+        Mean and variance of raw, for `measure`; without channels if they are not wanted.
     """
     if suits(w.shape, g, groups):
         return winograd_forward(pending, w, g, b, summing)
     chunks, OL = chunks_of(len(pending.raw), pending.raw.size), g.OW * w.shape[3]
     out = empty((len(pending.raw), g.OH, OL), w.dtype)
-    sums = empty((chunks if summing else 0, 2, w.shape[3]), np.float64)
+    partials, statistics = room_for_moments(chunks if summing else 0, w.shape[3])
     padded = _padded(w, groups)
     x, B, *scratch = _prepare(pending, padded, g, groups, chunks)
     _forward(
-        np.zeros(1, np.int64), chunks, x, along(pending.affine, x.shape[2]), _taps(padded),
+        np.zeros(2, np.int64), chunks, x, along(pending.affine, x.shape[2]), _taps(padded),
         w[0, 0, 0, :0] if b is None else np.tile(b, g.OW), g, groups, B, *scratch,
-        empty((threads().count, 3, OL), w.dtype), out, sums,
+        empty((threads().count, 3, OL), w.dtype), out, partials, statistics,
     )  # fmt: skip
-    return out.reshape(len(x), g.OH, g.OW, -1), sums
+    return out.reshape(len(x), g.OH, g.OW, -1), statistics
 
 
 def conv_backward(gradient, pending, w, g, groups=1, wanted=True, dy=None):
@@ -131,8 +132,9 @@ def _prepare(pending, w, g, groups, chunks):
 
 @kernel
 def _forward(
-    work, tickets, chunks, x, affine, w, bias, g, groups, B, places, planes, lines, copies, products, moments, out, sums
-):
+    work, tickets, chunks, x, affine, w, bias, g, groups, B, places, planes, lines, copies, products, moments, out,
+    partials, statistics,
+):  # fmt: skip
     N, C, OC, hand = len(x), w.shape[1], w.shape[2] // groups, ticket(tickets)
     plane, line, rows, results, moment = planes[hand], lines[hand], copies[hand], products[hand], moments[hand]
     plane[:] = 0
@@ -151,10 +153,12 @@ def _forward(
                     gemm(seen[:, mine], False, w[tap][:, its], False, tap > 0, product[:, its])
             for k in range(images):
                 _crop(results[k], OC * groups, g.OW, bias, out[n + k])
-                if len(sums):
+                if len(partials):
                     add_moments(out[n + k].reshape(-1), n + k == first, moment)
-        if len(sums):
-            fold_moments((last - first) * g.OH * len(moment[0]), moment, sums[t])
+        if len(partials):
+            fold_moments((last - first) * g.OH * len(moment[0]), moment, partials[t])
+            if ticket(tickets[1:]) == chunks - 1:
+                merge_moments(partials, statistics)
 
 
 @kernel

@@ -16,7 +16,8 @@ from minighost.ops.buffers import empty
 from minighost.ops.engine import kernel, share, threads, ticket, tile
 from minighost.ops.fused.pending import along, chunks_of
 from minighost.ops.fused.plane import fill, gather, places, planes_of, ways_back
-from minighost.ops.fused.tiles import add_moments, finish, fold, fold_moments, multiply_add
+from minighost.ops.fused.tiles import finish, fold, multiply_add
+from minighost.ops.moments import add_moments, fold_moments, merge_moments, room_for_moments
 
 __all__ = ["depthwise_backward", "depthwise_forward"]
 
@@ -33,24 +34,26 @@ def depthwise_forward(pending, w, g, b=None, summing=True):
     g : Geometry
     b : ndarray, shape (C,), optional
     summing : bool
-        Whether the sums are wanted.
+        Whether the statistics are wanted.
 
     Returns
     -------
     raw : ndarray, shape (N, OH, OW, C)
-    sums : ndarray, shape (chunks, 2, C), float64
-        Of raw and its square, for `measure`; without chunks if they are not wanted.
+    statistics : ndarray, shape (2, C), float64
+        Mean and variance of raw, for `measure`; without channels if they are not wanted.
     """
     x, tickets, chunks, planes, lines = _prepare(pending, g)
     N, _, L = x.shape
     C, OL = w.shape[2], g.OW * w.shape[2]
-    out, sums = empty((N, g.OH, g.OW, C), w.dtype), empty((chunks if summing else 0, 2, C), np.float64)
+    out = empty((N, g.OH, g.OW, C), w.dtype)
+    partials, statistics = room_for_moments(chunks if summing else 0, C)
     bias = np.zeros(0, w.dtype) if b is None else np.tile(b, g.OW)
     _forward(
         tickets, chunks, x, along(pending.affine, L), along(w.reshape(-1, C), OL).reshape(-1), bias, g, C,
-        places(planes, g, C), planes, lines, empty((len(planes), 3, OL), w.dtype), out.reshape(N, g.OH, OL), sums,
+        places(planes, g, C), planes, lines, empty((len(planes), 3, OL), w.dtype), out.reshape(N, g.OH, OL),
+        partials, statistics,
     )  # fmt: skip
-    return out, sums
+    return out, statistics
 
 
 def depthwise_backward(gradient, pending, w, g, dy=None):
@@ -94,13 +97,15 @@ def _prepare(pending, g):
     N, H, W, C = pending.raw.shape
     hands, dtype = threads().count, pending.raw.dtype
     return (
-        pending.raw.reshape(N, H, W * C), np.zeros(1, np.int64), chunks_of(N, pending.raw.size),
+        pending.raw.reshape(N, H, W * C), np.zeros(2, np.int64), chunks_of(N, pending.raw.size),
         planes_of(hands, H, W, C, g, dtype), empty((hands, 2, W * C), dtype),
     )  # fmt: skip
 
 
 @kernel
-def _forward(work, tickets, chunks, x, affine, w, bias, g, C, places, planes, lines, moments, out, sums):
+def _forward(
+    work, tickets, chunks, x, affine, w, bias, g, C, places, planes, lines, moments, out, partials, statistics
+):
     N, L, hand = len(x), out.shape[2], ticket(tickets)
     plane, line, moment = planes[hand], lines[hand, 0], moments[hand]  # this thread's own
     plane[:] = 0
@@ -114,10 +119,12 @@ def _forward(work, tickets, chunks, x, affine, w, bias, g, C, places, planes, li
             for i in range(g.OH if len(bias) else 0):
                 for k in range(len(bias)):
                     out[n, i, k] += bias[k]
-            if len(sums):
+            if len(partials):
                 add_moments(result, n == first, moment)
-        if len(sums):
-            fold_moments((last - first) * g.OH * L, moment, sums[t])
+        if len(partials):
+            fold_moments((last - first) * g.OH * L, moment, partials[t])
+            if ticket(tickets[1:]) == chunks - 1:
+                merge_moments(partials, statistics)
 
 
 @kernel

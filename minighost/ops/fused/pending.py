@@ -82,14 +82,14 @@ def along(rows, L):
     return out.reshape(n, L)
 
 
-def measure(raw, sums, gamma, beta, running_mean, running_var, momentum=0.1, eps=1e-5, relu=False):
-    """Turn a convolution's sums into the batch norm that is due.
+def measure(raw, statistics, gamma, beta, running_mean, running_var, momentum=0.1, eps=1e-5, relu=False):
+    """Turn the statistics of a convolution's result into the batch norm that is due.
 
     Parameters
     ----------
     raw : ndarray, shape (N, H, W, C)
-    sums : ndarray, shape (chunks, 2, C), float64
-        Of x and x*x; they are added in the order of the chunks.
+    statistics : ndarray, shape (2, C), float64
+        Mean and biased variance of raw.
     gamma, beta, running_mean, running_var : ndarray, shape (C,)
         The running statistics are updated in place.
     momentum, eps : float
@@ -108,11 +108,8 @@ def measure(raw, sums, gamma, beta, running_mean, running_var, momentum=0.1, eps
     """
     refuse_single(raw)
     R = raw.size // raw.shape[3]
-    s1, s2 = sums.sum(0)
-    mean = s1 / R
-    inv_std, scale, shift = affine(
-        mean, np.maximum(s2 / R - mean * mean, 0), R, gamma, beta, running_mean, running_var, True, momentum, eps
-    )
+    mean, var = statistics
+    inv_std, scale, shift = affine(mean, var, R, gamma, beta, running_mean, running_var, True, momentum, eps)
     floor = np.full_like(mean, 0 if relu else -np.inf)
     waiting = Pending(raw, np.array([scale, shift, mean, floor]).astype(raw.dtype), np.empty((0, len(mean)), raw.dtype))
     return waiting, (raw, mean, inv_std, scale)

@@ -14,17 +14,9 @@ import numpy as np
 from minighost.ops.buffers import empty, zeros
 from minighost.ops.engine import kernel, share, threads, ticket, tile
 from minighost.ops.fused.pending import along
-from minighost.ops.fused.tiles import (
-    accumulate,
-    add_moments,
-    add_up,
-    fold,
-    fold_moments,
-    mask_and_add,
-    multiply_add,
-    normalise,
-)
+from minighost.ops.fused.tiles import accumulate, add_up, fold, mask_and_add, multiply_add, normalise
 from minighost.ops.gemm import gemm, turned
+from minighost.ops.moments import add_moments, fold_moments, merge_moments, room_for_moments
 
 __all__ = ["pointwise_backward", "pointwise_forward"]
 
@@ -39,24 +31,25 @@ def pointwise_forward(parts, w, b=None, summing=True):
     w : ndarray, shape (C, OC)
     b : ndarray, shape (OC,), optional
     summing : bool
-        Whether the sums are wanted.
+        Whether the statistics are wanted.
 
     Returns
     -------
     raw : ndarray, shape (N, H, W, OC)
-    sums : ndarray, shape (chunks, 2, OC), float64
-        Of raw and its square, for `measure`; without chunks if they are not wanted.
+    statistics : ndarray, shape (2, OC), float64
+        Mean and variance of raw, for `measure`; without channels if they are not wanted.
     """
     first, second = _two(parts)
     (N, H, W, split), (C, OC) = first.raw.shape, w.shape
     chunks, step, hands = _chunks(N * H * W, w), _tile_rows(C, OC), threads().count
-    out, sums = empty((N, H, W, OC), w.dtype), empty((chunks if summing else 0, 2, OC), np.float64)
+    out = empty((N, H, W, OC), w.dtype)
+    partials, statistics = room_for_moments(chunks if summing else 0, OC)
     _forward(
-        np.zeros(1, np.int64), chunks, step, _lanes(first), _lanes(second), w[:split], w[split:],
+        np.zeros(2, np.int64), chunks, step, _lanes(first), _lanes(second), w[:split], w[split:],
         w[0, :0] if b is None else b, empty((hands, 2, step * max(split, C - split)), w.dtype),
-        empty((hands, 3, _repeats(OC) * OC), w.dtype), out, sums,
+        empty((hands, 3, _repeats(OC) * OC), w.dtype), out, partials, statistics,
     )  # fmt: skip
-    return out, sums
+    return out, statistics
 
 
 def pointwise_backward(gradient, parts, w, elsewhere=None):
@@ -134,7 +127,7 @@ def _tile_rows(C, OC):
 
 
 @kernel
-def _forward(work, tickets, chunks, step, a, b, wa, wb, bias, scratches, moments, out, sums):
+def _forward(work, tickets, chunks, step, a, b, wa, wb, bias, scratches, moments, out, partials, statistics):
     N, H, W, OC = out.shape
     R, flat, hand = N * H * W, out.reshape(-1), ticket(tickets)
     scratch, moment = scratches[hand], moments[hand]  # this thread's own
@@ -151,10 +144,12 @@ def _forward(work, tickets, chunks, step, a, b, wa, wb, bias, scratches, moments
             for r in range(len(product) if len(bias) else 0):
                 for o in range(OC):
                     product[r, o] += bias[o]
-            if len(sums):
+            if len(partials):
                 add_moments(stretch, r0 == first, moment)
-        if len(sums):
-            fold_moments((last - first) * OC, moment, sums[t])
+        if len(partials):
+            fold_moments((last - first) * OC, moment, partials[t])
+            if ticket(tickets[1:]) == chunks - 1:
+                merge_moments(partials, statistics)
 
 
 @kernel

@@ -3,17 +3,12 @@
 A tile is a stretch of memory: some rows of C channels, one behind another. A loop over C alone would vectorise badly
 where channels are few, so the per-channel vectors come repeated to L = k*C numbers ("lanes"), and the loops run over L.
 Sums are kept per lane too, in the precision of the data, for a few hundred numbers each; then they are folded into
-float64 sums per channel. That is exact enough because squares are taken about a pivot near the mean.
+float64 sums per channel.
 """
-
-import numpy as np
 
 from minighost.ops.engine import tile
 
-__all__ = [
-    "accumulate", "add_moments", "add_up", "finish", "fold", "fold_moments", "mask_and_add", "multiply_add",
-    "normalise",
-]  # fmt: skip
+__all__ = ["accumulate", "add_up", "finish", "fold", "mask_and_add", "multiply_add", "normalise"]
 
 
 @tile
@@ -42,26 +37,6 @@ def multiply_add(dy, x, affine, out):
         xq, dq, oq = x[q : q + n], dy[q : q + n], out[q : q + n]
         for k in range(n):
             oq[k] = scale[k] * dq[k] + slope[k] * xq[k] + constant[k]
-
-
-@tile
-def add_moments(x, fresh, moments):
-    """Add up ``x - pivot`` and its square in every lane; `moments` holds pivot, sum and sum of squares.
-
-    The first numbers of a chunk, which find it `fresh`, become its pivot.
-    """
-    pivot, total, squares = moments[0], moments[1], moments[2]
-    L = len(pivot)
-    if fresh:
-        for k in range(min(len(x), L)):
-            pivot[k] = x[k]
-    for q in range(0, len(x), L):
-        n = min(L, len(x) - q)
-        xq = x[q : q + n]
-        for k in range(n):
-            v = xq[k] - pivot[k]
-            total[k] += v
-            squares[k] += v * v
 
 
 @tile
@@ -95,21 +70,6 @@ def finish(d, x, affine, add, dx, lanes):
         v = dx[k] + (zero if y * scale[k] + shift[k] <= floor else d[k])
         s, m = total[k] + v, moment[k] + v * (y - mean[k])
         dx[k], total[k], moment[k] = v, s, m
-
-
-@tile
-def fold_moments(n, moments, sums):
-    """Lane sums about a pivot to ``sums[0]``, of x, and ``sums[1]``, of x*x, per channel; n numbers went in."""
-    L, C = moments.shape[1], sums.shape[1]
-    each, more = n // L, n % L
-    sums[:] = 0
-    for first in range(0, L, C):
-        lanes = moments[:, first : first + C]
-        for c in range(C):
-            p, s1, s2 = np.float64(lanes[0, c]), np.float64(lanes[1, c]), np.float64(lanes[2, c])
-            m = np.float64(each + (first + c < more))  # numbers that went into this lane
-            sums[0, c] += s1 + m * p
-            sums[1, c] += s2 + 2 * p * s1 + m * p * p
 
 
 @tile

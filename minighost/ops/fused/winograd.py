@@ -29,7 +29,7 @@ from minighost.ops.buffers import empty, zeros
 from minighost.ops.engine import kernel, share, threads, ticket, tile
 from minighost.ops.fused.pending import along
 from minighost.ops.fused.plane import collect, deal, fill, gather
-from minighost.ops.fused.tiles import add_moments, finish, fold, fold_moments, multiply_add
+from minighost.ops.fused.tiles import finish, fold, multiply_add
 from minighost.ops.fused.winograd_sums import (
     OUTPUTS,
     PIXELS,
@@ -42,6 +42,7 @@ from minighost.ops.fused.winograd_sums import (
     taps_forward_reference,
 )
 from minighost.ops.gemm import gemm, turned
+from minighost.ops.moments import add_moments, fold_moments, merge_moments, room_for_moments
 
 __all__ = [
     "look", "suits", "tiles_at_a_time", "winograd_backward", "winograd_forward", "winograd_forward_reference", "write",
@@ -76,14 +77,15 @@ def winograd_forward(pending, w, g, b=None, summing=True):
     """Forward; parameters and results as for `conv_forward`."""
     x, B, chunks, tickets, planes, line, rows, seen, products = _prepare(pending, w, g, 32)
     hands, DL, OC = len(planes), products.shape[3], w.shape[3]
-    out, sums = empty((len(x), g.OH, g.OW * OC), w.dtype), empty((chunks if summing else 0, 2, OC), np.float64)
+    out = empty((len(x), g.OH, g.OW * OC), w.dtype)
+    partials, statistics = room_for_moments(chunks if summing else 0, OC)
     bias = w[0, 0, 0, :0] if b is None else np.tile(b, g.OW)
     _forward(
         tickets, x, along(pending.affine, x.shape[2]), taps_forward(w), bias, g._replace(SW=4), g._replace(SW=4, PW=0),
         B, chunks, planes, line, rows, seen, products, empty((hands, 6, 4, DL), w.dtype),
-        empty((hands, 4, DL), w.dtype), empty((hands, 3, g.OW * OC), w.dtype), out, sums,
+        empty((hands, 4, DL), w.dtype), empty((hands, 3, g.OW * OC), w.dtype), out, partials, statistics,
     )  # fmt: skip
-    return out.reshape(len(x), g.OH, g.OW, OC), sums
+    return out.reshape(len(x), g.OH, g.OW, OC), statistics
 
 
 def winograd_backward(gradient, pending, w, g, dy=None):
@@ -110,7 +112,7 @@ def _prepare(pending, w, g, most):
     TH, TW = -(-g.OH // 4), -(-g.OW // 4)
     B = min(-(-tiles_at_a_time(C, OC) // (TH * TW)), -(-N // 4))  # at least four chunks, for the threads to share
     return (
-        pending.raw.reshape(N, H, W * C), B, min(most, -(-N // B)), np.zeros(1, np.int64),
+        pending.raw.reshape(N, H, W * C), B, min(most, -(-N // B)), np.zeros(2, np.int64),
         zeros((hands, 1, 4, 4 * TH + 2, (TW + 1) * C), w.dtype), empty((hands, W * C), w.dtype),
         empty((hands, 6, 4, (TW + 1) * C), w.dtype), empty((hands, 36, B * TH, TW * C), w.dtype),
         empty((hands, 36, B * TH, TW * OC), w.dtype),
@@ -120,7 +122,7 @@ def _prepare(pending, w, g, most):
 @kernel
 def _forward(
     work, tickets, x, affine, w, bias, g, gout, B, chunks, planes, line, rows, seen, products, lines, columns,
-    moments, out, sums,
+    moments, out, partials, statistics,
 ):  # fmt: skip
     N, TH, C, OC = len(x), (g.OH + 3) // 4, w.shape[1], w.shape[2]
     hand = ticket(tickets)
@@ -138,10 +140,12 @@ def _forward(
                 gemm(a, False, w[k], False, False, y)
             for k in range(images):
                 write(product, k * TH, lines[hand], columns[hand], gout, OC, bias, out[n + k])
-                if len(sums):
+                if len(partials):
                     add_moments(out[n + k].reshape(-1), n + k == first, moment)
-        if len(sums):
-            fold_moments((last - first) * g.OH * len(moment[0]), moment, sums[t])
+        if len(partials):
+            fold_moments((last - first) * g.OH * len(moment[0]), moment, partials[t])
+            if ticket(tickets[1:]) == chunks - 1:
+                merge_moments(partials, statistics)
 
 
 @kernel
