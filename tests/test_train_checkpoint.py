@@ -269,7 +269,7 @@ def test_each_way_of_being_wrong_is_named(tmp_path, saved):
     meta.write_text(resealed({**record, "tensors": {**record["tensors"], "w": ["float32", [4, 3]]}}))
     assert message() == f"{tensors}: tensors differ from the manifest: w ['float32', [3, 4]] for ['float32', [4, 3]]"
     meta.write_bytes(b" " * (checkpoint.LARGEST_JSON + 1))
-    assert message() == f"{meta}: 16777217 bytes; a checkpoint's JSON has at most 16777216"
+    assert message() == f"{meta}: more than 16,777,216 bytes; a file of this kind has fewer"
 
 
 def test_a_file_that_is_no_safetensors_is_refused_even_under_a_right_checksum(tmp_path, saved):

@@ -6,6 +6,7 @@ import struct
 import numpy as np
 
 from minighost.errors import FormatError
+from minighost.inputs import open_regular
 
 __all__ = ["read"]
 
@@ -39,7 +40,7 @@ def read(path, size):
 
     if os.path.isdir(path):
         raise FormatError(f"{path}: a directory, not an image; name the files in it")
-    with open(path, "rb") as file:  # opened here, so that what is missing differs from what is no image
+    with open_regular(path) as file:  # opened here, so that what is missing differs from what is no image
         try:
             with Image.open(file) as opened:
                 whole = _rgb(ImageOps.exif_transpose(opened))

@@ -12,6 +12,7 @@ import zlib
 
 from minighost.data.records import web_page_hint
 from minighost.errors import FormatError
+from minighost.inputs import open_regular
 
 __all__ = ["read_members"]
 
@@ -46,7 +47,7 @@ def read_members(path, sizes, limit):
     OSError
         The file cannot be read.
     """
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         head = file.read(1024)
         if not head.startswith(b"\x1f\x8b"):
             raise FormatError(f"{path}: not a gzip archive (a .tar.gz starts with the bytes 1f 8b, "

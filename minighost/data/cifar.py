@@ -13,6 +13,7 @@ from minighost.data import download, records
 from minighost.data.archive import read_members
 from minighost.data.dataset import Dataset
 from minighost.errors import FormatError
+from minighost.inputs import open_regular
 
 __all__ = ["PYTHON_ARCHIVE_SHA256", "cifar10"]
 
@@ -102,7 +103,7 @@ def _existing_file(archive):
     archive = Path(archive)
     if archive.is_dir():
         raise IsADirectoryError(f"{archive} is a directory; --data-archive takes a .tar.gz, --data-dir a directory")
-    if not archive.is_file():
+    if not archive.exists():
         raise FileNotFoundError(f"no CIFAR-10 archive: {archive} does not exist. {download.WAYS}")
     return archive
 
@@ -118,7 +119,7 @@ def _from_folder(folder, layout, split, n):
 
 
 def _read_exactly(path, size):
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         found = file.seek(0, 2)
         file.seek(0)
         if found != size:
@@ -149,7 +150,7 @@ def _from_archive(path, split, n):
 
 
 def _check_python_archive(path):
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != PYTHON_ARCHIVE_SHA256:
         raise FormatError(f"{path}: SHA-256 {found}, but the official Python archive has {PYTHON_ARCHIVE_SHA256}. It "

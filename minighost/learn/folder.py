@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from minighost.errors import FormatError
+from minighost.inputs import read_regular
 from minighost.learn import stub
 from minighost.learn.grading import NOT_STARTED, RIGHT, Verdict, grade
 from minighost.learn.ladder import exercises
@@ -13,6 +15,7 @@ from minighost.train.files import write_atomic
 __all__ = ["Folder", "Written", "here"]
 
 DEFAULT = "minighost-exercises"
+LARGEST = 1 << 22  # bytes of an exercise
 
 README = """\
 # Exercises
@@ -141,8 +144,8 @@ class Folder:
         """
         entry = (self.progress.read() if entries is None else entries).get(exercise.stem, {})
         try:
-            print_now = fingerprint(self.file(exercise).read_bytes())
-        except OSError:
+            print_now = fingerprint(read_regular(self.file(exercise), LARGEST))
+        except (OSError, FormatError):
             return NOT_STARTED, False
         if "outcome" not in entry:
             return NOT_STARTED, print_now != entry.get("stub", print_now)
@@ -185,6 +188,6 @@ class Folder:
 
     def _content(self, exercise):
         try:
-            return self.file(exercise).read_bytes()
+            return read_regular(self.file(exercise), LARGEST)
         except FileNotFoundError:
             raise ValueError(f"{self.file(exercise)} is missing; `minighost learn init` writes it again") from None

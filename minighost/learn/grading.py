@@ -17,6 +17,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from minighost.inputs import open_regular
 from minighost.learn.judge import NOT_STARTED, RIGHT, WRONG
 
 __all__ = ["NOT_STARTED", "RIGHT", "SECONDS", "WRONG", "Verdict", "grade"]
@@ -74,7 +75,7 @@ def grade(exercise, path, seconds=SECONDS, show=None):
         The file cannot be read, or no process can be started.
     """
     path = Path(path).absolute()
-    path.open("rb").close()  # a missing file is the caller's to hear of, not a wrong answer
+    open_regular(path).close()  # a missing file is the caller's to hear of, not a wrong answer
     with tempfile.TemporaryDirectory(prefix="minighost-learn-") as folder:
         paths = json.dumps([os.path.abspath(entry or ".") for entry in sys.path])
         command = [sys.executable, "-X", "utf8", "-u", "-P", "-c", CHILD, paths, exercise.stem, str(path), folder]

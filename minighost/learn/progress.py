@@ -11,6 +11,7 @@ import json
 import os
 from pathlib import Path
 
+from minighost.inputs import open_regular
 from minighost.train.files import write_atomic
 
 __all__ = ["Progress", "fingerprint"]
@@ -41,7 +42,7 @@ class Progress:
         dict of str to dict
         """
         try:
-            with open(self.path, "rb") as file:
+            with open_regular(self.path) as file:
                 content = file.read(LARGEST)
         except FileNotFoundError:
             return {}

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from minighost.inputs import open_regular
+
 __all__ = ["load"]
 
 
@@ -24,16 +26,17 @@ def load(path):
     """
     path = Path(path)
     readers = {
-        ".npy": lambda: np.load(path, allow_pickle=False),  # a pickle could run any program
-        ".csv": lambda: np.loadtxt(path, delimiter=",", ndmin=2),
-        ".txt": lambda: np.loadtxt(path, ndmin=2),
+        ".npy": lambda file: np.load(file, allow_pickle=False),  # a pickle could run any program
+        ".csv": lambda file: np.loadtxt(file, delimiter=",", ndmin=2),
+        ".txt": lambda file: np.loadtxt(file, ndmin=2),
     }
     if path.suffix.lower() not in readers:
         raise ValueError(f"{path}: arrays are read from .npy, .csv and .txt, not from {path.suffix or 'such a file'}")
-    try:
-        array = readers[path.suffix.lower()]()
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{path}: not an array of numbers ({error})") from error
+    with open_regular(path) as file:
+        try:
+            array = readers[path.suffix.lower()](file)
+        except (ValueError, EOFError) as error:
+            raise ValueError(f"{path}: not an array of numbers ({error})") from error
     if array.dtype.kind not in "iuf":
         raise ValueError(f"{path}: holds {array.dtype}, but a step needs real numbers")
     array = array.astype(np.float64)

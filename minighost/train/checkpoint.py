@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from minighost.errors import FormatError
+from minighost.inputs import open_regular, read_regular
 from minighost.train.files import remove_stale, write_atomic
 
 __all__ = ["load_checkpoint", "portable", "save_checkpoint"]
@@ -104,7 +105,8 @@ def load_checkpoint(path):
     record = _read_record(_json_of(path))
     partner = Path(path).with_name(record["file"])
     try:
-        content = partner.read_bytes()
+        with open_regular(partner) as file:
+            content = file.read()
     except FileNotFoundError:
         newer = _read_record(_json_of(path))  # a save may have finished between the two reads
         if newer["file"] == record["file"]:
@@ -133,10 +135,9 @@ def _digest_of(record):
 
 
 def _read_record(path):
-    if path.stat().st_size > LARGEST_JSON:
-        raise FormatError(f"{path}: {path.stat().st_size} bytes; a checkpoint's JSON has at most {LARGEST_JSON}")
+    content = read_regular(path, LARGEST_JSON)
     try:
-        record = json.loads(path.read_bytes())
+        record = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{path}: not JSON ({error}); the file is truncated or not a checkpoint") from error
     if not isinstance(record, dict) or record.get("format") != FORMAT:

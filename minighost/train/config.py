@@ -9,13 +9,15 @@ import difflib
 import json
 import tomllib
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from minighost.errors import FormatError
+from minighost.inputs import read_regular
 from minighost.train.recipes import PRESETS, RECIPES
 from minighost.train.values import Choice, Flag, Numbers, Real, Text, Whole, free
 
 __all__ = ["Config", "DataConfig", "ModelConfig", "TrainConfig", "keys"]
+
+LARGEST = 1 << 20  # bytes of a file of settings
 
 
 def _key(default, rule, text):
@@ -204,7 +206,7 @@ class Config:
     def load(cls, path):
         """The configuration that a run saved; `path` is its ``config.json``. FormatError if it is not one."""
         try:
-            tree = json.loads(Path(path).read_text(encoding="utf-8"))
+            tree = json.loads(read_regular(path, LARGEST))
             if not isinstance(tree, dict):
                 raise ValueError(f"expected a JSON object, got {type(tree).__name__}")
             return cls.from_dict(tree)
@@ -254,8 +256,7 @@ def _unknown(key, rules):
 
 def _read_toml(path):
     try:
-        with open(path, "rb") as file:
-            return _flatten(tomllib.load(file))
+        return _flatten(tomllib.loads(read_regular(path, LARGEST).decode("utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise FormatError(f"{path}: not a TOML file: {error}") from error
 

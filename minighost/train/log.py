@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from minighost.errors import FormatError
+from minighost.inputs import open_regular
 
 __all__ = ["Log", "read_log"]
 
@@ -67,7 +68,8 @@ def read_log(path, warn=print):
     FormatError
         A broken line that is not the last; the message names its number.
     """
-    lines = Path(path).read_bytes().split(b"\n")
+    with open_regular(path) as file:
+        lines = file.read().split(b"\n")
     records, last = [], len(lines) - 1
     for number, line in enumerate(lines):
         if not line:
