@@ -47,6 +47,48 @@ def test_a_dead_owner_loses_its_lock(tmp_path, content):
     assert not list(tmp_path.iterdir())
 
 
+def owner_with(**changes):
+    return json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started": "1", **changes})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\0" * 90, b'{"pid": 12', *(owner_with(pid=pid).encode() for pid in (0, -1, 10**30, "7", None, True, 1.5))],
+)
+def test_a_lock_that_no_process_can_hold_is_taken_over(tmp_path, monkeypatch, content):
+    monkeypatch.setattr(lock.time, "sleep", lambda seconds: None)
+    (tmp_path / "lock.json").write_bytes(content)
+    with lock.run_lock(tmp_path) as path:
+        assert json.loads(path.read_text())["pid"] == os.getpid()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("content", [b"mine", b"[1]", b"\xff\xfe", b"[" * 4000, b'{"name": "a lock"}', b"x" * 5000, b"null"])
+def test_what_is_no_lock_of_ours_is_named_and_left_alone(tmp_path, content):
+    path = tmp_path / "lock.json"
+    path.write_bytes(content)
+    with pytest.raises(RunLocked, match=rf"^{path}: .*move"), lock.run_lock(tmp_path):
+        pass
+    assert path.read_bytes() == content and list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_no_file_does_not_stop_a_run_without_a_word(tmp_path):
+    path = tmp_path / "lock.json"
+    for make in (path.mkdir, lambda: os.mkfifo(path), lambda: path.symlink_to(tmp_path / "nowhere")):
+        make()
+        with pytest.raises(RunLocked, match=rf"^{path}: .*(move it away|remove it)"), lock.run_lock(tmp_path):
+            pass
+        assert os.path.lexists(path)
+        path.rmdir() if path.is_dir() else path.unlink()
+
+
+def test_a_lock_that_somebody_else_holds_by_now_is_not_removed(tmp_path):
+    with lock.run_lock(tmp_path) as path:
+        path.unlink()
+        path.write_text("theirs")
+    assert path.read_text() == "theirs"
+
+
 def test_a_lock_from_another_computer_is_left_alone(tmp_path):
     (tmp_path / "lock.json").write_text(json.dumps({"pid": dead_process(), "host": "elsewhere", "started": ""}))
     with pytest.raises(RunLocked, match="on elsewhere is training here; if it died, remove this file"):

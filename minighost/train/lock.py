@@ -7,11 +7,14 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from minighost.errors import RunLocked
+from minighost.errors import FormatError, RunLocked
+from minighost.reading import read_file
 
 __all__ = ["run_lock"]
 
 NAME = "lock.json"
+LONGEST = 4096  # bytes; a host's name has 255 at most
+BEGINNING = b'{"pid": '
 
 
 @contextmanager
@@ -21,7 +24,8 @@ def run_lock(folder):
     Raises
     ------
     RunLocked
-        A living process holds it (or one on another computer, which cannot be asked).
+        A living process holds it (or one on another computer, which cannot be asked); or what stands there is no lock
+        of ours, which is not for us to remove.
     """
     path = Path(folder) / NAME
     owner = {"pid": os.getpid(), "host": socket.gethostname(), "started": _started(os.getpid())}
@@ -29,8 +33,18 @@ def run_lock(folder):
     try:
         yield path
     finally:
+        ours = _is(path, handle)
         handle.close()
-        path.unlink(missing_ok=True)
+        if ours:
+            path.unlink(missing_ok=True)
+
+
+def _is(path, handle):
+    """Whether the file of that name is still the one that we opened: somebody may have removed it and begun anew."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(handle.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def _create(path, owner):
@@ -47,18 +61,24 @@ def _create(path, owner):
 
 
 def _take_over(path, patience=3):
-    """Remove a lock whose owner is dead; RunLocked if it lives."""
+    """Remove a lock whose owner is dead; RunLocked if it lives, or if this is no lock."""
     try:
-        text = path.read_text(encoding="utf-8")
+        content = read_file(path, LONGEST)
     except FileNotFoundError:
+        if os.path.lexists(path):
+            raise RunLocked(f"{path}: a link to nowhere, not a lock; remove it") from None
         return
-    owner = _parse(text)
+    except FormatError as error:
+        raise RunLocked(f"{error}; it stands where the lock belongs: move it away") from error
+    owner = _owner(content)
+    if owner is None and content.strip(b"\0") and not BEGINNING.startswith(content[: len(BEGINNING)]):
+        raise RunLocked(f"{path}: not a lock of minighost; if nobody trains here, move this file away")
     if owner is None and patience:  # created a moment ago and not written yet, or its owner died at just that point
         time.sleep(0.1)
         return _take_over(path, patience - 1)
-    if owner and owner.get("host") != socket.gethostname():
+    if owner and owner["host"] != socket.gethostname():
         raise RunLocked(
-            f"{path}: process {owner.get('pid')} on {owner.get('host')} is training here; if it died, remove this file"
+            f"{path}: process {owner['pid']} on {owner['host']} is training here; if it died, remove this file"
         )
     if owner and _alive(path, owner):
         raise RunLocked(
@@ -67,7 +87,7 @@ def _take_over(path, patience=3):
     aside = path.with_name(f"{NAME}.{os.getpid()}.tmp")
     try:
         os.replace(path, aside)  # one winner if two processes find the same dead lock
-        if aside.read_text(encoding="utf-8") != text:
+        if aside.read_bytes() != content:
             os.replace(aside, path)
             raise RunLocked(f"{path}: another process has just taken this lock; choose another folder with --out")
         aside.unlink()
@@ -75,12 +95,20 @@ def _take_over(path, patience=3):
         return
 
 
-def _parse(text):
+def _owner(content):
+    """What `_create` wrote, or None if that is not it."""
     try:
-        owner = json.loads(text)
-    except ValueError:
-        return None  # its owner died while writing it
-    return owner if isinstance(owner, dict) and isinstance(owner.get("pid"), int) else None
+        owner = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    fits = (
+        isinstance(owner, dict)
+        and type(owner.get("pid")) is int
+        and 0 < owner["pid"] < 2**31
+        and isinstance(owner.get("host"), str)
+        and isinstance(owner.get("started"), str)
+    )
+    return owner if fits else None
 
 
 def _alive(path, owner):
@@ -97,7 +125,7 @@ def _alive(path, owner):
     except PermissionError:
         return True
     started = _started(owner["pid"])
-    return not started or not owner.get("started") or started == owner["started"]
+    return not started or not owner["started"] or started == owner["started"]
 
 
 def _started(pid):
