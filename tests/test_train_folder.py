@@ -63,7 +63,9 @@ def test_a_lock_that_no_process_can_hold_is_taken_over(tmp_path, monkeypatch, co
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("content", [b"mine", b"[1]", b"\xff\xfe", b"[" * 4000, b'{"name": "a lock"}', b"x" * 5000, b"null"])
+@pytest.mark.parametrize(
+    "content", [b"mine", b"[1]", b"\xff\xfe", b"[" * 4000, b'{"name": "a lock"}', b"x" * 5000, b"null"]
+)
 def test_what_is_no_lock_of_ours_is_named_and_left_alone(tmp_path, content):
     path = tmp_path / "lock.json"
     path.write_bytes(content)
