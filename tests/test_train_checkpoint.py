@@ -86,10 +86,32 @@ def test_a_save_leaves_two_files_and_no_others(tmp_path):
 
 
 def test_a_save_removes_what_an_interrupted_one_left_and_nothing_else(tmp_path):
-    for name in ("c-0123.safetensors.tmp", "c.json.tmp", "c-0123.safetensors", "mine.tmp", "d.json.tmp"):
+    partner = "c-0123456789abcdef.safetensors"
+    for name in (f"{partner}.tmp", "c.json.tmp", partner, "mine.tmp", "d.json.tmp"):
         (tmp_path / name).write_text("half")
     save_checkpoint(*two_saves(tmp_path)[0])
     assert {path.name for path in tmp_path.iterdir() if path.read_bytes() == b"half"} == {"mine.tmp", "d.json.tmp"}
+
+
+def test_a_copy_that_somebody_made_beside_a_checkpoint_stays(tmp_path):
+    mine = {
+        *("c-before-experiment.safetensors", "c-0123.safetensors", "c-0123456789abcdef-good.safetensors"),
+        *("c-0123456789ABCDEF.safetensors", "cc-0123456789abcdef.safetensors", "c-mine.safetensors.tmp", "c-old.json"),
+    }
+    for name in mine:
+        (tmp_path / name).write_text("mine")
+    (tmp_path / "c-fedcba9876543210.safetensors").mkdir()
+    for save in two_saves(tmp_path):
+        save_checkpoint(*save)
+    kept = {path.name for path in tmp_path.iterdir() if path.is_file() and path.read_bytes() == b"mine"}
+    assert kept == mine and len(list(tmp_path.iterdir())) == len(mine) + 3
+
+
+def test_a_name_with_letters_that_mean_something_to_glob_is_a_name(tmp_path):
+    (tmp_path / "ca-0123456789abcdef.safetensors").write_text("mine")
+    for value in (1, 2):
+        save_checkpoint(tmp_path / "c[ab]*", {"w": np.full(3, value)}, {"value": value})
+    assert load_checkpoint(tmp_path / "c[ab]*")[1] == {"value": 2} and len(list(tmp_path.iterdir())) == 3
 
 
 class Crash(BaseException):
@@ -269,7 +291,7 @@ def test_each_way_of_being_wrong_is_named(tmp_path, saved):
     meta.write_text(resealed({**record, "tensors": {**record["tensors"], "w": ["float32", [4, 3]]}}))
     assert message() == f"{tensors}: tensors differ from the manifest: w ['float32', [3, 4]] for ['float32', [4, 3]]"
     meta.write_bytes(b" " * (checkpoint.LARGEST_JSON + 1))
-    assert message() == f"{meta}: more than 16,777,216 bytes; a file of this kind has fewer"
+    assert message() == f"{meta}: more than 4,194,304 bytes; a file of this kind has fewer"
 
 
 def test_a_file_that_is_no_safetensors_is_refused_even_under_a_right_checksum(tmp_path, saved):
@@ -282,6 +304,75 @@ def test_a_file_that_is_no_safetensors_is_refused_even_under_a_right_checksum(tm
         meta.write_text(resealed({**record, "size": len(content), "sha256": digest}))
         with pytest.raises(FormatError, match="not a safetensors file of plain numbers"):
             load_checkpoint(path)
+
+
+def test_one_checkpoint_is_not_taken_for_another(tmp_path):
+    for name in ("last", "best"):
+        save_checkpoint(tmp_path / name, {"w": SQUARE}, {"name": name})
+    last, best, aside = (tmp_path / name for name in ("last.json", "best.json", "aside"))
+    last.rename(aside)
+    best.rename(last)
+    aside.rename(best)
+    for name, other in (("last", "best"), ("best", "last")):
+        with pytest.raises(FormatError, match=rf"{name}.json: names '{other}-.*, so it is another checkpoint than"):
+            load_checkpoint(tmp_path / name)
+
+
+def test_meta_data_that_could_not_be_read_again_are_not_written(tmp_path, saved):
+    path, _, _ = put(tmp_path, saved)
+    with pytest.raises(ValueError, match=r"c.json: \d+ bytes of meta data; a checkpoint has at most 4194304"):
+        save_checkpoint(path, {}, {"text": "x" * checkpoint.LARGEST_JSON})
+    assert load_checkpoint(path)[1]["epoch"] == 3
+
+
+ODD = [
+    None,
+    True,
+    "",
+    "x\x1b[2J",
+    [],
+    [[]],
+    {},
+    {"a": None},
+    -1,
+    0,
+    1.5,
+    10**400,
+    2**63,
+    json.loads("[" * 500 + "]" * 500),
+]
+
+
+def test_a_record_may_hold_anything_and_is_read_or_refused_by_name(tmp_path, saved):
+    path, meta, _ = put(tmp_path, saved)
+    record = json.loads(meta.read_bytes())
+    mutants = [{k: v for k, v in record.items() if k != key} for key in record]
+    mutants += [{**record, key: value} for key in record for value in ODD]
+    mutants += [{**record, "tensors": {**record["tensors"], "w": value}} for value in ODD]
+    mutants += [{**record, "tensors": {**record["tensors"], "w": [kind, shape]}} for kind in ODD for shape in ODD]
+    whole = load_checkpoint(path)
+    for mutant in mutants:
+        meta.write_text(resealed(mutant))
+        try:
+            tensors, found = load_checkpoint(path)
+            assert isinstance(found, dict) and tensors.keys() == whole[0].keys()
+        except FormatError as error:
+            assert str(error).startswith(str(tmp_path)) and "\x1b" not in str(error)
+    for odd in ("NaN", "1e999", "9" * 5000):
+        meta.write_text(f'{{"format": "minighost-checkpoint", "version": 1, "meta": {odd}}}')
+        with pytest.raises(FormatError, match=str(meta)):
+            load_checkpoint(path)
+
+
+def test_a_pipe_or_a_folder_in_place_of_a_file_is_refused(tmp_path, saved):
+    for victim in (1, 2):
+        for make in (Path.mkdir, os.mkfifo):
+            file = put(tmp_path, saved)[victim]
+            file.unlink()
+            make(file)
+            with pytest.raises((FormatError, IsADirectoryError), match=str(file)):
+                load_checkpoint(tmp_path / "c")
+            file.rmdir() if file.is_dir() else file.unlink()
 
 
 def test_no_checkpoint_is_a_missing_file(tmp_path):

@@ -5,21 +5,24 @@ manifest of the tensors. The partner is written first, under a name of its own; 
 moment that commits; only then is the previous partner removed. Nothing in either file is ever executed.
 """
 
+import glob
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 
 from minighost.errors import FormatError
-from minighost.inputs import open_regular, read_regular
+from minighost.inputs import read_regular
 from minighost.train.files import remove_stale, write_atomic
 
-__all__ = ["load_checkpoint", "portable", "save_checkpoint"]
+__all__ = ["load_checkpoint", "portable", "read_record", "save_checkpoint", "written"]
 
 FORMAT, VERSION = "minighost-checkpoint", 1
 DTYPES = frozenset("bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64".split())
-LARGEST_JSON = 16 << 20
+LARGEST_JSON = 4 << 20  # bytes; ten times what a GhostNet needs, and little enough to parse whatever it holds
+HASH = 16  # letters of the hash in a partner's name
 
 
 def portable(name, array):
@@ -53,6 +56,8 @@ def save_checkpoint(path, tensors, meta):
 
     Raises
     ------
+    ValueError
+        Meta data that JSON cannot hold, or more than `LARGEST_JSON`.
     OSError
         Full disk and the like, in one message; the previous checkpoint still loads.
     """
@@ -60,26 +65,39 @@ def save_checkpoint(path, tensors, meta):
 
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    for names in (f"{path.name}.json", f"{path.name}-*.safetensors"):
-        remove_stale(path.parent, names)
+    for pattern in _patterns(path):
+        remove_stale(path.parent, pattern)
     tensors = {name: portable(name, array) for name, array in tensors.items()}
     content = save(tensors)
     digest = hashlib.sha256(content).hexdigest()
     record = {
         "format": FORMAT,
         "version": VERSION,
-        "file": f"{path.name}-{digest[:16]}.safetensors",
+        "file": f"{path.name}-{digest[:HASH]}.safetensors",
         "size": len(content),
         "sha256": digest,
         "tensors": {name: [array.dtype.name, list(array.shape)] for name, array in tensors.items()},
         "meta": meta,
     }
     text = json.dumps({**record, "self": _digest_of(record)}, indent=1, allow_nan=False)
+    if len(text) > LARGEST_JSON:
+        raise ValueError(f"{_json_of(path)}: {len(text)} bytes of meta data; a checkpoint has at most {LARGEST_JSON}")
     write_atomic(path.with_name(record["file"]), content)
     write_atomic(_json_of(path), text)
-    for partner in path.parent.glob(f"{path.name}-*.safetensors"):
-        if partner.name != record["file"]:
-            partner.unlink(missing_ok=True)
+    for file in written(path):
+        if file.name not in (record["file"], _json_of(path).name):
+            file.unlink(missing_ok=True)
+
+
+def _patterns(path):
+    """Glob patterns of the two names that a save gives; a copy that somebody made beside them has another."""
+    name = glob.escape(Path(path).name)
+    return f"{name}.json", f"{name}-{'[0-9a-f]' * HASH}.safetensors"
+
+
+def written(path):
+    """The files of checkpoint `path` that are there: its JSON, its partner, and partners that a crash left behind."""
+    return [file for pattern in _patterns(path) for file in Path(path).parent.glob(pattern) if file.is_file()]
 
 
 def load_checkpoint(path):
@@ -102,22 +120,20 @@ def load_checkpoint(path):
     FormatError
         Anything truncated, altered or not a checkpoint; the message names the file and what differs.
     """
-    record = _read_record(_json_of(path))
+    record = read_record(path)
     partner = Path(path).with_name(record["file"])
     try:
-        with open_regular(partner) as file:
-            content = file.read()
+        found = partner.stat().st_size
+        content = read_regular(partner, found) if found == record["size"] else b""
     except FileNotFoundError:
-        newer = _read_record(_json_of(path))  # a save may have finished between the two reads
+        newer = read_record(path)  # a save may have finished between the two reads
         if newer["file"] == record["file"]:
             raise FormatError(
                 f"{partner}: missing; {_json_of(path).name} names it as the checkpoint's tensors"
             ) from None
         return load_checkpoint(path)
-    if len(content) != record["size"]:
-        raise FormatError(
-            f"{partner}: {len(content)} bytes, expected {record['size']}; the file is truncated or not this one"
-        )
+    if found != record["size"]:
+        raise FormatError(f"{partner}: {found} bytes, expected {record['size']}; the file is truncated or not this one")
     if hashlib.sha256(content).hexdigest() != record["sha256"]:
         raise FormatError(
             f"{partner}: SHA-256 differs from the one in {_json_of(path).name}; the file has been altered or damaged"
@@ -134,7 +150,15 @@ def _digest_of(record):
     return hashlib.sha256(canonical.encode("utf-8")).hexdigest()
 
 
-def _read_record(path):
+def read_record(path):
+    """What a checkpoint's JSON says, verified: all of `load_checkpoint` but for the tensors, which are not looked at.
+
+    Returns
+    -------
+    dict
+        ``file``, ``size`` (bytes) and ``sha256`` of the partner, ``tensors`` (name to [dtype, shape]), ``meta``.
+    """
+    path = _json_of(path)
     content = read_regular(path, LARGEST_JSON)
     try:
         record = json.loads(content)
@@ -145,11 +169,43 @@ def _read_record(path):
     if record.get("version") != VERSION:
         raise FormatError(f"{path}: checkpoint version {record.get('version')!r}; this program reads version {VERSION}")
     claimed = record.pop("self", None)
-    if claimed != _digest_of(record):
+    try:
+        digest = _digest_of(record)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{path}: holds what no checkpoint holds ({error})") from error
+    if claimed != digest:
         raise FormatError(f"{path}: its own SHA-256 does not match; the file has been altered or damaged")
-    if Path(record["file"]).name != record["file"]:
-        raise FormatError(f"{path}: names {record['file']!r} as its tensors; expected a file in the same folder")
+    if problem := _misfit(path.stem, record):
+        raise FormatError(f"{path}: {problem}")
     return record
+
+
+def _misfit(name, record):
+    """What is wrong with the fields of a record, or None. Whoever can write a file can also give it a right SHA-256."""
+    file, size, digest, tensors = (record.get(key) for key in ("file", "size", "sha256", "tensors"))
+    if not isinstance(file, str) or Path(file).name != file:
+        return f"names {file!r} as its tensors; expected a file in the same folder"
+    if not re.fullmatch(rf"{re.escape(name)}-[0-9a-f]{{{HASH}}}\.safetensors", file):
+        return (
+            f"names {file!r} as its tensors, so it is another checkpoint than {name!r}; give the files their names back"
+        )
+    if not _whole(size):
+        return f"its size is {size!r}; expected a number of bytes"
+    if not isinstance(digest, str):
+        return f"its sha256 is {digest!r}; expected text"
+    if not isinstance(record.get("meta"), dict):
+        return f"its meta data are {type(record.get('meta')).__name__}; expected an object"
+    if not isinstance(tensors, dict):
+        return f"its list of tensors is {type(tensors).__name__}; expected an object"
+    for tensor, entry in tensors.items():
+        pair = entry if isinstance(entry, list) and len(entry) == 2 else (None, None)
+        if not (isinstance(pair[0], str) and isinstance(pair[1], list) and all(map(_whole, pair[1]))):
+            return f"tensor {tensor!r}: expected [dtype, shape], got {entry!r}"
+    return None
+
+
+def _whole(value):
+    return type(value) is int and value >= 0
 
 
 def _tensors_of(path, content, manifest):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from minighost.errors import FormatError, RunLocked
-from minighost.reading import read_file
+from minighost.inputs import read_regular
 
 __all__ = ["run_lock"]
 
@@ -63,13 +63,13 @@ def _create(path, owner):
 def _take_over(path, patience=3):
     """Remove a lock whose owner is dead; RunLocked if it lives, or if this is no lock."""
     try:
-        content = read_file(path, LONGEST)
+        content = read_regular(path, LONGEST)
     except FileNotFoundError:
         if os.path.lexists(path):
             raise RunLocked(f"{path}: a link to nowhere, not a lock; remove it") from None
         return
-    except FormatError as error:
-        raise RunLocked(f"{error}; it stands where the lock belongs: move it away") from error
+    except (FormatError, IsADirectoryError) as error:
+        raise RunLocked(f"{path}: stands where the lock belongs, but is none ({error}); move it away") from error
     owner = _owner(content)
     if owner is None and content.strip(b"\0") and not BEGINNING.startswith(content[: len(BEGINNING)]):
         raise RunLocked(f"{path}: not a lock of minighost; if nobody trains here, move this file away")

@@ -11,6 +11,7 @@ lock.json       only while somebody trains
 import json
 from pathlib import Path
 
+from minighost.train.checkpoint import written
 from minighost.train.config import Config
 from minighost.train.files import remove_stale, write_atomic
 
@@ -111,9 +112,7 @@ class RunFolder:
     def _files(self):
         """Files that a run writes and that are here, config.json and temporary ones apart."""
         yield from (self.path / name for name in FILES if (self.path / name).exists())
-        for name in (self.last, self.best):
-            yield from name.parent.glob(f"{name.name}.json")
-            yield from name.parent.glob(f"{name.name}-*.safetensors")
+        yield from (path for name in (self.last, self.best) for path in written(name))
 
     def tidy(self):
         """Remove the temporary files that a crash left behind."""
