@@ -1,25 +1,39 @@
 """Any picture a person has, as the small square that a network takes."""
 
+import contextlib
+import io
+import logging
 import os
-import struct
+import sys
+import warnings
 
 import numpy as np
 
 from minighost.errors import FormatError
-from minighost.inputs import open_regular
+from minighost.inputs import read_regular
 
-__all__ = ["read"]
+__all__ = ["FORMATS", "LARGEST", "MEMORY", "STANDARD_INPUT", "read", "rgb"]
+
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")  # Pillow's other readers start programs, or guess
+LARGEST = 1 << 27  # bytes of a file
+MEMORY = 160_000_000  # bytes that decoding may take: 40 million pixels of a PNG, 10 of a WebP
+BAND = 256  # rows that become RGB at a time
+STANDARD_INPUT = "-"
 
 
 def read(path, size):
     """Read an image file, cut out its centre square and scale that to `size` x `size`.
 
-    It is turned upright by its EXIF note if it has one; transparency is laid on white; grey, palette, CMYK and 16-bit
-    images become RGB; of an animation the first frame is taken. Scaling is bicubic over the whole area a pixel covers.
+    PNG, JPEG, GIF, BMP, TIFF, WebP and PPM (PBM, PGM) are read. The picture is turned upright by its EXIF note if it
+    has one; transparency is laid on white; grey, palette, CMYK, YCbCr and LAB become RGB, and of 16 bits a sample the
+    upper 8 are kept; colour profiles are not applied. Of an animation or a file of many pages the first is taken.
+    Scaling is bicubic over the whole area a pixel covers; a JPEG that is too large for `MEMORY` is decoded at half, a
+    quarter or an eighth of its size.
 
     Parameters
     ----------
     path : str or path-like
+        ``"-"`` is the standard input.
     size : int
         The side that the network was trained on.
 
@@ -32,39 +46,195 @@ def read(path, size):
     Raises
     ------
     FormatError
-        The file is not an image that Pillow reads.
+        A file of another format, a damaged one, one of more than `LARGEST` bytes or for which `MEMORY` is too small,
+        or one whose numbers do not say what is white: floating-point, signed, 12 or 32 bits, or 16 bits that count
+        down to it.
     OSError
         The file cannot be opened.
     """
-    from PIL import Image, ImageOps
+    name, content = _content(path)
+    try:
+        with _silence():
+            square, width, height = _decode(content, size)
+    except Exception as error:  # damaged files end in errors of every kind inside Pillow, KeyError and MemoryError too
+        reason = _reason(content, error)
+        raise FormatError(f"{name}: not an image that can be read ({reason}); give a PNG or JPEG file") from error
+    return square, _note(width, height, size)
 
-    if os.path.isdir(path):
-        raise FormatError(f"{path}: a directory, not an image; name the files in it")
-    with open_regular(path) as file:  # opened here, so that what is missing differs from what is no image
+
+def _content(path):
+    if os.fspath(path) != STANDARD_INPUT:
         try:
-            with Image.open(file) as opened:
-                whole = _rgb(ImageOps.exif_transpose(opened))
-        except (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError) as error:
-            reason = _reason(path, error)
-            raise FormatError(f"{path}: not an image that can be read ({reason}); give a PNG or JPEG file") from error
-    width, height = whole.size
-    square = ImageOps.fit(whole, (size, size), method=Image.Resampling.BICUBIC)
-    return np.array(square), _note(width, height, size)
+            return os.fsdecode(path), read_regular(path, LARGEST)
+        except IsADirectoryError as error:
+            raise FormatError(f"{os.fsdecode(path)}: a directory, not an image; name the files in it") from error
+    name = "standard input"
+    if sys.stdin is None or sys.stdin.isatty():
+        raise FormatError(f"{name}: a terminal or closed; send a picture into it, as in ... IMAGE < cat.png")
+    content = sys.stdin.buffer.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise FormatError(f"{name}: more than {LARGEST:,} bytes; a picture has fewer")
+    return name, content
 
 
-def _rgb(image):
+@contextlib.contextmanager
+def _silence():
+    """No warnings, log lines or words of libtiff: what they tell of is either read all the same, or an exception."""
+    before = logging.root.manager.disable
+    logging.disable()
+    try:
+        with warnings.catch_warnings(), _stderr_to_nowhere():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+@contextlib.contextmanager
+def _stderr_to_nowhere():
+    """libtiff, which is not Python, writes to the file descriptor."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # it is closed
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _decode(content, size):
+    """The square, and the width and height of the whole picture when it stands upright."""
+    from PIL import ExifTags, Image
+
+    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        width, height = image.size
+        _check_memory(image, content, size)
+        _check_white(image)
+        key = _transparent_colour(image)
+        image.load()
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+        square = _square(image, key, size)
+    if turn is not None:
+        square = square.transpose(Image.Transpose[turn])
+    return np.array(square), *((height, width) if turn in _ON_ITS_SIDE else (width, height))
+
+
+_ON_ITS_SIDE = ("TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90")
+_TURNS = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", **dict(enumerate(_ON_ITS_SIDE, 5))}
+
+
+def _square(image, key, size):
+    """The centre, scaled. Bands of rows become RGB and narrow one by one; only the decoded picture is there as a whole.
+
+    These are the two passes, and the bits, of resizing the whole at once.
+    """
     from PIL import Image
 
+    side = min(image.size)
+    left, top = ((length - side) // 2 for length in image.size)
+    narrow = Image.new("RGB", (size, side))
+    for row in range(0, side, BAND):
+        rows = min(BAND, side - row)
+        band = rgb(image.crop((left, top + row, left + side, top + row + rows)), key)
+        narrow.paste(band.resize((size, rows), Image.Resampling.BICUBIC), (0, row))
+    return narrow.resize((size, size), Image.Resampling.BICUBIC)
+
+
+BITS_PER_SAMPLE, PHOTOMETRIC, ORIENTATION, TILE_WIDTH, TILE_LENGTH, SAMPLE_FORMAT = 258, 262, 274, 322, 323, 339
+
+
+def _check_memory(image, content, size):
+    """ValueError if decoding would take too much; a large JPEG is asked to come smaller. Nothing is decoded yet."""
+    width, height = image.size
+    each, tile = {"PPM": 8, "WEBP": 16}.get(image.format, 4), 0
+    if image.format in ("JPEG", "MPO") and not _in_one_scan(content, image.layers):
+        each = 10  # the coefficients are kept
+    elif image.format in ("JPEG", "MPO") and width * height * each > MEMORY:
+        image.draft(None, (4 * size, 4 * size))
+    elif image.format == "TIFF":
+        tags, sample = image.tag_v2, max(1, sum(image.tag_v2.get(BITS_PER_SAMPLE, (1,))) // 8)
+        each += sample + 4 * (tags.get(ORIENTATION, 1) != 1)  # a strip may be the whole; Pillow turns it by itself
+        tile = tags.get(TILE_WIDTH, 0) * tags.get(TILE_LENGTH, 0) * sample  # may be larger than the picture
+    needed = max(image.size[0] * image.size[1] * each, tile)
+    if needed > MEMORY:
+        raise ValueError(f"{width}x{height}: decoding it would take {needed / 1e6:,.0f} MB, more than "
+                         f"{MEMORY / 1e6:,.0f}; scale it down")
+
+
+def _in_one_scan(jpeg, components):
+    """Whether a JPEG's first scan has all there is of all components, so that it is decoded row by row."""
+    at = 2
+    while at + 4 < len(jpeg) and jpeg[at] == 0xFF and jpeg[at + 1] in _WITH_LENGTH:
+        length = int.from_bytes(jpeg[at + 2:at + 4], "big")
+        if jpeg[at + 1] == 0xDA:  # start of scan
+            return jpeg[at + 4] == components and jpeg[at + 5 + 2 * components:][:2] == b"\0\x3f"
+        at += 2 + length
+    return False
+
+
+_WITH_LENGTH = {*range(0xC0, 0xD0), *range(0xDA, 0xFF)}  # markers; any other before a scan is unusual
+
+
+def _check_white(image):
+    """ValueError if nothing says which number is white."""
+    if image.format != "TIFF" or image.mode == "F":
+        return
+    tags = image.tag_v2
+    bits, signed = tags.get(BITS_PER_SAMPLE, (1,)), 2 in tags.get(SAMPLE_FORMAT, (1,))
+    if signed or 12 in bits or 32 in bits or (16 in bits and tags.get(PHOTOMETRIC, 0) == 0):
+        raise ValueError(f"its pixels are {bits[0]}-bit numbers{', signed' if signed else ''}, and nothing says "
+                         "which is white")
+
+
+def _transparent_colour(image):
+    """The grey or colour that a PNG without an alpha channel declares transparent, as its decoded pixels have it.
+
+    Pillow leaves it in the file's own bits, but scales pixels of 2 and 4 bits up to 8, and cuts colours of 16 bits.
+    """
+    key, stored = image.info.get("transparency"), image.tile[0][3] if image.tile else None
+    if image.format != "PNG" or key is None:
+        return key
+    if stored in ("L;2", "L;4"):
+        bits = int(stored[2:])
+        return key * 255 // (2**bits - 1) if key < 2**bits else key
+    if isinstance(stored, str) and stored.startswith("RGB;16"):
+        raise ValueError("one of its 16-bit colours is declared transparent, which is not supported")
+    return key
+
+
+def rgb(image, key=None):
+    """A Pillow image of any mode as RGB on white; `key` is the colour that is transparent.
+
+    Raises ValueError for floating-point pixels and those outside of 16 bits: nothing says which of them is white.
+    """
+    from PIL import Image
+
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers, and nothing says which is white")
     if image.mode.startswith("I"):  # 16 bits of grey: convert("RGB") would clip instead of scale
-        image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
+        grey = np.asarray(image)
+        if not (0 <= grey.min() and grey.max() <= 0xFFFF):
+            raise ValueError("its pixels are 32-bit numbers, and nothing says which is white")
+        return Image.fromarray(np.where(grey == key, 0xFF, grey >> 8).astype(np.uint8)).convert("RGB")
+    if key is not None:
+        image.info["transparency"] = key
+    if image.mode in ("La", "RGBa"):  # colours multiplied with their alpha
+        image = image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode])
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    image = image.convert("RGBA")
+    white = Image.new("RGB", image.size, "white")
+    white.paste(image, mask=image)
+    return white
 
 
-def _reason(path, error):
-    if os.path.getsize(path) == 0:
+def _reason(content, error):
+    if not content:
         return "it is empty"
     return "unknown format" if "cannot identify" in str(error) else str(error) or type(error).__name__
 
