@@ -259,15 +259,20 @@ def spoil(name, value):
     return action
 
 
+SPOILT = "An earlier step spoilt it"
+
+
 @pytest.mark.parametrize(
-    "action, culprit",
+    "action, culprit, fate",
     [
-        (spoil("0.weight", np.nan), "the loss is nan; weight '0.weight': 1 of 108 values are not finite"),
-        (spoil("1.weight", 3e38), "output of layer '1' (BatchNorm2d): "),
-        (spoil("5.bias", np.inf), "weight '5.bias': 1 of 10 values are not finite"),
+        (spoil("0.weight", np.nan), "the loss is nan; weight '0.weight': 1 of 108 values are not finite", SPOILT),
+        (spoil("1.weight", 3e38), "output of layer '1' (BatchNorm2d): ", "No weight was changed"),
+        (spoil("5.bias", np.inf), "weight '5.bias': 1 of 10 values are not finite", SPOILT),
     ],
 )
-def test_a_run_that_is_not_finite_stops_with_step_layer_and_tensor(straight, tmp_path, monkeypatch, action, culprit):
+def test_a_run_that_is_not_finite_stops_with_step_layer_and_tensor(
+    straight, tmp_path, monkeypatch, action, culprit, fate
+):
     train_step, folder = Trainer.train_step, tmp_path / "run"
     at_step(monkeypatch, 8, action)
     with np.errstate(all="ignore"), pytest.raises(NonFiniteError) as error:
@@ -275,7 +280,7 @@ def test_a_run_that_is_not_finite_stops_with_step_layer_and_tensor(straight, tmp
     message = str(error.value)
     assert message.startswith("step 9 (epoch 2, batch 3 of 6, learning rate 0.0") and culprit in message
     assert message.endswith(
-        "No weight was changed; the last checkpoint is good. "
+        f"{fate}; the last checkpoint is good. "
         "Lower train.lr, lengthen train.warmup_epochs or set train.clip_norm"
     )
     monkeypatch.setattr(Trainer, "train_step", train_step)
@@ -295,5 +300,6 @@ def test_a_gradient_that_is_not_finite_names_the_parameter_nearest_to_the_loss(t
     with pytest.raises(NonFiniteError) as error:
         run(settings(tmp_path / "run"), stream=None)
     assert "the gradient's norm is nan; gradient of '1.bias' (and 2 more towards the input): 4 of 4" in str(error.value)
+    assert "No weight was changed; there is no checkpoint yet." in str(error.value)
     for name, p in kept.pop("model").named_parameters():
         assert_array_equal(p.data, kept[name])

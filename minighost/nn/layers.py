@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from minighost import ops
+from minighost.nn import limit
 from minighost.nn.module import Buffer, Module, Parameter
 from minighost.ops.check import pair
 
@@ -49,8 +50,9 @@ class Conv2d(Module):
         self.stride, self.dilation = pair("Conv2d", "stride", stride, 1), pair("Conv2d", "dilation", dilation, 1)
         self.padding, self.groups = pair("Conv2d", "padding", padding, 0), groups
         KH, KW = self.kernel_size
-        std = np.sqrt(2 * groups / (KH * KW * out_channels))
         shape = (KH, KW, in_channels // groups, out_channels)
+        limit.count(shape)
+        std = np.sqrt(2 * groups / (KH * KW * out_channels))
         self.weight = Parameter(_normal(rng, std, shape))
         self.bias = Parameter(np.zeros(out_channels, np.float32)) if bias else None
 
@@ -97,6 +99,7 @@ class BatchNorm2d(Module):
 
     def __init__(self, num_features, eps=1e-5, momentum=0.1, relu=False):
         _positive("BatchNorm2d", "num_features", num_features)
+        limit.count((4, num_features))
         self.eps, self.momentum, self.relu = eps, momentum, relu
         self.weight, self.bias = (Parameter(np.full(num_features, v, np.float32)) for v in (1, 0))
         self.running_mean, self.running_var = (Buffer(np.full(num_features, v, np.float32)) for v in (0, 1))
@@ -136,6 +139,7 @@ class Linear(Module):
     def __init__(self, in_features, out_features, bias=True, rng=None):
         _positive("Linear", "in_features", in_features)
         _positive("Linear", "out_features", out_features)
+        limit.count((in_features, out_features))
         bound = 1 / np.sqrt(in_features)
         weight = np.random.default_rng(rng).uniform(-bound, bound, (in_features, out_features))
         self.weight = Parameter(weight.astype(np.float32))

@@ -5,10 +5,12 @@ import numpy as np
 from minighost.errors import NonFiniteError
 from minighost.nn import fusing
 
-__all__ = ["explain"]
+__all__ = ["explain", "unusable"]
+
+ADVICE = "Lower train.lr, lengthen train.warmup_epochs or set train.clip_norm"
 
 
-def explain(model, x, where, what, logits):
+def explain(model, x, where, what, logits, kept):
     """The error that stops a training, naming step, layer and tensor.
 
     Parameters
@@ -21,19 +23,42 @@ def explain(model, x, where, what, logits):
         The step, and what was found not to be finite.
     logits : ndarray
         Of the failed step.
+    kept : str
+        What is left of the run, in words.
 
     Returns
     -------
     NonFiniteError
     """
-    culprit = _in_input(x) or _in_weights(model)
+    spoilt = _in_weights(model)
+    culprit = _in_input(x) or spoilt
     if not culprit and not np.isfinite(logits).all():
         culprit = _in_outputs(model, x)
     culprit = culprit or _in_gradients(model) or "no single tensor shows it; the loss itself overflowed"
-    return NonFiniteError(
-        f"{where}: {what}; {culprit}. No weight was changed; the last checkpoint is good. "
-        f"Lower train.lr, lengthen train.warmup_epochs or set train.clip_norm"
-    )
+    fate = "An earlier step spoilt it" if spoilt else "No weight was changed"
+    return NonFiniteError(f"{where}: {what}; {culprit}. {fate}; {kept}. {ADVICE}")
+
+
+def unusable(tensors):
+    """What no network may hold: values that are not finite, negative variances, negative counts.
+
+    Parameters
+    ----------
+    tensors : dict of str to ndarray
+        By their paths; the last word of a path is the name of the parameter, buffer or slot.
+
+    Returns
+    -------
+    list of str
+        Each names a tensor and how many of its values are wrong.
+    """
+    problems = []
+    for name, array in tensors.items():
+        if not np.isfinite(array).all():
+            problems.append(f"{name}: {_count(array)}")
+        elif (array.dtype.kind == "i" or name.endswith("running_var")) and (array < 0).any():
+            problems.append(f"{name}: {int((array < 0).sum())} of {array.size} values are negative")
+    return problems
 
 
 def _count(array):
@@ -49,10 +74,7 @@ def _in_weights(model):
     for name, p in model.named_parameters():
         if not np.isfinite(p.data).all():
             return f"weight {name!r}: {_count(p.data)}"
-    for name, buffer in model.named_buffers():
-        if not np.isfinite(buffer.data).all():
-            return f"buffer {name!r}: {_count(buffer.data)}"
-    return None
+    return None  # running statistics take no part in a training step, and this one has already moved them
 
 
 def _in_outputs(model, x):

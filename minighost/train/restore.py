@@ -6,9 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from minighost.errors import FormatError
+from minighost.nn.limit import at_most
 from minighost.train.checkpoint import load_checkpoint
 from minighost.train.config import Config
-from minighost.train.trainer import part
+from minighost.train.meta import RunMeta
+from minighost.train.nonfinite import unusable
+from minighost.train.trainer import evaluated
 
 __all__ = ["LoadedRun", "create_model", "load_run"]
 
@@ -44,7 +47,17 @@ def create_model(config, num_classes):
     options = dict(config.model.options)
     if config.model.width is not None:
         options["width"] = config.model.width
-    return models.create(config.model.name, num_classes=num_classes, rng=config.seed, **options)
+    try:
+        return models.create(config.model.name, num_classes=num_classes, rng=config.seed, **options)
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        NameError,
+    ) as error:  # an option's kind is the network's affair
+        raise ValueError(
+            f"{config.model.name} cannot be built with {options}: {type(error).__name__}: {error}"
+        ) from error
 
 
 def load_run(path, which="last"):
@@ -80,12 +93,15 @@ def load_run(path, which="last"):
         )
         raise FileNotFoundError(2, f"no checkpoint {which!r} here; {what}", str(path))
     tensors, meta = load_checkpoint(name)
+    meta = RunMeta.from_dict(meta, name.with_name(f"{which}.json"))
+    weights = evaluated(tensors)
+    if problems := unusable(weights):
+        raise FormatError(f"{name}.json: these weights are spoilt: {'; '.join(problems)}")
     try:
-        config = Config.from_dict(meta["config"])
-        model = create_model(config, len(meta["classes"]))
-        averaged = {key: value for key, value in part(tensors, "ema/").items() if key != "ema.updates"}
-        model.load_state_dict(averaged or part(tensors, "model/"))
-        mean, std = (np.array(meta[key], np.float32) for key in ("mean", "std"))
-        return LoadedRun(model.eval(), config, tuple(meta["classes"]), mean, std, meta["trainer"]["epoch"])
-    except (KeyError, ValueError, TypeError) as error:
+        with at_most(sum(value.size for value in weights.values())):
+            model = create_model(meta.config, len(meta.classes))
+        model.load_state_dict(weights)
+    except (ValueError, TypeError) as error:
         raise FormatError(f"{name}.json: this checkpoint does not fit its own configuration: {error}") from error
+    mean, std = (np.array(values, np.float32) for values in (meta.mean, meta.std))
+    return LoadedRun(model.eval(), meta.config, tuple(meta.classes), mean, std, meta.trainer["epoch"])

@@ -1,5 +1,6 @@
 """One whole training run in its folder: what `minighost train` does."""
 
+import dataclasses
 import json
 import sys
 import time
@@ -9,6 +10,7 @@ from minighost.train import plots, report
 from minighost.train.files import write_atomic
 from minighost.train.lock import run_lock
 from minighost.train.log import Log, read_log
+from minighost.train.meta import RunMeta, fingerprints, resuming, versions
 from minighost.train.progress import Console, duration
 from minighost.train.restore import create_model
 from minighost.train.runfolder import choose_folder
@@ -105,6 +107,14 @@ class _Run:
         self.config, self.folder, self.console, self.trainer, self.test_set = config, folder, console, trainer, test_set
         self.stop, self.log, self.evaluation, self.macs = None, None, None, 0
         self.step_seconds = self.test_seconds = 0.0
+        self.about = RunMeta(
+            config,
+            list(test_set.classes),
+            *([float(value) for value in values] for values in (trainer.loader.mean, trainer.loader.std)),
+            trainer={},  # the trainer puts in where it stands
+            data=fingerprints(trainer.loader.dataset, test_set),
+            versions=versions(),
+        )
 
     def go(self, resume):
         kept = self._restore() if resume and self.folder.has_checkpoint else 0
@@ -125,20 +135,18 @@ class _Run:
             self.log.close()
 
     def _restore(self):
-        meta = self.trainer.load(self.folder.last)
-        if self._statistics() != {key: meta[key] for key in ("mean", "std")}:
-            raise ValueError(
-                f"{self.folder.path}: the training images are not those that this run began with (their mean colours "
-                f"differ); give the same --data-dir or --data-archive"
-            )
+        meta = RunMeta.from_dict(self.trainer.load(self.folder.last), self.folder.last)
+        for line in resuming(meta, self.about, self.folder.path):
+            self.console.line(line)
+        self.macs = meta.macs
         length = self.folder.log.stat().st_size if self.folder.log.exists() else 0
-        if length < meta["log_bytes"]:
+        if length < meta.log_bytes:
             self.console.line(f"warning: {self.folder.log} is shorter than at the checkpoint; earlier lines are lost")
         t = self.trainer
         self.console.line(
             f"resume   after {t.epoch} of {self.config.train.epochs} epochs and {t.step} of {len(t.loader)} steps"
         )
-        return meta["log_bytes"]
+        return meta.log_bytes
 
     def _rehearse(self):
         self.console.begin("compiling kernels ... ")
@@ -231,16 +239,7 @@ class _Run:
             plots.curves(self._records(), self.folder.path / "curves.png", self._title())
 
     def _meta(self):
-        return {
-            "config": self.config.to_dict(),
-            "classes": list(self.test_set.classes),
-            "log_bytes": self.log.sync(),
-            **self._statistics(),
-        }
-
-    def _statistics(self):
-        loader = self.trainer.loader
-        return {"mean": [float(value) for value in loader.mean], "std": [float(value) for value in loader.std]}
+        return dataclasses.replace(self.about, log_bytes=self.log.sync(), macs=self.macs).to_dict()
 
     def _save(self):
         self.trainer.save(self.folder.last, self._meta())

@@ -11,9 +11,10 @@ lock.json       only while somebody trains
 import json
 from pathlib import Path
 
-from minighost.train.checkpoint import written
+from minighost.train.checkpoint import read_record, written
 from minighost.train.config import Config
 from minighost.train.files import remove_stale, write_atomic
+from minighost.train.meta import RunMeta
 
 __all__ = ["RunFolder", "choose_folder", "resume_config"]
 
@@ -61,7 +62,7 @@ class RunFolder:
         ------
         ValueError
             A run is here already and neither `resume` nor `overwrite` is given; a run to resume is missing, or has
-            another configuration (each differing key is named).
+            another configuration (each differing key is named), in config.json or in the checkpoint.
         """
         if resume and not self.has_run:
             raise ValueError(f"{self.path}: no run to resume here (no config.json); leave out --resume to begin one")
@@ -75,13 +76,14 @@ class RunFolder:
         stored = Config.load(self.config)  # even to overwrite: another program's config.json is not ours to remove
         if overwrite and not resume:
             return
-        differences = [f"{key} = {theirs!r} there, {mine!r} now" for key, theirs, mine in _compare(stored, config)]
+        differences = _compare(stored, config)
         if resume and differences:
             raise ValueError(
                 f"{self.path}: cannot resume with another configuration: {'; '.join(differences)}. "
                 f"Leave those settings out, or begin anew in another folder with --out"
             )
         if resume:
+            self._check_checkpoint(config)
             return
         if differences:
             raise ValueError(
@@ -96,6 +98,21 @@ class RunFolder:
             f"{self.path}: already holds this run, unfinished; use --resume to go on, --overwrite to begin anew, "
             f"or another --out"
         )
+
+    def _check_checkpoint(self, config):
+        """config.json can be edited, and damaged; the configuration in the checkpoint is under its hash."""
+        if not self.has_checkpoint:
+            return
+        meta = self.meta()
+        if differences := _compare(meta.config, config, "in the checkpoint", "in config.json"):
+            raise ValueError(
+                f"{self.path}: config.json is no longer that of this run: {'; '.join(differences)}. "
+                f"Write the checkpoint's values back into it, or begin anew in another folder with --out"
+            )
+
+    def meta(self):
+        """What the last checkpoint says beside its tensors, a `RunMeta`."""
+        return RunMeta.from_dict(read_record(self.last)["meta"], self.last.with_name("last.json"))
 
     def begin(self, config, resume, overwrite):
         """Make the folder ready, after a second `check`, now that nobody else can come in between."""
@@ -120,11 +137,14 @@ class RunFolder:
             remove_stale(self.path, name)
 
 
-def _compare(stored, given):
-    mine, theirs = given.flat(), stored.flat()
-    for key in sorted(mine.keys() | theirs.keys()):
-        if key not in FREE and mine.get(key) != theirs.get(key):
-            yield key, theirs.get(key), mine.get(key)
+def _compare(stored, given, there="there", here="now"):
+    """Each key that decides the result and differs, with both values; 1, 1.0 and true differ."""
+    theirs, mine = stored.flat(), given.flat()
+    return [
+        f"{key} = {theirs.get(key)!r} {there}, {mine.get(key)!r} {here}"
+        for key in sorted(mine.keys() | theirs.keys())
+        if key not in FREE and json.dumps(mine.get(key)) != json.dumps(theirs.get(key))
+    ]
 
 
 def choose_folder(config, resume):

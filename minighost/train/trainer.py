@@ -10,7 +10,7 @@ import time
 import numpy as np
 
 from minighost import ops
-from minighost.errors import FormatError
+from minighost.errors import FormatError, NonFiniteError
 from minighost.nn import fold
 from minighost.train import schedules
 from minighost.train.checkpoint import load_checkpoint, save_checkpoint
@@ -18,7 +18,7 @@ from minighost.train.clip import clip_grad_norm
 from minighost.train.ema import EMA
 from minighost.train.metrics import evaluate
 from minighost.train.muon import Muon
-from minighost.train.nonfinite import explain
+from minighost.train.nonfinite import ADVICE, explain, unusable
 from minighost.train.optim import SGD, AdamW
 
 __all__ = ["Trainer", "parameter_groups"]
@@ -53,6 +53,8 @@ class Trainer:
     epoch, step : int
         Epochs finished, and steps finished in the present one. ``step`` may equal the steps of an epoch: then its
         evaluation is still to come.
+    kept : int or None
+        The step (counted from the run's beginning) of the last state that was saved or loaded.
     """
 
     def __init__(self, model, loader, test_loader, config, stop=False):
@@ -77,7 +79,7 @@ class Trainer:
             gamma=config.gamma,
         )
         self.ema = EMA(model, config.ema_decay) if config.ema_decay else None
-        self.epoch, self.step, self.best = 0, 0, None
+        self.epoch, self.step, self.best, self.kept = 0, 0, None, None
         self._begin_epoch()
 
     def _begin_epoch(self):
@@ -145,12 +147,12 @@ class Trainer:
         right = int((logits.argmax(axis=1) == labels).sum())
         loss, dlogits = ops.softmax_cross_entropy(logits, labels, self.config.label_smoothing)
         if not math.isfinite(loss):
-            raise explain(self.model, x, self._where(), f"the loss is {loss}", logits)
+            raise explain(self.model, x, self._where(), f"the loss is {loss}", logits, self._kept())
         self.model.zero_grad()
         self.model.backward(dlogits)
         norm = clip_grad_norm(self.parameters, self.config.clip_norm or math.inf)
         if not math.isfinite(norm):
-            raise explain(self.model, x, self._where(), f"the gradient's norm is {norm}", logits)
+            raise explain(self.model, x, self._where(), f"the gradient's norm is {norm}", logits, self._kept())
         return right, float(loss), norm
 
     def _where(self):
@@ -158,6 +160,9 @@ class Trainer:
             f"step {self.global_step + 1} (epoch {self.epoch + 1}, batch {self.step + 1} of {len(self.loader)}, "
             f"learning rate {self.schedule(self.global_step):.4g})"
         )
+
+    def _kept(self):
+        return "there is no checkpoint yet" if self.kept is None else "the last checkpoint is good"
 
     def evaluate(self, tick=lambda: None):
         """Evaluation of the test images, with the averaged weights if there are any.
@@ -214,35 +219,78 @@ class Trainer:
     # State ---------------------------------------------------------------------------------------------------------
 
     def save(self, path, meta):
-        """Write all of it as a checkpoint; `meta` is added to the trainer's own."""
+        """Write all of it as a checkpoint; `meta` is added to the trainer's own.
+
+        Raises
+        ------
+        NonFiniteError
+            A tensor holds a NaN or an infinity; then nothing is written, and the checkpoint of before stays.
+        """
+        state = {"epoch": self.epoch, "step": self.step, "sums": self.sums, "best": self.best, "rng": self._chances()}
+        save_checkpoint(path, self._tensors(), {**meta, "trainer": state})
+        self.kept = self.global_step
+
+    def save_weights(self, path, meta):
+        """Write only the weights that are evaluated (averaged, if there is an average): to predict, not to resume.
+
+        Raises
+        ------
+        NonFiniteError
+            As `save`.
+        """
+        weights = evaluated(self._tensors())
+        meta = {**meta, "trainer": {"epoch": self.epoch, "step": self.step}}
+        save_checkpoint(path, _prefixed("model/", weights), meta)
+
+    def _tensors(self):
         tensors = _prefixed("model/", self.model.state_dict())
         tensors.update(_prefixed("optimizer/", self.optimizer.state_dict()))
         if self.ema is not None:
             tensors.update(_prefixed("ema/", self.ema.state_dict()))
-        state = {"epoch": self.epoch, "step": self.step, "sums": self.sums, "best": self.best, "rng": self._chances()}
-        save_checkpoint(path, tensors, {**meta, "trainer": state})
-
-    def save_weights(self, path, meta):
-        """Write only the weights that are evaluated (averaged, if there is an average): to predict, not to resume."""
-        weights = self.model.state_dict() if self.ema is None else self.ema.shadow
-        save_checkpoint(
-            path, _prefixed("model/", weights), {**meta, "trainer": {"epoch": self.epoch, "step": self.step}}
-        )
+        if problems := unusable(tensors):
+            raise NonFiniteError(
+                f"after step {self.global_step}, whose gradient was finite: {'; '.join(problems[:3])}"
+                f"{' and others' * (len(problems) > 3)}. This state was not saved; {self._kept()}. {ADVICE}"
+            )
+        return tensors
 
     def load(self, path):
-        """Go back to a checkpoint of `save`; returns its meta data. FormatError if it is of another model."""
+        """Go back to a checkpoint of `save`; returns its meta data.
+
+        Raises
+        ------
+        FormatError
+            It is of another model, or holds what no network may hold (`nonfinite.unusable`).
+        """
         tensors, meta = load_checkpoint(path)
+        if problems := unusable(tensors):
+            raise FormatError(f"{path}.json: cannot go on from this checkpoint: {'; '.join(problems)}")
         try:
-            self.model.load_state_dict(part(tensors, "model/"))
-            self.optimizer.load_state_dict(part(tensors, "optimizer/"))
+            state = self._read(meta["trainer"])
+            self._set_chances(meta["trainer"]["rng"])
             if self.ema is not None:
                 self.ema.load_state_dict(part(tensors, "ema/"))
-            state = meta["trainer"]
-            self._set_chances(state["rng"])
-        except (KeyError, ValueError) as error:
+            self.optimizer.load_state_dict(part(tensors, "optimizer/"))
+            self.model.load_state_dict(part(tensors, "model/"))  # last: until here nothing that matters has changed
+        except (LookupError, ValueError, TypeError, AttributeError, OverflowError) as error:
             raise FormatError(f"{path}: this checkpoint is of another run: {error}") from error
-        self.epoch, self.step, self.sums, self.best = (state[key] for key in ("epoch", "step", "sums", "best"))
+        self.epoch, self.step, self.sums, self.best = state
+        self.kept = self.global_step
         return meta
+
+    def _read(self, state):
+        """Epoch, step, sums and best of a checkpoint, each checked."""
+        epoch, step, sums, best = (state[key] for key in ("epoch", "step", "sums", "best"))
+        sums = {"loss": float(sums["loss"]), "right": _whole(sums["right"]), "seen": _whole(sums["seen"]),
+                "seconds": float(sums["seconds"])}  # fmt: skip
+        if best is not None:
+            best = {"epoch": _whole(best["epoch"]), "test_accuracy": float(best["test_accuracy"])}
+        if _whole(step) > len(self.loader) or sums["seen"] != step * self.loader.batch_size:
+            raise ValueError(
+                f"it has seen {sums['seen']} images in {step} steps; an epoch has {len(self.loader)} steps of "
+                f"{self.loader.batch_size} images"
+            )
+        return _whole(epoch), step, sums, best
 
     def _generators(self):
         """Random generators inside the model (dropout's), by the name of their layer."""
@@ -263,8 +311,20 @@ class Trainer:
             generators[name].bit_generator.state = state
 
 
+def _whole(value):
+    if type(value) is not int or value < 0:
+        raise TypeError(f"expected a whole number >= 0, got {value!r:.80}")
+    return value
+
+
 def _prefixed(prefix, tensors):
     return {prefix + name: value for name, value in tensors.items()}
+
+
+def evaluated(tensors):
+    """Of a checkpoint's tensors the weights that are evaluated: averaged, if it holds an average."""
+    averaged = {name: value for name, value in part(tensors, "ema/").items() if name != "ema.updates"}
+    return averaged or part(tensors, "model/")
 
 
 def part(tensors, prefix):

@@ -1,0 +1,186 @@
+"""What the checkpoint of a run says beside its tensors: made, read with every key checked, and compared on resuming."""
+
+import hashlib
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from minighost import __version__
+from minighost.errors import FormatError
+from minighost.train.config import Config
+
+__all__ = ["RunMeta", "fingerprints", "resuming", "versions"]
+
+LONGEST_NAME = 200  # letters of a class's name
+
+
+@dataclass(frozen=True, eq=False)
+class RunMeta:
+    """The meta data of a run's checkpoint.
+
+    Parameters
+    ----------
+    config : Config
+    classes : list of str
+    mean, std : list of float
+        Of the training images, a number a channel, for `minighost.data.normalize`.
+    trainer : dict
+        Where the run stands: ``epoch``, ``step``, and whatever else `Trainer.restore` needs.
+    log_bytes : int
+        Length of log.jsonl.
+    macs : int
+        Multiply-adds per image; 0 is unknown.
+    data, versions : dict of str to str
+        See `fingerprints` and `versions`. Empty in checkpoints of minighost 0.1.0.
+    """
+
+    config: Config
+    classes: list
+    mean: list
+    std: list
+    trainer: dict
+    log_bytes: int = 0
+    macs: int = 0
+    data: dict = field(default_factory=dict)
+    versions: dict = field(default_factory=dict)
+
+    def to_dict(self):
+        """As JSON knows it."""
+        return {**vars(self), "config": self.config.to_dict()}
+
+    @classmethod
+    def from_dict(cls, meta, where):
+        """Inverse of `to_dict`. FormatError, `where` in front, names the key that is missing or of a wrong kind."""
+        for key, (fits, expected) in _RULES.items():
+            if key not in _OPTIONAL and key not in meta:
+                raise FormatError(f"{where}: its meta data lack {key!r}; this is not the checkpoint of a run")
+            if key in meta and not fits(meta[key]):
+                raise FormatError(f"{where}: {key}: expected {expected}, got {meta[key]!r:.80}")
+        try:
+            config = Config.from_dict(meta["config"])
+        except ValueError as error:
+            raise FormatError(f"{where}: not the configuration of a run: {error}") from error
+        return cls(**{key: meta[key] for key in _RULES if key in meta and key != "config"}, config=config)
+
+
+def _whole(value):
+    return type(value) is int and 0 <= value < 2**63
+
+
+def _numbers(value, above):
+    return (
+        isinstance(value, list) and len(value) == 3 and all(type(v) in (int, float) and above < v < 1e6 for v in value)
+    )
+
+
+def _names(value):
+    return (
+        isinstance(value, list)
+        and len(value) > 0
+        and all(isinstance(name, str) and 0 < len(name) <= LONGEST_NAME for name in value)
+    )
+
+
+def _words(value):
+    return isinstance(value, dict) and all(isinstance(word, str) for word in value.values())
+
+
+def _progress(value):
+    return isinstance(value, dict) and _whole(value.get("epoch")) and _whole(value.get("step"))
+
+
+_RULES = {
+    "config": (lambda value: isinstance(value, dict), "an object"),
+    "classes": (_names, f"a list of names of 1 to {LONGEST_NAME} letters"),
+    "mean": (lambda value: _numbers(value, -math.inf), "three numbers"),
+    "std": (lambda value: _numbers(value, 0), "three numbers > 0"),
+    "trainer": (_progress, "an object with epoch and step, whole numbers >= 0"),
+    "log_bytes": (_whole, "a whole number >= 0"),
+    "macs": (_whole, "a whole number >= 0"),
+    "data": (_words, "an object of texts"),
+    "versions": (_words, "an object of texts"),
+}
+_OPTIONAL = {"log_bytes", "macs", "data", "versions"}
+
+
+def fingerprints(train_set, test_set):
+    """SHA-256 of what a run learns from and is judged by.
+
+    Returns
+    -------
+    dict of str to str
+        ``{"training images": ..., "training labels": ..., "test images": ..., "test labels": ...}``. All of CIFAR-10
+        takes 0.1 s.
+    """
+    arrays = {
+        f"{name} {part}": getattr(dataset, part)
+        for name, dataset in (("training", train_set), ("test", test_set))
+        for part in ("images", "labels")
+    }
+    return {name: _sha256(array) for name, array in arrays.items()}
+
+
+def _sha256(array):
+    digest = hashlib.sha256(f"{array.dtype.str} {array.shape} ".encode())
+    digest.update(array)
+    return digest.hexdigest()
+
+
+def resuming(there, now, folder):
+    """Whether a run goes on with the images, labels and classes that it began with.
+
+    Parameters
+    ----------
+    there, now : RunMeta
+        The checkpoint's, and what is about to go on from it. (Their configurations `RunFolder.check` compares.)
+    folder : path
+        Of the run.
+
+    Returns
+    -------
+    list of str
+        Lines that the user should read: what else may change the last bits of what follows.
+
+    Raises
+    ------
+    ValueError
+        Other images, labels or classes.
+    """
+    differ = [key for key in there.data if there.data[key] != now.data.get(key)]
+    differ += ["classes"] * (there.classes != now.classes)
+    differ += ["training images"] * ((there.mean, there.std) != (now.mean, now.std))  # all that 0.1.0 knew of them
+    if differ:
+        fix = "give the same --data-dir or --data-archive"
+        if there.config.data.name == "shapes10":  # which is computed, and a sine may be rounded the other way
+            fix = "go on with the processor and the NumPy with which it began"
+        raise ValueError(
+            f"{folder}: the {differ[0]} are not those that this run began with; {fix}, or begin anew in "
+            f"another folder with --out"
+        )
+    lines = []
+    if not there.data:
+        lines.append("note: this checkpoint has no hash of its images and labels; only mean colours were compared")
+    changed = [
+        f"{name} {there.versions[name]} (now {now.versions.get(name)})"
+        for name in there.versions
+        if there.versions[name] != now.versions.get(name)
+    ]
+    if changed:
+        lines.append(
+            f"warning: so far this run was computed with {', '.join(changed)}: what follows may differ in bits"
+        )
+    return lines
+
+
+def versions():
+    """What the bits of a result depend on beside configuration and images: the programs, and the processor."""
+    import numba
+    from llvmlite.binding import get_host_cpu_name
+
+    return {
+        "minighost": __version__,
+        "NumPy": np.__version__,
+        "Numba": numba.__version__,
+        "processor": get_host_cpu_name(),
+    }
