@@ -51,6 +51,47 @@ def test_nan_passes_through(name, dtype):
     assert np.isnan(out).all() and out.dtype == dtype
 
 
+EDGES = [-np.inf, -1e30, -7, -3, -1e-30, -0.0, 0.0, 1e-30, 0.5, 1, 3, 6, 7, 1e30, np.inf, np.nan]
+
+
+@pytest.mark.parametrize("name", KINKS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("upstream", [1.5, np.inf, -np.inf, np.nan])
+def test_twins_agree_where_numbers_end(name, dtype, upstream):
+    x = np.array(EDGES, dtype).reshape(1, 1, 1, -1)
+    (forward, backward), (forward_reference, backward_reference) = _pair(name), _pair(name, "_reference")
+    with np.errstate(invalid="ignore"):
+        (out, cache), (expected, reference_cache) = forward(x), forward_reference(x)
+        dout = np.full_like(out, upstream)
+        dx, expected_dx = backward(dout, cache), backward_reference(dout, reference_cache)
+    assert_allclose(out, expected, rtol=4e-7)
+    assert_allclose(dx, expected_dx, rtol=4e-7)
+
+
+def test_where_a_slope_is_zero_no_gradient_passes_however_wild():
+    wild = np.array([np.inf, np.nan])
+    for name, flat in {"relu": [-2], "relu6": [-2, 7], "hard_sigmoid": [-4, 4], "hard_swish": [-4]}.items():
+        for suffix in ("", "_reference"):
+            forward, backward = _pair(name, suffix)
+            for x in flat:
+                _, cache = forward(np.full(2, float(x)))
+                assert_array_equal(backward(wild, cache), 0, err_msg=f"{name}{suffix} at {x}")
+
+
+def test_hard_swish_of_minus_infinity_is_not_a_number():
+    with np.errstate(invalid="ignore"):
+        for forward in (ops.hard_swish_forward, ops.hard_swish_forward_reference):
+            out, _ = forward(np.array([-np.inf, np.inf]))
+            assert_array_equal(out, [np.nan, np.inf])
+
+
+@pytest.mark.parametrize("name", ["relu", "relu6", "crelu"])
+def test_a_gradient_passes_where_the_activation_is_nan(name):
+    out, cache = _pair(name)[0](np.full((1, 1, 1, 1), np.nan))
+    dout = np.arange(3.0, 3.0 + out.size).reshape(out.shape)
+    assert_array_equal(_pair(name)[1](dout, cache).ravel(), -1 if name == "crelu" else 3)
+
+
 def test_the_two_gates_take_their_published_values():
     x = np.array([-4, -3, -1, 0, 0.5, 1, 3, 4.0])
     assert_allclose(ops.hard_sigmoid_forward(x)[0], [0, 0, 1 / 3, 1 / 2, 7 / 12, 2 / 3, 1, 1])

@@ -68,6 +68,19 @@ def test_a_nan_wins(where):
     assert ops.max_pool_backward(np.ones((1, 1, 1, 1)), cache).ravel()[where] == 1
 
 
+@given(cases(), st.sampled_from([[-np.inf], [-np.inf, np.nan], [-np.inf, 0, np.inf], [0, 1, np.nan]]))
+def test_twins_agree_on_infinities_nan_and_ties_and_no_gradient_is_lost(case, values):
+    x, options = case
+    x = np.random.default_rng(len(x)).choice(values, x.shape)
+    out, cache = ops.max_pool_forward(x, **options)
+    expected, reference = ops.max_pool_forward_reference(x, **options)
+    assert_array_equal(out, expected)
+    dout = np.random.default_rng(1).integers(1, 9, out.shape).astype(float)
+    dx = ops.max_pool_backward(dout, cache)
+    assert_array_equal(dx, ops.max_pool_backward_reference(dout, reference))
+    assert dx.sum() == dout.sum()
+
+
 def test_padding_never_wins_a_maximum():
     assert_array_equal(ops.max_pool_forward(np.full((1, 2, 2, 1), -5.0), 3, 1, 1)[0], np.full((1, 2, 2, 1), -5.0))
 

@@ -27,7 +27,7 @@ def crelu_forward_reference(x):
 def crelu_backward_reference(dout, cache):
     """`crelu_backward` in plain NumPy: each phase passes its own gradient, with its sign."""
     x, C = cache, cache.shape[-1]
-    return dout[..., :C] * (x > 0) - dout[..., C:] * (x < 0)
+    return np.where(x <= 0, 0, dout[..., :C]) - np.where(x >= 0, 0, dout[..., C:])
 
 
 # The same, compiled --------------------------------------------------------------------------------------------
@@ -65,7 +65,10 @@ def crelu_forward(x):
 
 
 def crelu_backward(dout, cache):
-    """Gradient of `crelu_forward`: ``dout[..., :C] * (x > 0) - dout[..., C:] * (x < 0)``, shape (N, H, W, C)."""
+    """Gradient of `crelu_forward`, shape (N, H, W, C).
+
+    It is ``dout[..., :C]`` where x > 0, ``-dout[..., C:]`` where x < 0, 0 between, and their sum where x is NaN.
+    """
     x, (*_, C) = cache, cache.shape
     dout = check.array("crelu backward", "dout", dout, 4)
     check.shape_is("crelu backward", "dout", dout, (*x.shape[:-1], 2 * C))
@@ -93,4 +96,4 @@ def _crelu_backward(work, dout, x, dx):
         for r in range(first, last):
             for c in range(C):
                 v, up, down = x[r, c], dout[r, c], -dout[r, C + c]  # read whatever v is, so that the loop vectorises
-                dx[r, c] = up if v > zero else (down if v < zero else zero)
+                dx[r, c] = (zero if v <= zero else up) + (zero if v >= zero else down)

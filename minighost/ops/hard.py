@@ -4,7 +4,8 @@
     §5.2)
 
 The official TensorFlow GhostNet gates with ``clip(x, 0, 1)`` instead; `clip_gate` is that function. The derivative of
-the gates at a kink is 0; that of hard swish is 0 at x <= -3 and 1 at x >= 3. NaN stays NaN.
+the gates at a kink is 0; that of hard swish is 0 at x <= -3 and 1 at x >= 3. NaN stays NaN, and hard swish of minus
+infinity, infinity times zero, is NaN, as in PyTorch. Where a slope is 0, no gradient passes, were it infinite or NaN.
 """
 
 import numpy as np
@@ -30,7 +31,7 @@ def hard_sigmoid_forward_reference(x):
 
 def hard_sigmoid_backward_reference(dout, cache):
     """`hard_sigmoid_backward` in plain NumPy."""
-    return dout * (np.abs(cache) < 3) / 6
+    return np.where(np.abs(cache) < 3, dout / 6, 0)
 
 
 def clip_gate_forward_reference(x):
@@ -40,17 +41,17 @@ def clip_gate_forward_reference(x):
 
 def clip_gate_backward_reference(dout, cache):
     """`clip_gate_backward` in plain NumPy."""
-    return dout * ((cache > 0) & (cache < 1))
+    return np.where((cache > 0) & (cache < 1), dout, 0)
 
 
 def hard_swish_forward_reference(x):
     """`hard_swish_forward` in plain NumPy."""
-    return x * np.clip(x + 3, 0, 6) / 6, x
+    return x * hard_sigmoid_forward_reference(x)[0], x
 
 
 def hard_swish_backward_reference(dout, cache):
     """`hard_swish_backward` in plain NumPy."""
-    return dout * np.where(cache <= -3, 0, np.where(cache >= 3, 1, (2 * cache + 3) / 6))
+    return np.where(cache <= -3, 0, np.where(cache >= 3, dout, dout * ((2 * cache + 3) / 6)))
 
 
 # The same, compiled --------------------------------------------------------------------------------------------
@@ -148,7 +149,7 @@ def _hard_swish(work, x, out):
     zero, three, six = number(0), number(3), number(6)
     for first, last in spans(work, len(x), 1):
         for i in range(first, last):
-            out[i] = zero if x[i] <= -three else (x[i] if x[i] >= three else x[i] * (x[i] + three) / six)
+            out[i] = x[i] * zero if x[i] <= -three else (x[i] if x[i] >= three else x[i] * (x[i] + three) / six)
 
 
 @kernel

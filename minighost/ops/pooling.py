@@ -1,8 +1,8 @@
 """Pooling: one number for a window - its maximum or its mean.
 
-Padding is minus infinity for the maximum and zeros that count for the mean (PyTorch's default). The maximum's gradient
-goes to the first of the largest pixels, as the window is read row by row; a NaN counts as the largest. Global average
-pooling is the mean over the whole plane (Lin et al. 2014, §3.2).
+Padding never wins a maximum, not even among pixels of minus infinity; for the mean it is zeros that count (PyTorch's
+default). The maximum's gradient goes to the first of the largest pixels, as the window is read row by row; a NaN counts
+as the largest. Global average pooling is the mean over the whole plane (Lin et al. 2014, §3.2).
 """
 
 import numpy as np
@@ -26,13 +26,15 @@ __all__ = [
 def max_pool_forward_reference(x, kernel_size, stride=None, padding=0):
     """`max_pool_forward` by a loop over output positions."""
     g = _geometry("max_pool", x, kernel_size, stride, padding)
-    padded = np.pad(x, [(0, 0), (g.PH, g.PH), (g.PW, g.PW), (0, 0)], constant_values=-np.inf)
     out = np.empty((len(x), g.OH, g.OW, x.shape[3]), x.dtype)
     winner = np.empty(out.shape, np.int32)  # index into the window's KH*KW pixels
     for i, j in np.ndindex(g.OH, g.OW):
-        window = padded[:, i * g.SH :, j * g.SW :][:, : g.KH, : g.KW].reshape(len(x), -1, x.shape[3])
-        winner[:, i, j] = window.argmax(1)
-        out[:, i, j] = window.max(1)
+        h, k = i * g.SH - g.PH, j * g.SW - g.PW  # the window's corner, which may lie in the padding
+        window = x[:, max(h, 0) : h + g.KH, max(k, 0) : k + g.KW]
+        pixels = window.reshape(len(x), -1, x.shape[3])
+        u, v = np.divmod(pixels.argmax(1), window.shape[2])
+        winner[:, i, j] = (u + max(-h, 0)) * g.KW + v + max(-k, 0)
+        out[:, i, j] = pixels.max(1)
     return out, (winner, x.shape, g)
 
 
@@ -198,8 +200,9 @@ def _max_pool(work, x, g, out, winner):
         n, i = line // g.OH, line % g.OH
         for j in range(g.OW):
             best, where = out[n, i, j], winner[n, i, j]
+            first = max(0, g.PH - i * g.SH) * g.KW + max(0, g.PW - j * g.SW)  # the first tap that is no padding
             for c in range(C):
-                best[c], where[c] = -np.inf, 0
+                best[c], where[c] = -np.inf, first
             for u in range(g.KH):
                 for v in range(g.KW):
                     h, w = i * g.SH + u - g.PH, j * g.SW + v - g.PW

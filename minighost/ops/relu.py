@@ -2,8 +2,8 @@
 
     relu(x) = max(x, 0),   relu6(x) = min(max(x, 0), 6)      (Nair & Hinton 2010; Howard et al. 2017)
 
-The derivative at a kink is 0. NaN stays NaN: the comparisons are written so that a NaN fails the test that would hide
-it.
+The derivative at a kink is 0. NaN stays NaN, and lets the gradient through: the comparisons are written so that a NaN
+fails the test that would hide it. What is cut is cut: a gradient that is infinite or NaN becomes 0 there.
 """
 
 import numpy as np
@@ -27,7 +27,7 @@ def relu_forward_reference(x):
 
 def relu_backward_reference(dout, cache):
     """`relu_backward` in plain NumPy."""
-    return dout * (cache > 0)
+    return np.where(cache <= 0, 0, dout)
 
 
 def relu6_forward_reference(x):
@@ -37,7 +37,7 @@ def relu6_forward_reference(x):
 
 def relu6_backward_reference(dout, cache):
     """`relu6_backward` in plain NumPy."""
-    return dout * ((cache > 0) & (cache < 6))
+    return np.where((cache <= 0) | (cache >= 6), 0, dout)
 
 
 # The same, compiled --------------------------------------------------------------------------------------------
@@ -65,7 +65,7 @@ def relu_forward(x):
 
 
 def relu_backward(dout, cache):
-    """Gradient of `relu_forward`: `dout` where x > 0, else 0."""
+    """Gradient of `relu_forward`: 0 where x <= 0, else `dout`."""
     return elementwise.backward("relu", _relu_backward, dout, cache)
 
 
@@ -75,7 +75,7 @@ def relu6_forward(x):
 
 
 def relu6_backward(dout, cache):
-    """Gradient of `relu6_forward`: `dout` where 0 < x < 6, else 0."""
+    """Gradient of `relu6_forward`: 0 where x <= 0 or x >= 6, else `dout`."""
     return elementwise.backward("relu6", _relu6_backward, dout, cache)
 
 
@@ -95,7 +95,7 @@ def _relu_backward(work, dout, x, dx):
     zero = x.dtype.type(0)
     for first, last in spans(work, len(x), 1):
         for i in range(first, last):
-            dx[i] = dout[i] if x[i] > zero else zero
+            dx[i] = zero if x[i] <= zero else dout[i]
 
 
 @kernel
@@ -111,4 +111,4 @@ def _relu6_backward(work, dout, x, dx):
     zero, six = x.dtype.type(0), x.dtype.type(6)
     for first, last in spans(work, len(x), 1):
         for i in range(first, last):
-            dx[i] = dout[i] if zero < x[i] < six else zero
+            dx[i] = zero if x[i] <= zero or x[i] >= six else dout[i]
