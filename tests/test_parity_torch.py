@@ -37,14 +37,20 @@ def _cases():
         yield op, op, {"x": rng.normal(size=(2, 7, 8, 3))}, {"kernel_size": 3, "stride": 2, "padding": 1}
     for op in ELEMENTWISE:
         yield op, op, {"x": rng.uniform(-8, 8, size=(4, 50))}, {}
-    labels = rng.integers(0, 7, 6)
-    yield "cross entropy", "cross_entropy", {"x": rng.normal(0, 3, size=(6, 7)), "labels": labels}, {"smoothing": 0.1}
+    x, labels, weight = rng.normal(0, 3, size=(6, 7)), rng.integers(0, 7, 6), rng.uniform(0.1, 2, 7)
+    yield "cross entropy", "cross_entropy", {"x": x, "labels": labels}, {"smoothing": 0.1}
+    left_out = np.where(np.arange(6) % 3 == 1, -100, labels)
+    for smoothing in (0.0, 0.2):
+        arrays = {"x": x, "labels": left_out, "weight": weight}
+        yield f"class weights {smoothing}", "cross_entropy", arrays, {"smoothing": smoothing, "ignore_index": -100}
+    masked = np.where(np.arange(7) == (labels[:, None] + 1) % 7, -np.inf, x)
+    yield "masked classes", "cross_entropy", {"x": masked, "labels": labels}, {"smoothing": 0.0}
 
 
 def _ours(op, arrays, options):
     """Output, a function from dout to gradients in the order x, w, b (or gamma, beta), and changed statistics."""
     if op == "cross_entropy":
-        loss, dlogits = ops.softmax_cross_entropy(arrays["x"], arrays["labels"], **options)
+        loss, dlogits = ops.softmax_cross_entropy(arrays["x"], arrays["labels"], weight=arrays.get("weight"), **options)
         return np.array(loss), lambda dout: (dlogits * dout,)
     if op == "batch_norm":
         out, cache = ops.batch_norm_forward(*arrays.values(), **options)

@@ -39,8 +39,8 @@ def elementwise(function):
     return lambda x: function(x)
 
 
-def cross_entropy(x, labels, smoothing):
-    return F.cross_entropy(x, labels, label_smoothing=smoothing)
+def cross_entropy(x, labels, smoothing, weight=None, ignore_index=-100):
+    return F.cross_entropy(x, labels, weight, label_smoothing=smoothing, ignore_index=ignore_index)
 
 
 OPS = {

@@ -64,9 +64,7 @@ def pieces(name, seed=0):
     if name == "im2col":
         return [_im2col(twin, rng.normal(size=(2, 5, 6, 2))) for twin in ("", "_reference")]
     if name == "softmax_cross_entropy":
-        logits, labels = rng.normal(size=(4, 5)), rng.integers(0, 5, 4)
-        pair = partial(ops.softmax_cross_entropy, labels=labels, smoothing=0.1), lambda dout, dlogits: dout * dlogits
-        return [(name, pair, [logits])]
+        return [_cross_entropy(twin, rng.normal(size=(4, 5)), rng) for twin in ("", "_reference")]
     if name in BLOCKS:
         build, channels = BLOCKS[name]
         layer = _perturbed(build(), rng)
@@ -99,6 +97,14 @@ def _batch_norm(twin, inputs, relu):
         return forward(x, gamma, beta, np.zeros(len(gamma)), np.ones(len(gamma)), True, relu=relu)
 
     return f"batch_norm{twin}", (training, getattr(ops, f"batch_norm_backward{twin}")), inputs
+
+
+def _cross_entropy(twin, logits, rng):
+    """With all that it can do: the last label is ignored."""
+    labels, weight = np.array([0, 4, 2, -1]), rng.uniform(0.5, 2, 5)
+    function = getattr(ops, f"softmax_cross_entropy{twin}")
+    forward = partial(function, labels=labels, smoothing=0.1, weight=weight, ignore_index=-1)
+    return f"softmax_cross_entropy{twin}", (forward, lambda dout, dlogits: dout * dlogits), [logits]
 
 
 def _im2col(twin, x):
