@@ -31,13 +31,13 @@ def batch_norm_forward_reference(
         running_var += momentum * (var * R / (R - 1) - running_var)
     else:
         mean, var = running_mean, running_var
-    inv_std = (1 / np.sqrt(var + eps)).astype(x.dtype)
+    inv_std = 1 / np.sqrt(var + eps)
     xhat = ((x - mean) * inv_std).astype(x.dtype)
     y = gamma * xhat + beta
     result = np.maximum(y, 0) if relu else y
     if out is not None:
         out[...] = result
-    return (result if out is None else out), (xhat, y, gamma, inv_std, training, relu)
+    return (result if out is None else out), (xhat, y, gamma, inv_std.astype(x.dtype), training, relu)
 
 
 def batch_norm_backward_reference(dout, cache):

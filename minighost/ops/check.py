@@ -6,7 +6,7 @@ do not check indices. So anything else is copied into that form here (never chan
 
 import numpy as np
 
-__all__ = ["array", "channels", "pair", "rows", "same_dtype", "shape_is", "target"]
+__all__ = ["array", "channels", "finite", "pair", "rows", "same_dtype", "shape_is", "target"]
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -116,3 +116,8 @@ def pair(op, name, value, minimum):
     if min(values) < minimum:
         raise ValueError(f"{op}: {name}={value} must be at least {minimum}")
     return int(values[0]), int(values[1])
+
+
+def finite(x):
+    """Whether a contiguous array is free of NaN and infinity; large numbers, whose squares are infinite, may fail."""
+    return bool(np.isfinite(np.vdot(x, x)))  # much cheaper than to look at each

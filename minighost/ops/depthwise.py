@@ -10,7 +10,7 @@ import numpy as np
 
 from minighost.ops import check, fused
 from minighost.ops.bias import bias_gradient
-from minighost.ops.geometry import geometry
+from minighost.ops.geometry import geometry, met
 
 __all__ = ["depthwise_backward", "depthwise_backward_reference", "depthwise_forward", "depthwise_forward_reference"]
 
@@ -21,12 +21,11 @@ __all__ = ["depthwise_backward", "depthwise_backward_reference", "depthwise_forw
 def depthwise_forward_reference(x, w, b=None, stride=1, padding=0, dilation=1):
     """`depthwise_forward` in plain NumPy: one multiplication per tap."""
     g = geometry("depthwise", x.shape[1:3], w.shape[:2], stride, padding, dilation)
-    (N, _, _, C), M = x.shape, w.shape[3]
-    padded = np.pad(x, [(0, 0), (g.PH, g.PH), (g.PW, g.PW), (0, 0)])
+    (N, H, W, C), M = x.shape, w.shape[3]
     out = np.zeros((N, g.OH, g.OW, C, M), x.dtype)
-    for u in range(g.KH):
-        for v in range(g.KW):
-            out += _seen(padded, u, v, g)[..., None] * w[u, v]  # (N, OH, OW, C, 1) * (C, M)
+    for u, v in np.ndindex(g.KH, g.KW):
+        h, k, i, j = met((H, W), g, u, v)
+        out[:, i, j] += x[:, h, k, :, None] * w[u, v]  # (N, rows, columns, C, 1) * (C, M)
     out = out.reshape(N, g.OH, g.OW, C * M)
     return (out if b is None else out + b), (x, w, b, g)
 
@@ -36,19 +35,12 @@ def depthwise_backward_reference(dout, cache):
     x, w, b, g = cache
     N, H, W, C = x.shape
     dy = dout.reshape(N, g.OH, g.OW, C, -1)
-    padded = np.pad(x, [(0, 0), (g.PH, g.PH), (g.PW, g.PW), (0, 0)])
-    dpadded, dw = np.zeros_like(padded), np.zeros_like(w)
-    for u in range(g.KH):
-        for v in range(g.KW):
-            dw[u, v] = np.einsum("nijc,nijcm->cm", _seen(padded, u, v, g), dy)
-            _seen(dpadded, u, v, g)[...] += np.einsum("nijcm,cm->nijc", dy, w[u, v])
-    dx = dpadded[:, g.PH : g.PH + H, g.PW : g.PW + W]
+    dx, dw = np.zeros_like(x), np.zeros_like(w)
+    for u, v in np.ndindex(g.KH, g.KW):
+        h, k, i, j = met((H, W), g, u, v)
+        dw[u, v] = np.einsum("nijc,nijcm->cm", x[:, h, k], dy[:, i, j])
+        dx[:, h, k] += np.einsum("nijcm,cm->nijc", dy[:, i, j], w[u, v])
     return dx, dw, None if b is None else dout.sum((0, 1, 2))
-
-
-def _seen(padded, u, v, g):
-    """The pixels (N, OH, OW, C) that lie under tap (u, v) at all output positions, as a view."""
-    return padded[:, u * g.DH :, v * g.DW :][:, : g.OH * g.SH : g.SH, : g.OW * g.SW : g.SW]
 
 
 # The same, compiled --------------------------------------------------------------------------------------------
@@ -94,6 +86,9 @@ def depthwise_forward(x, w, b=None, stride=1, padding=0, dilation=1):
     g = geometry("depthwise", (H, W), w.shape[:2], stride, padding, dilation)
     if not x.size * g.OH * M:
         return np.zeros((N, g.OH, g.OW, C * M), x.dtype) + (0 if b is None else b), (x, w, b, g)
+    if not check.finite(w):  # a product with the kernel's zeros of padding would be NaN
+        with np.errstate(all="ignore"):
+            return depthwise_forward_reference(x, w, b, stride, padding, dilation)
     bias = None if b is None else check.array("depthwise", "b", b, 1)
     out, _ = fused.depthwise_forward(fused.plain(_repeated(x, M)), w.reshape(*w.shape[:2], C * M), g, bias, False)
     return out, (x, w, b, g)
@@ -122,6 +117,9 @@ def depthwise_backward(dout, cache):
     dx, _, dw = fused.depthwise_backward(
         fused.plain_gradient(dout), fused.plain(_repeated(x, M)), w.reshape(*w.shape[:2], C * M), g
     )
+    if not (check.finite(w) and check.finite(dw)):  # as in the forward: `dw` meets all numbers of x and dout
+        with np.errstate(all="ignore"):
+            return *depthwise_backward_reference(dout, cache)[:2], db
     if M > 1:
         dx = dx.reshape(*x.shape, M).sum(4)
     return dx, dw.reshape(w.shape), db

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from minighost.ops.check import pair
 
-__all__ = ["Geometry", "geometry", "output_size"]
+__all__ = ["Geometry", "geometry", "met", "output_size"]
 
 
 class Geometry(NamedTuple):
@@ -56,3 +56,19 @@ def geometry(op, plane, kernel_size, stride=1, padding=0, dilation=1):
             "pad more or use a smaller kernel"
         )
     return Geometry(KH, KW, SH, SW, PH, PW, DH, DW, OH, OW)
+
+
+def met(plane, g, u, v):
+    """Where tap (u, v) meets pixels, not padding: slices of the H x W `plane`'s two axes, then of the output's two."""
+    (rows, out_rows), (columns, out_columns) = (
+        _met(plane[0], u * g.DH - g.PH, g.SH, g.OH), _met(plane[1], v * g.DW - g.PW, g.SW, g.OW)
+    )  # fmt: skip
+    return rows, columns, out_rows, out_columns
+
+
+def _met(size, offset, stride, outputs):
+    """Along one axis output i sees pixel ``i*stride + offset``."""
+    first, last = max(0, -(offset // stride)), min(outputs - 1, (size - 1 - offset) // stride)
+    if last < first:
+        return slice(0), slice(0)
+    return slice(first * stride + offset, last * stride + offset + 1, stride), slice(first, last + 1)

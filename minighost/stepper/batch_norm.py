@@ -61,7 +61,7 @@ def batch_norm_script(x, gamma, beta, dout, eps=1e-5):
 
 def _statistics(script, a, pixels, R, eps):
     x, mean, var, inv_std = (a[k] for k in ("x", "mean", "var", "inv_std"))
-    line, root = FORWARD.line("mean, var = x.mean(axes)"), FORWARD.line("inv_std = 1 / np.sqrt")
+    line, root = FORWARD.line("mean, var = x.mean(axes"), FORWARD.line("inv_std = 1 / np.sqrt")
     for c, cells in enumerate(pixels):
         here = (0, c)
         script.scope(("scope", x, cells))
@@ -98,7 +98,7 @@ def _statistics(script, a, pixels, R, eps):
 
 def _normalise(script, a, pixels):
     x, mean, inv_std, xhat, out = (a[k] for k in ("x", "mean", "inv_std", "xhat", "out"))
-    line, affine = FORWARD.line("xhat = (x - mean) * inv_std"), FORWARD.line("y = gamma * xhat + beta")
+    line, affine = FORWARD.line("xhat = ((x - mean) * inv_std)"), FORWARD.line("y = gamma * xhat + beta")
     for c, cells in enumerate(pixels):
         mu, s, scale, shift = (a[k][0, c] for k in ("mean", "inv_std", "gamma", "beta"))
         script.scope(("scope", x, cells))

@@ -115,8 +115,8 @@ WORDS = {
         "over": "return dx, dw",
     },
     "depthwise": {
-        "visit": "for v in range(g.KW)", "forward": "out += _seen(padded, u, v, g)",
-        "back": "for v in range(g.KW)", "dx": "_seen(dpadded, u, v, g)[...] +=", "dw": "dw[u, v] = np.einsum",
+        "visit": "for u, v in np.ndindex(g.KH, g.KW)", "forward": "out[:, i, j] +=",
+        "back": "for u, v in np.ndindex(g.KH, g.KW)", "dx": "dx[:, h, k] +=", "dw": "dw[u, v] = np.einsum",
         "over": "return dx, dw",
     },
     "pointwise": {

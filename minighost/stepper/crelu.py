@@ -46,7 +46,7 @@ def crelu_script(x, dout):
     script.same(outs, out[0], "crelu_forward")
 
     script.phase("backward", "dx", [xs, douts, dxs])
-    line = backward.line("return dout[..., :C] * (x > 0)")
+    line = backward.line("return np.where(x <= 0, 0, dout[..., :C])")
     for c in range(C):
         for i, j in np.ndindex(H, W):
             value, up, down = x[i, j, c], dout[i, j, c], dout[i, j, C + c]

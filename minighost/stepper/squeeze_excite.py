@@ -74,10 +74,10 @@ def squeeze_excite_script(x, w1, b1, w2, b2, dout):
     _scale_back(script, a, (H, W, C))
     script.phase("backward", "weights", [a[k] for k in ("dgate", "a", "da", "h", "dw2", "w2", "dh", "z", "dz", "s",
                                                         "dw1", "w1", "ds")])  # fmt: skip
-    _each_back(script, GATE_BACK.line("return dout * (np.abs(cache) < 3) / 6"), a["dgate"], a["a"], a["da"],
+    _each_back(script, GATE_BACK.line("return np.where(np.abs(cache) < 3, dout / 6, 0)"), a["dgate"], a["a"], a["da"],
                lambda v: float(abs(v) < 3) / 6, "The gate's slope: 1/6 between -3 and 3, 0 beyond.")  # fmt: skip
     _product_back(script, a["da"], a["h"], a["w2"], a["dw2"], a["dh"])
-    _each_back(script, RELU_BACK.line("return dout * (cache > 0)"), a["dh"], a["z"], a["dz"],
+    _each_back(script, RELU_BACK.line("return np.where(cache <= 0, 0, dout)"), a["dh"], a["z"], a["dz"],
                lambda v: float(v > 0), "ReLU lets the gradient through where z was positive.")  # fmt: skip
     _product_back(script, a["dz"], a["s"], a["w1"], a["dw1"], a["ds"])
     script.phase("backward", "dx", [a["ds"], a["dx"]])
