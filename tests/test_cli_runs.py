@@ -1,7 +1,9 @@
 """`minighost train`, `eval` and `predict` on a run of two steps."""
 
+import io
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -231,9 +233,46 @@ def test_predict_can_save_a_picture(capsys, run, image, tmp_path):
     ("page.png", "page.png: not an image that can be read (unknown format)"),
     (".", "a directory, not an image"),
 ])
-def test_one_bad_image_is_one_line_and_nothing_is_predicted(capsys, run, image, tmp_path, name, message):
+def test_a_bad_image_is_one_line_and_the_others_are_predicted(capsys, run, image, tmp_path, name, message):
     (tmp_path / "zero.png").touch()
     (tmp_path / "page.png").write_text("<!DOCTYPE html>")
     bad = tmp_path / name
-    assert message in refused(capsys, "predict", image, bad, "--checkpoint", run, "--save", tmp_path / "answer.png")
+    expected = printed(capsys, "predict", image, image, "--checkpoint", run)
+    assert main([str(arg) for arg in ("predict", image, bad, image, "--checkpoint", run)]) == 2
+    out, err = capsys.readouterr()
+    assert out == expected
+    assert err.startswith("minighost: error: ") and message in err and err.count("\n") == 1
+
+
+def test_without_any_good_image_nothing_is_predicted(capsys, run, tmp_path):
+    save = ("--checkpoint", run, "--save", tmp_path / "answer.png")
+    assert "none.png: No such file" in refused(capsys, "predict", tmp_path / "none.png", *save)
+    assert main([str(arg) for arg in ("predict", tmp_path / "a.png", tmp_path / "b.png", *save)]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 2 and "a.png" in err and "b.png" in err
     assert not (tmp_path / "answer.png").exists()
+
+
+def given(monkeypatch, content):
+    """Put `content` on standard input."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+
+def test_a_picture_may_come_from_standard_input(capsys, run, image, monkeypatch):
+    expected = printed(capsys, "predict", image, "--checkpoint", run)
+    given(monkeypatch, image.read_bytes())
+    assert printed(capsys, "predict", "-", "--checkpoint", run) == expected.replace(str(image), "standard input")
+
+
+def test_standard_input_is_read_up_to_a_bound_and_not_from_a_terminal(capsys, run, monkeypatch):
+    given(monkeypatch, b"")
+    assert "standard input: not an image that can be read (it is empty)" in refused(
+        capsys, "predict", "-", "--checkpoint", run)
+    monkeypatch.setattr("minighost.cli.pictures.LARGEST", 1000)
+    given(monkeypatch, bytes(5000))
+    assert "standard input: more than 1,000 bytes" in refused(capsys, "predict", "-", "--checkpoint", run)
+    assert len(sys.stdin.buffer.read()) == 5000 - 1001
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    assert "standard input: a terminal" in refused(capsys, "predict", "-", "--checkpoint", run)
+    monkeypatch.setattr("sys.stdin", None)
+    assert "standard input: a terminal or closed" in refused(capsys, "predict", "-", "--checkpoint", run)

@@ -79,7 +79,12 @@ def main(argv=None):
     except EXPECTED as error:
         if debug:
             traceback.print_exc()
-        return _say(f"error: {one_line(error)}", 2)
+        return complain(error)
+
+
+def complain(error):
+    """Tell of an error that a user can cause, in one line on stderr; returns the exit status."""
+    return _say(f"error: {one_line(error)}", 2)
 
 
 def one_line(error):

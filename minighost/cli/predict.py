@@ -2,7 +2,8 @@
 
 Takes any image file: its centre square is cut out and scaled to the size the
 network was trained on. Prints what the network then sees, with its three most
-probable classes.
+probable classes. Of several files those that cannot be read are listed on
+stderr, the others are shown, and the exit status is 2.
 """
 
 import shutil
@@ -16,30 +17,51 @@ EXAMPLES = """\
 examples:
   minighost predict cat.jpg dog.png --checkpoint runs/cifar
   minighost predict cat.jpg --checkpoint runs/cifar --save answer.png
+  magick cat.heic png:- | minighost predict - --checkpoint runs/cifar
 """
 
 
 def add_arguments(parser):
-    parser.add_argument("images", metavar="IMAGE", nargs="+", help="PNG, JPEG or whatever Pillow reads")
+    parser.add_argument("images", metavar="IMAGE", nargs="+",
+                        help="PNG, JPEG, GIF, BMP, TIFF, WebP or PPM; - is standard input")
     flags.add_run_flags(parser)
     parser.add_argument("--save", metavar="FILE.png", help="draw images and answers as a picture")
 
 
 def run(args):
     from minighost import ops, train
-    from minighost.cli import pictures, sheets
+    from minighost.cli import sheets
     from minighost.data.records import SIDE
 
     loaded = train.load_run(args.checkpoint, "best" if args.best else "last")
-    images, notes = zip(*[pictures.read(path, SIDE) for path in args.images], strict=True)
+    names, images, notes = _read(args.images, SIDE)
+    if not images:
+        return 2
     with ops.threads(args.threads):
         rankings = _rank(loaded, images)
     if args.save is not None:
-        sheets.predictions(list(zip(args.images, images, rankings, strict=True)), args.save)
-    for path, image, note, ranking in zip(args.images, images, notes, rankings, strict=True):
-        print("\n".join([f"{path}: {note}", "", *_beside(image, ranking), ""]))
+        sheets.predictions(list(zip(names, images, rankings, strict=True)), args.save)
+    for name, image, note, ranking in zip(names, images, notes, rankings, strict=True):
+        print("\n".join([f"{name}: {note}", "", *_beside(image, ranking), ""]))
     if args.save is not None:
         print(f"picture: {args.save}")
+    return 0 if len(images) == len(args.images) else 2
+
+
+def _read(paths, size):
+    """Names, images and notes of the pictures that can be read. The others are told of; one alone is raised."""
+    from minighost.cli import pictures
+    from minighost.cli.main import complain
+
+    found = []
+    for path in paths:
+        try:
+            found.append(("standard input" if path == pictures.STANDARD_INPUT else path, *pictures.read(path, size)))
+        except (OSError, ValueError) as error:
+            if len(paths) == 1:
+                raise
+            complain(error)
+    return zip(*found, strict=True) if found else ([], [], [])
 
 
 def _rank(loaded, images, top=3):
