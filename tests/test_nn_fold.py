@@ -43,7 +43,7 @@ def assert_folds(model, x):
 def steps_of(f):
     """The steps of the last plan's only stage."""
     *_, (stages,) = f._plans.values()
-    ((_, _, steps, _, _),) = stages.stages
+    ((_, _, steps, *_),) = stages.written[1]
     return [Step(*step) for step in steps]
 
 
@@ -142,7 +142,7 @@ def test_winograds_products_have_rows_enough_for_their_weights(rng):
     f = nn.fold(nn.ConvBNAct(160, 160, 3, rng=0))
     f(rng.normal(size=(400, 8, 8, 160)).astype(np.float32))
     (stages,) = f._plans.values()
-    assert stages[0].stages[0][0] * 4 == 256  # images at a time, of four tiles each
+    assert stages[0].written[1][0][0] * 4 == 256  # images at a time, of four tiles each
 
 
 @pytest.mark.small

@@ -269,6 +269,25 @@ def test_no_kernel_nests_parallel_loops_or_raises_in_one():
         assert not any(getattr(n, "id", "") in SHARED for n in inner), f"{file}:{function.name}"
 
 
+def test_a_kernel_that_takes_a_ticket_for_its_scratch_is_told_how_many_there_are():
+    """By ``hands=``, from the reading of the count that sized the scratch: the count may have changed since."""
+    for path in KERNEL_FILES:
+        tree = ast.parse(path.read_text())
+        functions = [f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)]
+        asking = {f.name for f in functions if _hands(f)}
+        for call in [n for n in ast.walk(tree) if isinstance(n, ast.Call)]:
+            if getattr(call.func, "id", "") in asking:
+                told = {keyword.arg for keyword in call.keywords}
+                assert "hands" in told, f"{path.name}:{call.lineno} calls {call.func.id} without hands="
+        for function in functions:
+            readings = [n for n in ast.walk(function) if isinstance(n, ast.Call) and _named(n, "threads")]
+            assert len(readings) <= 1, f"{path.name}:{function.name} reads the number of threads {len(readings)} times"
+
+
+def _named(call, name):
+    return getattr(call.func, "id", "") == name
+
+
 def test_kernels_call_only_what_the_cache_stamp_covers():
     """What stands in their file, or comes from another file of `ops`: those are the sources that are hashed."""
     for path in KERNEL_FILES:

@@ -103,9 +103,9 @@ class Folded:
             plan.append(_Stages(nodes[:count], self._weights))
             del nodes[:count]
         plan = plan or [np.copy]
-        while len(self._plans) >= _PLANS:
-            del self._plans[next(iter(self._plans))]
         self._plans[x.shape, x.dtype] = plan
+        for oldest in list(self._plans)[: max(0, len(self._plans) - _PLANS)]:  # a copy: other Python threads do it too
+            self._plans.pop(oldest, None)
         return plan
 
     def _try(self, x, known):
@@ -143,20 +143,21 @@ class _Stages:
     """
 
     def __init__(self, nodes, weights):
-        self.nodes, self.weights, self.stages, self.fit = nodes, weights, [], None
+        self.nodes, self.weights, self.written = nodes, weights, (None, [])
 
     def __call__(self, x):
         x = check.array("fold", "x", x, x.ndim)
-        if self.fit != (x.shape, x.dtype):  # what an unknown layer returns may differ from call to call
-            self.stages, self.fit = self._write(x), (x.shape, x.dtype)
-        for B, shape, steps, lines, size in self.stages:
+        fit, stages = self.written
+        if fit != (x.shape, x.dtype):  # what an unknown layer returns may differ from call to call
+            fit, stages = self.written = (x.shape, x.dtype), self._write(x)
+        for B, shape, steps, weights, lines, size in stages:
             out = empty(shape, x.dtype)
-            inference.run(steps, size, self.weights, lines, B, x, out)
+            inference.run(steps, size, weights, lines, B, x, out)
             x = out
         return x
 
     def _write(self, x):
-        self.weights = self.weights.astype(x.dtype, copy=False)  # where no weights say what dtype, the input does
+        weights = self.weights.astype(x.dtype, copy=False)  # where no weights say what dtype, the input does
         nodes, stages, shape = self.nodes, [], x.shape
         sizes = self._images_at_a_time(x)
         while nodes:
@@ -168,7 +169,7 @@ class _Stages:
             steps, size = program.assemble(B)
             shape = _shape(shape, nodes[:count], value)
             lines = np.concatenate([np.zeros(0, x.dtype), *program.lines])
-            stages.append((B, shape, steps, lines, size))
+            stages.append((B, shape, steps, weights, lines, size))
             nodes, sizes = nodes[count:], sizes[count:]
         return stages
 

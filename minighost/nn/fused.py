@@ -7,6 +7,7 @@ and a ghost module's two halves stay two arrays. ``with fusing(False):`` goes la
 """
 
 import contextlib
+from contextvars import ContextVar
 
 import numpy as np
 
@@ -19,17 +20,21 @@ __all__ = [
     "unit_forward",
 ]  # fmt: skip
 
-_fusing = [True]
+_fusing = ContextVar("fusing", default=True)
 
 
 @contextlib.contextmanager
 def fusing(on):
-    """Choose for a block of code whether training uses the fused kernels (the default) or goes layer by layer."""
-    before, _fusing[0] = _fusing[0], bool(on)
+    """Choose for a block of code whether training uses the fused kernels (the default) or goes layer by layer.
+
+    It holds for the Python thread that runs the block.
+    """
+    before = _fusing.get()
+    _fusing.set(bool(on))
     try:
         yield
     finally:
-        _fusing[0] = before
+        _fusing.set(before)
 
 
 # Convolution, batch norm, ReLU ---------------------------------------------------------------------------------
@@ -63,7 +68,7 @@ def _wanted(unit, dx):
 
 def _fits(module, x, channels):
     return (
-        _fusing[0]
+        _fusing.get()
         and module.training
         and isinstance(x, np.ndarray)
         and x.ndim == 4

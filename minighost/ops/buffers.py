@@ -3,11 +3,14 @@
 A training step asks for the same arrays again and again. Fresh memory costs a page fault every 4 KiB, which on large
 activations takes longer than the arithmetic. So `empty` hands out blocks from a pool, and takes a block back as soon
 as nobody else refers to it - Python's own reference count tells. An array that a caller still holds, or a view
-of it, is therefore never handed out twice: what looks like `np.empty` behaves like `np.empty`.
+of it, is therefore never handed out twice: what looks like `np.empty` behaves like `np.empty`. In several Python
+threads, too: one at a time looks for a block, and has it before the next one looks.
 """
 
 import math
+import os
 import sys
+import threading
 
 import numpy as np
 
@@ -15,6 +18,7 @@ __all__ = ["empty", "pool_bytes", "release_pool", "zeros"]
 
 _SMALL = 1 << 15  # bytes; below that the C allocator is as quick
 _ALIGN = 64  # a cache line, and the widest vector register
+_lock = threading.RLock()  # a collection of garbage in the midst of it may ask for memory, too
 _blocks: dict[int, list[tuple[np.ndarray, int]]] = {}  # size in bytes -> blocks of it, each with its first aligned byte
 
 
@@ -37,13 +41,15 @@ def zeros(shape, dtype):
 
 def pool_bytes():
     """Bytes the pool holds, in use or free."""
-    return sum(size * len(blocks) for size, blocks in _blocks.items())
+    with _lock:
+        return sum(size * len(blocks) for size, blocks in _blocks.items())
 
 
 def release_pool():
     """Give all memory back that no array uses any more."""
-    for size, blocks in _blocks.items():
-        _blocks[size] = [(block, start) for block, start in blocks if _references(block) > _IDLE]
+    with _lock:
+        for size, blocks in _blocks.items():
+            _blocks[size] = [(block, start) for block, start in blocks if _references(block) > _IDLE]
 
 
 def _size_class(nbytes):
@@ -53,13 +59,14 @@ def _size_class(nbytes):
 
 
 def _free_block(size):
-    blocks = _blocks.setdefault(size, [])
-    for block, start in blocks:
-        if _references(block) <= _IDLE:
-            return block, start
-    block = np.empty(size, np.uint8)
-    blocks.append((block, -block.ctypes.data % _ALIGN))
-    return blocks[-1]
+    with _lock:
+        blocks = _blocks.setdefault(size, [])
+        for block, start in blocks:
+            if _references(block) <= _IDLE:
+                return block, start
+        block = np.empty(size, np.uint8)
+        blocks.append((block, -block.ctypes.data % _ALIGN))
+        return blocks[-1]
 
 
 def _references(block):
@@ -72,3 +79,13 @@ def _references_of_an_idle_block():
 
 
 _IDLE = _references_of_an_idle_block()  # measured, for it differs between Python versions
+
+
+def _new_lock():
+    """In a forked child: whoever held the old one is not there."""
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_new_lock)

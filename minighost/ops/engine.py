@@ -15,14 +15,22 @@ writer, and what one turn does depends on shapes alone - so results are the same
 A matrix product in a kernel runs on one BLAS thread; all parallelism is the kernel's. Two spinning thread pools on the
 same cores (OpenMP and BLAS) are several times slower than either, so BLAS is held to a single thread for the whole
 process as soon as the first kernel runs. Under ``NUMBA_DISABLE_JIT=1`` kernels are plain Python on one thread.
+
+Several Python threads may call kernels. Numba's pool takes one caller at a time, so launches wait for one another; a
+launch on a single thread needs no pool, and does not wait. A process that was forked after the pool had started has no
+pool, and runs on one thread.
 """
 
 import contextlib
 import functools
 import gc
 import hashlib
+import itertools
 import os
+import threading
 import time
+import weakref
+from contextvars import ContextVar
 from pathlib import Path
 
 # A thread that spins while it waits for another keeps the core from the very thread it waits for: on a busy machine a
@@ -35,6 +43,8 @@ import numba  # noqa: E402
 import numpy as np  # noqa: E402
 from numba import njit  # noqa: E402
 from numba.core.caching import FunctionCache  # noqa: E402
+from numba.core.compiler_lock import global_compiler_lock  # noqa: E402
+from numba.np.ufunc import parallel as numba_pool  # noqa: E402
 
 from minighost.ops.cores import suitable  # noqa: E402
 from minighost.ops.linked import linked_only
@@ -53,9 +63,12 @@ def tile(function):
 
 
 def kernel(function):
-    """Compile a function that every thread runs, and give it back as one that is called without `work`."""
+    """Compile a function that every thread runs, and give it back as one that is called without `work`.
+
+    What has scratch memory for each thread is called with the number of them, ``hands=``, and never runs on more.
+    """
     if numba.config.DISABLE_JIT:
-        plain = functools.wraps(function)(lambda *args: function(np.zeros(1, np.int64), *args))
+        plain = functools.wraps(function)(lambda *args, hands=1: function(np.zeros(1, np.int64), *args))
         plain.__func__ = function  # here pdb looks for what `break minighost.ops....` should stop in
         return plain
     body = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
@@ -68,10 +81,12 @@ def kernel(function):
     _cache(on_threads, function)
 
     @functools.wraps(function)
-    def launch(*args):
-        _start()
-        note, start = _state.note, time.perf_counter()
-        if on_threads(_state.threads, np.zeros(1, np.int64), *args):
+    def launch(*args, hands=None):
+        hands = hands or _state.threads or _start()
+        with _state.turn if hands > 1 else _AT_ONCE:
+            note, start = _note.get(), time.perf_counter()
+            failed = on_threads(hands, np.zeros(1, np.int64), *args)
+        if failed:
             raise RuntimeError(
                 f"{function.__module__}.{function.__name__}: an error in a compiled kernel, most likely an index out "
                 "of bounds; NUMBA_DISABLE_JIT=1 shows where"
@@ -87,6 +102,7 @@ def _lightly(compile_now):
     """LLVM's first level already vectorises loops here; levels 2 and 3 compile longer for code as quick."""
 
     @functools.wraps(compile_now)
+    @global_compiler_lock  # the level is one for all Python threads
     def compile_lightly(signature):
         level, numba.config.OPT = numba.config.OPT, min(1, numba.config.OPT)
         collecting = gc.isenabled()
@@ -140,40 +156,69 @@ def _user_cache():
     return Path(pooch.os_cache("minighost"))
 
 
-@functools.cache
+class _State:
+    """What is decided when the first kernel runs, and changed by `threads`: one for all Python threads."""
+
+    threads = 0
+    reason = ""
+    limits = None
+    forked = False
+    lock = threading.Lock()  # of all this
+    turn = threading.RLock()  # of Numba's pool
+    settings: weakref.WeakValueDictionary = weakref.WeakValueDictionary()  # every `threads` there is, oldest first
+
+
+_state = _State()
+_note: ContextVar = ContextVar("watching", default=None)
+_numbers = itertools.count()
+_AT_ONCE = contextlib.nullcontext()
+
+
 def _start():
     """Start the pool, hold every BLAS at one thread, and find out how many threads to use; once."""
     import scipy.linalg.cython_blas  # noqa: F401 - loaded before the limit is set, for kernels take products from it
     import threadpoolctl
 
-    _state.limits = threadpoolctl.threadpool_limits(1, user_api="blas")  # lifted when the object is collected
-    _state.threads, _state.reason = suitable(numba.get_num_threads())
+    with _state.lock:
+        if not _state.threads:
+            _state.limits = threadpoolctl.threadpool_limits(1, user_api="blas")
+            count, _state.reason = (1, _FORKED) if _state.forked else suitable(numba.get_num_threads())
+            _state.threads = count
+    return _state.threads
 
 
-class _State:
-    """What is decided when the first kernel runs, and changed by `threads`."""
-
-    threads = 0
-    reason = ""
-    limits = None
-    note = None
+_FORKED = "forked after the pool of threads had started"
 
 
-_state = _State()
+def _in_forked_child():
+    """Of the pool nothing but its memory is left, and to call it ends the process or hangs; so do without."""
+    _state.lock, _state.turn = threading.Lock(), threading.RLock()  # whoever held them is not here
+    if numba_pool._is_initialized:
+        _state.forked = True
+        if _state.threads:
+            _state.threads, _state.reason = 1, _FORKED
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_in_forked_child)
+    # A child that is born while another thread compiles would wait for that thread for ever.
+    lock = global_compiler_lock
+    os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
 
 
 @contextlib.contextmanager
 def watching(note):
-    """Within the block, call ``note(function, args, seconds)`` behind every kernel that runs compiled."""
-    before, _state.note = _state.note, note
+    """Within the block, call ``note(function, args, seconds)`` after every compiled kernel that this thread runs."""
+    before = _note.get()
+    _note.set(note)
     try:
         yield
     finally:
-        _state.note = before
+        _note.set(before)
 
 
 class threads:
-    """Show or set the number of threads that kernels use; BLAS stays at one.
+    """Show or set the number of threads that kernels use, in the whole process; BLAS stays at one.
 
     Parameters
     ----------
@@ -192,27 +237,37 @@ class threads:
     Raises
     ------
     ValueError
-        If `n` is out of range.
+        If `n` is out of range; in a process that was forked after the pool had started, if it is not 1.
+
+    Notes
+    -----
+    There is one number for all Python threads. Where blocks in several of them overlap, the one that began last counts
+    as long as it lasts; after the last of them the number is what it was before the first.
 
     Examples
     --------
     >>> threads(1).count
     1
-    >>> with threads(1):    # for a block; the earlier number comes back behind it
+    >>> with threads(1):    # for a block; the earlier number comes back after it
     ...     pass
     """
 
     def __init__(self, n=None):
         _start()
-        self._before = _state.threads, _state.reason
         if n is not None:
-            ceiling = numba.config.NUMBA_NUM_THREADS
-            if not 1 <= n <= ceiling:
-                raise ValueError(
-                    f"threads: n={n} must lie between 1 and {ceiling}, the cores Numba found; "
-                    "NUMBA_NUM_THREADS in the environment raises the ceiling"
-                )
-            _state.threads, _state.reason = int(n), ""
+            _check(n)
+        self._own, self._open = None if n is None else (int(n), ""), False
+        with _state.lock:
+            self._set()
+
+    def _set(self):
+        self._before, self._number = (_state.threads, _state.reason), next(_numbers)
+        _state.settings[self._number] = self
+        self._apply(self._own)
+
+    def _apply(self, setting):
+        if setting and not _state.forked:
+            _state.threads, _state.reason = setting
 
     @property
     def count(self):
@@ -223,10 +278,37 @@ class threads:
         return _state.reason
 
     def __enter__(self):
+        with _state.lock:
+            if self._number not in _state.settings:  # it has been a block before
+                self._set()
+            self._open = True
+            self._apply(self._own)  # again, for an earlier block may have ended since
         return self
 
     def __exit__(self, *exc):
-        _state.threads, _state.reason = self._before
+        with _state.lock:
+            _state.settings.pop(self._number, None)
+            self._open = False
+            later = [other for number, other in sorted(_state.settings.items()) if number > self._number]
+            if later:
+                later[0]._before = self._before
+            if not any(other._open for other in later):
+                self._apply(self._before)
 
     def __repr__(self):
         return f"threads({self.count}), BLAS 1" + (f" ({self.reason})" if self.reason else "")
+
+
+def _check(n):
+    ceiling = 1 if _state.forked else numba.config.NUMBA_NUM_THREADS
+    if 1 <= n <= ceiling:
+        return
+    if _state.forked:
+        raise ValueError(
+            f"threads: n={n} must be 1 in this process, which was {_FORKED}; "
+            "multiprocessing's start method 'spawn' gives each process a pool of its own"
+        )
+    raise ValueError(
+        f"threads: n={n} must lie between 1 and {ceiling}, the cores Numba found; "
+        "NUMBA_NUM_THREADS in the environment raises the ceiling"
+    )

@@ -67,7 +67,10 @@ def _fetch_and_add(typing, counter, step):
 
 @intrinsic
 def on_all_threads(typing, body, threads, arguments):
-    """Call ``body(*arguments)`` on so many threads of Numba's pool; 0 if all went well, else an error's code."""
+    """Call ``body(*arguments)`` on so many threads of Numba's pool; 0 if all went well, else an error's code.
+
+    One thread is the caller itself, without the pool: which takes one caller at a time, and does not outlive a fork.
+    """
 
     def generate(context, builder, signature, values):
         argument_types = tuple(signature.args[2])
@@ -78,17 +81,23 @@ def on_all_threads(typing, body, threads, arguments):
         shared = cgutils.alloca_once_value(builder, cgutils.pack_struct(builder, [arguments, code]))
         thread = ir.Function(module, _THREAD, module.get_unique_name("thread"))
         thread.linkage = "internal"
+        thread.attributes.add("noinline")  # one copy of the work, whoever runs it: the same bits, and compiled once
         _fill_thread(thread, context, shared.type, function, argument_types)
         run = cgutils.get_or_insert_function(module, _PARALLEL_FOR, "numba_parallel_for")
         count = cgutils.alloca_once_value(builder, values[1])  # so many iterations, of which each thread runs one
         nothing = [ir.Constant(kind, None) for kind in (_POINTERS, _INTS)]
-        builder.call(
-            run,
-            [
-                builder.bitcast(thread, _POINTER), nothing[0], count, nothing[1], builder.bitcast(shared, _POINTER),
-                _INT(0), _INT(0), builder.trunc(values[1], ir.IntType(32)),
-            ],
-        )  # fmt: skip
+        data = builder.bitcast(shared, _POINTER)
+        with builder.if_else(builder.icmp_signed("<=", values[1], values[1].type(1))) as (alone, together):
+            with alone:
+                builder.call(thread, [nothing[0], nothing[1], nothing[1], data])
+            with together:
+                builder.call(
+                    run,
+                    [
+                        builder.bitcast(thread, _POINTER), nothing[0], count, nothing[1], data, _INT(0), _INT(0),
+                        builder.trunc(values[1], ir.IntType(32)),
+                    ],
+                )  # fmt: skip
         return builder.load(code)
 
     return types.int32(body, types.int64, arguments), generate

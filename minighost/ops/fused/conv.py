@@ -51,11 +51,12 @@ def conv_forward(pending, w, g, groups=1, b=None, summing=True):
     out = empty((len(pending.raw), g.OH, OL), w.dtype)
     partials, statistics = room_for_moments(chunks if summing else 0, w.shape[3])
     padded = _padded(w, groups)
-    x, B, *scratch = _prepare(pending, padded, g, groups, chunks)
+    x, B, begin, planes, *scratch = _prepare(pending, padded, g, groups, chunks)
+    hands = len(planes)
     _forward(
         np.zeros(2, np.int64), chunks, x, along(pending.affine, x.shape[2]), _taps(padded),
-        w[0, 0, 0, :0] if b is None else np.tile(b, g.OW), g, groups, B, *scratch,
-        empty((threads().count, 3, OL), w.dtype), out, partials, statistics,
+        w[0, 0, 0, :0] if b is None else np.tile(b, g.OW), g, groups, B, begin, planes, *scratch,
+        empty((hands, 3, OL), w.dtype), out, partials, statistics, hands=hands,
     )  # fmt: skip
     return out.reshape(len(x), g.OH, g.OW, -1), statistics
 
@@ -88,15 +89,15 @@ def conv_backward(gradient, pending, w, g, groups=1, wanted=True, dy=None):
     # One partial sum of dw a chunk; few of them where the weights are many.
     chunks = min(len(pending.raw), max(4, min(32, (1 << 24) // w.size)))
     x, B, begin, planes, *scratch = _prepare(pending, w, g, groups, chunks)
-    (N, _, L), OL = x.shape, g.OW * w.shape[3]
+    (N, _, L), OL, hands = x.shape, g.OW * w.shape[3], len(planes)
     affine, add = along(pending.affine, L), dy is not None
     dx = dy.reshape(x.shape) if add else empty(x.shape, w.dtype)
     sums, dw = empty((chunks, 2, w.shape[2] * groups), np.float64), empty(w.shape, w.dtype)
     _backward(
         np.zeros(2, np.int64), gradient.dy.reshape(N, g.OH, OL), gradient.raw.reshape(N, g.OH, OL),
         along(gradient.affine, OL), x, affine, _taps(w), g, groups, B, begin, planes,
-        empty(planes.shape, w.dtype), *scratch, empty((threads().count, 2, affine.shape[1]), w.dtype), add,
-        dx if wanted else dx[:0], sums, empty((chunks, *_taps(w).shape), w.dtype), _taps(dw),
+        empty(planes.shape, w.dtype), *scratch, empty((hands, 2, affine.shape[1]), w.dtype), add,
+        dx if wanted else dx[:0], sums, empty((chunks, *_taps(w).shape), w.dtype), _taps(dw), hands=hands,
     )  # fmt: skip
     return dx.reshape(pending.raw.shape) if wanted else None, sums, dw
 

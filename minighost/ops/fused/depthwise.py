@@ -51,7 +51,7 @@ def depthwise_forward(pending, w, g, b=None, summing=True):
     _forward(
         tickets, chunks, x, along(pending.affine, L), along(w.reshape(-1, C), OL).reshape(-1), bias, g, C,
         places(planes, g, C), planes, lines, empty((len(planes), 3, OL), w.dtype), out.reshape(N, g.OH, OL),
-        partials, statistics,
+        partials, statistics, hands=len(planes),
     )  # fmt: skip
     return out, statistics
 
@@ -87,7 +87,7 @@ def depthwise_backward(gradient, pending, w, g, dy=None):
         affine, along(w.reshape(-1, C)[taps], width).reshape(-1), g, C, places(planes, g, C), above, before, ways,
         bounds, planes, empty((hands, above + planes.shape[3], before + width), w.dtype), lines,
         empty((hands, g.SW, width), w.dtype), empty((hands, 2, affine.shape[1]), w.dtype),
-        empty((hands, KK * OL), w.dtype), add, dx.reshape(N, H, L), sums, dws,
+        empty((hands, KK * OL), w.dtype), add, dx.reshape(N, H, L), sums, dws, hands=hands,
     )  # fmt: skip
     return dx, sums, dws.sum(0).reshape(w.shape).astype(w.dtype)
 

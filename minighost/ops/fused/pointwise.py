@@ -47,7 +47,7 @@ def pointwise_forward(parts, w, b=None, summing=True):
     _forward(
         np.zeros(2, np.int64), chunks, step, _lanes(first), _lanes(second), w[:split], w[split:],
         w[0, :0] if b is None else b, empty((hands, 2, step * max(split, C - split)), w.dtype),
-        empty((hands, 3, _repeats(OC) * OC), w.dtype), out, partials, statistics,
+        empty((hands, 3, _repeats(OC) * OC), w.dtype), out, partials, statistics, hands=hands,
     )  # fmt: skip
     return out, statistics
 
@@ -86,7 +86,7 @@ def pointwise_backward(gradient, parts, w, elsewhere=None):
     _backward(
         np.zeros(2, np.int64), step, _lanes(gradient), first, second, *turned(w[:split]), *turned(w[split:]), scratch,
         dtiles, lanes1, lanes2, dx1[:0] if elsewhere is None else elsewhere, dx1, dx2, dgate1, dgate2, dws, dw, sums1,
-        sums2,
+        sums2, hands=hands,
     )  # fmt: skip
     return branches[: len(parts)], dw
 

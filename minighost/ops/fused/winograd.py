@@ -84,6 +84,7 @@ def winograd_forward(pending, w, g, b=None, summing=True):
         tickets, x, along(pending.affine, x.shape[2]), taps_forward(w), bias, g._replace(SW=4), g._replace(SW=4, PW=0),
         B, chunks, planes, line, rows, seen, products, empty((hands, 6, 4, DL), w.dtype),
         empty((hands, 4, DL), w.dtype), empty((hands, 3, g.OW * OC), w.dtype), out, partials, statistics,
+        hands=hands,
     )  # fmt: skip
     return out.reshape(len(x), g.OH, g.OW, OC), statistics
 
@@ -101,7 +102,7 @@ def winograd_backward(gradient, pending, w, g, dy=None):
         tickets, gradient.dy.reshape(N, g.OH, OL), gradient.raw.reshape(N, g.OH, OL), along(gradient.affine, OL), x,
         affine, taps_forward(w), turn, g._replace(SW=4), g._replace(SW=4, PW=0), B, planes,
         zeros((hands, 4, -(-g.OH // 4) * 4, DL), w.dtype), line, empty((hands, OL), w.dtype), rows,
-        empty((hands, 6, 4, DL), w.dtype), seen, products, lanes, add, dx, sums, dws,
+        empty((hands, 6, 4, DL), w.dtype), seen, products, lanes, add, dx, sums, dws, hands=hands,
     )  # fmt: skip
     return dx.reshape(pending.raw.shape), sums, taps_backward(dws)
 

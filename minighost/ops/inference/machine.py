@@ -51,8 +51,10 @@ def run(steps, size, weights, lines, B, x, out):
     x, out : ndarray, shape (N, ...)
         C-contiguous, of one dtype with the weights; nothing is checked here.
     """
-    arenas = empty((threads().count, max(1, size)), x.dtype)
-    _run(np.zeros(1, np.int64), steps, weights, lines, len(x), B, x.reshape(-1), out.reshape(-1), arenas)
+    hands = threads().count
+    arenas = empty((hands, max(1, size)), x.dtype)
+    flat, result = x.reshape(-1), out.reshape(-1)
+    _run(np.zeros(1, np.int64), steps, weights, lines, len(x), B, flat, result, arenas, hands=hands)
 
 
 @kernel
