@@ -274,18 +274,18 @@ def test_a_kernel_that_takes_a_ticket_for_its_scratch_is_told_how_many_there_are
     for path in KERNEL_FILES:
         tree = ast.parse(path.read_text())
         functions = [f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)]
-        asking = {f.name for f in functions if _hands(f)}
+        asking = {f.name for f in functions if any(_calls(n, "ticket") for n in f.body if isinstance(n, ast.Assign))}
         for call in [n for n in ast.walk(tree) if isinstance(n, ast.Call)]:
             if getattr(call.func, "id", "") in asking:
                 told = {keyword.arg for keyword in call.keywords}
                 assert "hands" in told, f"{path.name}:{call.lineno} calls {call.func.id} without hands="
         for function in functions:
-            readings = [n for n in ast.walk(function) if isinstance(n, ast.Call) and _named(n, "threads")]
+            readings = _calls(function, "threads")
             assert len(readings) <= 1, f"{path.name}:{function.name} reads the number of threads {len(readings)} times"
 
 
-def _named(call, name):
-    return getattr(call.func, "id", "") == name
+def _calls(tree, name):
+    return [n for n in ast.walk(tree) if isinstance(n, ast.Call) and getattr(n.func, "id", "") == name]
 
 
 def test_kernels_call_only_what_the_cache_stamp_covers():
