@@ -1,10 +1,13 @@
 """CIFAR-10 from folders and archives, whole and broken. Batches have 20 records here, not 10,000, to be quick."""
 
+import bz2
 import gzip
 import hashlib
 import io
+import lzma
 import pickle
 import tarfile
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -118,6 +121,76 @@ def test_an_archive_or_its_folder_loads_and_nothing_is_written(tmp_path, split, 
     assert_correct(split, data.load("cifar10", split, archive=tmp_path / name))
     assert_correct(split, data.load("cifar10", split, directory=tmp_path))
     assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def packed_as(kind, content):
+    tar = gzip.decompress(content)
+    return {"tar": bytes, "tar.gz": gzip.compress, "tar.bz2": bz2.compress, "tar.xz": lzma.compress}[kind](tar)
+
+
+@pytest.mark.parametrize("kind", ["tar", "tar.gz", "tar.bz2", "tar.xz"])
+def test_the_archive_may_be_packed_otherwise_and_its_folder_be_called_otherwise(tmp_path, kind):
+    for folder in (BIN, "my/own name", "", "./x"):
+        members = {f"{folder}/{name.rpartition('/')[2]}".lstrip("/"): content for name, content in BINARY.items()}
+        notes = [(info_of("PaxHeaders/data_batch_1.bin", type=tarfile.XHDTYPE, size=9), b"9 mtime=1")]
+        path = written(tmp_path / f"a.{kind}", packed_as(kind, targz(members, notes)))
+        assert_correct("test", data.load("cifar10", "test", archive=path))
+        assert_correct("train", data.load("cifar10", "train", archive=path))
+
+
+@pytest.mark.parametrize("kind", ["tar", "tar.bz2", "tar.xz"])
+def test_a_damaged_archive_of_any_packing_is_refused(tmp_path, kind):
+    whole = packed_as(kind, WHOLE)
+    for content in (whole[: len(whole) // 2], whole[:600], whole[:300], b"BZh9 no", b"\xfd7zXZ\0 no"):
+        path = written(tmp_path / f"a.{kind}", content)
+        with pytest.raises(FormatError, match="damaged or cut short|it was cut short|not a gzip archive"):
+            data.load("cifar10", "train", archive=path)
+
+
+def test_an_xz_gets_no_more_memory_than_is_allowed(tmp_path):
+    content = bytearray(lzma.compress(TEST_TAR))
+    assert content[14:16] == b"\x21\x01"  # in the header of the block: LZMA2, and one byte for the dictionary's size
+    content[16] = 36  # 1 GiB
+    end = 12 + 4 * content[12]
+    content[end : end + 4] = zlib.crc32(content[12:end]).to_bytes(4, "little")
+    with pytest.raises(FormatError, match="(?i)memory usage limit"):
+        data.load("cifar10", "test", archive=written(tmp_path / "a.tar.xz", content))
+
+
+@pytest.mark.parametrize("above", ["cifar-10-batches-bin", "data", "data/cifar-10-batches-bin"])
+def test_a_folder_nested_once_too_deep_is_found(tmp_path, above):
+    write(tmp_path / above, BINARY)
+    place = tmp_path / above.partition("/")[0] if "/" in above else tmp_path
+    assert_correct("test", data.load("cifar10", "test", directory=place))
+
+
+def test_of_two_nested_folders_none_is_guessed(tmp_path):
+    for name in "ab":
+        write(tmp_path / name, BINARY)
+    with pytest.raises(FileNotFoundError, match=f"more than once: {tmp_path}/a/{BIN}, {tmp_path}/b/{BIN}; name one"):
+        data.load("cifar10", "test", directory=tmp_path)
+
+
+def test_what_is_one_folder_further_up_is_named(tmp_path):
+    for number, there in enumerate((BINARY, {"test_batch.bin": b""}, {"cifar-10-python.tar.gz": b""})):
+        write(tmp_path / str(number), {**there, "empty/x": b""})
+        for name in ("empty", "missing"):
+            with pytest.raises(FileNotFoundError, match=f"one folder further up: use --data-dir {tmp_path}/{number}. "):
+                data.load("cifar10", "test", directory=tmp_path / str(number) / name)
+
+
+@pytest.mark.parametrize("files", [
+    ["cifar-100-binary/train.bin"], ["train.bin", "test.bin"], ["x/train", "x/test", "x/meta"],
+    ["cifar-100-python.tar.gz"],
+])
+def test_cifar_100_is_named_as_such(tmp_path, files):
+    write(tmp_path, dict.fromkeys(files, b"x"))
+    with pytest.raises(FileNotFoundError, match="no CIFAR-10.*looks like CIFAR-100.*--data-archive"):
+        data.load("cifar10", "test", directory=tmp_path)
+
+
+def test_a_batch_of_cifar_100s_size_is_named_as_such(tmp_path):
+    assert "looks like CIFAR-100" in broken(tmp_path, "test_batch.bin", bytes(R * 3074), "test")
 
 
 def test_the_data_directory_is_used_before_any_download(tmp_path, monkeypatch):
@@ -275,7 +348,11 @@ HUGE = info_of("huge", size=2**62).tobuf(tarfile.GNU_FORMAT)
     (gzip.compress(b"x" * 5120), "no tar header at byte 0"),
     (gzip.compress(gzip.decompress(WHOLE)[:512 + 99]), "ends in the middle of a member"),
     (targz({}), "none of its members is cifar-10-batches-bin/data_batch_1.bin or"),
-    (targz({"data_batch_1.bin": bytes(SIZE)}), "no CIFAR-10 in this archive"),
+    (targz({"data_batch_1.bin": bytes(SIZE)}), f"the archive lacks {BIN}/data_batch_2.bin"),
+    (targz({"cifar-100-binary/train.bin": b"x", "cifar-100-binary/test.bin": b"x"}),
+     "no CIFAR-10 in this archive.*looks like CIFAR-100"),
+    (targz({"mine/train": b"x", "mine/test": b"x", "mine/meta": b"x"}), "looks like CIFAR-100"),
+    (targz({"readme.html": b"x"}), "test_batch|data_batch_5$"),
     (targz(LESS), f"the archive lacks {BIN}/data_batch_3.bin"),
     (targz(BINARY, TWICE), "data_batch_1.bin is there twice"),
     (targz(BINARY, LINK), "data_batch_1.bin is not a regular file"),
@@ -321,9 +398,12 @@ def edited(content, edits):
     return content
 
 
-@given(edits)
-def test_a_mutated_archive_loads_correctly_or_is_refused(scratch, edits):
-    only_format_error_or_correct(scratch, edited(WHOLE, edits))
+PACKED = [WHOLE, packed_as("tar.bz2", WHOLE), packed_as("tar.xz", WHOLE)]
+
+
+@given(st.sampled_from(PACKED), edits)
+def test_a_mutated_archive_loads_correctly_or_is_refused(scratch, packed, edits):
+    only_format_error_or_correct(scratch, edited(packed, edits))
 
 
 HEADERS = b"".join(info_of(f"{BIN}/{name}").tobuf() for name in ("readme.html", "batches.meta.txt"))
@@ -345,6 +425,7 @@ def test_mutated_tar_headers_load_correctly_or_are_refused(scratch, flips, repai
 def test_reading_stays_within_its_cap(tmp_path, monkeypatch):
     monkeypatch.setattr(archive, "SPARE", 0)
     path = written(tmp_path / "a.tar.gz", gzip.compress(TEST_TAR))
-    assert set(archive.read_members(path, {TEST_MEMBER: SIZE}, len(TEST_TAR))) == {TEST_MEMBER}
+    found, _ = archive.read_members(path, {"test_batch.bin": SIZE}, len(TEST_TAR))
+    assert set(found) == {"test_batch.bin"}
     with pytest.raises(FormatError, match=f"unpacks to more than {len(TEST_TAR) - 1:,} bytes"):
-        archive.read_members(path, {TEST_MEMBER: SIZE}, len(TEST_TAR) - 1)
+        archive.read_members(path, {"test_batch.bin": SIZE}, len(TEST_TAR) - 1)

@@ -1,11 +1,12 @@
-"""Reading a .tar.gz without extracting it.
+"""Reading a .tar.gz, .tar.bz2, .tar.xz or .tar without extracting it.
 
 An archive is a stranger's list of file names and links. Extraction trusts all of them; this reader trusts none: it
-walks through the stream once, keeps the few members whose name and size are known beforehand, and skips the rest
-unseen. No path is ever made from a member's name, nothing is written, and no number in the file makes it allocate
-more than the sizes that the caller gave.
+walks through the stream once, keeps the few members whose name and size are known beforehand, in whatever folder, and
+skips the rest unseen. No path is ever made from a member's name, nothing is written, and no number in the file makes
+it allocate more than the sizes that the caller gave (for an .xz 100 MiB on top).
 """
 
+import bz2
 import gzip
 import tarfile
 import zlib
@@ -19,53 +20,72 @@ __all__ = ["read_members"]
 BLOCK = 512
 SPARE = 4 << 20  # bytes allowed beyond the wanted members: headers, notes, padding
 MOST_MEMBERS = 1_000
+_XZ_MEMORY = 100 << 20  # bytes; xz -9 needs 65 MiB, and a file may ask for 4 GiB
 _CHUNK = 1 << 16
+_NOTES = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.SOLARIS_XHDTYPE)
 
 
 def read_members(path, sizes, limit):
-    """The contents of some members of a gzip-compressed tar archive.
+    """The contents of some members of a tar archive: plain, or compressed with gzip, bzip2 or xz.
 
     Parameters
     ----------
     path : str or path-like
     sizes : dict of str to int
-        The members wanted: full name within the archive (a leading "./" is ignored), exact size in bytes.
+        The members wanted: name without the folder that they are in, exact size in bytes.
     limit : int
         Sum of the sizes of all members that an honest archive may have; a stream that goes on for more than 4 MiB
         beyond it is refused.
 
     Returns
     -------
-    dict of str to bytearray
+    found : dict of str to bytearray
         Those of the members that the archive has, by the names in `sizes`.
+    names : list of str
+        The full names of all members.
 
     Raises
     ------
     FormatError
-        Not gzip, not tar, damaged or cut short (the gzip checksum is always verified), a wanted name twice, with
-        another size, or as anything but a regular file; too many members or bytes.
+        Not such an archive, damaged or cut short (checksums of the compression are always verified), a wanted name
+        twice, with another size, or as anything but a regular file; too many members or bytes.
     OSError
         The file cannot be read.
+    ModuleNotFoundError
+        An .xz, and a Python that was built without lzma.
     """
     with open_regular(path) as file:
-        head = file.read(1024)
-        if not head.startswith(b"\x1f\x8b"):
-            raise FormatError(f"{path}: not a gzip archive (a .tar.gz starts with the bytes 1f 8b, "
-                              f"this with {head[:4].hex(' ') or 'nothing'}){web_page_hint(head)}")
-        file.seek(0)
-        with gzip.GzipFile(fileobj=file) as stream:
-            return _walk(_Stream(stream, path, limit + SPARE), path, sizes)
+        return _walk(_Stream(_unpacking(file, path), path, limit + SPARE), path, sizes)
+
+
+def _unpacking(file, path):
+    """What gives the bytes of the tar archive in `file`."""
+    head = file.read(1024)
+    file.seek(0)
+    for magic, unpack in ((b"\x1f\x8b", lambda f: gzip.GzipFile(fileobj=f)), (b"BZh", bz2.BZ2File),
+                          (b"\xfd7zXZ\0", _Xz)):
+        if head.startswith(magic):
+            return unpack(file)
+    try:
+        tarfile.TarInfo.frombuf(head[:BLOCK], "utf-8", "surrogateescape")
+    except tarfile.HeaderError as error:
+        raise FormatError(f"{path}: not a gzip archive (a .tar.gz starts with the bytes 1f 8b, this with "
+                          f"{head[:4].hex(' ') or 'nothing'}), a .tar, .tar.bz2 or .tar.xz"
+                          f"{web_page_hint(head)}") from error
+    return file
 
 
 def _walk(stream, path, sizes):
-    found = {}
+    found, names = {}, []
     for _ in range(MOST_MEMBERS):
         member = _header(stream, path)
         if member is None:
             stream.drain()
-            return found
-        name = member.name.removeprefix("./")
-        if name in sizes:
+            return found, names
+        name = member.name.rpartition("/")[2]
+        if member.type not in _NOTES:
+            names.append(member.name)
+        if name in sizes and member.type not in _NOTES:
             _check_member(member, name, path, sizes[name], found)
             found[name] = stream.read(member.size)
         else:
@@ -96,6 +116,28 @@ def _check_member(member, name, path, size, found):
         raise FormatError(f"{path}: member {name} is there twice")
     if member.size != size:
         raise FormatError(f"{path}: member {name} has {member.size:,} bytes, expected {size:,}")
+
+
+class _Xz:
+    """lzma.LZMAFile, but with a bound on the memory that the file may ask for."""
+
+    def __init__(self, file):
+        import lzma  # which not every Python has
+
+        self._file, self._unpacker = file, lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
+        self._error = lzma.LZMAError
+
+    def read(self, size):
+        while not self._unpacker.eof:
+            packed = self._file.read(_CHUNK) if self._unpacker.needs_input else b""
+            if self._unpacker.needs_input and not packed:
+                raise EOFError("it ends before its end marker")
+            try:
+                if data := self._unpacker.decompress(packed, size):
+                    return data
+            except self._error as error:
+                raise EOFError(error) from error
+        return b""
 
 
 class _Stream:
@@ -132,7 +174,9 @@ class _Stream:
     def _chunk(self, size):
         try:
             data = self._stream.read(size)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        except (EOFError, OSError, zlib.error) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # the disk's, not the archive's
             raise FormatError(f"{self._path}: damaged or cut short; unpacking fails after {self.position:,} bytes "
                               f"({error})") from error
         self.position += len(data)

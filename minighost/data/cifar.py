@@ -5,6 +5,7 @@ layout, an archive file, or a download (`minighost.data.download`).
 """
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +31,11 @@ def cifar10(split="train", *, directory=None, archive=None, n=None, mirrors=(), 
     directory : str or path-like, optional
         The folder with ``data_batch_1.bin`` ... ``test_batch.bin`` (binary layout) or ``data_batch_1`` ...
         ``test_batch`` (Python layout), or a folder that holds ``cifar-10-batches-bin``, ``cifar-10-batches-py`` or one
-        of the two official archive files. In that order the first that is there is read.
+        of the two official archive files. In that order the first that is there is read. If there is none, the same is
+        looked for in the folders inside it.
     archive : str or path-like, optional
-        A ``.tar.gz`` of either layout; read as a stream, never extracted.
+        A ``.tar.gz``, ``.tar.bz2``, ``.tar.xz`` or ``.tar`` of either layout, whatever the folder in it is called;
+        read as a stream, never extracted. Of the Python layout only the official file.
     n : int, optional
         Only the first `n` images.
     mirrors : sequence of str, optional
@@ -48,7 +51,8 @@ def cifar10(split="train", *, directory=None, archive=None, n=None, mirrors=(), 
     Raises
     ------
     FileNotFoundError
-        Nothing there; lists what was looked for and the ways to get the data.
+        Nothing there, or more than one below `directory`; lists what was looked for, what is there instead (CIFAR-100,
+        CIFAR-10 one folder further up) and the ways to get the data.
     FormatError
         A file of the wrong size, a label above 9, a damaged archive, a web page in place of data, a Python batch whose
         checksum is not the official one.
@@ -80,23 +84,52 @@ def cifar10(split="train", *, directory=None, archive=None, n=None, mirrors=(), 
 
 def _find(directory):
     """Where the data are below `directory`: (folder, layout), (archive file, None), or None if nowhere."""
-    directory = Path(directory)
+    found = _look_in(Path(directory))
+    if found is not None:
+        return found
+    nested = [found for folder in _folders_in(directory) if (found := _look_in(folder)) is not None]
+    if len(nested) > 1:
+        places = ", ".join(str(path) for path, _ in nested)
+        raise FileNotFoundError(f"{directory} holds CIFAR-10 more than once: {places}; name one of them")
+    return nested[0] if nested else None
+
+
+def _look_in(directory):
     for layout in records.LAYOUTS.values():
         for folder in (directory, directory / layout.folder):
-            if any((folder / name).is_file() for names in layout.splits.values() for name in names):
+            if any(os.path.isfile(folder / name) for names in layout.splits.values() for name in names):
                 return folder, layout
     for layout in records.LAYOUTS.values():
-        if (directory / layout.archive).is_file():
+        if os.path.isfile(directory / layout.archive):
             return directory / layout.archive, None
     return None
 
 
+def _folders_in(directory):
+    try:
+        with os.scandir(directory) as entries:
+            return sorted(Path(entry.path) for entry in entries if entry.is_dir())
+    except OSError:
+        return []
+
+
 def _nothing_in(directory):
+    """What to say if `directory` holds no CIFAR-10."""
+    above = Path(os.path.abspath(directory)).parent
+    hints = [records.cifar100_hint(_names_in(folder)) for folder in (directory, *_folders_in(directory))]
     state = "has none of" if directory.is_dir() else "is not a directory" if directory.exists() else "does not exist"
     looked_for = [name for layout in records.LAYOUTS.values()
                   for name in (layout.splits["train"][0], layout.folder + "/", layout.archive)]
     tail = f" {', '.join(looked_for)}" if directory.is_dir() else f" (looked for {', '.join(looked_for)} in it)"
-    return f"no CIFAR-10: {directory} {state}{tail}. {download.WAYS}"
+    elsewhere = f". It is one folder further up: use --data-dir {above}" if _look_in(above) else ""
+    return f"no CIFAR-10: {directory} {state}{tail}{elsewhere}{max(hints)}. {download.WAYS}"
+
+
+def _names_in(folder):
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
 
 
 def _existing_file(archive):
@@ -125,7 +158,7 @@ def _read_exactly(path, size):
         if found != size:
             raise FormatError(f"{path}: {found:,} bytes, expected {size:,} ({records.RECORDS:,} records); "
                               f"{'cut short' if found < size else 'too long'}, or another file"
-                              f"{records.web_page_hint(file.read(1024))}")
+                              f"{records.cifar100_hint([], found)}{records.web_page_hint(file.read(1024))}")
         return file.read(size)
 
 
@@ -133,20 +166,20 @@ def _read_exactly(path, size):
 
 
 def _from_archive(path, split, n):
-    wanted = {f"{layout.folder}/{name}": layout.sizes[name]
-              for layout in records.LAYOUTS.values() for name in layout.splits[split]}
-    limit = max(sum(layout.sizes.values()) for layout in records.LAYOUTS.values())
-    members = read_members(path, wanted, limit)
-    layout = next((layout for layout in records.LAYOUTS.values()
-                   if any(f"{layout.folder}/{name}" in members for name in layout.splits[split])), None)
+    layouts = records.LAYOUTS.values()
+    wanted = {name: layout.sizes[name] for layout in layouts for name in layout.splits[split]}
+    members, names = read_members(path, wanted, max(sum(layout.sizes.values()) for layout in layouts))
+    layout = next((layout for layout in layouts if any(name in members for name in layout.splits[split])), None)
     if layout is None:
-        raise FormatError(f"{path}: no CIFAR-10 in this archive; none of its members is {' or '.join(wanted)}")
-    missing = [f"{layout.folder}/{name}" for name in layout.splits[split] if f"{layout.folder}/{name}" not in members]
+        official = [f"{layout.folder}/{name}" for layout in layouts for name in layout.splits[split]]
+        raise FormatError(f"{path}: no CIFAR-10 in this archive; none of its members is {' or '.join(official)}"
+                          f"{records.cifar100_hint(names)}")
+    missing = [f"{layout.folder}/{name}" for name in layout.splits[split] if name not in members]
     if missing:
         raise FormatError(f"{path}: the archive lacks {', '.join(missing)}")
     if layout is records.LAYOUTS["python"]:
         _check_python_archive(path)
-    return _assemble(split, layout, n, lambda name: (members.pop(f"{layout.folder}/{name}"), f"{path}: {name}"))
+    return _assemble(split, layout, n, lambda name: (members.pop(name), f"{path}: {name}"))
 
 
 def _check_python_archive(path):
@@ -154,7 +187,8 @@ def _check_python_archive(path):
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != PYTHON_ARCHIVE_SHA256:
         raise FormatError(f"{path}: SHA-256 {found}, but the official Python archive has {PYTHON_ARCHIVE_SHA256}. It "
-                          "holds pickles and is opened only if it is the official one; use the binary archive")
+                          "holds pickles and is opened only if it is the official one; use the binary archive, or "
+                          "unpack it and use --data-dir")
 
 
 # Both ----------------------------------------------------------------------------------------------------------------

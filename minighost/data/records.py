@@ -15,7 +15,8 @@ import numpy as np
 
 from minighost.errors import FormatError
 
-__all__ = ["CLASSES", "LAYOUTS", "Layout", "RECORDS", "decode_binary", "decode_python", "web_page_hint"]
+__all__ = ["CLASSES", "LAYOUTS", "Layout", "RECORDS", "cifar100_hint", "decode_binary", "decode_python",
+           "web_page_hint"]
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 RECORDS = 10_000  # in each batch
@@ -114,6 +115,16 @@ def _check_labels(labels, where, position):
         i = int(wrong.argmax())
         raise FormatError(f"{where}: {position(i)} has label {labels[i]}; CIFAR-10's labels are 0..{len(CLASSES) - 1}. "
                           "The file is damaged or not CIFAR-10")
+
+
+def cifar100_hint(names, size=None):
+    """What to add to an error if files of these names, or one of this size in bytes, are CIFAR-100's."""
+    bare = {name.rpartition("/")[2].lower() for name in names}
+    named = any("cifar-100" in name.lower() or "cifar100" in name.lower() for name in names)
+    if named or bare >= {"train.bin", "test.bin"} or bare >= {"train", "test", "meta"} or (
+            size in (RECORDS * (2 + PIXELS), 5 * RECORDS * (2 + PIXELS))):  # a record has two labels
+        return ". This looks like CIFAR-100, which has other classes and other files; CIFAR-10 is needed"
+    return ""
 
 
 def web_page_hint(head):
