@@ -158,7 +158,7 @@ def test_arrays_that_fit_into_the_cache_are_admitted():
     (["ghostnet", "--warmup", "0"], "--warmup 0: must be a whole number of at least 1"),
     (["ghostnet", "--threads", "0"], "threads: n=0 must lie between 1 and"),
     (["ghostnet", "--mode", "test"], "invalid choice: 'test'"),
-    (["ghostnet", "--width", "0"], "GhostNet: width=0.0 must be greater than 0"),
+    (["ghostnet", "--width", "0"], "GhostNet: width must be finite and > 0, got 0.0"),
     (["ghostnet", "--set", "wide=1"], "ghostnet has no option 'wide' (did you mean 'width'?)"),
     (["ghostnet", "--set", "width"], "--set width: must read KEY=VALUE, as in --set stem_stride=1"),
     (["conv", "--shape", "1,2,3"], "--shape 1,2,3: must be N,H,W,C in whole numbers of at least 1"),

@@ -196,8 +196,9 @@ def test_ratio_one_has_no_ghosts():
 
 
 @pytest.mark.parametrize("options, message", [
-    ({"width": 0}, "width=0 must be greater than 0"),
-    ({"width": float("nan")}, "width=nan must be greater than 0"),
+    ({"width": 0}, "GhostNet: width must be finite and > 0, got 0"),
+    ({"width": float("nan")}, "GhostNet: width must be finite and > 0, got nan"),
+    ({"width": float("inf")}, "GhostNet: width must be finite and > 0, got inf"),
     ({"num_classes": 0}, "num_classes=0 must be a whole number of at least 1"),
     ({"stage_strides": (1, 2)}, "must have 9 numbers, one a stage, not 2"),
     ({"stage_strides": 1}, "stage_strides=1 must have 9 numbers, one a stage, not 1"),

@@ -119,7 +119,7 @@ def test_the_sizes_of_quicknet():
 
 
 def test_quicknet_refuses_bad_numbers():
-    with pytest.raises(ValueError, match="QuickNet: width=0 must be greater than 0"):
+    with pytest.raises(ValueError, match="QuickNet: width must be finite and > 0, got 0"):
         models.create("quicknet", width=0)
     with pytest.raises(ValueError, match="QuickNet: num_classes=1.5 must be a whole number"):
         models.create("quicknet", num_classes=1.5)

@@ -103,6 +103,15 @@ def test_a_channel_that_never_changes_has_no_variance():
     assert_allclose(out, 0.5, atol=1e-4)
 
 
+@pytest.mark.parametrize("twin", [ops.batch_norm_forward, ops.batch_norm_forward_reference])
+def test_with_momentum_one_the_running_statistics_are_the_batchs(twin):
+    """``r + (batch - r)`` would be 0."""
+    x = np.array([2, 4], np.float32).reshape(2, 1, 1, 1) * 1e-3
+    mean, var = np.full(1, 1e8, np.float32), np.full(1, 1e8, np.float32)
+    twin(x, np.ones(1, np.float32), np.zeros(1, np.float32), mean, var, True, momentum=1.0)
+    assert_allclose([mean[0], var[0]], [3e-3, 2e-6], rtol=1e-6)
+
+
 def test_reads_and_writes_channel_slices_in_place(rng):
     x, whole, dwhole = rng.normal(size=(2, 4, 3, 5)), np.full((2, 4, 3, 9), 7.0), rng.normal(size=(2, 4, 3, 9))
     gamma, beta, mean, var = _vectors(5)

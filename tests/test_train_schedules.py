@@ -1,5 +1,7 @@
 """Schedules: their laws."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,18 +68,27 @@ def test_create_counts_in_epochs():
             lambda: schedules.create("linear", 1, 1, 1),
             "unknown schedule 'linear'; known: onecycle, cosine, step, constant",
         ),
-        (lambda: Constant(0), "Constant: lr must be > 0, got 0"),
-        (lambda: Cosine(1, 0), "Cosine: total_steps must be > 0, got 0"),
+        (lambda: Constant(0), "Constant: lr must be finite and > 0, got 0"),
+        (lambda: Cosine(1, 0), "Cosine: total_steps must be finite and > 0, got 0"),
+        (lambda: Constant(math.inf), "Constant: lr must be finite and > 0, got inf"),
+        (lambda: Constant("0.1"), "Constant: lr must be a number, got '0.1'"),
+        (lambda: Cosine(1, 10, math.nan), "Cosine: final must be finite and >= 0, got nan"),
+        (lambda: OneCycle(1, 10, start=-1), "OneCycle: start must be finite and >= 0, got -1"),
+        (lambda: OneCycle(1, 10, math.nan), "OneCycle: warmup_steps must be finite and >= 0, got nan"),
+        (lambda: Step(1, (1, math.nan)), "Step: milestones[1] must be finite and >= 0, got nan"),
+        (lambda: Step(1, (5,), True), "Step: gamma must be a number, got True"),
+        (lambda: Warmup(Constant(1), math.inf), "Warmup: steps must be finite and > 0, got inf"),
+        (lambda: Warmup(Constant(1), 5, math.nan), "Warmup: start must be finite and >= 0, got nan"),
         (lambda: Step(1, (5, 3)), "Step: milestones must ascend, got [5, 3]"),
         (lambda: OneCycle(1, 10, warmup="wave"), "OneCycle: unknown shape 'wave'; known: cosine, linear"),
         (
             lambda: OneCycle(1, 10, 10),
-            "OneCycle: warm-up of 10 steps must be >= 0 and shorter than the run of 10 steps; "
+            "OneCycle: warm-up of 10 steps must be shorter than the run of 10 steps; "
             "lower train.warmup_epochs or raise train.epochs",
         ),
     ],
 )
 def test_impossible_schedules_are_named(make, message):
-    with pytest.raises(ValueError) as error:
+    with pytest.raises((ValueError, TypeError)) as error:
         make()
     assert str(error.value) == message

@@ -7,6 +7,7 @@ rounded to multiples of 4; the 1280 features have a bias and no batch norm, and 
 
 import numpy as np
 
+from minighost.arguments import number, whole
 from minighost.models.registry import register
 from minighost.models.rounding import make_divisible
 from minighost.nn import Chain, ConvBNAct, Dropout, GhostBottleneck, GlobalAvgPool, Linear, ReLU, Sequential
@@ -139,10 +140,8 @@ def ghostnet_short(width=1.0, num_classes=10, dropout=0.2, ratio=2, gate="hard_s
 
 
 def _check(width, num_classes, stage_strides, stages):
-    if not width > 0:
-        raise ValueError(f"GhostNet: width={width} must be greater than 0; the paper uses 0.5, 1.0 and 1.3")
-    if not isinstance(num_classes, (int, np.integer)) or num_classes < 1:
-        raise ValueError(f"GhostNet: num_classes={num_classes!r} must be a whole number of at least 1")
+    number("GhostNet", "width", width, above=0)
+    whole("GhostNet", "num_classes", num_classes, 1)
     numbers = len(stage_strides) if isinstance(stage_strides, (tuple, list)) else 1
     if numbers != stages:
         raise ValueError(

@@ -11,6 +11,7 @@ classifier from the first step on.
 
 import numpy as np
 
+from minighost.arguments import number, whole
 from minighost.models.registry import register
 from minighost.models.rounding import make_divisible
 from minighost.nn import Chain, Conv2d, ConvBNAct, GhostModule, GlobalAvgPool, Linear, PatchWhitening, Sequential
@@ -45,10 +46,8 @@ class QuickNet(Chain):
     """
 
     def __init__(self, width=1.0, num_classes=10, ratio=1, plain=0, rng=0):
-        if not width > 0:
-            raise ValueError(f"QuickNet: width={width} must be greater than 0")
-        if not isinstance(num_classes, (int, np.integer)) or num_classes < 1:
-            raise ValueError(f"QuickNet: num_classes={num_classes!r} must be a whole number of at least 1")
+        number("QuickNet", "width", width, above=0)
+        whole("QuickNet", "num_classes", num_classes, 1)
         if not isinstance(plain, (int, np.integer)) or not 0 <= plain <= len(WIDTHS):
             raise ValueError(f"QuickNet: plain={plain!r} must be a whole number of blocks, 0 to {len(WIDTHS)}")
         rng = np.random.default_rng(rng)

@@ -4,6 +4,7 @@ from minighost import ops
 from minighost.nn import fused
 from minighost.nn.layers import BatchNorm2d, ClipGate, Conv2d, HardSigmoid, HardSwish, Linear, MaxPool2d, ReLU, ReLU6
 from minighost.nn.module import Module
+from minighost.ops.check import pair
 
 __all__ = ["Chain", "ConvBNAct", "Sequential", "SqueezeExcite"]
 
@@ -151,13 +152,8 @@ class SqueezeExcite(Module):
 
 
 def _same_padding(kernel_size, dilation):
-    def one(k, d):
-        return d * (k - 1) // 2
-
-    if isinstance(kernel_size, int) and isinstance(dilation, int):
-        return one(kernel_size, dilation)
-    (KH, KW), (DH, DW) = ((v, v) if isinstance(v, int) else v for v in (kernel_size, dilation))
-    return one(KH, DH), one(KW, DW)
+    taps, gaps = pair("ConvBNAct", "kernel_size", kernel_size, 1), pair("ConvBNAct", "dilation", dilation, 1)
+    return tuple(d * (k - 1) // 2 for k, d in zip(taps, gaps, strict=True))
 
 
 def _choice(layer, name, value, choices):

@@ -131,8 +131,7 @@ def _crelu(layer):
 
 @rule(PatchWhitening)
 def _patch_whitening(layer):
-    padding = (layer.padding, layer.padding)
-    return [Convolution(_double(layer.weight), _double(layer.bias), padding=padding), *_known(layer.act)]
+    return [Convolution(_double(layer.weight), _double(layer.bias), padding=layer.padding), *_known(layer.act)]
 
 
 @rule(layers.MaxPool2d)

@@ -9,6 +9,7 @@ offsets, so that putting them side by side costs nothing.
 import numpy as np
 
 from minighost import ops
+from minighost.arguments import whole
 from minighost.nn import fused
 from minighost.nn.blocks import ConvBNAct, Sequential, SqueezeExcite
 from minighost.nn.module import Module
@@ -46,9 +47,9 @@ class GhostModule(Module):
         self, in_channels, out_channels, kernel_size, ratio=2, dw_size=3, stride=1, act=True, dilation=1, pool=1,
         rng=None,
     ):  # fmt: skip
-        if not isinstance(ratio, (int, np.integer)) or ratio < 1:
-            raise ValueError(f"GhostModule: ratio={ratio!r} must be a whole number of at least 1 (1 makes no ghosts)")
-        if dw_size % 2 == 0 or dw_size < 1:
+        whole("GhostModule", "ratio", ratio, 1)  # 1 makes no ghosts
+        whole("GhostModule", "out_channels", out_channels, 1)
+        if whole("GhostModule", "dw_size", dw_size, 1) % 2 == 0:
             raise ValueError(f"GhostModule: dw_size={dw_size} must be odd, or the ghosts would not have the maps' size")
         rng, act = np.random.default_rng(rng), "relu" if act else None
         self.out_channels, self.intrinsic = out_channels, -(-out_channels // ratio)

@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 
 from minighost import ops
+from minighost.arguments import number, whole
 from minighost.nn import limit
 from minighost.nn.module import Buffer, Module, Parameter
 from minighost.ops.check import pair
+from minighost.ops.pooling import pooling_options
 
 __all__ = [
     "AvgPool2d", "BatchNorm2d", "CReLU", "ClipGate", "Conv2d", "Dropout", "GlobalAvgPool", "HardSigmoid", "HardSwish",
@@ -39,7 +41,7 @@ class Conv2d(Module):
         self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True, rng=None
     ):
         for name, value in (("in_channels", in_channels), ("out_channels", out_channels), ("groups", groups)):
-            _positive("Conv2d", name, value)
+            whole("Conv2d", name, value, 1)
         for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
             if channels % groups:
                 raise ValueError(
@@ -85,8 +87,10 @@ class BatchNorm2d(Module):
     ----------
     num_features : int
         Channels C.
-    eps, momentum : float
-        ``running = (1 - momentum) * running + momentum * batch``.
+    eps : float
+        Added to the variance; > 0.
+    momentum : float
+        ``running = (1 - momentum) * running + momentum * batch``; from 0 to 1.
     relu : bool
         Apply a ReLU in the same pass over memory.
 
@@ -98,7 +102,13 @@ class BatchNorm2d(Module):
     """
 
     def __init__(self, num_features, eps=1e-5, momentum=0.1, relu=False):
-        _positive("BatchNorm2d", "num_features", num_features)
+        whole("BatchNorm2d", "num_features", num_features, 1)
+        if momentum is None:
+            raise TypeError(
+                "BatchNorm2d: momentum=None, PyTorch's mean over all batches, is not offered; give a number from 0 to 1"
+            )
+        number("BatchNorm2d", "momentum", momentum, least=0, most=1)
+        number("BatchNorm2d", "eps", eps, above=0)
         limit.count((4, num_features))
         self.eps, self.momentum, self.relu = eps, momentum, relu
         self.weight, self.bias = (Parameter(np.full(num_features, v, np.float32)) for v in (1, 0))
@@ -137,8 +147,8 @@ class Linear(Module):
     """
 
     def __init__(self, in_features, out_features, bias=True, rng=None):
-        _positive("Linear", "in_features", in_features)
-        _positive("Linear", "out_features", out_features)
+        whole("Linear", "in_features", in_features, 1)
+        whole("Linear", "out_features", out_features, 1)
         limit.count((in_features, out_features))
         bound = 1 / np.sqrt(in_features)
         weight = np.random.default_rng(rng).uniform(-bound, bound, (in_features, out_features))
@@ -229,7 +239,7 @@ class MaxPool2d(_Function):
     _forward, _backward = ops.max_pool_forward, ops.max_pool_backward
 
     def __init__(self, kernel_size, stride=None, padding=0):
-        self._options = {"kernel_size": kernel_size, "stride": stride, "padding": padding}
+        self._options = pooling_options(type(self).__name__, kernel_size, stride, padding)
 
 
 class AvgPool2d(MaxPool2d):
@@ -254,8 +264,7 @@ class Dropout(Module):
     """Silence each number with probability `p` while training; `rng` (an int or a Generator) draws the mask."""
 
     def __init__(self, p=0.5, rng=None):
-        if not 0 <= p < 1:
-            raise ValueError(f"Dropout: p={p} must satisfy 0 <= p < 1")
+        number("Dropout", "p", p, least=0, below=1)
         self.p, self.rng = p, np.random.default_rng(rng)
 
     def forward(self, x):
@@ -267,11 +276,6 @@ class Dropout(Module):
     def backward(self, dout):
         """The same mask."""
         return ops.dropout_backward(dout, *self._take_cache())
-
-
-def _positive(layer, name, value):
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{layer}: {name}={value!r} must be a whole number of at least 1")
 
 
 def _normal(rng, std, shape):

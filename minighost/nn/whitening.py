@@ -9,9 +9,11 @@ convolution: Page 2019, "How to train your ResNet", part 8).
 import numpy as np
 
 from minighost import ops
+from minighost.arguments import number, whole
 from minighost.nn.layers import CReLU
 from minighost.nn.module import Buffer, Module, Parameter
 from minighost.ops.bias import bias_gradient
+from minighost.ops.check import pair
 
 __all__ = ["PatchWhitening"]
 
@@ -45,14 +47,15 @@ class PatchWhitening(Module):
     """
 
     def __init__(self, in_channels=3, kernel_size=2, filters=None, padding=0):
-        K, C = kernel_size, in_channels
-        F = K * K * C if filters is None else filters
+        K = whole("PatchWhitening", "kernel_size", kernel_size, 1)
+        C = whole("PatchWhitening", "in_channels", in_channels, 1)
+        F = K * K * C if filters is None else whole("PatchWhitening", "filters", filters)
         if not 0 < F <= K * K * C:
             raise ValueError(
                 f"PatchWhitening: filters={F} must lie between 1 and {K * K * C}, the numbers in a patch "
                 f"(kernel_size*kernel_size*in_channels = {K}*{K}*{C})"
             )
-        self.padding = padding
+        self.padding = pair("PatchWhitening", "padding", padding, 0)
         self.weight = Buffer(np.eye(K * K * C, F, dtype=np.float32).reshape(K, K, C, F))
         self.bias = Parameter(np.zeros(F, np.float32))
         self.act = CReLU()
@@ -67,6 +70,7 @@ class PatchWhitening(Module):
         eps : float
             Added to the variances, so that directions that hardly occur are not blown up to noise.
         """
+        number("PatchWhitening.prepare", "eps", eps, least=0)
         K, _, _, F = self.weight.data.shape
         patches = ops.im2col(np.ascontiguousarray(images), K).astype(np.float64)
         variances, directions = np.linalg.eigh(patches.T @ patches / len(patches))

@@ -27,8 +27,8 @@ def batch_norm_forward_reference(
     axes, R = (0, 1, 2), x.size // x.shape[3]
     if training:
         mean, var = x.mean(axes, np.float64), x.var(axes, np.float64)
-        running_mean += momentum * (mean - running_mean)
-        running_var += momentum * (var * R / (R - 1) - running_var)
+        running_mean[...] = (1 - momentum) * running_mean + momentum * mean
+        running_var[...] = (1 - momentum) * running_var + momentum * var * R / (R - 1)
     else:
         mean, var = running_mean, running_var
     inv_std = 1 / np.sqrt(var + eps)
@@ -64,7 +64,7 @@ def batch_norm_forward(
     x : ndarray, shape (N, H, W, C), float32 or float64
     gamma, beta : ndarray, shape (C,)
     running_mean, running_var : ndarray, shape (C,)
-        Updated in place when training: ``r += momentum * (batch - r)``.
+        Updated in place when training: ``r = (1 - momentum) * r + momentum * batch``.
     training : bool
         Use the batch's statistics; otherwise the running ones.
     momentum, eps : float
@@ -157,8 +157,8 @@ def refuse_single(x):
 def affine(mean, var, R, gamma, beta, running_mean, running_var, training, momentum, eps):
     """Batch norm as ``scale*x + shift``, and its inverse deviation, all float64; updates the running statistics."""
     if training:
-        running_mean += (momentum * (mean - running_mean)).astype(running_mean.dtype)
-        running_var += (momentum * (var * (R / (R - 1)) - running_var)).astype(running_var.dtype)
+        running_mean[...] = (1 - momentum) * running_mean + momentum * mean
+        running_var[...] = (1 - momentum) * running_var + momentum * (R / (R - 1)) * var
     inv_std = 1 / np.sqrt(var + eps)
     return inv_std, gamma * inv_std, beta - mean * gamma * inv_std
 

@@ -183,14 +183,20 @@ def global_avg_pool_backward(dout, cache):
     return dx
 
 
-def _geometry(op, x, kernel_size, stride, padding):
-    g = geometry(op, x.shape[1:3], kernel_size, kernel_size if stride is None else stride, padding)
-    if 2 * g.PH > g.KH or 2 * g.PW > g.KW:
+def pooling_options(op, kernel_size, stride=None, padding=0):
+    """The options as pairs, by name; TypeError or ValueError if they would fit no image."""
+    (KH, KW), (PH, PW) = check.pair(op, "kernel_size", kernel_size, 1), check.pair(op, "padding", padding, 0)
+    if 2 * PH > KH or 2 * PW > KW:
         raise ValueError(
             f"{op}: padding={padding} must be at most half of kernel_size={kernel_size}, "
             "or a window would hold nothing but padding"
         )
-    return g
+    stride = (KH, KW) if stride is None else check.pair(op, "stride", stride, 1)
+    return {"kernel_size": (KH, KW), "stride": stride, "padding": (PH, PW)}
+
+
+def _geometry(op, x, kernel_size, stride, padding):
+    return geometry(op, x.shape[1:3], **pooling_options(op, kernel_size, stride, padding))
 
 
 @kernel

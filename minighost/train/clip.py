@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from minighost.arguments import number
+
 __all__ = ["clip_grad_norm", "grad_norm"]
 
 BLOCK = 1 << 15
@@ -48,8 +50,8 @@ def clip_grad_norm(params, max_norm):
         The norm before clipping. If it is NaN or infinite no gradient is touched, so that the culprit can still be
         found.
     """
-    if not max_norm > 0:
-        raise ValueError(f"clip_grad_norm: max_norm must be > 0, got {max_norm}")
+    if max_norm != math.inf:
+        number("clip_grad_norm", "max_norm", max_norm, above=0)
     params = list(params)
     norm = grad_norm(params)
     factor = max_norm / (norm + 1e-6)

@@ -11,6 +11,9 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from minighost.arguments import number
+from minighost.train.optim import blend
+
 __all__ = ["EMA"]
 
 BLOCK = 1 << 15
@@ -28,9 +31,7 @@ class EMA:
     """
 
     def __init__(self, model, decay):
-        if not 0 <= decay < 1:
-            raise ValueError(f"EMA: decay must be in [0, 1), got {decay}")
-        self.model, self.decay, self.updates = model, decay, 0
+        self.model, self.decay, self.updates = model, number("EMA", "decay", decay, least=0, below=1), 0
         self._live = dict(model.named_parameters()) | dict(model.named_buffers())
         self.shadow = {name: np.array(value.data) for name, value in self._live.items()}
         self._scratch = {}
@@ -42,19 +43,16 @@ class EMA:
         for name, value in self._live.items():
             shadow = self.shadow[name]
             if shadow.dtype.kind == "f":
-                self._blend(shadow.reshape(-1), value.data.reshape(-1), 1 - d)
+                self._blend(shadow.reshape(-1), value.data.reshape(-1), d)
             else:
                 shadow[...] = value.data
 
-    def _blend(self, shadow, value, share):
+    def _blend(self, shadow, value, d):
         if shadow.dtype not in self._scratch:
             self._scratch[shadow.dtype] = np.empty(BLOCK, shadow.dtype)
         for lo in range(0, shadow.size, BLOCK):
             s = shadow[lo : lo + BLOCK]
-            step = self._scratch[shadow.dtype][: s.size]
-            np.subtract(value[lo : lo + BLOCK], s, out=step)
-            step *= share
-            s += step
+            blend(s, value[lo : lo + BLOCK], d, self._scratch[shadow.dtype][: s.size])
 
     @contextmanager
     def swapped(self):

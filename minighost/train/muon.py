@@ -14,6 +14,7 @@ import math
 
 import numpy as np
 
+from minighost.arguments import number
 from minighost.train.optim import SGD
 
 __all__ = ["Muon", "orthogonalised"]
@@ -65,10 +66,8 @@ class Muon(SGD):
     """
 
     def __init__(self, params, lr, momentum=0.0, nesterov=False, weight_decay=0.0, sgd_factor=1.0):
-        if not (math.isfinite(sgd_factor) and sgd_factor > 0):
-            raise ValueError(f"Muon: sgd_factor must be finite and > 0, got {sgd_factor}")
+        self.sgd_factor = number("Muon", "sgd_factor", sgd_factor, above=0)
         super().__init__(params, lr, momentum, nesterov, weight_decay)
-        self.sgd_factor = sgd_factor
 
     def _update(self, p, g, state, group):
         momentum = state["momentum"]

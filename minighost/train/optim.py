@@ -15,9 +15,25 @@ import math
 
 import numpy as np
 
-__all__ = ["SGD", "AdamW", "Optimizer"]
+from minighost import arguments
+
+__all__ = ["SGD", "AdamW", "Optimizer", "blend"]
 
 BLOCK = 1 << 15  # elements: five float32 blocks fit a 1 MB cache
+
+
+def blend(average, value, keep, scratch):
+    """``average <- keep * average + (1 - keep) * value`` in place, from the nearer end.
+
+    ``average + (value - average)`` would lose a `value` that is much the smaller, where next to nothing is to be kept.
+    """
+    np.subtract(value, average, out=scratch)
+    if keep > 0.5:
+        scratch *= 1 - keep
+        average += scratch
+    else:
+        scratch *= keep
+        np.subtract(value, scratch, out=average)
 
 
 class Optimizer:
@@ -62,8 +78,7 @@ class Optimizer:
             )
         group = {**defaults, **group, "params": list(group["params"])}
         for name in ("lr", "weight_decay"):
-            if not (math.isfinite(group[name]) and group[name] >= 0):
-                raise ValueError(f"{type(self).__name__}: {name} must be finite and >= 0, got {group[name]}")
+            group[name] = arguments.number(type(self).__name__, name, group[name], least=0)
         return group
 
     @property
@@ -73,8 +88,9 @@ class Optimizer:
 
     @lr.setter
     def lr(self, value):
+        value = arguments.number(type(self).__name__, "lr", value, least=0)
         for group in self.groups:
-            group["lr"] = float(value)
+            group["lr"] = value
 
     def zero_grad(self):
         """Forget all gradients (``p.grad = None``)."""
@@ -182,8 +198,7 @@ class SGD(Optimizer):
     def __init__(self, params, lr, momentum=0.0, nesterov=False, weight_decay=0.0):
         super().__init__(params, dict(lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay))
         for group in self.groups:
-            if not (math.isfinite(group["momentum"]) and group["momentum"] >= 0):
-                raise ValueError(f"SGD: momentum must be finite and >= 0, got {group['momentum']}")
+            group["momentum"] = arguments.number("SGD", "momentum", group["momentum"], least=0)
             if group["nesterov"] and not group["momentum"]:
                 raise ValueError("SGD: nesterov=True needs momentum > 0, got momentum=0")
 
@@ -230,7 +245,7 @@ class AdamW(Optimizer):
     betas : pair of float
         Decay of the first and second moment, each in [0, 1).
     eps : float
-        Added to the root, >= 0.
+        Added to the root, >= 0. With 0 a weight whose gradients were all 0 becomes 0/0, NaN, as in PyTorch.
     weight_decay : float
         Share of ``lr`` by which the weight itself shrinks each step.
 
@@ -242,10 +257,13 @@ class AdamW(Optimizer):
     def __init__(self, params, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01):
         super().__init__(params, dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay))
         for group in self.groups:
-            if not all(0 <= beta < 1 for beta in group["betas"]) or len(group["betas"]) != 2:
-                raise ValueError(f"AdamW: betas must be two numbers in [0, 1), got {group['betas']}")
-            if not group["eps"] >= 0:
-                raise ValueError(f"AdamW: eps must be >= 0, got {group['eps']}")
+            betas = group["betas"]
+            if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+                raise ValueError(f"AdamW: betas must be two numbers, got {betas!r}")
+            group["betas"] = tuple(
+                arguments.number("AdamW", f"betas[{k}]", beta, least=0, below=1) for k, beta in enumerate(betas)
+            )
+            group["eps"] = arguments.number("AdamW", "eps", group["eps"], least=0)
 
     def _new_state(self, data):
         return {
@@ -266,9 +284,7 @@ class AdamW(Optimizer):
             pk, gk, mk, vk = p[block], g[block], mean[block], square[block]
             s = a[: pk.size]
             pk *= 1 - lr * group["weight_decay"]
-            np.subtract(gk, mk, out=s)
-            s *= 1 - beta1
-            mk += s
+            blend(mk, gk, beta1, s)
             np.multiply(gk, gk, out=s)
             s *= 1 - beta2
             vk *= beta2

@@ -9,6 +9,8 @@ import bisect
 import math
 from dataclasses import dataclass
 
+from minighost.arguments import number
+
 __all__ = ["Constant", "Cosine", "OneCycle", "Step", "Warmup", "create", "names"]
 
 
@@ -24,10 +26,10 @@ def _linear(start, end, share):
 SHAPES = {"cosine": _cosine, "linear": _linear}
 
 
-def _check(name, **positive):
-    for key, value in positive.items():
-        if not value > 0:
-            raise ValueError(f"{name}: {key} must be > 0, got {value}")
+def _check(name, least=None, **values):
+    """Refuse values that are not above 0, or not at least `least` if that is given."""
+    for key, value in values.items():
+        number(name, key, value, least=least, above=0 if least is None else None)
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Cosine:
 
     def __post_init__(self):
         _check("Cosine", lr=self.lr, total_steps=self.total_steps)
+        _check("Cosine", least=0, final=self.final)
 
     def __call__(self, step):
         return _cosine(self.lr, self.final, min(step / self.total_steps, 1.0))
@@ -88,9 +91,10 @@ class OneCycle:
 
     def __post_init__(self):
         _check("OneCycle", lr=self.lr, total_steps=self.total_steps)
-        if not 0 <= self.warmup_steps < self.total_steps:
+        _check("OneCycle", least=0, warmup_steps=self.warmup_steps, start=self.start, final=self.final)
+        if self.warmup_steps >= self.total_steps:
             raise ValueError(
-                f"OneCycle: warm-up of {self.warmup_steps:g} steps must be >= 0 and shorter than the run of "
+                f"OneCycle: warm-up of {self.warmup_steps:g} steps must be shorter than the run of "
                 f"{self.total_steps} steps; lower train.warmup_epochs or raise train.epochs"
             )
         for name in (self.warmup, self.anneal):
@@ -114,6 +118,8 @@ class Step:
 
     def __post_init__(self):
         _check("Step", lr=self.lr, gamma=self.gamma)
+        for index, milestone in enumerate(self.milestones):
+            _check("Step", least=0, **{f"milestones[{index}]": milestone})
         if list(self.milestones) != sorted(self.milestones):
             raise ValueError(f"Step: milestones must ascend, got {list(self.milestones)}")
 
@@ -131,6 +137,7 @@ class Warmup:
 
     def __post_init__(self):
         _check("Warmup", steps=self.steps)
+        _check("Warmup", least=0, start=self.start)
 
     def __call__(self, step):
         return self.after(step) * _linear(self.start, 1.0, min(step / self.steps, 1.0))
