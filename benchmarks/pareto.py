@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.plot import COLOURS, INK
+from minighost.drawing import picture
 
 __all__ = ["draw", "front", "main", "read"]
 
@@ -48,29 +49,24 @@ def front(ends):
 
 def draw(runs, path):
     """Draw runs, a dict of name to points as from `read`, into a PNG file."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 4.5), dpi=120, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    best = front([points[-1] for points in runs.values()])
-    for k, (name, points) in enumerate(runs.items()):
-        minutes, accuracy = zip(*points, strict=True)
-        colour = COLOURS[k % len(COLOURS)]
-        axes.plot(minutes, accuracy, color=colour, linewidth=1.2, alpha=0.6)
-        axes.plot(minutes[-1], accuracy[-1], "o", color=colour, markersize=6, label=f"{name}  {accuracy[-1]:.2f} %")
-        if points[-1] in best:
-            axes.plot(minutes[-1], accuracy[-1], "o", color=INK, markersize=12, fillstyle="none")
-    axes.set_xlim(left=0)
-    axes.set_ylim(bottom=70)
-    axes.set_xlabel("minutes of training, evaluation included", fontsize=9, color=INK)
-    axes.set_ylabel("test accuracy, %", fontsize=9, color=INK)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color="#e8ecef", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.legend(loc="lower right", fontsize=8, frameon=False)
-    figure.savefig(Path(path), format="png")
+    with picture(path, 8, 4.5) as figure:
+        axes = figure.subplots()
+        best = front([points[-1] for points in runs.values()])
+        for k, (name, points) in enumerate(runs.items()):
+            minutes, accuracy = zip(*points, strict=True)
+            colour = COLOURS[k % len(COLOURS)]
+            axes.plot(minutes, accuracy, color=colour, linewidth=1.2, alpha=0.6)
+            axes.plot(minutes[-1], accuracy[-1], "o", color=colour, markersize=6, label=f"{name}  {accuracy[-1]:.2f} %")
+            if points[-1] in best:
+                axes.plot(minutes[-1], accuracy[-1], "o", color=INK, markersize=12, fillstyle="none")
+        axes.set_xlim(left=0)
+        axes.set_ylim(bottom=70)
+        axes.set_xlabel("minutes of training, evaluation included", fontsize=9, color=INK)
+        axes.set_ylabel("test accuracy, %", fontsize=9, color=INK)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", color="#e8ecef", linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.legend(loc="lower right", fontsize=8, frameon=False)
 
 
 def main(argv=None):

@@ -1,6 +1,6 @@
 """One picture of all ratios: how many times as long as minighost does everybody take?"""
 
-from pathlib import Path
+from minighost.drawing import picture
 
 __all__ = ["ratios"]
 
@@ -23,36 +23,32 @@ def ratios(outcome, path):
     bool
         False if there is nothing to compare; then nothing is written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import LogLocator, NullLocator
-
     works = {work["work"]: _ratios(work) for work in outcome["works"] if _ratios(work)}
     if not works:
         return False
     labels = list(dict.fromkeys(label for found in works.values() for label in found))
-    figure = Figure(figsize=(8, 1.2 + 0.42 * len(works)), dpi=120, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    axes.axvline(1, color=OURS, linewidth=2, label="minighost")
-    for k, label in enumerate(labels):
-        colour, offset = COLOURS[k % len(COLOURS)], 0.5 * ((k + 0.5) / len(labels) - 0.5)
-        rows = [(row + offset, found[label]) for row, found in enumerate(works.values()) if label in found]
-        heights, middles = [row for row, _ in rows], [r["median"] for _, r in rows]
-        reach = [[r["median"] - r["low"] for _, r in rows], [r["high"] - r["median"] for _, r in rows]]
-        axes.errorbar(middles, heights, xerr=reach, fmt="o", color=colour, markersize=5, capsize=2, label=label)
-    axes.set_xscale("log")
-    axes.set_yticks(range(len(works)), works, fontsize=9, color=INK)
-    axes.set_ylim(len(works) - 0.5, -0.5)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel("times as long as minighost (right: minighost is faster)", fontsize=9, color=INK)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="x", color="#e8ecef", linewidth=0.8)
-    axes.set_axisbelow(True)
-    figure.legend(loc="outside upper center", ncols=4, fontsize=8, frameon=False)
-    figure.savefig(Path(path), format="png")
+    with picture(path, 8, 1.2 + 0.42 * len(works)) as figure:
+        from matplotlib.ticker import LogLocator, NullLocator
+
+        axes = figure.subplots()
+        axes.axvline(1, color=OURS, linewidth=2, label="minighost")
+        for k, label in enumerate(labels):
+            colour, offset = COLOURS[k % len(COLOURS)], 0.5 * ((k + 0.5) / len(labels) - 0.5)
+            rows = [(row + offset, found[label]) for row, found in enumerate(works.values()) if label in found]
+            heights, middles = [row for row, _ in rows], [r["median"] for _, r in rows]
+            reach = [[r["median"] - r["low"] for _, r in rows], [r["high"] - r["median"] for _, r in rows]]
+            axes.errorbar(middles, heights, xerr=reach, fmt="o", color=colour, markersize=5, capsize=2, label=label)
+        axes.set_xscale("log")
+        axes.set_yticks(range(len(works)), works, fontsize=9, color=INK)
+        axes.set_ylim(len(works) - 0.5, -0.5)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xlabel("times as long as minighost (right: minighost is faster)", fontsize=9, color=INK)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="x", color="#e8ecef", linewidth=0.8)
+        axes.set_axisbelow(True)
+        figure.legend(loc="outside upper center", ncols=4, fontsize=8, frameon=False)
     return True
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -260,3 +261,29 @@ def test_kill_at_any_moment_leaves_progress_that_can_be_read(tmp_path):
             assert len(entries) == 60 and len({e["hints"] for e in entries.values()}) == 1
             seen.add(entries["ex0"]["hints"])
     assert seen
+
+
+def test_notes_of_several_writers_are_all_kept(tmp_path):
+    code = (
+        "import sys\nfrom minighost.learn.progress import Progress\np = Progress(sys.argv[1], print)\n"
+        "for k in range(15):\n    p.note(f'ex{sys.argv[2]}_{k}', hints=k)\n"
+    )
+    path = tmp_path / "progress.json"
+    writers = [
+        subprocess.Popen([sys.executable, "-c", code, str(path), str(n)], env={**os.environ, "PYTHONPATH": str(ROOT)})
+        for n in range(4)
+    ]
+    assert [writer.wait() for writer in writers] == [0] * 4
+    expected = {f"ex{n}_{k}": {"hints": k} for n in range(4) for k in range(15)}
+    assert Progress(path, print).read() == expected and os.listdir(tmp_path) == ["progress.json"]
+
+
+def test_a_broken_progress_file_that_several_find_is_set_aside_once(tmp_path):
+    path, said = tmp_path / "progress.json", []
+    path.write_text("{")
+    readers = [threading.Thread(target=Progress(path, said.append).read) for _ in range(8)]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join()
+    assert len(said) == 1 and os.listdir(tmp_path) == ["progress.json.broken1"]

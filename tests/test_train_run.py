@@ -174,7 +174,7 @@ def test_a_crash_before_the_first_checkpoint_begins_again(straight, tmp_path, mo
 
 def test_a_crash_before_the_summary_only_evaluates(straight, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("minighost.train.plots.everything", lambda *args: 1 / 0)
+        patch.setattr("minighost.train.run_training.write_atomic", lambda *args: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             run(settings(tmp_path / "run"), stream=None)
     summary = run(settings(tmp_path / "run"), resume=True, stream=None)

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from minighost.drawing import picture
+
 __all__ = ["save"]
 
 COLUMNS = 161  # of the picture of the histograms
@@ -13,24 +15,19 @@ def save(layers, path):
     Four panels beside each other: the distribution of each output, its spread, the share of zeros and of dead channels,
     and the size of the gradients.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     rows = np.arange(len(layers))
-    figure = Figure(figsize=(13, max(3.2, 1.4 + 0.17 * len(layers))), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(1, 4, sharey=True, width_ratios=(4, 2, 2, 2))
-    _distributions(panels[0], [layer.output for layer in layers])
-    _spread(panels[1], rows, [layer.output for layer in layers])
-    _zeros(panels[2], rows, [layer.output for layer in layers])
-    _gradients(panels[3], rows, layers)
-    panels[0].set_yticks(rows, [f"{layer.path}  {layer.kind}" for layer in layers], fontsize=7)
-    panels[0].set_ylim(len(layers) - 0.5, -0.5)
-    for axes in panels[1:]:
-        axes.grid(axis="y", linewidth=0.3, color="0.85")
-        axes.tick_params(left=False)
-        axes.spines[["top", "right", "left"]].set_visible(False)
-    figure.savefig(path, dpi=110)
+    with picture(path, 13, max(3.2, 1.4 + 0.17 * len(layers)), dpi=110) as figure:
+        panels = figure.subplots(1, 4, sharey=True, width_ratios=(4, 2, 2, 2))
+        _distributions(panels[0], [layer.output for layer in layers])
+        _spread(panels[1], rows, [layer.output for layer in layers])
+        _zeros(panels[2], rows, [layer.output for layer in layers])
+        _gradients(panels[3], rows, layers)
+        panels[0].set_yticks(rows, [f"{layer.path}  {layer.kind}" for layer in layers], fontsize=7, parse_math=False)
+        panels[0].set_ylim(len(layers) - 0.5, -0.5)
+        for axes in panels[1:]:
+            axes.grid(axis="y", linewidth=0.3, color="0.85")
+            axes.tick_params(left=False)
+            axes.spines[["top", "right", "left"]].set_visible(False)
     return path
 
 

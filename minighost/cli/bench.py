@@ -9,9 +9,10 @@ by layer: inputs, outputs and parameters once for each pass. With --profile: the
 step kernel by kernel, with the bytes of each kernel's arrays.
 """
 
+import contextlib
 import difflib
 import json
-from pathlib import Path
+import sys
 
 HELP = "time a network or an operation, beside the machine's limits"
 
@@ -35,7 +36,7 @@ def add_arguments(parser):
     both.add_argument("--threads", metavar="N", type=int, help="threads of the kernels (all cores)")
     both.add_argument("--repeats", metavar="N", type=int, default=10, help="calls that count (10)")
     both.add_argument("--warmup", metavar="N", type=int, default=2, help="calls before that do not (2)")
-    both.add_argument("--json", metavar="FILE", help="write all figures there as well")
+    both.add_argument("--json", metavar="FILE", help="write all figures there as well; - prints them alone")
     networks = parser.add_argument_group("networks")
     networks.add_argument("--batch", metavar="N", type=int, help="images a step (128)")
     networks.add_argument("--size", metavar="N", type=int, help="side of the images in pixels (32)")
@@ -59,7 +60,7 @@ def add_arguments(parser):
 
 def run(args):
     from minighost import bench, models, ops
-    from minighost.train.files import write_atomic
+    from minighost.files import check_target, write_atomic
 
     known = [*models.names(), *bench.OPERATIONS, "roofline"]
     if args.what not in known:
@@ -68,15 +69,18 @@ def run(args):
         raise ValueError(f"bench: there is no {args.what!r}{hint}; there is {', '.join(known)}")
     for flag in ("repeats", "warmup"):
         _at_least_one(flag, getattr(args, flag))
-    if args.json is not None and not Path(args.json).parent.is_dir():  # said before the work, not after it
-        raise FileNotFoundError(f"--json {args.json}: there is no folder {Path(args.json).parent}; make it first")
-    with ops.threads(args.threads):
+    check_target("--json", args.json)
+    to_stdout = args.json == "-"
+    with contextlib.redirect_stdout(sys.stderr if to_stdout else sys.stdout), ops.threads(args.threads):
         if args.what == "roofline":
             document = _roofline(args)
         else:
             document = (_network if args.what in models.names() else _operation)(args)
-    if args.json is not None:
-        write_atomic(Path(args.json), json.dumps(document, indent=1) + "\n")
+    text = json.dumps(document, indent=1) + "\n"
+    if to_stdout:
+        print(text, end="")
+    elif args.json is not None:
+        write_atomic(args.json, text)
         print(f"\nall figures: {args.json}")
 
 

@@ -25,8 +25,10 @@ def add_arguments(parser):
 
 def run(args):
     from minighost.cli.sheets import contact_sheet
+    from minighost.drawing import check_picture
     from minighost.train import Config
 
+    check_picture("--out", args.sheet)
     config = Config.resolve(toml_path=args.config, overrides=flags.overrides(args))
     train, test = (_load(config, split, args.download) for split in ("train", "test"))
     print("\n".join(_lines(train, test)))

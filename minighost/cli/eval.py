@@ -5,8 +5,6 @@ others were taken for. The data are those of the run; --data-dir says where
 they are now.
 """
 
-from pathlib import Path
-
 from minighost.cli import flags
 
 HELP = "accuracy of a run, class by class"
@@ -30,8 +28,10 @@ def add_arguments(parser):
 
 def run(args):
     from minighost import data, ops, train
+    from minighost.drawing import check_picture
     from minighost.train import plots
 
+    check_picture("--out", args.out)
     loaded = train.load_run(args.checkpoint, "best" if args.best else "last")
     dataset = _dataset(loaded, args)
     loader = data.Loader(dataset, min(args.batch_size, len(dataset)), shuffle=False, mean=loaded.mean, std=loaded.std)
@@ -39,7 +39,7 @@ def run(args):
         result = _evaluate(loaded, loader)
     print("\n".join(_lines(args, loaded, dataset, result)))
     if args.out is not None:
-        plots.confusion(result, dataset.classes, Path(args.out), f"{loaded.config.model.name} on {dataset.name}")
+        plots.confusion(result, dataset.classes, args.out, f"{loaded.config.model.name} on {dataset.name}")
         print(f"\nconfusion matrix: {args.out}")
 
 

@@ -29,9 +29,11 @@ def add_arguments(parser):
 
 def run(args):
     from minighost import gradcheck
+    from minighost.drawing import check_picture
 
     if args.seed < 0:
         raise ValueError(f"--seed {args.seed}: must be a whole number of at least 0")
+    check_picture("--draw", args.draw)
     for words, what, inputs in _pieces(args):
         try:
             print(gradcheck.check(what, inputs, seed=args.seed, name=words), flush=True)

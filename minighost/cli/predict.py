@@ -32,7 +32,9 @@ def run(args):
     from minighost import ops, train
     from minighost.cli import sheets
     from minighost.data.records import SIDE
+    from minighost.drawing import check_picture
 
+    check_picture("--save", args.save)
     loaded = train.load_run(args.checkpoint, "best" if args.best else "last")
     names, images, notes = _read(args.images, SIDE)
     if not images:

@@ -1,14 +1,17 @@
-"""PNG files that the commands draw: a contact sheet of a data set, a sheet of predictions."""
+"""Pictures that the commands draw: a contact sheet of a data set, a sheet of predictions."""
 
 from pathlib import Path
 
 import numpy as np
 
+from minighost.drawing import picture
+from minighost.errors import printable
+
 __all__ = ["contact_sheet", "predictions"]
 
 
 def contact_sheet(dataset, path, columns=12):
-    """Draw the first images of every class, a row a class, and write them as PNG.
+    """Draw the first images of every class, a row a class, and write them to a file.
 
     Parameters
     ----------
@@ -18,27 +21,24 @@ def contact_sheet(dataset, path, columns=12):
     columns : int
         Images a row; a class that has fewer leaves the rest of its row white.
     """
-    from matplotlib.figure import Figure
-
     side, classes = dataset.images.shape[1], dataset.classes
     step = side + 2  # a gap of two pixels keeps neighbours apart
     sheet = np.full((step * len(classes), step * columns, 3), 255, np.uint8)
     for k in range(len(classes)):
         for column, image in enumerate(dataset.images[np.flatnonzero(dataset.labels == k)[:columns]]):
             sheet[k * step : k * step + side, column * step : column * step + side] = image
-    figure = Figure(figsize=(columns * 0.62 + 1.4, len(classes) * 0.62 + 0.5), layout="constrained")
-    axes = figure.subplots()
-    axes.imshow(sheet, interpolation="nearest")
-    axes.set_yticks([k * step + side / 2 for k in range(len(classes))], classes)
-    axes.set_xticks([])
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    axes.set_title(f"{dataset.name}: the first {columns} images of each class")
-    figure.savefig(path, dpi=120, format="png")
+    with picture(path, columns * 0.62 + 1.4, len(classes) * 0.62 + 0.5) as figure:
+        axes = figure.subplots()
+        axes.imshow(sheet, interpolation="nearest")
+        axes.set_yticks([k * step + side / 2 for k in range(len(classes))], classes)
+        axes.set_xticks([])
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        axes.set_title(f"{dataset.name}: the first {columns} images of each class")
 
 
 def predictions(items, path):
-    """Draw each image beside its most probable classes and write them as PNG.
+    """Draw each image beside its most probable classes and write them to a file.
 
     Parameters
     ----------
@@ -47,22 +47,19 @@ def predictions(items, path):
     path : str or path-like
         Written over if it is there.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 1.9 * len(items)), layout="constrained")
-    rows = figure.subplots(len(items), 2, squeeze=False, width_ratios=(1, 2))
-    for (title, image, ranking), (left, right) in zip(items, rows, strict=True):
-        left.imshow(image, interpolation="nearest")
-        left.set_axis_off()
-        names, shares = zip(*ranking, strict=True)
-        bars = right.barh(range(len(names)), shares, color=["tab:blue"] + ["lightsteelblue"] * (len(names) - 1))
-        right.bar_label(bars, [f"{100 * share:.1f} %" for share in shares], padding=3)
-        right.set_yticks(range(len(names)), names)
-        right.invert_yaxis()
-        right.set_xlim(0, 1.2)  # room for the label of a bar of 100 %
-        right.set_xticks([])
-        right.tick_params(length=0)
-        right.spines[:].set_visible(False)
-        name = Path(title).name.replace("$", r"\$")  # a file name is not mathematics
-        right.set_title(name, fontsize=9, loc="left")
-    figure.savefig(path, dpi=120, format="png")
+    with picture(path, 6.4, 1.9 * len(items)) as figure:
+        rows = figure.subplots(len(items), 2, squeeze=False, width_ratios=(1, 2))
+        for (title, image, ranking), (left, right) in zip(items, rows, strict=True):
+            left.imshow(image, interpolation="nearest")
+            left.set_axis_off()
+            names, shares = zip(*ranking, strict=True)
+            bars = right.barh(range(len(names)), shares, color=["tab:blue"] + ["lightsteelblue"] * (len(names) - 1))
+            right.bar_label(bars, [f"{100 * share:.1f} %" for share in shares], padding=3)
+            right.set_yticks(range(len(names)), names)
+            right.invert_yaxis()
+            right.set_xlim(0, 1.2)  # room for the label of a bar of 100 %
+            right.set_xticks([])
+            right.tick_params(length=0)
+            right.spines[:].set_visible(False)
+            name = printable(Path(title).name)
+            right.set_title(name, fontsize=9, loc="left", parse_math=False)  # a file name is not mathematics

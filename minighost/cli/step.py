@@ -51,7 +51,9 @@ def run(args):
     if args.text and (args.out is not None or args.open):
         raise ValueError("--text writes no page; leave out --out and --open")
     from minighost import stepper
+    from minighost.files import check_target
 
+    check_target("--out", args.out)
     shape = {name.replace("-", "_"): getattr(args, name.replace("-", "_")) for name in SHAPE}
     story = stepper.build(args.op, x=args.x, w=args.w, seed=args.seed, **shape)
     if args.text:

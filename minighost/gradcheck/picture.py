@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from minighost.drawing import picture
+from minighost.errors import printable
+
 __all__ = ["save", "sheet"]
 
 
@@ -13,29 +16,26 @@ def sheet(array):
 
 def save(finding, path):
     """Draw `finding` (a `Finding` that is wrong) to a PNG or another file that matplotlib writes; returns the path."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     given, measured = sheet(finding.given), sheet(finding.measured)
-    peak = max(np.abs(given).max(), np.abs(measured).max(), 1e-300)
-    figure = Figure(figsize=(12, 4.4), layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(
-        f"gradient of {finding.name}, shape {'x'.join(map(str, finding.shape))}: "
-        f"wrong at {np.count_nonzero(finding.wrong)} of {finding.wrong.size} places"
-    )
-    panels = figure.subplots(1, 3)
-    for axes, values, title in zip(
-        panels, (given, measured, given - measured), ("backward says", "slopes measured", "difference"), strict=True
-    ):
-        drawn = axes.imshow(values, cmap="RdBu_r", vmin=-peak, vmax=peak, aspect="auto", interpolation="nearest")
-        axes.set_title(title)
-        axes.set_xticks([])
-        axes.set_yticks([])
-        axes.set_xlabel(_axes_of(finding.given.shape, last=True))
-        axes.set_ylabel(_axes_of(finding.given.shape, last=False))
-    figure.colorbar(drawn, ax=panels, shrink=0.9)
-    figure.savefig(path, dpi=110)
+    sizes = np.abs([given, measured])
+    peak = sizes[np.isfinite(sizes)].max(initial=1e-300)
+    with picture(path, 12, 4.4, dpi=110) as figure:
+        figure.suptitle(
+            f"gradient of {printable(finding.name)}, shape {'x'.join(map(str, finding.shape))}: "
+            f"wrong at {np.count_nonzero(finding.wrong)} of {finding.wrong.size} places",
+            parse_math=False,  # a name is not mathematics
+        )
+        panels = figure.subplots(1, 3)
+        for axes, values, title in zip(
+            panels, (given, measured, given - measured), ("backward says", "slopes measured", "difference"), strict=True
+        ):
+            drawn = axes.imshow(values, cmap="RdBu_r", vmin=-peak, vmax=peak, aspect="auto", interpolation="nearest")
+            axes.set_title(title)
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.set_xlabel(_axes_of(finding.given.shape, last=True))
+            axes.set_ylabel(_axes_of(finding.given.shape, last=False))
+        figure.colorbar(drawn, ax=panels, shrink=0.9)
     return path
 
 

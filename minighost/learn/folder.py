@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from minighost.errors import FormatError
+from minighost.files import write_atomic
 from minighost.inputs import read_regular
 from minighost.learn import stub
 from minighost.learn.grading import NOT_STARTED, RIGHT, Verdict, grade
 from minighost.learn.ladder import exercises
 from minighost.learn.progress import Progress, fingerprint, free_name
-from minighost.train.files import write_atomic
 
 __all__ = ["Folder", "Written", "here"]
 

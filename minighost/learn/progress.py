@@ -11,8 +11,8 @@ import json
 import os
 from pathlib import Path
 
+from minighost.files import alone, write_atomic
 from minighost.inputs import open_regular
-from minighost.train.files import write_atomic
 
 __all__ = ["Progress", "fingerprint"]
 
@@ -22,7 +22,8 @@ KINDS = {"outcome": str, "checked": str, "passed": bool, "hints": int, "stub": s
 
 
 class Progress:
-    """The file ``progress.json``; every change reads it first, so that two terminals can work side by side.
+    """The file ``progress.json``; every change reads it first and lets nobody in between, so that two terminals can
+    work side by side.
 
     Parameters
     ----------
@@ -42,15 +43,10 @@ class Progress:
         dict of str to dict
         """
         try:
-            with open_regular(self.path) as file:
-                content = file.read(LARGEST)
-        except FileNotFoundError:
-            return {}
-        try:
-            return _entries(json.loads(content))
-        except (ValueError, RecursionError) as error:  # JSON and UTF-8 errors are ValueErrors
-            self._set_aside(error)
-            return {}
+            return self._read()
+        except (ValueError, RecursionError):
+            with self._alone():
+                return self._read_or_set_aside()
 
     def of(self, stem):
         """The entry of one exercise."""
@@ -62,17 +58,35 @@ class Progress:
 
     def note_all(self, changes):
         """Change several entries in one write."""
-        entries = self.read()
-        for stem, change in changes.items():
-            entry = {**entries.get(stem, {}), **change}
-            entries[stem] = {key: value for key, value in entry.items() if value is not None}
-        text = json.dumps({"format": FORMAT, "exercises": entries}, indent=1, sort_keys=True)
-        write_atomic(self.path, text + "\n")
+        with self._alone():
+            entries = self._read_or_set_aside()
+            for stem, change in changes.items():
+                entry = {**entries.get(stem, {}), **change}
+                entries[stem] = {key: value for key, value in entry.items() if value is not None}
+            text = json.dumps({"format": FORMAT, "exercises": entries}, indent=1, sort_keys=True)
+            write_atomic(self.path, text + "\n")
 
-    def _set_aside(self, error):
-        aside = free_name(self.path, "broken")
-        os.replace(self.path, aside)
-        self.warn(f"{self.path}: {str(error).splitlines()[0]}; it is kept as {aside.name}, and progress begins anew")
+    def _alone(self):
+        return alone(os.path.dirname(os.path.realpath(self.path)))
+
+    def _read(self):
+        """Its entries; ValueError or RecursionError if it is broken."""
+        try:
+            with open_regular(self.path) as file:
+                content = file.read(LARGEST)
+        except FileNotFoundError:
+            return {}
+        return _entries(json.loads(content))  # JSON and UTF-8 errors are ValueErrors
+
+    def _read_or_set_aside(self):
+        try:
+            return self._read()
+        except (ValueError, RecursionError) as error:
+            aside = free_name(self.path, "broken")
+            os.replace(self.path, aside)
+            reason = str(error).splitlines()[0]
+            self.warn(f"{self.path}: {reason}; it is kept as {aside.name}, and progress begins anew")
+            return {}
 
 
 def free_name(path, word):

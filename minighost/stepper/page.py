@@ -6,7 +6,8 @@ import html
 import json
 import re
 from importlib.resources import files
-from pathlib import Path
+
+from minighost.files import write_atomic
 
 __all__ = ["page", "write"]
 
@@ -43,7 +44,7 @@ def page(story):
 def write(path, story):
     """Write the page to `path` and return its size in bytes."""
     text = page(story).encode("utf-8")
-    Path(path).write_bytes(text)
+    write_atomic(path, text)
     return len(text)
 
 

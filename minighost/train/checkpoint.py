@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from minighost.errors import FormatError
+from minighost.files import remove_stale, write_atomic
 from minighost.inputs import read_regular
-from minighost.train.files import remove_stale, write_atomic
 
 __all__ = ["load_checkpoint", "portable", "read_record", "save_checkpoint", "written"]
 

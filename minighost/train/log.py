@@ -1,13 +1,14 @@
 """The log of a run: one JSON object a line, appended, readable while the run goes on."""
 
 import json
+import math
 import os
 from pathlib import Path
 
 from minighost.errors import FormatError
 from minighost.inputs import open_regular
 
-__all__ = ["Log", "read_log"]
+__all__ = ["Log", "finite", "read_log"]
 
 
 class Log:
@@ -23,14 +24,15 @@ class Log:
 
     def __init__(self, path, keep=0):
         self.path = Path(path)
-        self._file = open(self.path, "ab")
+        self._file = open(self.path, "a+b")
         self._file.truncate(min(keep, self.path.stat().st_size))
+        self._file.seek(0)
+        self._file.truncate(self._file.read().rfind(b"\n") + 1)  # nothing is appended to half a line
 
     def write(self, **record):
         """Append one line; it reaches the file at once. NaN and infinity become null, for JSON has neither."""
-        record = {key: _finite(value) for key, value in record.items()}
         try:
-            self._file.write(json.dumps(record, allow_nan=False).encode("utf-8") + b"\n")
+            self._file.write(json.dumps(finite(record), allow_nan=False).encode("utf-8") + b"\n")
             self._file.flush()
         except OSError as error:
             raise OSError(
@@ -46,8 +48,9 @@ class Log:
         self._file.close()
 
 
-def _finite(value):
-    return None if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))) else value
+def finite(record):
+    """A record as JSON can hold it, with None for each number that is not finite."""
+    return {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in record.items()}
 
 
 def read_log(path, warn=print):
@@ -78,7 +81,7 @@ def read_log(path, warn=print):
             record = json.loads(line)
             if not isinstance(record, dict):
                 raise ValueError("not an object")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             if number != last:
                 raise FormatError(f"{path}, line {number + 1}: not a JSON object ({error})") from error
             warn(f"{path}: dropped the last line, which is cut short")

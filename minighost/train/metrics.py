@@ -29,9 +29,10 @@ class Evaluation:
 
     @property
     def probabilities(self):
-        """Softmax of the logits, shape (N, K), float64."""
-        shifted = np.exp(self.logits.astype(np.float64) - self.logits.max(axis=1, keepdims=True))
-        return shifted / shifted.sum(axis=1, keepdims=True)
+        """Softmax of the logits, shape (N, K), float64; NaN where a logit is not finite."""
+        with np.errstate(invalid="ignore"):
+            shifted = np.exp(self.logits.astype(np.float64) - self.logits.max(axis=1, keepdims=True))
+            return shifted / shifted.sum(axis=1, keepdims=True)
 
     @property
     def accuracy(self):
@@ -40,11 +41,12 @@ class Evaluation:
 
     @property
     def loss(self):
-        """Mean cross-entropy without label smoothing, in nats."""
+        """Mean cross-entropy without label smoothing, in nats; NaN if a logit is not finite."""
         logits = self.logits.astype(np.float64)
         top = logits.max(axis=1)
-        log_sum = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
-        return float((log_sum - logits[np.arange(len(logits)), self.labels]).mean())
+        with np.errstate(invalid="ignore"):
+            log_sum = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
+            return float((log_sum - logits[np.arange(len(logits)), self.labels]).mean())
 
     @property
     def confusion(self):

@@ -1,35 +1,53 @@
 """Pictures of a run: its curves, what it confuses, and the mistakes that it is surest of.
 
-Drawn with matplotlib's Figure and the Agg canvas, without pyplot: no window, no global state.
+A number that is not finite is a gap in a curve.
 """
 
-import io
+import math
 
 import numpy as np
 
-from minighost.train.files import write_atomic
+from minighost.drawing import picture
+from minighost.errors import one_line
 
-__all__ = ["confusion", "curves", "everything", "mistakes"]
+__all__ = ["attempt", "confusion", "curves", "everything", "mistakes"]
 
 INK, PALE = "#22303c", "#9aa5b1"
 TRAIN, TEST, RATE, WRONG = "#e07a3f", "#2a6f97", "#6a7f4f", "#c1352b"
 
 
-def everything(records, evaluation, dataset, folder, title):
-    """All pictures of a finished run; returns the names of the files."""
-    curves(records, folder / "curves.png", title)
-    confusion(evaluation, dataset.classes, folder / "confusion.png", title)
-    mistakes(evaluation, dataset, folder / "mistakes.png", title)
-    return ["curves.png", "confusion.png", "mistakes.png"]
+def everything(records, evaluation, dataset, folder, title, warn):
+    """All pictures of a finished run.
+
+    Parameters
+    ----------
+    records, evaluation, dataset, title
+        As for `curves`, `confusion` and `mistakes`.
+    folder : Path
+    warn : callable
+        Is given a line for each picture that cannot be drawn.
+
+    Returns
+    -------
+    list of str
+        The names of the files that were written.
+    """
+    drawings = {
+        "curves.png": lambda path: curves(records, path, title),
+        "confusion.png": lambda path: confusion(evaluation, dataset.classes, path, title),
+        "mistakes.png": lambda path: mistakes(evaluation, dataset, path, title),
+    }
+    return [name for name, draw in drawings.items() if attempt(draw, folder / name, warn)]
 
 
-def _figure(width, height):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=120, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+def attempt(draw, path, warn):
+    """Call ``draw(path)``; whether that went well. No picture is worth a training: what it raises is only told."""
+    try:
+        draw(path)
+    except Exception as error:
+        warn(f"warning: {path} could not be drawn: {type(error).__name__}: {one_line(error)}")
+        return False
+    return True
 
 
 def _plain(axes):
@@ -41,13 +59,6 @@ def _plain(axes):
     axes.set_axisbelow(True)
 
 
-def _save(figure, path):
-    """Atomically: somebody may be looking at the file."""
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png")
-    write_atomic(path, picture.getvalue())
-
-
 def curves(records, path, title):
     """Loss, accuracy and learning rate over the epochs, one under another.
 
@@ -55,8 +66,7 @@ def curves(records, path, title):
     ----------
     records : list of dict
         The run's log (`read_log`); step lines draw the thin curves, epoch lines the points.
-    path : Path
-        PNG file.
+    path : path
     title : str
     """
     steps = [r for r in records if r["kind"] == "step"]
@@ -64,27 +74,31 @@ def curves(records, path, title):
     if not epochs:
         return
     per_epoch = epochs[0]["step"] / epochs[0]["epoch"]
-    figure = _figure(8, 8)
-    loss, accuracy, rate = figure.subplots(3, 1, sharex=True, height_ratios=(3, 3, 1.6))
-    figure.suptitle(title, color=INK, fontsize=14, fontweight="bold")
     x, at = [r["epoch"] for r in epochs], [r["step"] / per_epoch for r in steps]
-    _pair(loss, at, [r["loss"] for r in steps], x, epochs, "loss", 1.0)
-    _pair(accuracy, at, [100 * r["accuracy"] for r in steps], x, epochs, "accuracy", 100.0)
-    loss.set_ylabel("loss (nats)", color=INK)
-    accuracy.set_ylabel("accuracy (%)", color=INK)
-    accuracy.legend(loc="lower right", frameon=False, fontsize=10, labelcolor=INK)
-    every = sorted((r["step"] / per_epoch, r["lr"]) for r in records)
-    rate.plot(*zip(*every, strict=True), color=RATE, linewidth=1.8)
-    rate.fill_between(*zip(*every, strict=True), color=RATE, alpha=0.15, linewidth=0)
-    rate.set_ylim(bottom=0)
-    rate.set_ylabel("learning rate", color=INK)
-    rate.set_xlabel("epoch", color=INK)
-    rate.set_xlim(0, x[-1] * 1.02)
-    rate.xaxis.get_major_locator().set_params(integer=True)
-    for axes in (loss, accuracy, rate):
-        _plain(axes)
-    figure.align_ylabels()
-    _save(figure, path)
+    with picture(path, 8, 8) as figure:
+        loss, accuracy, rate = figure.subplots(3, 1, sharex=True, height_ratios=(3, 3, 1.6))
+        figure.suptitle(title, color=INK, fontsize=14, fontweight="bold")
+        _pair(loss, at, _numbers(steps, "loss"), x, epochs, "loss", 1.0)
+        _pair(accuracy, at, 100 * _numbers(steps, "accuracy"), x, epochs, "accuracy", 100.0)
+        loss.set_ylabel("loss (nats)", color=INK)
+        accuracy.set_ylabel("accuracy (%)", color=INK)
+        accuracy.legend(loc="lower right", frameon=False, fontsize=10, labelcolor=INK)
+        every = sorted((r["step"] / per_epoch, r["lr"]) for r in records)
+        rate.plot(*zip(*every, strict=True), color=RATE, linewidth=1.8)
+        rate.fill_between(*zip(*every, strict=True), color=RATE, alpha=0.15, linewidth=0)
+        rate.set_ylim(bottom=0)
+        rate.set_ylabel("learning rate", color=INK)
+        rate.set_xlabel("epoch", color=INK)
+        rate.set_xlim(0, x[-1] * 1.02)
+        rate.xaxis.get_major_locator().set_params(integer=True)
+        for axes in (loss, accuracy, rate):
+            _plain(axes)
+        figure.align_ylabels()
+
+
+def _numbers(records, key):
+    """One number of each record; the log's null, which stands for what is not finite, as NaN."""
+    return np.array([math.nan if r[key] is None else r[key] for r in records], np.float64)
 
 
 def _pair(axes, at, values, x, epochs, name, scale):
@@ -92,7 +106,7 @@ def _pair(axes, at, values, x, epochs, name, scale):
     from matplotlib.patheffects import withStroke
 
     axes.plot(at, values, color=TRAIN, alpha=0.45, linewidth=1, label="training, single steps")
-    means, tests = ([scale * r[f"{split}_{name}"] for r in epochs] for split in ("train", "test"))
+    means, tests = (scale * _numbers(epochs, f"{split}_{name}") for split in ("train", "test"))
     middles = [e - 0.5 for e in x]
     axes.plot(middles, means, color=TRAIN, linewidth=2, marker="o", markersize=4, label="training, mean of the epoch")
     axes.plot(x, tests, color=TEST, linewidth=2, marker="o", markersize=5, label="test")
@@ -100,63 +114,66 @@ def _pair(axes, at, values, x, epochs, name, scale):
     halo = [withStroke(linewidth=3, foreground="white")]  # the number stays legible on top of a curve
     note = dict(textcoords="offset points", ha="right", color=TEST, fontsize=11, fontweight="bold", path_effects=halo)
     text = f"{tests[-1]:.2f} %" if accuracy else f"{tests[-1]:.3f}"
-    axes.annotate(text, (x[-1], tests[-1]), xytext=(-6, -20 if accuracy else 9), **note)
+    if math.isfinite(tests[-1]):
+        axes.annotate(text, (x[-1], tests[-1]), xytext=(-6, -20 if accuracy else 9), **note)
     if accuracy:
         axes.set_ylim(0, 101)
         return
     # A test loss may explode while the rate is high: it is written at the border, so that it does not flatten the rest.
-    top = 1.1 * max(*values, *means, tests[-1])
+    seen = np.concatenate([values, means, tests[-1:]])
+    top = 1.1 * seen[np.isfinite(seen)].max(initial=0.1)
     axes.set_ylim(0, top)
     for epoch, loss in zip(x, tests, strict=True):
         if loss > top:
-            axes.annotate(f"{loss:.1f} ↑", (epoch, top), xytext=(-6, -14), **note)
+            axes.annotate(f"{loss:.1f} ↑" if loss < 1e6 else f"{loss:.1e} ↑", (epoch, top), xytext=(-6, -14), **note)
 
 
 def confusion(evaluation, classes, path, title):
     """Which class is taken for which: rows are true classes and add up to 100 %; only the diagonal is right."""
-    from matplotlib.colors import LinearSegmentedColormap
-
     counts = evaluation.confusion
     share = 100 * counts / counts.sum(axis=1, keepdims=True).clip(1)
     K = len(classes)
     size = max(5.0, 0.62 * K + 2)
-    figure = _figure(size, size)
-    axes = figure.subplots()
-    right, wrong = np.where(np.eye(K, dtype=bool), share, np.nan), np.where(np.eye(K, dtype=bool), np.nan, share)
-    axes.imshow(right, cmap=LinearSegmentedColormap.from_list("right", ["#eef4f8", TEST]), vmin=0, vmax=100)
-    axes.imshow(
-        wrong,
-        cmap=LinearSegmentedColormap.from_list("wrong", ["#fdfdfd", "#f2b8a0", WRONG]),
-        vmin=0,
-        vmax=max(10.0, np.nanmax(wrong, initial=0.0)),
-    )
-    largest = max(10.0, np.nanmax(wrong, initial=0.0))
-    for (i, j), value in np.ndenumerate(share) if K <= 20 else ():
-        if counts[i, j]:
-            dark = value > (55 if i == j else 0.6 * largest)
-            axes.text(
-                j,
-                i,
-                f"{value:.1f}" if value < 9.95 or 99 < value < 100 else f"{value:.0f}",
-                ha="center",
-                va="center",
-                fontsize=10,
-                color="white" if dark else INK,
-                fontweight="bold" if i == j else "normal",
-            )
-    axes.set_xticks(range(K), classes, rotation=40, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(K), classes)
-    axes.tick_params(colors=INK, labelsize=10, length=0)
-    axes.spines[:].set_visible(False)
-    axes.set_xticks(np.arange(K + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(K + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color="white", linewidth=2)
-    axes.tick_params(which="minor", length=0)
-    axes.set_xlabel("taken for", color=INK, fontsize=11)
-    axes.set_ylabel("is a", color=INK, fontsize=11)
-    axes.set_title(f"{title}: {100 * evaluation.accuracy:.2f} % right\n", color=INK, fontsize=13, fontweight="bold")
-    axes.text(0.5, 1.015, "percent of each true class", transform=axes.transAxes, ha="center", color=INK, fontsize=10)
-    _save(figure, path)
+    with picture(path, size, size) as figure:
+        from matplotlib.colors import LinearSegmentedColormap
+
+        axes = figure.subplots()
+        right, wrong = np.where(np.eye(K, dtype=bool), share, np.nan), np.where(np.eye(K, dtype=bool), np.nan, share)
+        axes.imshow(right, cmap=LinearSegmentedColormap.from_list("right", ["#eef4f8", TEST]), vmin=0, vmax=100)
+        axes.imshow(
+            wrong,
+            cmap=LinearSegmentedColormap.from_list("wrong", ["#fdfdfd", "#f2b8a0", WRONG]),
+            vmin=0,
+            vmax=max(10.0, np.nanmax(wrong, initial=0.0)),
+        )
+        largest = max(10.0, np.nanmax(wrong, initial=0.0))
+        for (i, j), value in np.ndenumerate(share) if K <= 20 else ():
+            if counts[i, j]:
+                dark = value > (55 if i == j else 0.6 * largest)
+                axes.text(
+                    j,
+                    i,
+                    f"{value:.1f}" if value < 9.95 or 99 < value < 100 else f"{value:.0f}",
+                    ha="center",
+                    va="center",
+                    fontsize=10,
+                    color="white" if dark else INK,
+                    fontweight="bold" if i == j else "normal",
+                )
+        axes.set_xticks(range(K), classes, rotation=40, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(K), classes)
+        axes.tick_params(colors=INK, labelsize=10, length=0)
+        axes.spines[:].set_visible(False)
+        axes.set_xticks(np.arange(K + 1) - 0.5, minor=True)
+        axes.set_yticks(np.arange(K + 1) - 0.5, minor=True)
+        axes.grid(which="minor", color="white", linewidth=2)
+        axes.tick_params(which="minor", length=0)
+        axes.set_xlabel("taken for", color=INK, fontsize=11)
+        axes.set_ylabel("is a", color=INK, fontsize=11)
+        headline = f"{title}: {100 * evaluation.accuracy:.2f} % right\n"
+        axes.set_title(headline, color=INK, fontsize=13, fontweight="bold")
+        note = dict(transform=axes.transAxes, ha="center", color=INK, fontsize=10)
+        axes.text(0.5, 1.015, "percent of each true class", **note)
 
 
 def mistakes(evaluation, dataset, path, title, rows=4, columns=8):
@@ -167,38 +184,36 @@ def mistakes(evaluation, dataset, path, title, rows=4, columns=8):
     evaluation : Evaluation
         Of `dataset`, in its order.
     dataset : Dataset
-    path : Path
-        PNG file.
+    path : path
     title : str
     """
     probabilities, guesses = evaluation.probabilities, evaluation.predictions
     sure = probabilities[np.arange(len(guesses)), guesses]
     wrong = guesses != evaluation.labels
     order = np.lexsort((-sure, ~wrong))[: rows * columns]
-    figure = _figure(1.25 * columns, 1.62 * rows + 0.6)
-    cells = figure.subplots(rows, columns, squeeze=False).ravel()
-    few = ", then right answers" if wrong.sum() < rows * columns else ""
-    figure.suptitle(
-        f"{title}: {int(wrong.sum())} of {len(wrong):,} test images wrong\nthe surest mistakes first{few}",
-        color=INK,
-        fontsize=13,
-        fontweight="bold",
-    )
-    for cell in cells:
-        cell.axis("off")
-    for cell, index in zip(cells, order, strict=False):
-        cell.imshow(dataset.images[index], interpolation="nearest")
-        guess, truth = dataset.classes[guesses[index]], dataset.classes[evaluation.labels[index]]
-        colour = WRONG if wrong[index] else TEST
-        cell.set_title(f"{guess} {100 * sure[index]:.0f} %", fontsize=8.5, color=colour, fontweight="bold", pad=3)
-        cell.text(
-            0.5,
-            -0.04,
-            f"is {truth}" if wrong[index] else "right",
-            transform=cell.transAxes,
-            ha="center",
-            va="top",
-            fontsize=8.5,
+    with picture(path, 1.25 * columns, 1.62 * rows + 0.6) as figure:
+        cells = figure.subplots(rows, columns, squeeze=False).ravel()
+        few = ", then right answers" if wrong.sum() < rows * columns else ""
+        figure.suptitle(
+            f"{title}: {int(wrong.sum())} of {len(wrong):,} test images wrong\nthe surest mistakes first{few}",
             color=INK,
+            fontsize=13,
+            fontweight="bold",
         )
-    _save(figure, path)
+        for cell in cells:
+            cell.axis("off")
+        for cell, index in zip(cells, order, strict=False):
+            cell.imshow(dataset.images[index], interpolation="nearest")
+            guess, truth = dataset.classes[guesses[index]], dataset.classes[evaluation.labels[index]]
+            colour = WRONG if wrong[index] else TEST
+            cell.set_title(f"{guess} {100 * sure[index]:.0f} %", fontsize=8.5, color=colour, fontweight="bold", pad=3)
+            cell.text(
+                0.5,
+                -0.04,
+                f"is {truth}" if wrong[index] else "right",
+                transform=cell.transAxes,
+                ha="center",
+                va="top",
+                fontsize=8.5,
+                color=INK,
+            )

@@ -60,11 +60,12 @@ def _bar(share, width, encoding):
 def outcome(summary, folder, files):
     """What has been reached and where to look, as lines."""
     where = shlex.quote(str(folder.path))
+    loss = "not finite" if summary["test_loss"] is None else f"{summary['test_loss']:.4f}"
     return [
         "",
         f"{100 * summary['test_accuracy']:.2f} % of {summary['test_images']:,} test images right "
-        f"(loss {summary['test_loss']:.4f}) after {summary['epochs']} epochs in {duration(summary['seconds'])}",
-        f"look at  {'  '.join(str(folder.path / name) for name in files)}",
+        f"(loss {loss}) after {summary['epochs']} epochs in {duration(summary['seconds'])}",
+        *([f"look at  {'  '.join(str(folder.path / name) for name in files)}"] if files else []),
         f"go on    minighost eval --checkpoint {where}",
         f"         minighost predict IMAGE --checkpoint {where}",
     ]

@@ -6,10 +6,11 @@ import sys
 import time
 
 from minighost import data, ops
+from minighost.errors import FormatError, one_line
+from minighost.files import write_atomic
 from minighost.train import plots, report
-from minighost.train.files import write_atomic
 from minighost.train.lock import run_lock
-from minighost.train.log import Log, read_log
+from minighost.train.log import Log, finite, read_log
 from minighost.train.meta import RunMeta, fingerprints, resuming, versions
 from minighost.train.progress import Console, duration
 from minighost.train.restore import create_model
@@ -44,7 +45,7 @@ def run(config, *, resume=False, overwrite=False, stream=None):
     Raises
     ------
     Interrupted
-        After Ctrl-C (or SIGTERM), when the step is finished and all is saved.
+        After Ctrl-C, SIGTERM or SIGHUP, when the step is finished and all is saved.
     NonFiniteError
         A NaN or infinity, before it reached a weight.
     RunLocked
@@ -58,18 +59,23 @@ def run(config, *, resume=False, overwrite=False, stream=None):
     if resume and folder.finished:
         console.line(f"{folder.path}: this run is finished; its results are in summary.json")
         return json.loads(folder.summary.read_text(encoding="utf-8"))
-    with ops.threads(config.threads or None) as threads:
-        sets = [_load(config, split) for split in ("train", "test")]  # before the folder is touched: all this may fail
-        model = create_model(config, len(sets[0].classes))
-        loaders = _loaders(config, *sets)
-        _prepare(model, loaders[0])
-        trainer = Trainer(model, *loaders, config.train)
+    with ops.threads(config.threads or None) as threads, listening() as stop:
+        try:
+            with stop.at_once():
+                sets = [_load(config, split) for split in ("train", "test")]  # before the folder: this may fail
+                model = create_model(config, len(sets[0].classes))
+                loaders = _loaders(config, *sets)
+                _prepare(model, loaders[0])
+                trainer = Trainer(model, *loaders, config.train, stop)
+        except Interrupted:
+            console.line(f"stopped by {stop.name} before anything was written")
+            raise
         folder.path.mkdir(parents=True, exist_ok=True)
         with run_lock(folder.path):
             folder.begin(config, resume, overwrite)
             for line in report.header(config, folder, model, trainer, *sets, threads):
                 console.line(line)
-            return _Run(config, folder, console, trainer, sets[1]).go(resume)
+            return _Run(config, folder, console, trainer, sets[1], stop).go(resume)
 
 
 def _load(config, split):
@@ -103,9 +109,9 @@ class _Stop(Exception):
 class _Run:
     """The course of a run: epochs, log, checkpoints, pictures."""
 
-    def __init__(self, config, folder, console, trainer, test_set):
+    def __init__(self, config, folder, console, trainer, test_set, stop):
         self.config, self.folder, self.console, self.trainer, self.test_set = config, folder, console, trainer, test_set
-        self.stop, self.log, self.evaluation, self.macs = None, None, None, 0
+        self.stop, self.log, self.evaluation, self.macs = stop, None, None, 0
         self.step_seconds = self.test_seconds = 0.0
         self.about = RunMeta(
             config,
@@ -123,13 +129,11 @@ class _Run:
         try:
             if not self.trainer.finished:
                 self._rehearse()
-            with listening() as self.stop:
-                self.trainer.stop = self.stop
-                self.saved = time.monotonic()
-                while not self.trainer.finished:
-                    self._epoch()
-                    if self.stop and not self.trainer.finished:
-                        self._interrupted()
+            self.saved = time.monotonic()
+            while not self.trainer.finished:
+                self._epoch()
+                if self.stop and not self.trainer.finished:
+                    self._interrupted()
             return self._finish()
         finally:
             self.log.close()
@@ -150,7 +154,13 @@ class _Run:
 
     def _rehearse(self):
         self.console.begin("compiling kernels ... ")
-        first, step, test = self.trainer.rehearse()
+        try:
+            with self.stop.at_once():
+                first, step, test = self.trainer.rehearse()
+        except Interrupted:
+            self.console.line()
+            self._stopped("before the next step")
+            raise
         t = self.trainer
         self.step_seconds, self.test_seconds = step, test * len(t.test_loader)
         self.console.line(f"{first:.1f} s")
@@ -179,10 +189,7 @@ class _Run:
         if not done:
             self._interrupted()
         start = time.perf_counter()
-        try:
-            self.evaluation = self._evaluate()
-        except _Stop:
-            self._interrupted()
+        self.evaluation = self._evaluate()
         self.test_seconds = time.perf_counter() - start
         self._end_epoch(t.optimizer.lr)
 
@@ -211,6 +218,8 @@ class _Run:
 
         try:
             return t.evaluate(tick)
+        except _Stop:
+            self._interrupted()
         finally:
             bar.close()
 
@@ -236,7 +245,8 @@ class _Run:
         self._save()
         self.console.line(report.row(record, self.config.train.epochs, self._left(), self.console.encoding))
         if trained["seconds"] > PLOT_EVERY and not t.finished:
-            plots.curves(self._records(), self.folder.path / "curves.png", self._title())
+            draw = lambda path: plots.curves(self._records(), path, self._title())  # noqa: E731
+            plots.attempt(draw, self.folder.path / "curves.png", self.console.line)
 
     def _meta(self):
         return dataclasses.replace(self.about, log_bytes=self.log.sync(), macs=self.macs).to_dict()
@@ -246,7 +256,12 @@ class _Run:
         self.saved = time.monotonic()
 
     def _records(self):
-        return read_log(self.folder.log, warn=self.console.line)
+        """What the log holds; nothing if it is damaged, which is no reason to lose the training."""
+        try:
+            return read_log(self.folder.log, warn=self.console.line)
+        except (FormatError, OSError) as error:
+            self.console.line(f"warning: {one_line(error)}; the summary and curves.png lack what stood there")
+            return []
 
     def _title(self):
         width = "" if self.config.model.width is None else f" {self.config.model.width:g}x"
@@ -255,21 +270,25 @@ class _Run:
     def _interrupted(self):
         t = self.trainer
         self._save()
-        name = "Ctrl-C" if self.stop.status == 130 else "a signal"
-        self.console.line(
-            f"stopped by {name} after {t.epoch} of {self.config.train.epochs} epochs and {t.step} of {len(t.loader)} "
-            f"steps; everything is saved. Go on with:"
+        self._stopped(
+            f"after {t.epoch} of {self.config.train.epochs} epochs and {t.step} of {len(t.loader)} steps; "
+            f"everything is saved"
         )
-        self.console.line(f"    {report.resume_command(self.folder)}")
         raise Interrupted(self.stop.status)
 
+    def _stopped(self, when):
+        self.console.line(f"stopped by {self.stop.name} {when}. Go on with:")
+        self.console.line(f"    {report.resume_command(self.folder)}")
+
     def _finish(self):
+        """The summary first: a run is finished with it, and no picture can undo that."""
         result = self.evaluation or self._evaluate()  # a run that was killed just before this point
         self.evaluation = result
         records = self._records()
-        files = plots.everything(records, result, self.test_set, self.folder.path, self._title())
-        summary = self._summary([record for record in records if record["kind"] == "epoch"], result)
-        write_atomic(self.folder.summary, json.dumps(summary, indent=2) + "\n")
+        summary = finite(self._summary([record for record in records if record.get("kind") == "epoch"], result))
+        write_atomic(self.folder.summary, json.dumps(summary, indent=2, allow_nan=False) + "\n")
+        warn = self.console.line
+        files = plots.everything(records, result, self.test_set, self.folder.path, self._title(), warn)
         for line in report.outcome(summary, self.folder, files):
             self.console.line(line)
         return summary
@@ -286,15 +305,28 @@ class _Run:
             "test_accuracy": result.accuracy,
             "test_loss": result.loss,
             "test_images": len(result.labels),
-            "train_accuracy": epochs[-1]["train_accuracy"],
-            "train_loss": epochs[-1]["train_loss"],
+            "train_accuracy": _last(epochs, "train_accuracy"),
+            "train_loss": _last(epochs, "train_loss"),
             "train_images": len(t.loader.dataset),
             "best_epoch": t.best["epoch"],
             "best_test_accuracy": t.best["test_accuracy"],
             "epochs": t.epoch,
             "steps": t.global_step,
             "seed": self.config.seed,
-            "seconds": sum(record["seconds"] + record["test_seconds"] for record in epochs),
-            "images_per_second": sum(record["images_per_second"] for record in epochs) / len(epochs),
+            "seconds": sum(_numbers(epochs, "seconds") + _numbers(epochs, "test_seconds")),
+            "images_per_second": _mean(_numbers(epochs, "images_per_second")),
             "accuracy_by_class": dict(zip(self.test_set.classes, (round(float(r), 6) for r in right), strict=True)),
         }
+
+
+def _numbers(records, key):
+    """What is there of a quantity: a damaged log may lack anything."""
+    return [record[key] for record in records if isinstance(record.get(key), int | float)]
+
+
+def _last(records, key):
+    return next(iter(_numbers(records[-1:], key)), None)
+
+
+def _mean(numbers):
+    return sum(numbers) / len(numbers) if numbers else None

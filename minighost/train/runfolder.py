@@ -11,9 +11,9 @@ lock.json       only while somebody trains
 import json
 from pathlib import Path
 
+from minighost.files import remove_stale, write_atomic
 from minighost.train.checkpoint import read_record, written
 from minighost.train.config import Config
-from minighost.train.files import remove_stale, write_atomic
 from minighost.train.meta import RunMeta
 
 __all__ = ["RunFolder", "choose_folder", "resume_config"]

@@ -1,21 +1,29 @@
-"""Ctrl-C that loses nothing: the first one asks, the second one insists."""
+"""Signals that end a program, and lose nothing: the first one asks, the second one insists."""
 
 import signal
+import sys
 import threading
 from contextlib import contextmanager
 
 __all__ = ["Interrupted", "StopRequest", "listening"]
 
+# A closed terminal sends the last one. Windows has no such signal.
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
 
 class Interrupted(SystemExit):
-    """A run that was asked to stop, and has saved. Its exit status (`code`) is 130 after Ctrl-C, 143 after SIGTERM."""
+    """A program that was asked to stop. Its exit status (`code`) is 128 + the signal's number, as shells expect it.
+
+    That is 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
+    """
 
 
 class StopRequest:
-    """Whether, and by which signal, the run has been asked to stop."""
+    """Whether, and by which signal, the program has been asked to stop."""
 
     def __init__(self):
         self.signal = None
+        self.immediate = False
 
     def __bool__(self):
         return self.signal is not None
@@ -25,28 +33,73 @@ class StopRequest:
         """Exit status that shells expect: 128 + the signal's number."""
         return 128 + self.signal
 
+    @property
+    def name(self):
+        """What asked, in words."""
+        return "Ctrl-C" if self.signal == signal.SIGINT else signal.Signals(self.signal).name
+
+    @contextmanager
+    def at_once(self):
+        """Within the block a request raises `Interrupted` wherever the program is; nothing here needs to be finished.
+
+        What else is raised once a request has come is taken for its consequence: no library is built to be left in the
+        middle.
+        """
+        self._obey()
+        before, self.immediate = self.immediate, True
+        try:
+            yield
+        except BaseException as error:
+            if self and not isinstance(error, Interrupted):
+                raise Interrupted(self.status) from error
+            raise
+        finally:
+            self.immediate = before
+        self._obey()
+
+    def _obey(self):
+        if self:
+            raise Interrupted(self.status)
+
 
 @contextmanager
 def listening():
-    """Within the block the first SIGINT or SIGTERM only sets the `StopRequest`; the second acts at once.
+    """Within the block the first SIGINT, SIGTERM or SIGHUP sets the `StopRequest`; a second one acts as it did before.
 
-    Outside the main thread, where Python handles no signals, the request never comes.
+    A signal that is ignored (nohup, a job in the background) stays so. Outside the main thread, where Python handles no
+    signals, the request never comes.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    previous = {}
+    previous = {n: handler for n in SIGNALS if (handler := signal.getsignal(n)) not in (signal.SIG_IGN, None)}
 
     def ask(number, frame):
+        if request and not request.immediate:
+            signal.signal(number, previous[number])
+            signal.raise_signal(number)
+            return
         request.signal = number
-        for each, handler in previous.items():
-            signal.signal(each, handler)
+        if request.immediate:
+            raise Interrupted(request.status)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        previous[number] = signal.signal(number, ask)
+    hook = sys.unraisablehook
+
+    def swallowed(unraisable):
+        """In a finaliser or a callback of the compiler an exception goes unheard: ask again, a moment later."""
+        if not isinstance(unraisable.exc_value, Interrupted):
+            return hook(unraisable)
+        again = threading.Timer(0.05, lambda: request.immediate and signal.raise_signal(request.signal))
+        again.daemon = True
+        again.start()
+
+    for number in previous:
+        signal.signal(number, ask)
+    sys.unraisablehook = swallowed
     try:
         yield request
     finally:
+        sys.unraisablehook = hook
         for number, handler in previous.items():
             signal.signal(number, handler)
