@@ -1,6 +1,7 @@
 """The front door: help, exit statuses, and every expected error as one line."""
 
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -104,12 +105,40 @@ def test_a_status_of_the_training_is_the_commands(monkeypatch):
     assert main(["summary"]) == 130
 
 
-def test_a_closed_pipe_is_quiet():
-    code = "import sys; from minighost.cli.main import main; sys.exit(main(['summary', '--layers']))"
+def shell(redirection, *argv):
+    """`minighost` as a process, started by a shell; what is known when it has ended."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    line = ["sh", "-c", f'exec "$0" "$@" {redirection}', sys.executable, "-m", "minighost", *argv]
+    return subprocess.run(line, capture_output=True, text=True, env=environment)
+
+
+@pytest.mark.parametrize("argv", [["summary", "--layers"], ["--help"], ["train", "--help"], ["learn"]])
+def test_a_reader_that_went_away_is_quiet(argv):
+    code = f"import sys; from minighost.cli.main import main; sys.exit(main({argv}))"
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT)
     process.stdout.close()
     assert process.stderr.read() == b""
     assert process.wait() == 141
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell of POSIX")
+@pytest.mark.parametrize("redirection, argv, status, said", [
+    (">&-", ["--help"], 141, ""),
+    (">&-", ["learn", "list"], 141, ""),
+    ("<&- >&- 2>&-", ["summary"], 141, ""),
+    ("2>&-", ["--version"], 0, ""),
+    ("2>&-", ["summary", "--width", "0"], 2, ""),
+    (">&-", ["summary", "--width", "0"], 2, "minighost: error: model.width: expected a number > 0, got '0'\n"),
+    (">/dev/full", ["--help"], 2, "No space left on device\n"),
+    (">/dev/full 2>/dev/full", ["--help"], 2, ""),
+    ("2>/dev/full", ["summary", "--width", "0"], 2, ""),
+])
+def test_output_that_is_closed_or_full_is_a_status(tmp_path, monkeypatch, redirection, argv, status, said):
+    monkeypatch.chdir(tmp_path)
+    if argv[0] == "learn":
+        assert shell("", "learn", "init").returncode == 0
+    done = shell(redirection, *argv)
+    assert done.returncode == status and done.stderr.endswith(said) and done.stderr.count("\n") == bool(said)
 
 
 def test_a_terminal_that_lacks_a_letter_gets_a_question_mark(monkeypatch):

@@ -3,11 +3,12 @@
 Nothing heavy is imported before a command runs, so ``minighost --help`` answers at once: the command files import
 Numba, the networks and matplotlib inside their `run`.
 
-Exit status: 0 done, 2 an error that the line on stderr explains, 130 stopped by Ctrl-C, 141 the reader of the output
-went away.
+Exit status: 0 done, 2 an error that the line on stderr explains, 130 stopped by Ctrl-C (143 SIGTERM, 129 a closed
+terminal), 141 the reader of the output went away.
 """
 
 import argparse
+import contextlib
 import difflib
 import os
 import re
@@ -16,7 +17,8 @@ import traceback
 
 from minighost import __version__
 from minighost.cli import bench, data, eval, gradcheck, learn, predict, step, summary, train, warmup
-from minighost.errors import NonFiniteError, RunLocked
+from minighost.errors import NonFiniteError, RunLocked, one_line
+from minighost.train.signals import Interrupted, listening
 
 __all__ = ["main"]
 
@@ -26,8 +28,6 @@ COMMANDS = {
 }  # fmt: skip
 
 EXPECTED = (ValueError, TypeError, OSError, MemoryError, ModuleNotFoundError, NonFiniteError, RunLocked)
-
-LONGEST = 800  # two checkpoints can differ in hundreds of tensors, each of them named
 
 EXAMPLES = """\
 examples:
@@ -60,26 +60,45 @@ def main(argv=None):
         The exit status (see the module's docstring).
     """
     argv = sys.argv[1:] if argv is None else list(argv)
-    debug = "--debug" in argv
+    _open_streams()
+    with listening() as stop:
+        try:
+            with stop.at_once():
+                args = _parse(argv)
+                status = args.run(args) or 0
+        except Interrupted as stopped:
+            status = stopped.code
+            if stop:  # else it was a training, which has said so itself
+                _say("interrupted" if stop.name == "Ctrl-C" else f"ended by {stop.name}")
+        except KeyboardInterrupt:
+            status = _say("interrupted", 130)
+        except SystemExit as done:  # argparse, after --help and --version
+            status = done.code or 0
+        except BrokenPipeError:
+            status = 141
+        except EXPECTED as error:
+            if "--debug" in argv:
+                traceback.print_exc()
+            status = complain(error)
+        return _flush(status)
+
+
+def _open_streams():
+    """Make the standard streams such that nothing is lost or mixed up by writing to them."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # closed: the next file that is opened would take its place
+            os.open(os.devnull, os.O_RDWR)
+            if number == 1:
+                _leave_unread(number)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a letter that the terminal cannot show must not end a training
-    try:
-        args = _parse(argv)
-        status = args.run(args)
-        print(end="", flush=True)  # a closed pipe shows itself here, not in the interpreter's last words
-        return status or 0
-    except SystemExit as done:  # argparse, after --help and --version
-        return done.code or 0
-    except KeyboardInterrupt:
-        return _say("interrupted", 130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the last flush has somewhere to go
-        return 141
-    except EXPECTED as error:
-        if debug:
-            traceback.print_exc()
-        return complain(error)
 
 
 def complain(error):
@@ -87,22 +106,31 @@ def complain(error):
     return _say(f"error: {one_line(error)}", 2)
 
 
-def one_line(error):
-    """What an exception says, on one line, without the control characters that a file name may hold."""
-    if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        text = f"{os.fsdecode(error.filename)}: {error.strerror}"
-    elif isinstance(error, OSError) and error.strerror:
-        text = error.strerror
-    elif isinstance(error, MemoryError):
-        text = f"out of memory: {str(error) or 'no more to be had'}; a smaller batch, width or input needs less"
-    else:
-        text = str(error) or type(error).__name__
-    line = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
-    return line if len(line) <= LONGEST else f"{line[:LONGEST]} ... (--debug shows the rest)"
+def _leave_unread(number):
+    """Make a descriptor a pipe whose reader went away."""
+    reader, writer = os.pipe()
+    os.dup2(writer, number)
+    os.close(reader)
+    os.close(writer)
 
 
-def _say(text, status):
-    print(f"minighost: {text}", file=sys.stderr)
+def _flush(status):
+    """Flush what was printed, and see that the interpreter has no last words about it; returns the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            if isinstance(error, BrokenPipeError):
+                status = status or 141
+            elif not status:
+                status = _say(f"error: standard output: {error.strerror}", 2)
+    return status
+
+
+def _say(text, status=None):
+    with contextlib.suppress(OSError):  # nobody may be there to hear it
+        print(f"minighost: {text}", file=sys.stderr, flush=True)
     return status
 
 
@@ -123,6 +151,10 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message):
         raise ValueError(f"{message} (see {self.prog} --help)")
+
+    def _print_message(self, message, file=None):
+        """Whether the help could be written is `main`'s to know; argparse would not say."""
+        print(message, end="", file=file or sys.stderr)
 
 
 def _parse(argv):
