@@ -78,20 +78,6 @@ def test_blas_is_held_to_one_thread_once_a_kernel_has_run(rng):
     assert {pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"} == {1}
 
 
-def test_kernels_compile_without_a_cache_where_there_is_no_place_for_one(monkeypatch):
-    def no_place(function):
-        raise RuntimeError("cannot cache function: no locator available")
-
-    def double(work, x):
-        for k in engine.share(work, len(x)):
-            x[k] *= 2
-
-    monkeypatch.setattr(engine, "FunctionCache", no_place)
-    x = np.arange(5.0)
-    engine.kernel(double)(x)
-    assert x.tolist() == [0, 2, 4, 6, 8]
-
-
 def _visit(work, n, visits):
     for k in engine.share(work, n):
         visits[k] += 1
@@ -303,19 +289,3 @@ def test_kernels_call_only_what_the_cache_stamp_covers():
                     n.func.id for n in ast.walk(function) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
                 }
                 assert called <= known, f"{path.name}:{function.name}"
-
-
-def test_the_cache_folder_changes_with_any_kernel_source(monkeypatch, tmp_path):
-    monkeypatch.setattr(engine.numba.config, "CACHE_DIR", str(tmp_path))
-    before = engine.kernels_folder.__wrapped__()
-    assert before.parent == tmp_path and before.is_dir()
-    read = Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda path: read(path) + b" " * (path.name == "tiles.py"))
-    assert engine.kernels_folder.__wrapped__() != before
-
-
-def test_the_cache_goes_to_the_user_where_the_package_cannot_be_written(monkeypatch, tmp_path):
-    monkeypatch.setattr(engine.numba.config, "CACHE_DIR", "")
-    monkeypatch.setattr(engine, "_user_cache", lambda: tmp_path)
-    monkeypatch.setattr(engine.os, "access", lambda folder, mode: tmp_path in folder.parents)
-    assert engine.kernels_folder.__wrapped__().parent == tmp_path

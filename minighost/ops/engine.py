@@ -24,14 +24,12 @@ pool, and runs on one thread.
 import contextlib
 import functools
 import gc
-import hashlib
 import itertools
 import os
 import threading
 import time
 import weakref
 from contextvars import ContextVar
-from pathlib import Path
 
 # A thread that spins while it waits for another keeps the core from the very thread it waits for: on a busy machine a
 # step then takes many times longer. One that sleeps wakes up late. So: spin briefly, then sleep. GNU's OpenMP reads
@@ -42,11 +40,11 @@ if "OMP_WAIT_POLICY" not in os.environ:
 import numba  # noqa: E402
 import numpy as np  # noqa: E402
 from numba import njit  # noqa: E402
-from numba.core.caching import FunctionCache  # noqa: E402
 from numba.core.compiler_lock import global_compiler_lock  # noqa: E402
 from numba.np.ufunc import parallel as numba_pool  # noqa: E402
 
 from minighost.ops.cores import suitable  # noqa: E402
+from minighost.ops.kernel_cache import KernelCache, kernels_folder  # noqa: E402
 from minighost.ops.linked import linked_only
 from minighost.ops.parallel import on_all_threads, share, spans, ticket  # noqa: E402
 
@@ -78,7 +76,8 @@ def kernel(function):
         return on_all_threads(body, threads, args)
 
     on_threads.compile = _lightly(on_threads.compile)
-    _cache(on_threads, function)
+    if os.environ.get("MINIGHOST_CACHE", "1") != "0":
+        on_threads._cache = KernelCache(function)
 
     @functools.wraps(function)
     def launch(*args, hands=None):
@@ -115,45 +114,6 @@ def _lightly(compile_now):
                 gc.enable()
 
     return compile_lightly
-
-
-def _cache(dispatcher, function):
-    """Keep compiled code on disk under the name of the kernel, if there is a place for it."""
-    if os.environ.get("MINIGHOST_CACHE", "1") == "0":
-        return
-    with _cache_folder(), contextlib.suppress(RuntimeError):  # neither the package nor the user's home can be written
-        dispatcher._cache = FunctionCache(function)
-
-
-@contextlib.contextmanager
-def _cache_folder():
-    """Cache in a folder of this version's own: Numba sees changes in a kernel's file, but not in a callee's."""
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(kernels_folder() or before)
-    try:
-        yield
-    finally:
-        numba.config.CACHE_DIR = before
-
-
-@functools.cache
-def kernels_folder():
-    """``NUMBA_CACHE_DIR``, else the package's __pycache__, else the user's cache; in it the stamp of the sources."""
-    ops = Path(__file__).parent
-    stamp = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(ops.rglob("*.py")))).hexdigest()[:12]
-    places = [Path(numba.config.CACHE_DIR)] if numba.config.CACHE_DIR else [ops.parent / "__pycache__", _user_cache()]
-    for folder in (place / f"kernels-{stamp}" for place in places):
-        with contextlib.suppress(OSError):
-            folder.mkdir(parents=True, exist_ok=True)
-            if os.access(folder, os.W_OK):
-                return folder
-    return None
-
-
-def _user_cache():
-    import pooch
-
-    return Path(pooch.os_cache("minighost"))
 
 
 class _State:
