@@ -188,7 +188,11 @@ def test_every_kind_of_pixel_is_read_right_or_refused(tmp_path, name):
         with pytest.raises(FormatError, match=rf"^{path}: not an image that can be read \(.*({expected}).*\)"):
             pictures.read(path, N)
     else:
-        image, note = pictures.read(path, N)
+        try:
+            image, note = pictures.read(path, N)
+        except FormatError:  # Pillow 11 and before
+            assert name.split(",")[0] in ("tiff La", "tiff LX", "tiff YCbCr")
+            return
         lossy = 12 if "LAB" in name else 3 if "jpeg" in name else 1
         assert_allclose(image, expected, atol=lossy, err_msg=name)
         assert note == "16x16"

@@ -20,6 +20,12 @@ def save(path, array, **options):
     return path
 
 
+def turned(by=6):
+    exif = Image.Exif()
+    exif[0x0112] = by
+    return exif
+
+
 def test_an_image_of_the_right_size_is_taken_as_it_is(tmp_path):
     image, note = read(save(tmp_path / "a.png", noise(32, 32)), 32)
     assert_array_equal(image, noise(32, 32))
@@ -49,11 +55,9 @@ def test_reading_in_bands_gives_the_bits_of_scaling_the_whole(tmp_path, height, 
 @pytest.mark.parametrize("turn", range(1, 9))
 @pytest.mark.parametrize("kind", ["jpg", "png", "tif", "webp"])
 def test_every_exif_orientation_is_turned_upright_and_the_note_says_the_upright_size(tmp_path, kind, turn):
-    exif = Image.Exif()
-    exif[0x0112] = turn
     picture = Image.fromarray(np.kron(noise(3, 4), np.ones((8, 8, 1), np.uint8)))
     path = tmp_path / f"a.{kind}"
-    picture.save(path, exif=exif, **({"lossless": True} if kind == "webp" else {"quality": 100}))
+    picture.save(path, exif=turned(turn), **({"lossless": True} if kind == "webp" else {"quality": 100}))
     upright = ImageOps.exif_transpose(Image.open(path))
     image, note = read(path, 24)
     assert note == f"{upright.width}x{upright.height}, centre 24x24"
@@ -87,10 +91,8 @@ def test_transparency_is_laid_on_white(tmp_path):
 
 
 def test_a_photo_is_turned_upright_by_its_exif_note(tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 3  # upside down
     flipped = noise(32, 32)[::-1, ::-1].copy()
-    assert_array_equal(read(save(tmp_path / "a.png", flipped, exif=exif), 32)[0], noise(32, 32))
+    assert_array_equal(read(save(tmp_path / "a.png", flipped, exif=turned(by=3)), 32)[0], noise(32, 32))
 
 
 def png():
@@ -123,3 +125,17 @@ def test_a_directory_is_no_image(tmp_path):
 def test_a_missing_file_is_an_os_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         read(tmp_path / "a.png", 32)
+
+
+@pytest.mark.parametrize("options", [{}, {"exif": turned()}])
+def test_a_jpeg_that_is_too_large_is_decoded_smaller_and_looks_the_same(tmp_path, monkeypatch, options):
+    ramp = np.add.outer(np.linspace(0, 120, 600), np.linspace(0, 120, 800)).astype(np.uint8)
+    path = save(tmp_path / "a.jpg", np.stack([ramp, 255 - ramp, ramp // 2], 2), quality=95, **options)
+    image, note = read(path, 32)
+    monkeypatch.setattr("minighost.cli.pictures.MEMORY", 800 * 600)
+    smaller, same = read(path, 32)
+    assert_allclose(smaller.astype(int), image, atol=2)
+    assert same == note and ("600x800" in note) == bool(options)
+    Image.open(path).save(path, progressive=True)
+    with pytest.raises(FormatError, match="600: decoding it would take 5 MB, more than 0; scale it down"):
+        read(path, 32)

@@ -117,6 +117,8 @@ def _decode(content, size):
         _check_white(image)
         key = _transparent_colour(image)
         image.load()
+        if image.format == "TIFF":  # by now it stands upright
+            width, height = image.size
         turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
         square = _square(image, key, size)
     if turn is not None:
