@@ -4,10 +4,12 @@ writes this way, where a file is written as a whole.
 
 import contextlib
 import errno
+import functools
 import os
 import secrets
 import stat
 import sys
+import time
 from pathlib import Path
 
 __all__ = ["alone", "check_target", "remove_stale", "write_atomic"]
@@ -72,17 +74,23 @@ def remove_stale(folder, names):
 
 
 @contextlib.contextmanager
-def alone(folder):
+def alone(folder, waiting=lambda: None):
     """Let one thread of one process at a time into this block; the others wait. For reading, changing, and writing.
 
-    Where the file system knows no locks, nobody waits.
+    Who has to wait calls `waiting` first, once. Where the file system knows no locks, nobody waits.
     """
     if sys.platform == "win32":  # which opens no folders
         import msvcrt
 
         with open(Path(folder) / ".lock", "ab") as file:
             file.seek(0)
-            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+            while True:
+                try:
+                    msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+                    break
+                except PermissionError:
+                    waiting()
+                    waiting = functools.partial(time.sleep, 0.1)
             try:
                 yield
             finally:
@@ -93,8 +101,13 @@ def alone(folder):
 
     handle = os.open(folder, os.O_RDONLY)
     try:
-        with contextlib.suppress(OSError):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
             fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError:
+            pass
         yield
     finally:
         os.close(handle)

@@ -3,6 +3,8 @@
 import hashlib
 import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -27,21 +29,36 @@ class Mirror(BaseHTTPRequestHandler):
         kind = self.path.strip("/").partition("?")[0]
         if kind == "gone":
             return self.send_error(404)
-        if kind == "moved":
-            return self._answer(302, b"", Location="/good")
-        body = {"page": PAGE, "wrong": WRONG, "short": GOOD[:-1], "endless": GOOD * 3}.get(kind, GOOD)
-        if start and kind in ("good", "breaks", "wrong"):
+        if kind in ("moved", "lost"):
+            return self._answer(302, b"", Location="/good" if kind == "moved" else "http://[::bad/")
+        body = {"page": PAGE, "portal": PAGE, "wrong": WRONG, "short": GOOD[:-1], "long": GOOD * 3,
+                "endless": GOOD * 3}.get(kind, GOOD)
+        if start and kind in ("good", "breaks", "wrong", "slow", "elsewhere", "another"):
             first = int(start.removeprefix("bytes=").removesuffix("-"))
-            return self._answer(206, body[first:]) if first < len(body) else self.send_error(416)
+            if first >= len(body):
+                return self.send_error(416)
+            said = {"elsewhere": f"bytes 0-{len(body) - 1}/{len(body)}",
+                    "another": f"bytes {first}-{len(body) + 8}/{len(body) + 9}"}
+            whole = f"bytes {first}-{len(body) - 1}/{len(body)}"
+            return self._answer(206, body[first:], **{"Content-Range": said.get(kind, whole)})
         if kind == "breaks":  # promises everything, sends a third, hangs up
             return self._answer(200, body[:len(body) // 3], length=len(body))
+        if kind in ("endless", "portal", "ends"):  # promises nothing
+            return self._answer(200, body[:len(body) // 3] if kind == "ends" else body, length="")
+        if kind == "garbled":
+            return self._answer(200, body, length="many")
+        if kind == "chunks":
+            return self._answer(200, b"zz\r\nno number\r\n", length="", **{"Transfer-Encoding": "chunked"})
+        if kind == "slow":
+            time.sleep(0.3)
         self._answer(200, body)
 
     def _answer(self, status, body, length=None, **headers):
         self.send_response(status)
         for key, value in headers.items():
             self.send_header(key, value)
-        self.send_header("Content-Length", str(len(body) if length is None else length))
+        if length != "":
+            self.send_header("Content-Length", str(len(body) if length is None else length))
         self.end_headers()
         self.wfile.write(body)
         self.close_connection = True
@@ -90,7 +107,10 @@ def test_a_good_mirror_fills_the_data_directory_once(server, place, mirror):
     assert len(Mirror.asked) == asked
 
 
-@pytest.mark.parametrize("bad", ["gone", "page", "wrong", "short", "endless", "breaks"])
+BAD = ["gone", "page", "portal", "wrong", "short", "long", "endless", "breaks", "ends", "garbled", "chunks", "lost"]
+
+
+@pytest.mark.parametrize("bad", BAD)
 def test_a_bad_mirror_is_passed_over(server, place, bad):
     assert download.fetch([server + bad, server + "good"]) == place
     assert place.read_bytes() == GOOD
@@ -99,9 +119,13 @@ def test_a_bad_mirror_is_passed_over(server, place, bad):
 
 @pytest.mark.parametrize("bad, reason", [
     ("gone", "404"),
-    ("page", f"{len(PAGE)} bytes received, {len(GOOD):,} expected. It looks like a web page"),
+    ("page", f"{len(PAGE)} bytes offered, {len(GOOD):,} expected. It looks like a web page"),
+    ("portal", "this is not the archive. It looks like a web page"),
     ("wrong", f"{len(GOOD):,} bytes as expected, but the SHA-256 is not"),
-    ("short", f"{len(GOOD) - 1:,} bytes received, {len(GOOD):,} expected"),
+    ("short", f"{len(GOOD) - 1:,} bytes offered, {len(GOOD):,} expected"),
+    ("long", f"{3 * len(GOOD):,} bytes offered, {len(GOOD):,} expected"),
+    ("ends", f"{len(GOOD) // 3:,} bytes received, {len(GOOD):,} expected"),
+    ("garbled", "'many'"),
     ("endless", f"sends more than the {len(GOOD):,} bytes"),
     ("breaks", f" of {len(GOOD):,} bytes received)")])
 def test_without_a_good_mirror_each_failure_is_told_and_nothing_is_in_place(server, place, bad, reason):
@@ -139,6 +163,43 @@ def test_a_wrong_beginning_is_dropped_and_the_same_mirror_asked_again(server, pl
     assert Mirror.asked[-1] == ("/good", None)
 
 
+@pytest.mark.parametrize("bad", [*BAD, "elsewhere", "another"])
+def test_no_mirror_spoils_what_another_has_sent(server, place, bad):
+    place.parent.mkdir()
+    part_of(place).write_bytes(GOOD[:1000])
+    assert download.fetch([server + bad, server + "good"]).read_bytes() == GOOD
+    if bad not in ("wrong", "endless", "breaks"):  # the first two are known for what they are only when it is too late
+        kept = len(GOOD) // 3 if bad == "ends" else 1000
+        assert Mirror.asked[-1] == ("/good", f"bytes={kept}-")
+
+
+def test_a_partial_file_that_is_whole_is_used_without_asking_anyone(server, place):
+    place.parent.mkdir()
+    part_of(place).write_bytes(GOOD)
+    assert download.fetch([server + "good"]).read_bytes() == GOOD
+    assert Mirror.asked == [] and list(place.parent.iterdir()) == [place]
+
+
+def test_of_many_that_want_it_at_the_same_time_one_downloads_and_all_get_it(server, place, capsys):
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(lambda _: download.fetch([server + "slow"]).read_bytes(), range(6)))
+    assert found == [GOOD] * 6
+    assert capsys.readouterr().err == f"waiting: another process downloads CIFAR-10 into {place.parent}\n" * 5
+    assert Mirror.asked == [("/slow", None)] and list(place.parent.iterdir()) == [place]
+
+
+def test_when_the_one_that_downloads_fails_the_next_goes_on(server, place):
+    def fetch(_):
+        try:
+            return download.fetch([server + "breaks"], progress=False).read_bytes()
+        except OSError:
+            return None
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(fetch, range(4)))
+    assert sorted(found, key=bool) == [None, GOOD, GOOD, GOOD]  # the first gets a third, the second the rest
+
+
 def test_own_mirrors_come_first_then_the_variable_then_the_built_in_ones(server, monkeypatch):
     monkeypatch.setenv("MINIGHOST_CIFAR10_URL", server + "gone?2")
     monkeypatch.setattr(download, "MIRRORS", (server + "gone?1", server + "good"))
@@ -158,6 +219,21 @@ def test_the_data_directory_is_the_users_or_the_systems_cache(monkeypatch, tmp_p
     assert download.data_directory() == Path("~/here").expanduser()
     monkeypatch.delenv("MINIGHOST_DATA_DIR")
     assert "minighost" in str(download.data_directory())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the home directory comes from elsewhere there")
+@pytest.mark.parametrize("own", ["~/here", "~nobody-of-this-name/here", None])
+def test_without_a_home_directory_the_data_directory_is_asked_for(monkeypatch, own):
+    def nobody(_):
+        raise KeyError("uid not found")
+
+    for name in ("HOME", "XDG_CACHE_HOME", "MINIGHOST_DATA_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    if own:
+        monkeypatch.setenv("MINIGHOST_DATA_DIR", own)
+    with pytest.raises(FileNotFoundError, match="no home directory.*set MINIGHOST_DATA_DIR"):
+        download.data_directory()
 
 
 def test_cifar10_downloads_when_it_has_nothing_and_checks_what_came(server, place):

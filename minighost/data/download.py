@@ -3,14 +3,17 @@
 The official server has been slow for long stretches (an hour for 170 MB), so it is the last resort, not the first.
 A mirror need not be trusted: only a file with the official SHA-256 is ever moved into place, in one atomic step.
 pooch does the talking; it knows neither mirrors nor resuming, so the loop over the mirrors is here, and a broken
-transfer is kept as ``.part`` and continued with an HTTP range request, by the next mirror or the next attempt.
+transfer is kept as ``.part`` and continued with an HTTP range request, by the next mirror or the next attempt. One
+process downloads at a time; the others wait for what it gets.
 """
 
 import os
+import re
 import sys
 from pathlib import Path
 
 from minighost.data.records import web_page_hint
+from minighost.files import alone
 
 __all__ = ["ARCHIVE_BYTES", "ARCHIVE_SHA256", "MIRRORS", "WAYS", "data_directory", "fetch"]
 
@@ -26,13 +29,20 @@ WAYS = ("To get the data: download it (no --data-dir), or point --data-dir to a 
 
 
 def data_directory():
-    """Where downloads live: ``MINIGHOST_DATA_DIR`` if set, else the system's cache directory for minighost."""
-    own = os.environ.get("MINIGHOST_DATA_DIR")
-    if own:
-        return Path(own).expanduser()
-    import pooch
+    """Where downloads live: ``MINIGHOST_DATA_DIR`` if set, else the system's cache directory for minighost.
 
-    return Path(pooch.os_cache("minighost"))
+    Raises FileNotFoundError if that depends on a home directory and there is none.
+    """
+    own = os.environ.get("MINIGHOST_DATA_DIR")
+    try:
+        if own:
+            return Path(own).expanduser()
+        import pooch
+
+        return Path(pooch.os_cache("minighost"))
+    except RuntimeError as error:  # what pathlib and platformdirs say
+        raise FileNotFoundError(f"there is no home directory for CIFAR-10 ({error}); set MINIGHOST_DATA_DIR to a "
+                                f"directory of yours. {WAYS}") from error
 
 
 def fetch(mirrors=(), directory=None, progress=True):
@@ -53,6 +63,7 @@ def fetch(mirrors=(), directory=None, progress=True):
         A URL that is not http or https.
     OSError
         Every mirror failed: each with its URL and reason (sizes expected and received), and what else can be done.
+        The directory cannot be made or written to.
     """
     urls = [*mirrors, os.environ.get("MINIGHOST_CIFAR10_URL"), *MIRRORS]
     urls = list(dict.fromkeys(url for url in urls if url))
@@ -65,16 +76,25 @@ def fetch(mirrors=(), directory=None, progress=True):
     if target.is_file():
         return target
     directory.mkdir(parents=True, exist_ok=True)
-    part = directory / (ARCHIVE + ".part")
-    failures = []
-    for url in urls:
-        failure = _transfer(url, part, progress)
-        if failure is None:
-            os.replace(part, target)
-            return target
-        failures.append(f"{url}: {failure}")
-    raise OSError(f"CIFAR-10 could not be downloaded. {'; '.join(failures)}. {WAYS}. "
-                  "A mirror of your own: MINIGHOST_CIFAR10_URL=https://...")
+    with alone(directory, lambda: progress and print(
+            f"waiting: another process downloads CIFAR-10 into {directory}", file=sys.stderr)):
+        if not target.is_file():  # another process may have put it there meanwhile
+            _download(urls, target, progress)
+    return target
+
+
+def _download(urls, target, progress):
+    part, failures = target.with_name(target.name + ".part"), []
+    if not _is_right(part):
+        for url in urls:
+            failure = _transfer(url, part, progress)
+            if failure is None:
+                break
+            failures.append(f"{url}: {failure}")
+        else:
+            raise OSError(f"CIFAR-10 could not be downloaded. {'; '.join(failures)}. {WAYS}. "
+                          "A mirror of your own: MINIGHOST_CIFAR10_URL=https://...")
+    os.replace(part, target)
 
 
 def _transfer(url, part, progress):
@@ -91,40 +111,61 @@ def _transfer(url, part, progress):
                                    hooks={"response": sink.begin})
         try:
             get(url, sink, None)
-        except OSError as error:  # requests' exceptions are OSErrors too
+        except Exception as error:  # a server can send anything, and whatever it breaks, there are other mirrors
             return f"{error} ({file.tell():,} of {ARCHIVE_BYTES:,} bytes received)"
     received = part.stat().st_size
-    if received == ARCHIVE_BYTES and pooch.file_hash(str(part)) == ARCHIVE_SHA256:
+    if received < ARCHIVE_BYTES:
+        return f"{received:,} bytes received, {ARCHIVE_BYTES:,} expected"
+    if _is_right(part):
         return None
-    with open(part, "rb") as file:
-        hint = web_page_hint(file.read(1024))
     part.unlink()
     if resumed:
         return _transfer(url, part, progress)  # the beginning may have come from a bad mirror
-    if received == ARCHIVE_BYTES:
-        return f"{received:,} bytes as expected, but the SHA-256 is not {ARCHIVE_SHA256}"
-    return f"{received:,} bytes received, {ARCHIVE_BYTES:,} expected{hint}"
+    return f"{received:,} bytes as expected, but the SHA-256 is not {ARCHIVE_SHA256}"
+
+
+def _is_right(part):
+    import pooch
+
+    return part.is_file() and part.stat().st_size == ARCHIVE_BYTES and pooch.file_hash(str(part)) == ARCHIVE_SHA256
 
 
 class _Sink:
-    """Where the bytes go: starts over if the server ignores the range, and stops a server that never stops."""
+    """Where the bytes go: keeps what is there from a server that sends something else or from elsewhere, starts over
+    if the server ignores the range, and stops a server that never stops.
+    """
 
     def __init__(self, file):
-        self._file = file
+        self._file, self._start_over = file, False
 
     def begin(self, response, **_):
+        """Look at the headers of an answer, before any of its bytes is written."""
+        headers, start = response.headers, self._file.tell()
         if response.status_code == 200:
-            self._restart()
+            self._start_over = True
+            length = headers.get("Content-Length", str(ARCHIVE_BYTES))
+            if length != str(ARCHIVE_BYTES):
+                raise OSError(f"{int(length):,} bytes offered, {ARCHIVE_BYTES:,} expected"
+                              f"{web_page_hint(response.raw.read(1024))}")
+        elif response.status_code == 206:
+            part = headers.get("Content-Range", f"bytes {start}-{ARCHIVE_BYTES - 1}/{ARCHIVE_BYTES}")
+            if not re.fullmatch(rf"bytes {start}-\d+/({ARCHIVE_BYTES}|\*)", part):
+                raise OSError(f"asked for byte {start:,} on of {ARCHIVE_BYTES:,}, the server sends {part}")
 
     def write(self, chunk):
+        if self._start_over:
+            if hint := web_page_hint(chunk):
+                raise OSError(f"this is not the archive{hint}")
+            self._empty()
+            self._start_over = False
         if self._file.tell() + len(chunk) > ARCHIVE_BYTES:
-            self._restart()
+            self._empty()
             raise OSError(f"the server sends more than the {ARCHIVE_BYTES:,} bytes of the archive")
         self._file.write(chunk)
 
     def flush(self):
         self._file.flush()
 
-    def _restart(self):
+    def _empty(self):
         self._file.seek(0)
         self._file.truncate()
