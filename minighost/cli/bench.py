@@ -173,7 +173,7 @@ def _at_least_one(flag, value):
 
 def _options(args):
     """The network's options: from --width and --set, which wins."""
-    from minighost.train.values import free
+    from minighost.train.values import Free
 
     found = {} if args.width is None else {"width": args.width}
     for setting in args.set or ():
@@ -181,7 +181,7 @@ def _options(args):
         key = key.strip().removeprefix("model.")  # the spelling of the other commands
         if not equals or not key:
             raise ValueError(f"--set {setting}: must read KEY=VALUE, as in --set stem_stride=1")
-        found[key] = free(value.strip())
+        found[key] = Free().read(f"--set {key}", value.strip())
     return found
 
 

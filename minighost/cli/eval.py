@@ -52,7 +52,13 @@ def _dataset(loaded, args):
     if directory is None and archive is None:
         directory, archive = config.dir, config.archive
     size = config.test_size if args.split == "test" else config.train_size
-    return data.load(config.name, args.split, directory=directory, archive=archive, n=size)
+    dataset = data.load(config.name, args.split, directory=directory, archive=archive, n=size)
+    if dataset.classes != loaded.classes:
+        raise ValueError(
+            f"{args.checkpoint}: trained on the {len(loaded.classes)} classes {', '.join(loaded.classes)}; "
+            f"{dataset.name} has {len(dataset.classes)}: {', '.join(dataset.classes)}"
+        )
+    return dataset
 
 
 def _evaluate(loaded, loader):

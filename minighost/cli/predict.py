@@ -71,12 +71,14 @@ def _rank(loaded, images, top=3):
     import numpy as np
 
     from minighost import data
+    from minighost.errors import printable
     from minighost.train import evaluate
 
     unknown = data.Dataset(np.stack(images), np.zeros(len(images), np.int64), loaded.classes, "your images")
     loader = data.Loader(unknown, min(len(images), 250), shuffle=False, mean=loaded.mean, std=loaded.std)
     shares = evaluate(loaded.model, loader, views=loaded.config.train.views).probabilities
-    return [[(loaded.classes[k], float(row[k])) for k in np.argsort(-row, kind="stable")[:top]] for row in shares]
+    names = [printable(name) for name in loaded.classes]
+    return [[(names[k], float(row[k])) for k in np.argsort(-row, kind="stable")[:top]] for row in shares]
 
 
 def _beside(image, ranking):

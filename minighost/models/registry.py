@@ -32,7 +32,8 @@ def create(name, **options):
     Raises
     ------
     ValueError
-        If the name or an option is unknown; the message lists what there is.
+        If the name or an option is unknown, the message lists what there is; or an option is of a kind that the network
+        cannot use.
     """
     if name not in _builders:
         raise ValueError(
@@ -44,7 +45,10 @@ def create(name, **options):
             raise ValueError(
                 f"models.create: {name} has no option {option!r}{_nearest(option, known)}; it takes {', '.join(known)}"
             )
-    return _builders[name](**options)
+    try:
+        return _builders[name](**options)
+    except (ArithmeticError, AttributeError, LookupError, NameError) as error:  # whatever a list for a number leads to
+        raise ValueError(f"models.create: {name} cannot be built with {options}: {error}") from error
 
 
 def _nearest(word, words):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from minighost.errors import FormatError
 from minighost.inputs import read_regular
 from minighost.train.recipes import PRESETS, RECIPES
-from minighost.train.values import Choice, Flag, Numbers, Real, Text, Whole, free
+from minighost.train.values import Choice, Flag, Free, Numbers, Real, Text, Whole
 
 __all__ = ["Config", "DataConfig", "ModelConfig", "TrainConfig", "keys"]
 
@@ -40,8 +40,8 @@ class DataConfig:
     name: str = _key("shapes10", Text(), "data set, one of minighost.data.names()")
     dir: str | None = _key(None, Text(none=True), "folder with the data set's files")
     archive: str | None = _key(None, Text(none=True), "archive file of the data set")
-    train_size: int | None = _key(None, Whole(1, none=True), "number of training images (all)")
-    test_size: int | None = _key(None, Whole(1, none=True), "number of test images (all)")
+    train_size: int | None = _key(None, Whole(1, none=True, most=10**6), "number of training images (all)")
+    test_size: int | None = _key(None, Whole(1, none=True, most=10**6), "number of test images (all)")
 
 
 @dataclass(frozen=True)
@@ -146,8 +146,8 @@ class Config:
             section, _, name = key.rpartition(".")
             if key in rules:
                 tree[section][name] = rules[key]["rule"].read(f"{where.get(key, '')}{key}", value)
-            elif section == "model" and name.isidentifier():
-                options[name] = free(value)
+            elif section == "model" and name.isidentifier() and len(name) <= 100:
+                options[name] = Free().read(f"{where.get(key, '')}{key}", value)
             else:
                 raise ValueError(where.get(key, "") + _unknown(key, rules))
         model = ModelConfig(**tree["model"], options=options)
@@ -247,6 +247,7 @@ def _preset(name):
 
 
 def _unknown(key, rules):
+    key = key[:100]
     close = difflib.get_close_matches(key, rules, n=3, cutoff=0.6)
     if not close:  # perhaps only the section is wrong or missing
         close = [known for known in rules if known.rpartition(".")[2] == key.rpartition(".")[2]]

@@ -40,24 +40,15 @@ class LoadedRun:
     epoch: int
 
 
-def create_model(config, num_classes):
-    """The network of a `Config`, untrained."""
+def create_model(config, num_classes, weights=None):
+    """The network of a `Config`, untrained; ValueError if it would have more than so many `weights`."""
     from minighost import models
 
     options = dict(config.model.options)
     if config.model.width is not None:
         options["width"] = config.model.width
-    try:
+    with at_most(weights):
         return models.create(config.model.name, num_classes=num_classes, rng=config.seed, **options)
-    except (
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-        NameError,
-    ) as error:  # an option's kind is the network's affair
-        raise ValueError(
-            f"{config.model.name} cannot be built with {options}: {type(error).__name__}: {error}"
-        ) from error
 
 
 def load_run(path, which="last"):
@@ -98,8 +89,7 @@ def load_run(path, which="last"):
     if problems := unusable(weights):
         raise FormatError(f"{name}.json: these weights are spoilt: {'; '.join(problems)}")
     try:
-        with at_most(sum(value.size for value in weights.values())):
-            model = create_model(meta.config, len(meta.classes))
+        model = create_model(meta.config, len(meta.classes), sum(value.size for value in weights.values()))
         model.load_state_dict(weights)
     except (ValueError, TypeError) as error:
         raise FormatError(f"{name}.json: this checkpoint does not fit its own configuration: {error}") from error

@@ -63,7 +63,7 @@ def run(config, *, resume=False, overwrite=False, stream=None):
         try:
             with stop.at_once():
                 sets = [_load(config, split) for split in ("train", "test")]  # before the folder: this may fail
-                model = create_model(config, len(sets[0].classes))
+                model = create_model(config, len(sets[0].classes), folder.weights() if resume else None)
                 loaders = _loaders(config, *sets)
                 _prepare(model, loaders[0])
                 trainer = Trainer(model, *loaders, config.train, stop)

@@ -9,6 +9,7 @@ lock.json       only while somebody trains
 """
 
 import json
+import math
 from pathlib import Path
 
 from minighost.files import remove_stale, write_atomic
@@ -109,6 +110,15 @@ class RunFolder:
                 f"{self.path}: config.json is no longer that of this run: {'; '.join(differences)}. "
                 f"Write the checkpoint's values back into it, or begin anew in another folder with --out"
             )
+
+    def weights(self):
+        """How many numbers the network of the last checkpoint has; None without a checkpoint."""
+        if not self.has_checkpoint:
+            return None
+        record = read_record(self.last)
+        held = self.last.with_name(record["file"]).stat().st_size  # what it claims may be more
+        claimed = [math.prod(shape) for name, (_, shape) in record["tensors"].items() if name.startswith("model/")]
+        return min(held, sum(claimed))
 
     def meta(self):
         """What the last checkpoint says beside its tensors, a `RunMeta`."""

@@ -281,16 +281,16 @@ class Trainer:
     def _read(self, state):
         """Epoch, step, sums and best of a checkpoint, each checked."""
         epoch, step, sums, best = (state[key] for key in ("epoch", "step", "sums", "best"))
-        sums = {"loss": float(sums["loss"]), "right": _whole(sums["right"]), "seen": _whole(sums["seen"]),
-                "seconds": float(sums["seconds"])}  # fmt: skip
+        _number("epoch", epoch, int, self.config.epochs)
+        _number("step", step, int, len(self.loader))
+        _number("images seen", sums["seen"], int, step * self.loader.batch_size, step * self.loader.batch_size)
+        _number("images right", sums["right"], int, sums["seen"])
+        _number("seconds", sums["seconds"], float, 1e12)
+        _number("sum of losses", sums["loss"], float, 1e300)
         if best is not None:
-            best = {"epoch": _whole(best["epoch"]), "test_accuracy": float(best["test_accuracy"])}
-        if _whole(step) > len(self.loader) or sums["seen"] != step * self.loader.batch_size:
-            raise ValueError(
-                f"it has seen {sums['seen']} images in {step} steps; an epoch has {len(self.loader)} steps of "
-                f"{self.loader.batch_size} images"
-            )
-        return _whole(epoch), step, sums, best
+            _number("best epoch", best["epoch"], int, self.config.epochs)
+            _number("best accuracy", best["test_accuracy"], float, 1)
+        return epoch, step, sums, best
 
     def _generators(self):
         """Random generators inside the model (dropout's), by the name of their layer."""
@@ -311,10 +311,9 @@ class Trainer:
             generators[name].bit_generator.state = state
 
 
-def _whole(value):
-    if type(value) is not int or value < 0:
-        raise TypeError(f"expected a whole number >= 0, got {value!r:.80}")
-    return value
+def _number(name, value, kind, most, least=0):
+    if type(value) is not kind or not least <= value <= most:
+        raise ValueError(f"{name}: expected {kind.__name__} from {least} to {most}, got {value!r:.80}")
 
 
 def _prefixed(prefix, tensors):

@@ -4,7 +4,7 @@ import math
 import tomllib
 from dataclasses import dataclass
 
-__all__ = ["Choice", "Flag", "Numbers", "Real", "Text", "Whole", "free"]
+__all__ = ["Choice", "Flag", "Free", "Numbers", "Real", "Text", "Whole"]
 
 WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
@@ -26,19 +26,20 @@ class Rule:
 
 @dataclass(frozen=True)
 class Whole(Rule):
-    """A whole number, at least `least`."""
+    """A whole number, at least `least` and at most `most`."""
 
     least: int = 0
     none: bool = False
+    most: int = 2**63 - 1
 
     def expects(self):
-        return f"a whole number >= {self.least}"
+        return f"a whole number >= {self.least}" + (f" and <= {self.most:,}" if self.most < 2**63 - 1 else "")
 
     def parse(self, value):
         if isinstance(value, (bool, float)):
             raise TypeError
         number = int(value)
-        if not self.least <= number < 2**63:
+        if not self.least <= number <= self.most:
             raise ValueError
         return number
 
@@ -111,7 +112,7 @@ class Flag(Rule):
 
 @dataclass(frozen=True)
 class Text(Rule):
-    """Any text that is not empty."""
+    """Any text that is not empty, of the length of a path."""
 
     none: bool = False
 
@@ -121,7 +122,7 @@ class Text(Rule):
     def parse(self, value):
         if hasattr(value, "__fspath__"):
             value = value.__fspath__()
-        if not isinstance(value, str) or not value:
+        if not isinstance(value, str) or not 0 < len(value) <= 4096:
             raise TypeError
         return value
 
@@ -141,13 +142,34 @@ class Choice(Rule):
         return value
 
 
-def free(value):
+class Free(Rule):
     """A value whose rule only the network knows: text is read as TOML reads it, and stays text if TOML does not."""
-    if not isinstance(value, str):
+
+    def expects(self):
+        return "a number within 2**31, true or false, a short text, or a list of these"
+
+    def parse(self, value):
+        if isinstance(value, str):
+            value = self._typed(value)
+        if not _plain(value):
+            raise ValueError
         return value
-    if value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    try:
-        return tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return value
+
+    def _typed(self, text):
+        if text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        try:
+            return tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            return text
+        except RecursionError:
+            raise ValueError from None
+
+
+def _plain(value, deep=4):
+    """Whether a kernel's integers, a constructor's loops and an error's line can bear this value."""
+    if isinstance(value, (list, tuple)):
+        return deep > 0 and len(value) <= 100 and all(_plain(item, deep - 1) for item in value)
+    if isinstance(value, str):
+        return len(value) <= 100
+    return isinstance(value, (int, float)) and math.isfinite(value) and abs(value) < 2**31
