@@ -12,6 +12,7 @@ import pytest
 
 from minighost.data import cifar, download
 from minighost.errors import FormatError
+from minighost.files import alone
 
 GOOD = bytes(range(256)) * 1600  # six chunks and a bit
 WRONG = GOOD[::-1]
@@ -180,12 +181,23 @@ def test_a_partial_file_that_is_whole_is_used_without_asking_anyone(server, plac
     assert Mirror.asked == [] and list(place.parent.iterdir()) == [place]
 
 
-def test_of_many_that_want_it_at_the_same_time_one_downloads_and_all_get_it(server, place, capsys):
+def test_of_many_that_want_it_at_the_same_time_one_downloads_and_all_get_it(server, place):
     with ThreadPoolExecutor(6) as pool:
         found = list(pool.map(lambda _: download.fetch([server + "slow"]).read_bytes(), range(6)))
     assert found == [GOOD] * 6
-    assert capsys.readouterr().err == f"waiting: another process downloads CIFAR-10 into {place.parent}\n" * 5
     assert Mirror.asked == [("/slow", None)] and list(place.parent.iterdir()) == [place]
+
+
+def test_who_waits_for_another_download_says_so(server, place, capsys):
+    place.parent.mkdir()
+    with ThreadPoolExecutor(1) as pool:
+        with alone(place.parent):
+            found, said = pool.submit(download.fetch, [server + "good"]), ""
+            while not said.endswith("\n"):
+                said += capsys.readouterr().err
+            assert not found.done()
+        assert found.result().read_bytes() == GOOD
+    assert said == f"waiting: another process downloads CIFAR-10 into {place.parent}\n"
 
 
 def test_when_the_one_that_downloads_fails_the_next_goes_on(server, place):
