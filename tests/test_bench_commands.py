@@ -156,7 +156,7 @@ def test_arrays_that_fit_into_the_cache_are_admitted():
     (["ghostnet", "--size", "-1"], "--size -1: must be a whole number of at least 1"),
     (["ghostnet", "--repeats", "0"], "--repeats 0: must be a whole number of at least 1"),
     (["ghostnet", "--warmup", "0"], "--warmup 0: must be a whole number of at least 1"),
-    (["ghostnet", "--threads", "0"], "threads: n=0 must lie between 1 and"),
+    (["ghostnet", "--threads", "-1"], "threads: n=-1 must lie between 1 and"),
     (["ghostnet", "--mode", "test"], "invalid choice: 'test'"),
     (["ghostnet", "--width", "0"], "GhostNet: width must be finite and > 0, got 0.0"),
     (["ghostnet", "--set", "wide=1"], "ghostnet has no option 'wide' (did you mean 'width'?)"),
@@ -232,10 +232,23 @@ def test_the_folder_of_kernels_is_there():
 
 @pytest.mark.parametrize("argv, message", [
     (["resnet"], "warmup: there is no network 'resnet'; there is ghostnet, "),
-    (["--threads", "0"], "threads: n=0 must lie between 1 and"),
+    (["--threads", "-1"], "threads: n=-1 must lie between 1 and"),
+    (["--threads", "99999"], "threads: n=99999 must lie between 1 and"),
+    (["--threads", "two"], "invalid int value: 'two'"),
 ])
 def test_a_wrong_warmup_is_one_line(capsys, argv, message):
     assert message in refused(capsys, "warmup", *argv)
+
+
+@pytest.mark.parametrize("argv", [["warmup", "ghostnet"], ["bench", "relu", "--shape", "1,4,4,2", "--repeats", "1"]])
+def test_threads_0_is_every_core(capsys, monkeypatch, argv):
+    """As in a configuration, where it is the default."""
+    before, seen = ops.threads().count, []
+    monkeypatch.setattr(bench, "warm_up", lambda name: seen.append(ops.threads().count) or (1.0, 1.0))
+    roof = bench.Roofline(1.0, 1.0, 1.0, before)
+    monkeypatch.setattr(bench, "roofline_here", lambda count: seen.append(count) or roof)
+    printed(capsys, *argv, "--threads", "0")
+    assert seen == [before]
 
 
 def test_the_number_of_threads_comes_back(capsys):

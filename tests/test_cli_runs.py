@@ -180,11 +180,17 @@ def test_a_damaged_checkpoint_names_the_file(capsys, copy, image):
     (["--batch-size", "0"], "batch_size = 0"),
     (["--batch-size", "few"], "invalid int value: 'few'"),
     (["--threads", "999"], "threads: n=999"),
+    (["--threads", "-1"], "threads: n=-1 must lie between 1 and"),
     (["--data-dir", "/none"], "shapes10 is generated and reads no files"),
     (["--split", "validation"], "invalid choice: 'validation'"),
 ])
 def test_what_is_wrong_with_an_evaluation_is_one_line(capsys, run, argv, message):
     assert message in refused(capsys, "eval", "--checkpoint", run, *argv)
+
+
+def test_threads_0_is_every_core(capsys, run, image):
+    for command in (["eval", "--checkpoint", run], ["predict", image, "--checkpoint", run]):
+        assert printed(capsys, *command, "--threads", "0") == printed(capsys, *command)
 
 
 # predict -------------------------------------------------------------------------------------------------------------

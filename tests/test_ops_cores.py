@@ -54,3 +54,27 @@ def test_the_limit_and_its_reason_are_shown():
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
     if os.cpu_count() > 1:
         assert run.stdout.strip() == "threads(1), BLAS 1 (OMP_NUM_THREADS=1) threads(2), BLAS 1 threads(2), BLAS 1"
+
+
+@pytest.mark.parametrize("told", ["garbage", "", "0", "-3", "1.5", "100000", "9" * 5000, "\u00b2"])
+def test_a_number_of_threads_in_the_environment_that_is_none_is_refused(monkeypatch, told):
+    monkeypatch.setenv("NUMBA_NUM_THREADS", told)
+    with pytest.raises(ValueError, match="NUMBA_NUM_THREADS=.* must be a whole number from 1 to"):
+        cores.check_environment()
+
+
+@pytest.mark.parametrize("told", [None, "1", " 8 ", "1024"])
+def test_a_number_of_threads_in_the_environment_counts(monkeypatch, told):
+    if told is None:
+        monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
+    else:
+        monkeypatch.setenv("NUMBA_NUM_THREADS", told)
+    cores.check_environment()
+
+
+def test_a_command_says_so_in_one_line():
+    environment = {**os.environ, "NUMBA_NUM_THREADS": "many"}
+    command = [sys.executable, "-m", "minighost", "gradcheck", "relu"]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 2 and run.stdout == "" and run.stderr.count("\n") == 1
+    assert run.stderr.startswith("minighost: error: NUMBA_NUM_THREADS='many' in the environment")

@@ -33,7 +33,7 @@ SHAPE = (128, 32, 32, 64)
 def add_arguments(parser):
     parser.add_argument("what", metavar="WHAT", help="a network, an operation, or roofline")
     both = parser.add_argument_group("both")
-    both.add_argument("--threads", metavar="N", type=int, help="threads of the kernels (all cores)")
+    both.add_argument("--threads", metavar="N", type=int, help="threads of the kernels (0: every core)")
     both.add_argument("--repeats", metavar="N", type=int, default=10, help="calls that count (10)")
     both.add_argument("--warmup", metavar="N", type=int, default=2, help="calls before that do not (2)")
     both.add_argument("--json", metavar="FILE", help="write all figures there as well; - prints them alone")
@@ -71,7 +71,7 @@ def run(args):
         _at_least_one(flag, getattr(args, flag))
     check_target("--json", args.json)
     to_stdout = args.json == "-"
-    with contextlib.redirect_stdout(sys.stderr if to_stdout else sys.stdout), ops.threads(args.threads):
+    with contextlib.redirect_stdout(sys.stderr if to_stdout else sys.stdout), ops.threads(args.threads or None):
         if args.what == "roofline":
             document = _roofline(args)
         else:

@@ -35,7 +35,7 @@ def run(args):
     loaded = train.load_run(args.checkpoint, "best" if args.best else "last")
     dataset = _dataset(loaded, args)
     loader = data.Loader(dataset, min(args.batch_size, len(dataset)), shuffle=False, mean=loaded.mean, std=loaded.std)
-    with ops.threads(args.threads):
+    with ops.threads(args.threads or None):
         result = _evaluate(loaded, loader)
     print("\n".join(_lines(args, loaded, dataset, result)))
     if args.out is not None:

@@ -17,7 +17,7 @@ KEYS = {  # flag: (key, metavar, help)
     "--batch-size": ("train.batch_size", "N", "images a step"),
     "--lr": ("train.lr", "LR", "peak learning rate"),
     "--seed": ("seed", "N", "the one number all randomness comes from"),
-    "--threads": ("threads", "N", "threads of the kernels; the results do not depend on it"),
+    "--threads": ("threads", "N", "threads of the kernels (0: every core); the results do not depend on it"),
     "--out": ("out", "RUN", "folder of the run"),
 }
 

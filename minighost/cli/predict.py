@@ -39,7 +39,7 @@ def run(args):
     names, images, notes = _read(args.images, SIDE)
     if not images:
         return 2
-    with ops.threads(args.threads):
+    with ops.threads(args.threads or None):
         rankings = _rank(loaded, images)
     if args.save is not None:
         sheets.predictions(list(zip(names, images, rankings, strict=True)), args.save)

@@ -16,7 +16,7 @@ examples:
 
 def add_arguments(parser):
     parser.add_argument("networks", metavar="NETWORK", nargs="*", help="whose kernels (all networks)")
-    parser.add_argument("--threads", metavar="N", type=int, help="threads of the kernels")
+    parser.add_argument("--threads", metavar="N", type=int, help="threads of the kernels (0: every core)")
 
 
 def run(args):
@@ -27,7 +27,7 @@ def run(args):
         if name not in models.names():
             raise ValueError(f"warmup: there is no network {name!r}; there is {', '.join(models.names())}")
     width = max(map(len, names))
-    with ops.threads(args.threads):
+    with ops.threads(args.threads or None):
         for name in names:
             training, inference = bench.warm_up(name)
             print(f"{name:{width}}  training step {training:6.2f} s, inference {inference:6.2f} s", flush=True)

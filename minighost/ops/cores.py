@@ -9,9 +9,26 @@ import multiprocessing
 import os
 from pathlib import Path
 
-__all__ = ["suitable"]
+__all__ = ["check_environment", "suitable"]
 
+_MOST = 1024  # threads that somebody may want on a machine with fewer cores
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")  # Linux, control groups version 2: microseconds in every so many, or "max"
+
+
+def check_environment():
+    """Refuse a ``NUMBA_NUM_THREADS`` that Numba would pass over, or that would end the process without a word.
+
+    Raises
+    ------
+    ValueError
+        If it is set, and not to a whole number of threads that a machine may have.
+    """
+    told, most = os.environ.get("NUMBA_NUM_THREADS"), max(_MOST, os.cpu_count() or 1)
+    if told is not None and not (told.strip().isdecimal() and 1 <= int(told.strip()[:9]) <= most):
+        raise ValueError(
+            f"NUMBA_NUM_THREADS={told!r} in the environment must be a whole number from 1 to {most}; without it there "
+            "is a thread for every core"
+        )
 
 
 def suitable(ceiling):

@@ -37,15 +37,18 @@ from contextvars import ContextVar
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 
+from minighost.ops.cores import check_environment, suitable  # noqa: E402
+
+check_environment()  # before Numba reads it
+
 import numba  # noqa: E402
 import numpy as np  # noqa: E402
 from numba import njit  # noqa: E402
 from numba.core.compiler_lock import global_compiler_lock  # noqa: E402
 from numba.np.ufunc import parallel as numba_pool  # noqa: E402
 
-from minighost.ops.cores import suitable  # noqa: E402
 from minighost.ops.kernel_cache import KernelCache, kernels_folder  # noqa: E402
-from minighost.ops.linked import linked_only
+from minighost.ops.linked import linked_only  # noqa: E402
 from minighost.ops.parallel import on_all_threads, share, spans, ticket  # noqa: E402
 
 __all__ = ["kernel", "kernels_folder", "share", "spans", "threads", "ticket", "tile", "watching"]
