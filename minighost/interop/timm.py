@@ -8,6 +8,9 @@ import re
 
 import numpy as np
 
+from minighost.interop.weights import read_weights
+from minighost.train.nonfinite import unusable
+
 __all__ = ["load_timm", "to_timm"]
 
 # Our path -> theirs, applied in order to a whole path such as "stages.1.0.ghost1.primary.conv.weight".
@@ -32,15 +35,16 @@ _RENAMES = [
 ]
 
 
-def load_timm(model, state):
+def load_timm(model, weights):
     """Load official GhostNet weights.
 
     Parameters
     ----------
     model : GhostNet
         Of the same width and number of classes; float32 or float64.
-    state : dict of str -> ndarray
-        Official names, PyTorch layouts. ``num_batches_tracked`` is passed over.
+    weights : dict of str -> ndarray, or path of a .safetensors file
+        Official names, PyTorch layouts; what is wrapped around them is taken off, see `read_weights`.
+        ``num_batches_tracked`` is passed over.
 
     Returns
     -------
@@ -50,14 +54,34 @@ def load_timm(model, state):
     Raises
     ------
     ValueError
-        If names or shapes differ; all differences are listed and nothing is loaded.
+        A name is missing or unknown, a shape is not exactly that of the layer, a value is not finite (in the model's
+        precision), a running variance is negative; all of it is listed and nothing is loaded.
+    FormatError
+        See `read_weights`.
     """
-    theirs_to_ours = {official_name(path): path for path in model.state_dict()}
+    own = model.state_dict()
+    theirs = {name: value for name, value in read_weights(weights).items() if not name.endswith("num_batches_tracked")}
+    names = {official_name(path): path for path in own}
+    problems = [
+        f"missing: {name} {_torch_shapes(path, own[path])[0]}" for name, path in names.items() if name not in theirs
+    ]
+    problems += [f"unknown: {name} {value.shape}" for name, value in theirs.items() if name not in names]
     converted = {}
-    for name, value in state.items():
-        if not name.endswith("num_batches_tracked"):
-            path = theirs_to_ours.get(name, name)
-            converted[path] = _from_torch(path, np.asarray(value))
+    for name in names.keys() & theirs.keys():
+        path, value = names[name], theirs[name]
+        shapes = _torch_shapes(path, own[path])
+        if value.shape not in shapes:
+            problems.append(f"shape of {name}: {value.shape}, the model needs {' or '.join(map(str, shapes))}")
+        elif value.dtype.kind != "f":
+            problems.append(f"dtype of {name}: {value.dtype}, the model has {own[path].dtype}")
+        else:
+            converted[path] = _from_torch(value, own[path])
+            problems += unusable({name: converted[path]})
+    if problems:
+        raise ValueError(
+            f"load_timm: these weights do not fit this {type(model).__name__}, nothing was loaded. "
+            f"{len(problems)} differences:\n  " + "\n  ".join(sorted(problems))
+        )
     return model.load_state_dict(converted)
 
 
@@ -83,12 +107,25 @@ def _is_conv_in_torch(path):
     return re.search(r"^head\.|\.se\.", path) is not None
 
 
-def _from_torch(path, value):
-    if value.ndim == 4 and _is_conv_in_torch(path):
-        value = value[:, :, 0, 0]
-    if value.ndim == 4:
-        return np.ascontiguousarray(value.transpose(2, 3, 1, 0))
-    return np.ascontiguousarray(value.T) if value.ndim == 2 else value
+def _torch_shapes(path, ours):
+    """Shapes that one of our arrays may have there; the official one comes first."""
+    if ours.ndim == 4:
+        KH, KW, C, OC = ours.shape
+        return [(OC, C, KH, KW)]
+    if ours.ndim == 2:
+        shapes = [(*ours.shape[::-1], 1, 1), ours.shape[::-1]]
+        return shapes if _is_conv_in_torch(path) else shapes[1:]
+    return [ours.shape]
+
+
+def _from_torch(value, ours):
+    """`value`, of one of `_torch_shapes`, in the layout and precision of `ours`."""
+    if ours.ndim == 4:
+        value = value.transpose(2, 3, 1, 0)
+    if ours.ndim == 2:
+        value = value.reshape(value.shape[:2]).T
+    with np.errstate(over="ignore"):  # too large for float32 becomes an infinity, which is looked for
+        return np.ascontiguousarray(value, ours.dtype)
 
 
 def _to_torch(path, value):

@@ -158,6 +158,11 @@ class Module:
         ------
         ValueError
             If paths, shapes or dtypes differ (all differences are listed) - then nothing has been loaded.
+
+        Notes
+        -----
+        Values are taken as they are, NaN and negative variances among them, as PyTorch takes them: a state must come back
+        as it was. What comes from a file is looked at where it is read (`train.load_run`, `interop.load_timm`).
         """
         own = dict(self._named((Parameter, Buffer)))
         problems = [f"missing: {path} {own[path].data.shape}" for path in own if path not in state and strict]
