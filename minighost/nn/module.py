@@ -161,8 +161,8 @@ class Module:
 
         Notes
         -----
-        Values are taken as they are, NaN and negative variances among them, as PyTorch takes them: a state must come back
-        as it was. What comes from a file is looked at where it is read (`train.load_run`, `interop.load_timm`).
+        Values are taken as they are, NaN and negative variances too, as in PyTorch: a state must come back as it was.
+        What comes from a file is looked at where it is read (`train.load_run`, `interop.load_timm`).
         """
         own = dict(self._named((Parameter, Buffer)))
         problems = [f"missing: {path} {own[path].data.shape}" for path in own if path not in state and strict]
