@@ -1,15 +1,20 @@
 """What a user names as a file is opened only if it is one: no pipe, device or socket can hang or fill a command."""
 
 import contextlib
+import io
 import os
 import shutil
 import socket
+import struct
 
+import numpy as np
 import pytest
 from commands import refused
 
 from minighost.errors import FormatError
 from minighost.inputs import open_regular, read_regular
+from minighost.stepper import files
+from minighost.train import Config
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
 
@@ -90,3 +95,36 @@ def test_every_file_of_a_run_must_be_a_regular_file(capsys, special, straight, t
         special(path.relative_to(tmp_path))
     command = ("eval", "--checkpoint") if "checkpoint" in name else ("train", "--resume", "--out")
     assert "but a regular file is needed" in refused(capsys, *command, tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.txt", "c.toml"])
+def test_a_byte_order_mark_before_text_is_no_part_of_it(tmp_path, name):
+    mark, path = b"\xef\xbb\xbf", tmp_path / name
+    if name == "c.toml":
+        path.write_bytes(mark + b"seed = 7\n")
+        assert Config.resolve(toml_path=path).seed == 7
+    else:
+        path.write_bytes(mark + (b"1,2\n3,4\n" if name == "x.csv" else b"1 2\n3 4\n"))
+        assert files.load(path).tolist() == [[1, 2], [3, 4]]
+
+
+def npy(header):
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header.encode()
+
+
+def npz():
+    file = io.BytesIO()
+    np.savez(file, a=np.zeros(3))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("name", ["x.npy", "x.csv", "x.txt"])
+@pytest.mark.parametrize("content", [
+    b"", b"\x93NUMPY", npz(), npz()[:60], b"PK\x03\x04", "1,2".encode("utf-16"), b"\x80\x04N.", b"\xff" * 200,
+    npy("{'descr': '<f8', 'fortran_order': False, 'shape': (9999999999999999999999,)}"), npy("[" * 5000), npy("{}"),
+    npy("{'descr': '|O', 'fortran_order': False, 'shape': (1,)}"), npy("{'descr': 7, 'fortran_order': 0, 'shape': 3}"),
+])
+def test_a_file_whose_ending_lies_about_its_content_is_one_line(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=f"{name}: "):
+        files.load(tmp_path / name)

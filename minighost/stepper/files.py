@@ -1,5 +1,6 @@
 """A learner's own arrays: from .npy, or one channel from .csv or .txt."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -26,16 +27,18 @@ def load(path):
     """
     path = Path(path)
     readers = {
-        ".npy": lambda file: np.load(file, allow_pickle=False),  # a pickle could run any program
-        ".csv": lambda file: np.loadtxt(file, delimiter=",", ndmin=2),
-        ".txt": lambda file: np.loadtxt(file, ndmin=2),
+        ".npy": lambda file: np.lib.format.read_array(file, allow_pickle=False),  # a pickle could run any program
+        ".csv": lambda file: _table(file, ","),
+        ".txt": lambda file: _table(file),
     }
     if path.suffix.lower() not in readers:
         raise ValueError(f"{path}: arrays are read from .npy, .csv and .txt, not from {path.suffix or 'such a file'}")
     with open_regular(path) as file:
         try:
             array = readers[path.suffix.lower()](file)
-        except (ValueError, EOFError) as error:
+        except (MemoryError, OSError):
+            raise
+        except Exception as error:  # a damaged header ends in NumPy in errors of many kinds
             raise ValueError(f"{path}: not an array of numbers ({error})") from error
     if array.dtype.kind not in "iuf":
         raise ValueError(f"{path}: holds {array.dtype}, but a step needs real numbers")
@@ -44,3 +47,12 @@ def load(path):
         where = tuple(int(k) for k in np.argwhere(~np.isfinite(array))[0])
         raise ValueError(f"{path}: the number at {where} is {array[where]}; replace it, all must be finite")
     return array
+
+
+def _table(file, delimiter=None):
+    text = file.read().decode("utf-8-sig")  # spreadsheets begin a .csv with a byte-order mark
+    with warnings.catch_warnings(action="ignore"):  # it is empty: the next line says so
+        table = np.loadtxt(text.splitlines(), delimiter=delimiter, ndmin=2)
+    if table.size == 0:
+        raise ValueError("it is empty")
+    return table

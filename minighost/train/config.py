@@ -257,7 +257,7 @@ def _unknown(key, rules):
 
 def _read_toml(path):
     try:
-        return _flatten(tomllib.loads(read_regular(path, LARGEST).decode("utf-8")))
+        return _flatten(tomllib.loads(read_regular(path, LARGEST).decode("utf-8-sig")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise FormatError(f"{path}: not a TOML file: {error}") from error
 
