@@ -123,7 +123,7 @@ def test_the_same_seed_draws_the_same_and_another_does_not():
     (["conv", "--x", "x.png"], "arrays are read from .npy, .csv and .txt, not from .png"),
     (["conv", "--x", "no-such.npy"], "no-such.npy: No such file or directory"),
     (["conv", "--w", "{five}"], "w must have shape (KH, KW, C/G, OC) = (KH, KW, 4, OC) for x with 4 channels"),
-    (["conv", "--out", "no/such/folder.html"], "No such file or directory"),
+    (["conv", "--out", "no/such/folder.html"], "--out no/such/folder.html: there is no folder no/such; make it first"),
     (["conv", "--step", "3"], "--step belongs to --text"),
     (["conv", "--text", "--open"], "--text writes no page"),
     (["crelu", "--text", "--step", "51"], "there are 50 steps"),
