@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from minighost import ops
+from minighost import nn, ops
 
 pytestmark = pytest.mark.small
 KINKS = {
@@ -66,6 +66,13 @@ def test_twins_agree_where_numbers_end(name, dtype, upstream):
         dx, expected_dx = backward(dout, cache), backward_reference(dout, reference_cache)
     assert_allclose(out, expected, rtol=4e-7)
     assert_allclose(dx, expected_dx, rtol=4e-7)
+
+
+@pytest.mark.parametrize("layer", [nn.ReLU, nn.ReLU6, nn.HardSigmoid, nn.HardSwish, nn.ClipGate, nn.CReLU])
+def test_a_folded_activation_agrees_with_its_layer_where_numbers_end(layer):
+    x, model = np.array(EDGES).reshape(2, 2, 2, 2), nn.Sequential(layer()).astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        assert_allclose(nn.fold(model)(x), model.eval()(x), rtol=1e-15)
 
 
 def test_where_a_slope_is_zero_no_gradient_passes_however_wild():

@@ -158,6 +158,12 @@ def test_one_value_per_channel_cannot_be_normalised():
         ops.batch_norm_forward(np.zeros((1, 1, 1, 2)), *(np.zeros(2) for _ in range(4)), True)
 
 
+@pytest.mark.parametrize("eps", [-1e-5, np.nan])
+def test_a_negative_eps_is_refused(eps):
+    with pytest.raises(ValueError, match=f"batch_norm: eps must be >= 0, got {eps}"):
+        ops.batch_norm_forward(np.zeros((2, 1, 1, 2)), *(np.zeros(2) for _ in range(4)), True, eps=eps)
+
+
 def test_vectors_must_have_one_number_per_channel():
     with pytest.raises(ValueError, match=r"gamma must have shape \(3,\), got \(2,\)"):
         ops.batch_norm_forward(np.zeros((2, 2, 2, 3)), np.zeros(2), *(np.zeros(3) for _ in range(3)), True)

@@ -100,6 +100,21 @@ def test_the_variance_of_a_result_far_from_zero_is_right(rng, kernel, w_shape, d
     assert_allclose(vectors[3], raw.astype(np.float64).var((0, 1, 2), ddof=1), rtol=rtol)
 
 
+def test_single_precision_gradients_far_from_zero_are_those_of_double_precision(rng):
+    """The mean is rounded by 5e-4 of a deviation there; times the sum of all gradients that would be a lot."""
+    x, dout = (rng.normal(mean, size=(40, 5, 4, 16)).astype(np.float32) for mean in (1e4, 1))
+    single, double = ([np.full(16, v, dtype) for v in (1, 0, 0, 1)] for dtype in (np.float32, np.float64))
+    raw, statistics = fused.pointwise_forward([fused.plain(x)], np.eye(16, dtype=np.float32))
+    pending, norm = fused.measure(raw, statistics, *single)
+    gradient, dgamma, dbeta = fused.pass_back(*fused.cut(dout, pending), norm)
+    _, cache = ops.batch_norm_forward(x.astype(np.float64), *double, True)
+    dx, expected, dexpected = ops.batch_norm_backward(dout.astype(np.float64), cache)
+    assert_allclose(dgamma, expected, atol=2e-3)
+    assert_allclose(dbeta, dexpected, rtol=1e-5)
+    scale, slope, constant = gradient.affine
+    assert_allclose(scale * gradient.dy + slope * raw + constant, dx, atol=2e-4)
+
+
 KINDS = st.sampled_from(["plain", "norm", "relu", "gated"])
 SEEDS = st.integers(0, 2**32 - 1)
 

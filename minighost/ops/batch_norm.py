@@ -94,6 +94,8 @@ def batch_norm_forward(
     for name, vector in vectors.items():
         check.shape_is("batch_norm", name, vector, (C,))
     check.same_dtype("batch_norm", x=x, **vectors)
+    if not eps >= 0:
+        raise ValueError(f"batch_norm: eps must be >= 0, got {eps}")
     R = x.size // max(C, 1)
     training = training and R > 0
     if training:

@@ -112,7 +112,7 @@ def measure(raw, statistics, gamma, beta, running_mean, running_var, momentum=0.
     inv_std, scale, shift = affine(mean, var, R, gamma, beta, running_mean, running_var, True, momentum, eps)
     floor = np.full_like(mean, 0 if relu else -np.inf)
     waiting = Pending(raw, np.array([scale, shift, mean, floor]).astype(raw.dtype), np.empty((0, len(mean)), raw.dtype))
-    return waiting, (raw, mean, inv_std, scale)
+    return waiting, (raw, mean, mean - waiting.affine[2], inv_std, scale)
 
 
 def pass_back(dy, sums, cache):
@@ -123,7 +123,7 @@ def pass_back(dy, sums, cache):
     dy : ndarray, shape (N, H, W, C)
         Gradient with respect to the normalised activation, zero where the ReLU cut.
     sums : ndarray, shape (chunks, 2, C), float64
-        Of ``dy`` and ``dy * (x - mean)``.
+        Of ``dy`` and ``dy * (x - mean)``, with the mean in the precision of the data.
     cache : tuple
 
     Returns
@@ -131,9 +131,9 @@ def pass_back(dy, sums, cache):
     gradient : PendingGradient
     dgamma, dbeta : ndarray, shape (C,)
     """
-    raw, mean, inv_std, scale = cache
+    raw, mean, rounding, inv_std, scale = cache
     s1, s2 = sums.sum(0)
-    dbeta, dgamma = s1, s2 * inv_std
+    dbeta, dgamma = s1, (s2 - rounding * s1) * inv_std
     slope, constant = backward_affine(dgamma, dbeta, raw.size // raw.shape[3], mean, inv_std, scale)
     rows = np.array([scale, slope, constant]).astype(dy.dtype)
     return PendingGradient(dy, raw, rows), dgamma.astype(dy.dtype), dbeta.astype(dy.dtype)
