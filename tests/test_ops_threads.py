@@ -92,6 +92,19 @@ def test_a_block_that_ends_before_a_later_one_has_begun_does_not_leave_its_numbe
     assert mg.threads().count == 4
 
 
+def test_a_block_that_sets_nothing_gives_back_the_number_that_it_found(ceiling):
+    with mg.threads() as shown:
+        mg.threads(2)
+        assert shown.count == 2
+    assert mg.threads().count == 4
+
+
+@pytest.mark.parametrize("n", [1.5, 2.0, "2", True, np.float32(1)])
+def test_a_number_of_threads_is_an_integer(n):
+    with pytest.raises(TypeError, match="threads: n must be an integer, got "):
+        mg.threads(n)
+
+
 def test_a_number_set_inside_a_block_ends_with_it(ceiling):
     with mg.threads(1):
         kept = mg.threads(3)

@@ -199,6 +199,8 @@ class threads:
 
     Raises
     ------
+    TypeError
+        If `n` is no integer.
     ValueError
         If `n` is out of range; in a process that was forked after the pool had started, if it is not 1.
 
@@ -216,15 +218,16 @@ class threads:
     """
 
     def __init__(self, n=None):
-        _start()
+        _state.threads or _start()
+        self._own = self._number = None
         if n is not None:
             _check(n)
-        self._own, self._open = None if n is None else (int(n), ""), False
-        with _state.lock:
-            self._set()
+            self._own = int(n), ""
+            with _state.lock:
+                self._set()
 
     def _set(self):
-        self._before, self._number = (_state.threads, _state.reason), next(_numbers)
+        self._before, self._number, self._open = (_state.threads, _state.reason), next(_numbers), False
         _state.settings[self._number] = self
         self._apply(self._own)
 
@@ -242,7 +245,7 @@ class threads:
 
     def __enter__(self):
         with _state.lock:
-            if self._number not in _state.settings:  # it has been a block before
+            if self._number not in _state.settings:  # nothing was set, or it has been a block before
                 self._set()
             self._open = True
             self._apply(self._own)  # again, for an earlier block may have ended since
@@ -263,6 +266,8 @@ class threads:
 
 
 def _check(n):
+    if not isinstance(n, (int, np.integer)) or isinstance(n, bool):
+        raise TypeError(f"threads: n must be an integer, got {n!r}")
     ceiling = 1 if _state.forked else numba.config.NUMBA_NUM_THREADS
     if 1 <= n <= ceiling:
         return
