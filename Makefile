@@ -11,6 +11,10 @@ ARGS ?=
 # The first command here that runs and is Python >= 3.11 builds the virtual environment.
 PYTHON ?= python3.13 python3.12 python3.11 python3 python
 
+# Before VENV is removed: with VENV=~ it would be the home directory.
+CHECK_VENV = [ ! -e "$(VENV)" ] || [ -e "$(VENV)/pyvenv.cfg" ] || \
+  { echo "make: $(VENV) is no virtual environment (it has no pyvenv.cfg) and is not removed; say VENV=another" >&2; exit 1; }
+
 .PHONY: help train test test-fast test-nojit test-boundscheck browser parity benchmarks coverage notebooks lint clean
 
 help:
@@ -71,7 +75,8 @@ lint: $(VENV)/installed-test
 	$(PY) -m mypy
 
 clean:
-	rm -rf $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache .numba-boundscheck .coverage htmlcov build dist *.egg-info
+	@$(CHECK_VENV)
+	rm -rf "$(VENV)" .pytest_cache .hypothesis .mypy_cache .ruff_cache .numba-boundscheck .coverage htmlcov build dist *.egg-info
 	find minighost tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is younger than the metadata it was installed from, so a second `make` goes straight to work.
@@ -89,7 +94,8 @@ $(PY):
 	  found=yes; \
 	  "$$python" -c 'import ensurepip, venv' >/dev/null 2>&1 || continue; \
 	  echo "$$("$$python" --version): building $(VENV) and installing minighost into it (once, a minute or two)"; \
-	  rm -rf $(VENV) && exec "$$python" -m venv $(VENV); \
+	  { $(CHECK_VENV); } && rm -rf "$(VENV)" && exec "$$python" -m venv "$(VENV)"; \
+	  exit 1; \
 	done; \
 	if [ -n "$$found" ]; then \
 	  echo "make: this Python has no venv module: install it (Debian, Ubuntu: apt install python3-venv)" >&2; \

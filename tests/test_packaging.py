@@ -108,3 +108,20 @@ def test_make_installs_once_and_again_when_the_metadata_changed(bare):
     assert "-m minighost train --epochs 3" in second.stdout
     os.utime(tools.parent / "setup.cfg", (2**32, 2**32))
     assert "pip install" in run_make(bare, "train").stdout
+
+
+def test_make_removes_no_folder_but_a_virtual_environment(bare):
+    make, tools = bare
+    stand_in(tools / "python3", 0)
+    for name in ("rm", "find"):
+        os.symlink(shutil.which(name), tools / name)
+    for folder in ("minighost", "tests", "mine", "ours"):
+        (tools.parent / folder).mkdir()
+    (tools.parent / "mine/letter").write_text("dear")
+    (tools.parent / "ours/pyvenv.cfg").touch()
+    for target in ("clean", "train"):
+        done = run_make(bare, target, "VENV=mine")
+        assert done.returncode == 2 and "mine is no virtual environment" in done.stderr
+    assert (tools.parent / "mine/letter").read_text() == "dear"
+    assert run_make(bare, "clean", "VENV=ours").returncode == 0 and not (tools.parent / "ours").exists()
+    assert run_make(bare, "clean", "VENV=absent").returncode == 0

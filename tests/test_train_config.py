@@ -144,6 +144,29 @@ def test_a_broken_config_json_is_named(tmp_path, text):
         Config.load(path)
 
 
+@pytest.mark.parametrize("brackets", [500, 50_000])
+def test_lists_nested_too_deep_are_named(tmp_path, brackets):
+    path, deep = tmp_path / "c.toml", "[" * brackets + "]" * brackets
+    path.write_text(f"[model]\nratio = {deep}")
+    with pytest.raises(ValueError, match=rf"^{path}: (not a TOML file|model.ratio: expected a number)"):
+        Config.resolve(toml_path=path)
+    with pytest.raises(ValueError, match="^model.ratio: expected a number within"):
+        Config.resolve(overrides={"model.ratio": deep})
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["2020-01-01", "1e999", "nan", str(2**31), str(10**30), "{a = 1}", [[[[[1]]]]], ["x"] * 101, "x" * 101, {"a": 1}],
+)
+def test_an_option_of_the_network_is_a_plain_value(value):
+    with pytest.raises(
+        ValueError, match="model.ratio: expected a number within 2.*31, true or false, a short text, or"
+    ):
+        Config.resolve(overrides={"model.ratio": value})
+    assert Config.resolve(overrides={"model.name": "ghostnet", "model.stage_strides": "[1, 2]"}).model.options[
+        "stage_strides"] == [1, 2]  # fmt: skip
+
+
 def test_resuming_keeps_the_settings_of_the_run(tmp_path):
     began = resolve(train__epochs=9, train__schedule="step", train__milestones="3", seed=5)
     (tmp_path / "config.json").write_text(json.dumps(began.to_dict()))

@@ -149,7 +149,8 @@ def test_a_small_file_that_describes_a_large_network_costs_nothing(straight, tmp
     def both():
         with pytest.raises(FormatError, match=r"last.json: this checkpoint does not fit its own configuration: "):
             load_run(tmp_path)
-        assert answered(capsys, "train", "--resume", "--out", tmp_path)[0] == 2
+        status, text = answered(capsys, "train", "--resume", "--out", tmp_path)
+        assert status == 2 and "last.json: this checkpoint does not fit its own configuration: " in text
 
     assert peak(both) < 20e6
 

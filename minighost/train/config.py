@@ -258,6 +258,8 @@ def _unknown(key, rules):
 def _read_toml(path):
     try:
         return _flatten(tomllib.loads(read_regular(path, LARGEST).decode("utf-8-sig")))
+    except RecursionError as error:
+        raise FormatError(f"{path}: not a TOML file of settings: its lists or tables are nested too deep") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise FormatError(f"{path}: not a TOML file: {error}") from error
 

@@ -13,7 +13,7 @@ from minighost.train.meta import RunMeta
 from minighost.train.nonfinite import unusable
 from minighost.train.trainer import evaluated
 
-__all__ = ["LoadedRun", "create_model", "load_run"]
+__all__ = ["LoadedRun", "create_model", "load_run", "recreate_model"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,15 +40,23 @@ class LoadedRun:
     epoch: int
 
 
-def create_model(config, num_classes, weights=None):
-    """The network of a `Config`, untrained; ValueError if it would have more than so many `weights`."""
+def create_model(config, num_classes):
+    """The network of a `Config`, untrained."""
     from minighost import models
 
     options = dict(config.model.options)
     if config.model.width is not None:
         options["width"] = config.model.width
-    with at_most(weights):
-        return models.create(config.model.name, num_classes=num_classes, rng=config.seed, **options)
+    return models.create(config.model.name, num_classes=num_classes, rng=config.seed, **options)
+
+
+def recreate_model(config, num_classes, weights, where):
+    """As `create_model`, for what the file `where` describes: FormatError if that has more weights than the file."""
+    try:
+        with at_most(weights):
+            return create_model(config, num_classes)
+    except (ValueError, TypeError) as error:
+        raise FormatError(f"{where}: this checkpoint does not fit its own configuration: {error}") from error
 
 
 def load_run(path, which="last"):
@@ -88,10 +96,11 @@ def load_run(path, which="last"):
     weights = evaluated(tensors)
     if problems := unusable(weights):
         raise FormatError(f"{name}.json: these weights are spoilt: {'; '.join(problems)}")
+    size = sum(value.size for value in weights.values())
+    model = recreate_model(meta.config, len(meta.classes), size, f"{name}.json")
     try:
-        model = create_model(meta.config, len(meta.classes), sum(value.size for value in weights.values()))
         model.load_state_dict(weights)
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise FormatError(f"{name}.json: this checkpoint does not fit its own configuration: {error}") from error
     mean, std = (np.array(values, np.float32) for values in (meta.mean, meta.std))
     return LoadedRun(model.eval(), meta.config, tuple(meta.classes), mean, std, meta.trainer["epoch"])

@@ -13,7 +13,7 @@ from minighost.train.lock import run_lock
 from minighost.train.log import Log, finite, read_log
 from minighost.train.meta import RunMeta, fingerprints, resuming, versions
 from minighost.train.progress import Console, duration
-from minighost.train.restore import create_model
+from minighost.train.restore import create_model, recreate_model
 from minighost.train.runfolder import choose_folder
 from minighost.train.signals import Interrupted, listening
 from minighost.train.trainer import Trainer
@@ -63,7 +63,7 @@ def run(config, *, resume=False, overwrite=False, stream=None):
         try:
             with stop.at_once():
                 sets = [_load(config, split) for split in ("train", "test")]  # before the folder: this may fail
-                model = create_model(config, len(sets[0].classes), folder.weights() if resume else None)
+                model = _model(config, folder, resume, len(sets[0].classes))
                 loaders = _loaders(config, *sets)
                 _prepare(model, loaders[0])
                 trainer = Trainer(model, *loaders, config.train, stop)
@@ -82,6 +82,12 @@ def _load(config, split):
     size = config.data.train_size if split == "train" else config.data.test_size
     options = {} if size is None else {"n": size}
     return data.load(config.data.name, split, directory=config.data.dir, archive=config.data.archive, **options)
+
+
+def _model(config, folder, resume, num_classes):
+    if resume and folder.has_checkpoint:
+        return recreate_model(config, num_classes, folder.weights(), f"{folder.last}.json")
+    return create_model(config, num_classes)
 
 
 def _prepare(model, loader):

@@ -112,9 +112,7 @@ class RunFolder:
             )
 
     def weights(self):
-        """How many numbers the network of the last checkpoint has; None without a checkpoint."""
-        if not self.has_checkpoint:
-            return None
+        """How many numbers the network of the last checkpoint has at most."""
         record = read_record(self.last)
         held = self.last.with_name(record["file"]).stat().st_size  # what it claims may be more
         claimed = [math.prod(shape) for name, (_, shape) in record["tensors"].items() if name.startswith("model/")]
