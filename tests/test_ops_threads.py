@@ -152,6 +152,22 @@ def test_a_kernel_with_scratch_for_so_many_threads_runs_on_no_more(monkeypatch):
     assert seen == [(1, True), (2, True)]
 
 
+def test_one_thread_does_not_wait_for_the_pool_and_two_do():
+    def fill(work, x):
+        for k in engine.share(work, len(x)):
+            x[k] = 1
+
+    kernel, x = engine.kernel(fill), np.zeros(9)
+    kernel(x)
+    with ThreadPoolExecutor(2) as others:
+        with engine._state.turn:
+            others.submit(kernel, x, hands=1).result(60)
+            waiting = others.submit(kernel, x, hands=2)
+            with pytest.raises(TimeoutError):
+                waiting.result(0.2)
+        waiting.result(60)
+
+
 class SlowList(list):
     """Another thread's turn comes just after something was added."""
 
