@@ -75,7 +75,7 @@ class Augment:
         rows = self._window(rng, N, H)
         columns = self._window(rng, N, W)
         if self.flip:
-            flips = rng.random(N) < 0.5 if flips is None else flips
+            flips = rng.random(N) < 0.5 if flips is None else np.asarray(flips)
             columns = np.where(flips[:, None], columns[:, ::-1], columns)
         pixels = (np.arange(N)[:, None, None] * H + rows[:, :, None]) * W + columns[:, None, :]
         out = images.reshape(N * H * W, 3).take(pixels, axis=0)
@@ -111,4 +111,4 @@ class Augment:
 
 def flip_horizontal(x):
     """Left-right mirror images of a batch (N, H, W, C) of any dtype, as a new C-contiguous array."""
-    return np.ascontiguousarray(x[:, :, ::-1])
+    return x[:, :, ::-1].copy()

@@ -184,7 +184,7 @@ for _kind, _act in _ACTS.items():
 
 
 def _double(value):
-    return value.data.astype(np.float64)
+    return np.array(value.data, np.float64, order="C")
 
 
 def evaluating(layer, hollow=False):

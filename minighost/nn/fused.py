@@ -12,6 +12,7 @@ from contextvars import ContextVar
 import numpy as np
 
 from minighost.ops import check, fused
+from minighost.ops.conv2d import channels_fit
 from minighost.ops.geometry import geometry
 
 __all__ = [
@@ -42,7 +43,10 @@ def fusing(on):
 
 def unit_applies(unit, x):
     """Whether `unit`, a `ConvBNAct`, can be fused: training, with a ReLU or none, no pooling, no channel multiplier."""
-    _, _, C, OC = unit.conv.weight.shape
+    w = unit.conv.weight.data
+    if not isinstance(w, np.ndarray) or w.ndim != 4:
+        return False  # the layer itself says what is wrong with them
+    C, OC = w.shape[2:]
     multiplies = C == 1 < unit.conv.groups < OC
     return unit.act is unit.pool is None and not multiplies and _fits(unit, x, C * unit.conv.groups)
 
@@ -93,10 +97,11 @@ def _forward(unit, pending):
         return _depthwise_forward(unit, pending)
     if _is_pointwise(conv):
         return _pointwise_forward(unit, [pending])
-    g = geometry("conv2d", pending.raw.shape[1:3], conv.kernel_size, conv.stride, conv.padding, conv.dilation)
-    raw, statistics = fused.conv_forward(pending, conv.weight.data, g, conv.groups)
+    w = _weights(conv, [pending])
+    g = geometry("conv2d", pending.raw.shape[1:3], w.shape[:2], conv.stride, conv.padding, conv.dilation)
+    raw, statistics = fused.conv_forward(pending, w, g, conv.groups)
     out, norm = _measure(unit, raw, statistics)
-    return out, (pending, g, norm)
+    return out, (pending, w, g, norm)
 
 
 def _backward(unit, dy, sums, cache, elsewhere=None):
@@ -106,9 +111,9 @@ def _backward(unit, dy, sums, cache, elsewhere=None):
         return _depthwise_backward(unit, dy, sums, cache, elsewhere)
     if _is_pointwise(conv):
         return _pointwise_backward(unit, dy, sums, cache, elsewhere)[0][:2]
-    pending, g, norm = cache
+    pending, w, g, norm = cache
     gradient, dgamma, dbeta = fused.pass_back(dy, sums, norm)
-    dx, sums, dw = fused.conv_backward(gradient, pending, conv.weight.data, g, conv.groups, conv.dx_wanted, elsewhere)
+    dx, sums, dw = fused.conv_backward(gradient, pending, w, g, conv.groups, conv.dx_wanted, elsewhere)
     _accumulate(unit, dw, dgamma, dbeta)
     return dx, sums
 
@@ -118,7 +123,20 @@ def _is_depthwise(conv):
 
 
 def _is_pointwise(conv):
-    return (conv.groups, conv.kernel_size, conv.stride, conv.padding) == (1, (1, 1), (1, 1), (0, 0))
+    return (conv.groups, conv.weight.shape[:2], conv.stride, conv.padding) == (1, (1, 1), (1, 1), (0, 0))
+
+
+def _weights(conv, parts, mine=slice(None)):
+    """The weights as kernels take them, once they are known to fit; of a depthwise convolution only `mine`."""
+    w, C = check.array("conv2d", "w", conv.weight.data, 4), sum(p.raw.shape[3] for p in parts)
+    w = w if mine == slice(None) else w[..., mine].copy()
+    if w.dtype != parts[0].raw.dtype:
+        check.same_dtype("conv2d", x=parts[0].raw, w=w)
+    if _is_depthwise(conv):
+        check.shape_is("conv2d", "w", w, (*w.shape[:2], 1, C))
+    elif w.shape[2] * conv.groups != C or w.shape[3] % conv.groups:
+        channels_fit(C, w, None, conv.groups)
+    return w
 
 
 # Residual block ------------------------------------------------------------------------------------------------
@@ -251,7 +269,7 @@ def _gate_forward(se, parts):
     gate = se.gate(se.expand(se.act(se.reduce(squeezed))))
     split = parts[0].raw.shape[3]
     gates = gate[:, :split], gate[:, split:]
-    return [p._replace(gate=np.ascontiguousarray(g)) for p, g in zip(parts, gates, strict=True)]
+    return [p._replace(gate=g.copy()) for p, g in zip(parts, gates, strict=True)]
 
 
 def _gate_backward(se, branches, ghost2):
@@ -261,7 +279,7 @@ def _gate_backward(se, branches, ghost2):
     split = parts[0].raw.shape[3]
     dmeans = dsqueezed[:, :split], dsqueezed[:, split:]
     return [
-        fused.gate_backward(dy, np.ascontiguousarray(dmean), part)
+        fused.gate_backward(dy, dmean.copy(), part)
         for (dy, *_), dmean, part in zip(branches, dmeans, parts, strict=True)
     ]
 
@@ -283,7 +301,8 @@ def _depthwise_parts_backward(layer, branches, caches):
 
 
 def _pointwise_forward(layer, parts):
-    w = layer.conv.weight.data.reshape(layer.conv.weight.shape[2:])
+    w = _weights(layer.conv, parts)
+    w = w.reshape(w.shape[2:])
     raw, statistics = fused.pointwise_forward(parts, w)
     pending, norm = _measure(layer, raw, statistics)
     return pending, (parts, w, norm)
@@ -299,8 +318,9 @@ def _pointwise_backward(layer, dy, sums, cache, elsewhere=None):
 
 def _depthwise_forward(layer, pending, mine=slice(None)):
     conv = layer.conv
-    KH, KW, _, C = conv.weight.shape
-    w = np.ascontiguousarray(conv.weight.data.reshape(KH, KW, C)[..., mine])
+    w = _weights(conv, [pending], mine)
+    KH, KW, _, C = w.shape
+    w = w.reshape(KH, KW, C)
     g = geometry("depthwise", pending.raw.shape[1:3], (KH, KW), conv.stride, conv.padding, conv.dilation)
     raw, statistics = fused.depthwise_forward(pending, w, g)
     out, norm = _measure(layer, raw, statistics, mine)

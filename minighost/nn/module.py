@@ -7,6 +7,8 @@ input. What a module contains is simply what stands in its attributes: `Paramete
 
 import numpy as np
 
+from minighost.ops.check import written_in_place
+
 __all__ = ["Buffer", "Module", "Parameter"]
 
 
@@ -178,8 +180,11 @@ class Module:
                 f"load_state_dict: the state does not fit this {type(self).__name__}, nothing was loaded. "
                 f"{len(problems)} differences:\n  " + "\n  ".join(sorted(problems))
             )
-        for path in own.keys() & state.keys():
-            own[path].data[...] = state[path]
+        values = {path: np.array(state[path]) for path in own.keys() & state.keys()}  # which may be views of our own
+        for path in values:
+            written_in_place("load_state_dict", path, own[path].data)
+        for path, value in values.items():
+            own[path].data[...] = value
         return self
 
     # Modes -----------------------------------------------------------------------------------------------------
@@ -212,6 +217,6 @@ class Module:
     def astype(self, dtype):
         """Convert parameters and buffers in place, to float64 for a gradient check, say. Gradients are forgotten."""
         for _, value in self._named((Parameter, Buffer)):
-            value.data = value.data.astype(dtype)
+            value.data = np.array(value.data, dtype, order="C")
         self.zero_grad()
         return self

@@ -90,21 +90,20 @@ def batch_norm_forward(
     """
     x = check.array("batch_norm", "x", x, 4)
     C = x.shape[3]
-    vectors = {"gamma": gamma, "beta": beta, "running_mean": running_mean, "running_var": running_var}
-    for name, vector in vectors.items():
-        check.shape_is("batch_norm", name, vector, (C,))
-    check.same_dtype("batch_norm", x=x, **vectors)
+    gamma, beta, *statistics = fitting(x, gamma, beta, running_mean, running_var)
     if not eps >= 0:
         raise ValueError(f"batch_norm: eps must be >= 0, got {eps}")
+    if out is None:
+        out = empty(x.shape, x.dtype)
+    else:
+        check.target("batch_norm", out, x)
+        x = x.copy() if np.shares_memory(x, out) else x  # the backward reads it once more
     R = x.size // max(C, 1)
     training = training and R > 0
     if training:
         refuse_single(x)
-    mean, var = _statistics(x) if training else (running_mean.astype(np.float64), running_var.astype(np.float64))
+    mean, var = _statistics(x) if training else (s.astype(np.float64) for s in statistics)
     inv_std, scale, shift = affine(mean, var, R, gamma, beta, running_mean, running_var, training, momentum, eps)
-    if out is None:
-        out = empty(x.shape, x.dtype)
-    check.target("batch_norm", out, x)
     if x.size:
         wide, k = _widen(x, out)
         _normalize(
@@ -147,6 +146,19 @@ def batch_norm_backward(dout, cache):
     return dx, dgamma.astype(x.dtype), dbeta.astype(x.dtype)
 
 
+def fitting(x, gamma, beta, running_mean, running_var):
+    """The four vectors as ordinary arrays, once they are known to fit `x`; NumPy reads them, so any strides will do."""
+    given = (gamma, beta, running_mean, running_var)
+    if all(type(v) is np.ndarray and v.shape == x.shape[3:] and v.dtype == x.dtype for v in given):
+        return given
+    names = ("gamma", "beta", "running_mean", "running_var")
+    vectors = {name: check.array("batch_norm", name, v, 1) for name, v in zip(names, given, strict=True)}
+    for name, vector in vectors.items():
+        check.shape_is("batch_norm", name, vector, x.shape[3:])
+    check.same_dtype("batch_norm", x=x, **vectors)
+    return tuple(vectors.values())
+
+
 def refuse_single(x):
     """Raise ValueError if each channel of x has one value only: its variance would be 0."""
     if x.size == x.shape[3]:
@@ -159,6 +171,8 @@ def refuse_single(x):
 def affine(mean, var, R, gamma, beta, running_mean, running_var, training, momentum, eps):
     """Batch norm as ``scale*x + shift``, and its inverse deviation, all float64; updates the running statistics."""
     if training:
+        check.written_in_place("batch_norm", "running_mean", running_mean)
+        check.written_in_place("batch_norm", "running_var", running_var)
         running_mean[...] = (1 - momentum) * running_mean + momentum * mean
         running_var[...] = (1 - momentum) * running_var + momentum * (R / (R - 1)) * var
     inv_std = 1 / np.sqrt(var + eps)

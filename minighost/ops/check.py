@@ -1,12 +1,19 @@
 """What every op asks of its arguments before a kernel sees them.
 
-Kernels are compiled for aligned, writable, C-contiguous float32 or float64 arrays of the machine's byte order, and they
-do not check indices. So anything else is copied into that form here (never changed in place) or refused with a message.
+Kernels are compiled for *plain* arrays: aligned, writable, C-contiguous float32 or float64 of the machine's byte order,
+with the strides of a new array. They do not check indices. So anything else is copied into that form here (never
+changed in place) or refused with a message.
+
+NumPy also calls an array contiguous if only its axes of length 1 have odd strides, since nobody steps along those. But
+BLAS takes a matrix's first stride for the length of its rows, of a single row too; here such an array is not plain.
 """
 
 import numpy as np
 
-__all__ = ["array", "channels", "finite", "pair", "rows", "same_dtype", "shape_is", "target"]
+__all__ = [
+    "apart", "array", "channels", "finite", "is_plain", "pair", "rows", "same_dtype", "shape_is", "target",
+    "written_in_place",
+]  # fmt: skip
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -21,16 +28,14 @@ def array(op, name, x, ndim):
     ValueError
         If it does not have `ndim` axes.
     """
-    x = _floats(op, name, x, ndim)
-    return x if _is_plain(x) and x.flags.c_contiguous else _plain_copy(x)
+    _floats(op, name, x, ndim)
+    return x if is_plain(x) else _made_plain(x)
 
 
 def channels(op, name, x, ndim=4):
     """Like `array`, but a slice ``whole[..., :C]`` of a contiguous array passes as it is: `rows` reads it in place."""
-    x = _floats(op, name, x, ndim)
-    if _is_plain(x) and (x.flags.c_contiguous or _row_pitch(x)):
-        return x
-    return _plain_copy(x)
+    _floats(op, name, x, ndim)
+    return x if is_plain(x) or (_is_ordinary(x) and _row_pitch(x)) else _made_plain(x)
 
 
 def target(op, out, like):
@@ -39,11 +44,23 @@ def target(op, out, like):
         found = out.dtype if isinstance(out, np.ndarray) else type(out).__name__
         raise TypeError(f"{op}: out must be a {like.dtype} array like its input, got {found}")
     shape_is(op, "out", out, like.shape)
-    if out.size and not (_is_plain(out) and (out.flags.c_contiguous or _row_pitch(out))):
+    if out.size and not (_is_ordinary(out) and _row_pitch(out)):
         raise ValueError(
             f"{op}: out must be writable and contiguous, or a channel slice whole[..., a:b] of such an array; "
-            f"got strides {out.strides} for shape {out.shape}"
+            f"got {_described(out)}"
         )
+
+
+def apart(x, out):
+    """Return `x`, or a copy of it if writing to `out` would change numbers of `x` that are still to be read.
+
+    Whoever computes element by element may write to `x` itself. Otherwise `out` and `x` must not overlap; NumPy's own
+    functions copy too.
+    """
+    if out is None or not np.shares_memory(x, out):
+        return x
+    itself = (out.ctypes.data, out.strides) == (x.ctypes.data, x.strides)
+    return x if itself else x.copy()
 
 
 def rows(x):
@@ -60,38 +77,90 @@ def rows(x):
     return np.lib.stride_tricks.as_strided(x, (R, pitch), (pitch * x.itemsize, x.itemsize))
 
 
+def is_plain(x):
+    """Whether kernels take `x` as it is; about a microsecond."""
+    # Without axes of length 1 the flag says it all.
+    return _is_ordinary(x) and x.flags.c_contiguous and (1 not in x.shape or x.strides == _strides(x) or not x.size)
+
+
+def written_in_place(op, name, x):
+    """Refuse an array that NumPy cannot update in place: a read-only one, or one that holds a number in two places.
+
+    Any other strides will do.
+    """
+    if is_plain(x):
+        return
+    reach = 0  # bytes that the axes so far spread over; the next one has to step over all of them
+    for stride, size in sorted((abs(stride), size) for stride, size in zip(x.strides, x.shape, strict=True)):
+        if size > 1 and stride < max(reach, x.itemsize):
+            reach = -1
+            break
+        reach = max(reach, x.itemsize) + stride * (size - 1)
+    if x.size and (reach < 0 or not x.flags.writeable):
+        raise ValueError(
+            f"{op}: {name} is updated in place, so it must be writable, each number in a place of its own; "
+            f"got {_described(x)}; assign a copy of it"
+        )
+
+
 def _floats(op, name, x, ndim):
     if not isinstance(x, np.ndarray):
         raise TypeError(f"{op}: {name} must be a NumPy array, got {type(x).__name__}")
-    if x.dtype.newbyteorder("=") not in _FLOATS:
+    if x.dtype not in _FLOATS and x.dtype.newbyteorder("=") not in _FLOATS:
         raise TypeError(
             f"{op}: {name} must be float32 or float64, got {x.dtype}; convert it with {name}.astype(np.float32)"
         )
     if x.ndim != ndim:
         layout = {4: " (N, H, W, C)", 2: " (N, C)"}.get(ndim, "")
         raise ValueError(f"{op}: {name} must have {ndim} axes{layout}, got shape {x.shape}")
-    return x
 
 
-def _is_plain(x):
-    return x.dtype.isnative and x.flags.aligned and x.flags.writeable and type(x) is np.ndarray
+def _is_ordinary(x):
+    return type(x) is np.ndarray and x.dtype.isnative and x.flags.behaved  # which is: aligned and writable
 
 
-def _plain_copy(x):
+def _strides(x):
+    """The strides of a new array of this shape."""
+    strides, step = [], x.itemsize
+    for size in reversed(x.shape):
+        strides.append(step)
+        step *= size
+    return tuple(reversed(strides))
+
+
+def _made_plain(x):
+    if _is_ordinary(x) and x.flags.c_contiguous:  # as when img[None] makes a batch of one: the strides alone are odd
+        return x.reshape(-1).reshape(x.shape)
     return np.array(x, dtype=x.dtype.newbyteorder("="), order="C", subok=False)
 
 
+def _described(x):
+    faults = {
+        f"a {type(x).__name__}": type(x) is not np.ndarray,
+        "a read-only array": not x.flags.writeable,
+        "an unaligned array": not x.flags.aligned,
+    }
+    kind = next((fault for fault, found in faults.items() if found), "an array")
+    return f"{kind} with strides {x.strides} for shape {x.shape}"
+
+
 def _row_pitch(x):
-    """Elements from one row of channels to the next, or 0 if `x` is not a channel slice of a contiguous array."""
-    if x.size == 0 or x.shape[-1] > 1 and x.strides[-1] != x.itemsize:
+    """Elements from one row of channels to the next, or 0 if rows are not evenly apart, or overlap.
+
+    Strides of axes of length 1 mean nothing, so they are not looked at.
+    """
+    C = x.shape[-1]
+    if x.size == 0 or (C > 1 and x.strides[-1] != x.itemsize):
         return 0
-    pitch, remainder = divmod(x.strides[-2], x.itemsize)
-    step = x.strides[-2]
+    step, R = C * x.itemsize, 1  # bytes from row to row, and rows so far
     for size, stride in zip(x.shape[-2::-1], x.strides[-2::-1], strict=True):
-        if stride != step and size > 1:
-            return 0
-        step = stride * size
-    return pitch if remainder == 0 and pitch >= x.shape[-1] else 0
+        if size > 1:
+            step = stride if R == 1 else step
+            if stride != step * R:
+                return 0
+            R *= size
+    pitch, remainder = divmod(step, x.itemsize)
+    return pitch if remainder == 0 and pitch >= C else 0
 
 
 def same_dtype(op, **arrays):

@@ -99,12 +99,12 @@ def conv2d_forward(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
     36.0
     """
     x, w = check.channels("conv2d", "x", x), check.array("conv2d", "w", w, 4)
+    b = None if b is None else check.array("conv2d", "b", b, 1)
     check.same_dtype("conv2d", x=x, w=w, b=b)
     g = geometry("conv2d", x.shape[1:3], w.shape[:2], stride, padding, dilation)
-    KH, KW, C, OC = _channels_fit(x, w, b, groups)
+    KH, KW, C, OC = channels_fit(x.shape[3], w, b, groups)
     if groups == C and groups > 1:
-        weights = np.ascontiguousarray(w.reshape(KH, KW, C, -1))
-        out, inner = depthwise_forward(x, weights, b, stride, padding, dilation)
+        out, inner = depthwise_forward(x, w.reshape(KH, KW, C, -1), b, stride, padding, dilation)
         return out, (depthwise_backward, inner, w.shape)
     x = check.array("conv2d", "x", x, 4)
     if groups == 1 and (KH, KW) == (g.SH, g.SW) == (1, 1) and (g.PH, g.PW) == (0, 0):
@@ -115,8 +115,7 @@ def conv2d_forward(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
         return out, (_dense_backward, (x, w, b, g, groups), w.shape)
     if not check.finite(w):
         return _forward_tap_by_tap(x, w, b, g, groups), (_dense_backward, (x, w, b, g, groups), w.shape)
-    bias = None if b is None else check.array("conv2d", "b", b, 1)
-    out, _ = fused.conv_forward(fused.plain(x), w, g, groups, bias, summing=False)
+    out, _ = fused.conv_forward(fused.plain(x), w, g, groups, b, summing=False)
     return out, (_dense_backward, (x, w, b, g, groups), w.shape)
 
 
@@ -181,8 +180,9 @@ def _backward_tap_by_tap(dout, x, w, g, groups, dx_wanted):
     return dx if dx_wanted else None, dw
 
 
-def _channels_fit(x, w, b, groups):
-    C, (KH, KW, per_group, OC) = x.shape[3], w.shape
+def channels_fit(C, w, b, groups):
+    """Return the numbers KH, KW, C, OC of a convolution that sees C channels, or say why there is none."""
+    KH, KW, per_group, OC = w.shape
     check.pair("conv2d", "groups", groups, 1)
     for name, channels in (("in_channels", C), ("out_channels", OC)):
         if channels % groups:

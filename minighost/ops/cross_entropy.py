@@ -50,6 +50,7 @@ def softmax_cross_entropy_reference(logits, labels, smoothing=0.0, weight=None, 
 
 def softmax(logits):
     """Probabilities along the last axis; the largest logit is subtracted first, so that nothing overflows."""
+    logits = np.asarray(logits)
     e = np.exp(logits - logits.max(-1, keepdims=True))
     return e / e.sum(-1, keepdims=True)
 

@@ -75,6 +75,7 @@ def depthwise_forward(x, w, b=None, stride=1, padding=0, dilation=1):
     9.0
     """
     x, w = check.channels("depthwise", "x", x), check.array("depthwise", "w", w, 4)
+    b = None if b is None else check.array("depthwise", "b", b, 1)
     check.same_dtype("depthwise", x=x, w=w, b=b)
     (N, H, W, C), M = x.shape, w.shape[3]
     if w.shape[2] != C:
@@ -89,8 +90,7 @@ def depthwise_forward(x, w, b=None, stride=1, padding=0, dilation=1):
     if not check.finite(w):  # a product with the kernel's zeros of padding would be NaN
         with np.errstate(all="ignore"):
             return depthwise_forward_reference(x, w, b, stride, padding, dilation)
-    bias = None if b is None else check.array("depthwise", "b", b, 1)
-    out, _ = fused.depthwise_forward(fused.plain(_repeated(x, M)), w.reshape(*w.shape[:2], C * M), g, bias, False)
+    out, _ = fused.depthwise_forward(fused.plain(_repeated(x, M)), w.reshape(*w.shape[:2], C * M), g, b, False)
     return out, (x, w, b, g)
 
 

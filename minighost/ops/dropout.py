@@ -6,6 +6,8 @@
 One pass of NumPy is the whole of it, so it has no compiled twin.
 """
 
+import numpy as np
+
 from minighost.ops import check
 
 __all__ = ["dropout_backward", "dropout_forward"]
@@ -29,7 +31,7 @@ def dropout_forward(x, p, rng):
     """
     if not 0 <= p < 1:
         raise ValueError(f"dropout: p={p} must satisfy 0 <= p < 1")
-    x = check.array("dropout", "x", x, x.ndim)
+    x = check.array("dropout", "x", x, np.ndim(x))
     if p == 0:
         return x, None
     mask = (rng.random(x.shape, x.dtype) >= p) * x.dtype.type(1 / (1 - p))
@@ -38,4 +40,5 @@ def dropout_forward(x, p, rng):
 
 def dropout_backward(dout, cache):
     """Gradient of `dropout_forward`: the same mask."""
+    dout = check.array("dropout backward", "dout", dout, np.ndim(dout))
     return dout if cache is None else dout * cache

@@ -68,11 +68,11 @@ def concat_forward(*xs):
         check.shape_is("concat", f"x{k}", x, (*xs[0].shape[:3], x.shape[3]))
     widths = [x.shape[3] for x in xs]
     out = empty((*xs[0].shape[:3], sum(widths)), xs[0].dtype)
-    if out.size:
-        first = 0
-        for x, C in zip(xs, widths, strict=True):
+    first = 0
+    for x, C in zip(xs, widths, strict=True):
+        if x.size:
             _copy(check.rows(x), C, check.rows(out[..., first : first + C]))
-            first += C
+        first += C
     return out, widths
 
 
@@ -91,7 +91,7 @@ def add_forward(a, b, out=None):
     a, b : ndarray, shape (N, H, W, C), one dtype
         Channel slices are read in place.
     out : ndarray, shape (N, H, W, C), optional
-        May be `a` itself.
+        May be `a` or `b` itself.
 
     Returns
     -------
@@ -103,7 +103,9 @@ def add_forward(a, b, out=None):
     check.shape_is("add", "b", b, a.shape)
     if out is None:
         out = empty(a.shape, a.dtype)
-    check.target("add", out, a)
+    else:
+        check.target("add", out, a)
+        a, b = check.apart(a, out), check.apart(b, out)
     if out.size:
         _add(check.rows(a), check.rows(b), a.shape[3], check.rows(out))
     return out, None
@@ -111,6 +113,7 @@ def add_forward(a, b, out=None):
 
 def add_backward(dout, cache):
     """Gradient of `add_forward`: `dout` for both branches (the same array, so neither may be written to)."""
+    dout = check.channels("add backward", "dout", dout)
     return dout, dout
 
 

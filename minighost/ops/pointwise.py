@@ -59,7 +59,7 @@ def pointwise_forward(x, w, b=None):
     4.0
     """
     x = check.array("pointwise", "x", x, np.ndim(x) if np.ndim(x) == 2 else 4)
-    w = check.array("pointwise", "w", w, 2)
+    w, b = check.array("pointwise", "w", w, 2), None if b is None else check.array("pointwise", "b", b, 1)
     check.same_dtype("pointwise", x=x, w=w, b=b)
     C, OC = w.shape
     if x.shape[-1] != C:
@@ -99,4 +99,4 @@ def pointwise_backward(dout, cache):
 
 
 def _pixels(x):
-    return x if x.ndim == 4 else x[:, None, None, :]
+    return x if x.ndim == 4 else x.reshape(len(x), 1, 1, -1)

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from minighost.arguments import number
+from minighost.ops.check import is_plain
 
 __all__ = ["clip_grad_norm", "grad_norm"]
 
@@ -27,7 +28,7 @@ def grad_norm(params):
     for p in params:
         if p.grad is None:
             continue
-        flat = p.grad.reshape(-1)
+        flat = np.asarray(p.grad).reshape(-1)
         for lo in range(0, flat.size, BLOCK):
             block = flat[lo : lo + BLOCK].astype(np.float64)  # squares of float32 values overflow beyond 1.8e19
             total += float(block @ block)
@@ -57,6 +58,8 @@ def clip_grad_norm(params, max_norm):
     factor = max_norm / (norm + 1e-6)
     if math.isfinite(norm) and factor < 1:
         for p in params:
-            if p.grad is not None:
+            if p.grad is not None and is_plain(p.grad):
                 p.grad *= factor
+            elif p.grad is not None:  # a view in which a number may lie in two places, or that is read-only
+                p.grad = p.grad * factor
     return norm

@@ -33,7 +33,7 @@ class EMA:
     def __init__(self, model, decay):
         self.model, self.decay, self.updates = model, number("EMA", "decay", decay, least=0, below=1), 0
         self._live = dict(model.named_parameters()) | dict(model.named_buffers())
-        self.shadow = {name: np.array(value.data) for name, value in self._live.items()}
+        self.shadow = {name: np.array(value.data, order="C") for name, value in self._live.items()}
         self._scratch = {}
 
     def update(self):
@@ -43,7 +43,7 @@ class EMA:
         for name, value in self._live.items():
             shadow = self.shadow[name]
             if shadow.dtype.kind == "f":
-                self._blend(shadow.reshape(-1), value.data.reshape(-1), d)
+                self._blend(shadow.reshape(-1), np.asarray(value.data).reshape(-1), d)
             else:
                 shadow[...] = value.data
 

@@ -102,13 +102,13 @@ class Optimizer:
         for number, p, group in self._numbered:
             if p.grad is None:
                 continue
-            data, grad = p.data, p.grad
+            data, grad = p.data, np.asarray(p.grad)
             if grad.shape != data.shape:
                 raise ValueError(f"parameter {number}: gradient of shape {grad.shape} for data of shape {data.shape}")
-            if not data.flags.c_contiguous:
+            if type(data) is not np.ndarray or not data.flags.carray:
                 raise ValueError(
-                    f"parameter {number} of shape {data.shape}: data must be C-contiguous to be updated in "
-                    f"place; use np.ascontiguousarray"
+                    f"parameter {number} of shape {data.shape}: data must be C-contiguous, writable and aligned to be "
+                    f"updated in place; assign np.array(data, order='C')"
                 )
             self._update(data.reshape(-1), grad.reshape(-1), self._state_of(number, data), group)
 
@@ -167,7 +167,7 @@ class Optimizer:
         self._state = {}
         for number in sorted(started):
             self._state[number] = {
-                slot: np.array(state[f"{slot}.{number}"], dtype=np.asarray(value).dtype)
+                slot: np.array(state[f"{slot}.{number}"], dtype=np.asarray(value).dtype, order="C")
                 for slot, value in slots_of[number].items()
             }
 

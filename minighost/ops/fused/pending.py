@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minighost.ops.batch_norm import affine, backward_affine, refuse_single
+from minighost.ops.batch_norm import affine, backward_affine, fitting, refuse_single
 
 __all__ = ["Pending", "PendingGradient", "along", "chunks_of", "measure", "pass_back", "plain", "plain_gradient"]
 
@@ -103,10 +103,11 @@ def measure(raw, statistics, gamma, beta, running_mean, running_var, momentum=0.
 
     Raises
     ------
-    ValueError
-        If there is one value per channel only.
+    TypeError, ValueError
+        If the vectors do not fit, or there is one value per channel only.
     """
     refuse_single(raw)
+    gamma, beta, *_ = fitting(raw, gamma, beta, running_mean, running_var)
     R = raw.size // raw.shape[3]
     mean, var = statistics
     inv_std, scale, shift = affine(mean, var, R, gamma, beta, running_mean, running_var, True, momentum, eps)
