@@ -132,6 +132,8 @@ def _weights(conv, parts, mine=slice(None)):
     w = w if mine == slice(None) else w[..., mine].copy()
     if w.dtype != parts[0].raw.dtype:
         check.same_dtype("conv2d", x=parts[0].raw, w=w)
+    if not w.size:
+        raise ValueError(f"conv2d: w of shape {w.shape} must hold a number at least")
     if _is_depthwise(conv):
         check.shape_is("conv2d", "w", w, (*w.shape[:2], 1, C))
     elif w.shape[2] * conv.groups != C or w.shape[3] % conv.groups:
