@@ -156,5 +156,5 @@ def test_the_layer_that_overflows_is_named_in_fused_training_too(rng):
     block, x = nn.GhostBottleneck(4, 8, 4, rng=0), np.full((2, 4, 4, 4), 1e30, np.float32)
     block.ghost1.primary.conv.weight.data *= np.float32(1e30)
     with nn.fusing(True), np.errstate(all="ignore"):
-        error = nonfinite.explain(nn.Sequential(block), x, "step 1", "loss is nan", np.array([np.nan]))
+        error = nonfinite.explain(nn.Sequential(block), x, "step 1", "loss is nan", np.array([np.nan]), "no checkpoint")
     assert "output of layer '0.ghost1.primary.conv' (Conv2d)" in str(error)
