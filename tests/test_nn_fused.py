@@ -137,7 +137,7 @@ def test_a_fused_backward_refuses_what_the_layers_refuse(rng):
     block, x = nn.GhostBottleneck(4, 8, 4, rng=0), rng.normal(size=(2, 4, 4, 4)).astype(np.float32)
     for dout, error, message in (
         (np.zeros((2, 4, 4, 5), np.float32), ValueError, r"dout must have shape \(2, 4, 4, 4\), got \(2, 4, 4, 5\)"),
-        (np.zeros((2, 4, 4, 4)), TypeError, "all arrays must have one dtype, got dout float64, x float32"),
+        (np.zeros((2, 4, 4, 4)), TypeError, "dout must have the output's dtype, float32, got float64"),
     ):
         with nn.fusing(True):
             block(x)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minighost.nn import Sequential
+from minighost.nn import ModuleList
 
 __all__ = ["Row", "blocks", "count", "total_parameters"]
 
@@ -53,7 +53,8 @@ def count(model, input_shape):
     Returns
     -------
     list of Row
-        One a leaf module, in the model's order.
+        One a leaf module, in the model's order. A layer that stands in two places has a row for each; parameters,
+        also tied ones, are counted where they are met first.
 
     Raises
     ------
@@ -64,21 +65,21 @@ def count(model, input_shape):
     params = _own_parameters(model)
     return [
         Row(path, type(module).__name__, module.output_shape, params.get(path, 0), module.macs)
-        for path, module in model.named_modules()
-        if path in params or not list(module.children())
+        for path, module in model.named_modules(remove_duplicate=False)
+        if path in params or not (list(module.children()) or isinstance(module, ModuleList))
     ]
 
 
 def blocks(model, rows):
     """Rows of `count` summed block by block, with the block's own output shape.
 
-    A `Sequential` is opened; the first thing inside that is not one is a block.
+    A `Sequential` or `ModuleList` is opened; the first thing inside that is not one is a block.
     """
     found = []
-    modules = dict(model.named_modules())
+    modules = dict(model.named_modules(remove_duplicate=False))
     for path, module in modules.items():
         above = [modules[outer] for outer in _outer(path) if outer in modules]
-        if path and not isinstance(module, Sequential) and all(isinstance(outer, Sequential) for outer in above):
+        if path and not isinstance(module, ModuleList) and all(isinstance(outer, ModuleList) for outer in above):
             inside = [row for row in rows if row.path == path or row.path.startswith(path + ".")]
             total = sum(row.params for row in inside), sum(row.macs for row in inside)
             found.append(Row(path, type(module).__name__, module.output_shape, *total))

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minighost.nn import Parameter, fusing
+from minighost.nn.replaced import replaced
 
 __all__ = ["Layer", "Statistics", "Trace", "trace"]
 
@@ -175,25 +176,19 @@ def trace(model):
     """
     if not hasattr(model, "named_modules"):
         raise TypeError(f"trace: model is a {type(model).__name__}, must be a Module")
-    found, wrapped = Trace(), []
-    try:
-        for path, module in model.named_modules():
-            if any(module is other for other in wrapped):
-                continue  # it stands in two places, and is known by the first
-            if "forward" in vars(module):
-                raise RuntimeError(f"trace: {path} is being traced already; leave the outer `with mg.trace(...)` first")
-            if not list(module.children()) or any(isinstance(value, Parameter) for value in vars(module).values()):
-                _wrap(module, path or type(module).__name__, found)
-                wrapped.append(module)
-        with fusing(False):
-            yield found
-    finally:
-        for module in wrapped:
-            del module.forward, module.backward
+    found, methods = Trace(), []
+    for path, module in model.named_modules():
+        if hasattr(module.forward, "traced"):
+            raise RuntimeError(f"trace: {path} is being traced already; leave the outer `with mg.trace(...)` first")
+        if not list(module.children()) or any(isinstance(value, Parameter) for value in vars(module).values()):
+            forward, backward = _reporting(module, path or type(module).__name__, found)
+            methods += [(module, "forward", forward), (module, "backward", backward)]
+    with replaced(methods), fusing(False):
+        yield found
 
 
-def _wrap(module, path, found):
-    """Let the two passes of one object report; its class stays as it is."""
+def _reporting(module, path, found):
+    """The two passes of one object, with a report."""
     forward, backward = module.forward, module.backward
 
     @functools.wraps(forward)
@@ -212,7 +207,8 @@ def _wrap(module, path, found):
             layer.dout, layer.dx = above, Statistics.of(dx) if dx is not None else None
         return dx
 
-    module.forward, module.backward = recorded_forward, recorded_backward
+    recorded_forward.traced = True
+    return recorded_forward, recorded_backward
 
 
 def _row(layer, width):

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 from minighost import analysis
 from minighost.nn import Conv2d, Linear
+from minighost.nn.replaced import replaced
 
 __all__ = ["Piece", "inference_cost", "training_cost"]
 
@@ -98,21 +99,18 @@ def _layers(model, input_shape):
 @contextlib.contextmanager
 def _watched(model):
     """Note how many numbers an image each convolution and linear layer takes in; a module states only what it gives."""
-    taken, watched = {}, []
-    for path, module in model.named_modules():
+    taken: dict = {}
+    places: dict = {}
+    for path, module in model.named_modules(remove_duplicate=False):
         if isinstance(module, (Conv2d, Linear)):
-            module.forward = _noting(taken, path, module.forward)
-            watched.append(module)
-    try:
+            places.setdefault(module, []).append(path)
+    with replaced([(module, "forward", _noting(taken, paths, module.forward)) for module, paths in places.items()]):
         yield taken
-    finally:
-        for module in watched:
-            del module.forward
 
 
-def _noting(taken, path, forward):
+def _noting(taken, paths, forward):
     def noting(x, *args):
-        taken[path] = math.prod(x.shape[1:])
+        taken.update(dict.fromkeys(paths, math.prod(x.shape[1:])))
         return forward(x, *args)
 
     return noting

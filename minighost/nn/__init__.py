@@ -1,6 +1,8 @@
 """Modules: parameters, shapes and state; the mathematics is in `minighost.ops`."""
 
-from minighost.nn.blocks import Chain, ConvBNAct, Sequential, SqueezeExcite
+from minighost.nn.blocks import ConvBNAct, SqueezeExcite
+from minighost.nn.checksums import checking
+from minighost.nn.containers import Chain, ModuleList, Sequential
 from minighost.nn.folded import fold
 from minighost.nn.fused import fusing
 from minighost.nn.ghost import GhostBottleneck, GhostModule
@@ -27,6 +29,6 @@ from minighost.nn.whitening import PatchWhitening
 __all__ = [
     "AvgPool2d", "BatchNorm2d", "Buffer", "CReLU", "Chain", "ClipGate", "Conv2d", "ConvBNAct", "Dropout",
     "GhostBottleneck", "GhostModule", "GlobalAvgPool", "HardSigmoid", "HardSwish", "Identity", "Linear", "MaxPool2d",
-    "Module", "Parameter", "PatchWhitening", "ReLU", "ReLU6", "ResidualBlock", "Sequential", "SqueezeExcite", "fold",
-    "fusing",
+    "Module", "ModuleList", "Parameter", "PatchWhitening", "ReLU", "ReLU6", "ResidualBlock", "Sequential",
+    "SqueezeExcite", "checking", "fold", "fusing",
 ]  # fmt: skip

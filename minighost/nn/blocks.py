@@ -1,52 +1,15 @@
-"""What networks are made of: a chain of layers, convolution with batch norm and activation, squeeze-and-excitation."""
+"""What networks are made of: convolution with batch norm and activation, and squeeze-and-excitation."""
 
 from minighost import ops
 from minighost.nn import fused
 from minighost.nn.layers import BatchNorm2d, ClipGate, Conv2d, HardSigmoid, HardSwish, Linear, MaxPool2d, ReLU, ReLU6
-from minighost.nn.module import Module
+from minighost.nn.module import BY_LAYERS, Module
 from minighost.ops.check import pair
 
-__all__ = ["Chain", "ConvBNAct", "Sequential", "SqueezeExcite"]
+__all__ = ["ConvBNAct", "SqueezeExcite"]
 
 ACTIVATIONS = {"relu": ReLU, "relu6": ReLU6, "hard_swish": HardSwish, "hard_sigmoid": HardSigmoid}
 GATES = {"hard_sigmoid": HardSigmoid, "clip": ClipGate}
-
-
-class Chain(Module):
-    """A module that is nothing but its attributes one after the other, in the order in which they were set."""
-
-    def chain(self):
-        """All layers."""
-        return list(self.children())
-
-    def forward(self, x):
-        """First to last."""
-        for layer in self.children():
-            x = layer(x)
-        return x
-
-    def backward(self, dout):
-        """Last to first; returns the gradient with respect to the input."""
-        for layer in reversed(list(self.children())):
-            dout = layer.backward(dout)
-        return dout
-
-
-class Sequential(Chain):
-    """Layers one after the other; their names are "0", "1", ... and ``chain[0]`` is the first."""
-
-    def __init__(self, *layers):
-        self._layers = list(layers)
-
-    def named_children(self):
-        """Yield ("0", first layer), ..."""
-        return ((str(k), layer) for k, layer in enumerate(self._layers))
-
-    def __getitem__(self, k):
-        return self._layers[k]
-
-    def __len__(self):
-        return len(self._layers)
 
 
 class ConvBNAct(Module):
@@ -84,10 +47,10 @@ class ConvBNAct(Module):
 
     def forward(self, x, out=None):
         """(N, H, W, in_channels) -> (N, OH, OW, out_channels), written into `out` if that is given."""
-        self._cache = None
         if out is None and fused.unit_applies(self, x):
             y, self._cache = fused.unit_forward(self, x)
             return y
+        self._cache = BY_LAYERS
         y = self.maps(x)
         if self.act is None:
             return self.bn(y, out=out)
@@ -104,8 +67,9 @@ class ConvBNAct(Module):
 
     def backward(self, dout):
         """Activation, batch norm, pooling, convolution."""
-        if self._cache is not None:
-            return fused.unit_backward(self, dout, self._take_cache())
+        cache = self._take_cache(dout)
+        if cache is not BY_LAYERS:
+            return fused.unit_backward(self, dout, cache)
         if self.act is not None:
             dout = self.act.backward(dout)
         dout = self.bn.backward(dout)
@@ -145,7 +109,7 @@ class SqueezeExcite(Module):
 
     def backward(self, dout):
         """x matters twice: as what is scaled, and through its mean as what decides the scale."""
-        pool_cache, scale_cache = self._take_cache()
+        pool_cache, scale_cache = self._take_cache(dout)
         dx, dgate = ops.scale_backward(dout, scale_cache)
         dsqueezed = self.reduce.backward(self.act.backward(self.expand.backward(self.gate.backward(dgate))))
         return ops.add_forward(dx, ops.global_avg_pool_backward(dsqueezed, pool_cache), out=dx)[0]

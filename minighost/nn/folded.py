@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from minighost.nn.fold_nodes import GlobalMean, Plain, emit
-from minighost.nn.folding import evaluating, nodes_of
+from minighost.nn.folding import evaluating, in_evaluation, nodes_of
 from minighost.nn.module import Buffer, Module, Parameter
 from minighost.ops import check, inference
 from minighost.ops.buffers import empty
@@ -64,6 +64,8 @@ class Folded:
 
     def __init__(self, model):
         self._hollow = evaluating(model, hollow=True)  # to ask whether an input fits
+        # A layer's own forward, set on the object, may be bound to this very model: no copy changes that.
+        self._bound = model if any("forward" in vars(m) for m in model.modules()) else None
         dtypes = [value.data.dtype for _, value in model._named((Parameter, Buffer))]
         self._nodes, weights = nodes_of(model), _Weights()
         for node in self._nodes:
@@ -80,12 +82,13 @@ class Folded:
         TypeError, ValueError
             What the model's layers raise if the input does not fit.
         """
-        plan = self._plans.get((x.shape, x.dtype)) if isinstance(x, np.ndarray) else None
-        if plan is None:
-            plan = self._plan(x)
-        for stage in plan:
-            x = stage(x)
-        return x
+        with contextlib.nullcontext() if self._bound is None else in_evaluation(self._bound):
+            plan = self._plans.get((x.shape, x.dtype)) if isinstance(x, np.ndarray) else None
+            if plan is None:
+                plan = self._plan(x)
+            for stage in plan:
+                x = stage(x)
+            return x
 
     def _plan(self, x):
         """Check the input, divide the nodes into stages, and write a program for each."""

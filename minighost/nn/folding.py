@@ -8,6 +8,7 @@ known, `rule` has to be told which nodes it stands for; a network that runs its 
 `Module.chain`.
 """
 
+import contextlib
 import copy
 from dataclasses import replace
 
@@ -21,9 +22,11 @@ from minighost.nn.module import Buffer, Parameter
 from minighost.nn.residual import ResidualBlock
 from minighost.nn.whitening import PatchWhitening
 from minighost.ops import inference
+from minighost.ops.check import pair
 
-__all__ = ["evaluating", "nodes_of", "rule"]
+__all__ = ["evaluating", "in_evaluation", "nodes_of", "rule"]
 
+_METHODS = {"forward", "maps", "_path", "children", "named_children"}  # one of a layer's own makes it unknown
 _rules: dict = {}
 _ACTS = {
     layers.ReLU: inference.RELU, layers.ReLU6: inference.RELU6, layers.ClipGate: inference.CLIP,
@@ -63,7 +66,7 @@ def _known(*chain):
     for layer in chain:
         if layer is None:
             continue
-        if type(layer) in _rules and "forward" not in vars(layer):
+        if type(layer) in _rules and _METHODS.isdisjoint(vars(layer)):
             nodes += _rules[type(layer)](layer)
         elif (links := _chain(layer)) is not None:
             nodes += _known(*links)
@@ -77,7 +80,7 @@ def _chain(layer):
     for kind in (layer, *type(layer).__mro__):
         if "chain" in vars(kind):
             return layer.chain()
-        if "forward" in vars(kind):
+        if "forward" in vars(kind) or "__call__" in vars(kind):
             return None
     return None
 
@@ -103,7 +106,8 @@ def _merged(nodes):
 def _conv2d(layer):
     b = np.zeros(layer.weight.shape[3]) if layer.bias is None else _double(layer.bias)
     filters = layer.weight.shape[3] // layer.groups
-    return [Convolution(_double(layer.weight), b, layer.stride, layer.padding, layer.dilation, layer.groups, filters)]
+    steps = (pair("Conv2d", name, getattr(layer, name), 0) for name in ("stride", "padding", "dilation"))
+    return [Convolution(_double(layer.weight), b, *steps, layer.groups, filters)]
 
 
 @rule(layers.Linear)
@@ -159,13 +163,26 @@ def _squeeze_excite(layer):
 @rule(GhostModule)
 def _ghost_module(layer):
     primary = _known(layer.primary)
-    ghosts = layer.out_channels - layer.intrinsic
-    if layer.cheap is None or ghosts == 0:
+    if layer.cheap is None:
         return primary
     cheap = _known(layer.cheap)
-    if len(cheap) == 1 and isinstance(cheap[0], Convolution) and ghosts < cheap[0].w.shape[3]:
+    ghosts = layer.out_channels - _channels(primary)
+    surplus = _channels(cheap) - ghosts
+    if ghosts <= 0:
+        return primary
+    if surplus > 0:
+        if len(cheap) > 1 or cheap[0].w.shape[2] > 1 < cheap[0].groups:
+            raise _Unknown  # the last maps cannot be cut off
         cheap = [replace(cheap[0], w=cheap[0].w[..., :ghosts], b=cheap[0].b[:ghosts])]  # the surplus is not computed
     return [*primary, Side("concatenate", [], cheap)]
+
+
+def _channels(nodes):
+    """How many come out of a convolution and what follows it and keeps their number."""
+    kinds = [type(node) for node in nodes]
+    if kinds[:1] != [Convolution] or not {Affine, Pool}.issuperset(kinds[1:]):
+        raise _Unknown
+    return nodes[0].w.shape[3]
 
 
 @rule(GhostBottleneck)
@@ -189,10 +206,21 @@ def _double(value):
 
 def evaluating(layer, hollow=False):
     """A copy in evaluation mode, without gradients and caches; a hollow one has zeros for weights, and no memory."""
-    left_out = [(m, "_cache") for m in layer.modules() if m._cache is not None]
-    left_out += [(p, "grad") for p in layer.parameters() if p.grad is not None]
-    memo: dict = {id(getattr(owner, name)): None for owner, name in left_out}
+    memo: dict = {id(p.grad): None for p in layer.parameters() if p.grad is not None}
     if hollow:
         for _, value in layer._named((Parameter, Buffer)):
             memo[id(value.data)] = np.broadcast_to(np.zeros((), value.data.dtype), value.data.shape)
     return copy.deepcopy(layer, memo).eval()
+
+
+@contextlib.contextmanager
+def in_evaluation(layer):
+    """Have a layer itself in evaluation mode for a block of code; what its modules keep for a backward stays."""
+    switched = [m for m in layer.modules() if m.training]
+    for m in switched:
+        m.training = False
+    try:
+        yield
+    finally:
+        for m in switched:
+            m.training = True

@@ -4,13 +4,22 @@ Their `forward` and `backward` state what they compute, layer by layer. In train
 here, which compute the same from the same parameters with the kernels of `ops.fused`: batch norm's sums are taken where
 the convolution leaves its result, and inside a bottleneck activations stay unnormalised from layer to layer (`Pending`)
 and a ghost module's two halves stay two arrays. ``with fusing(False):`` goes layer by layer instead.
-"""
 
-import contextlib
-from contextvars import ContextVar
+Whether a block is one that they may replace, `fusable` says.
+"""
 
 import numpy as np
 
+from minighost.nn.fusable import (
+    bottleneck_applies,
+    fusing,
+    ghost_applies,
+    is_depthwise,
+    is_pointwise,
+    residual_applies,
+    unit_applies,
+)
+from minighost.nn.module import KEPT_ABOVE
 from minighost.ops import check, fused
 from minighost.ops.conv2d import channels_fit
 from minighost.ops.geometry import geometry
@@ -21,34 +30,7 @@ __all__ = [
     "unit_forward",
 ]  # fmt: skip
 
-_fusing = ContextVar("fusing", default=True)
-
-
-@contextlib.contextmanager
-def fusing(on):
-    """Choose for a block of code whether training uses the fused kernels (the default) or goes layer by layer.
-
-    It holds for the Python thread that runs the block.
-    """
-    before = _fusing.get()
-    _fusing.set(bool(on))
-    try:
-        yield
-    finally:
-        _fusing.set(before)
-
-
 # Convolution, batch norm, ReLU ---------------------------------------------------------------------------------
-
-
-def unit_applies(unit, x):
-    """Whether `unit`, a `ConvBNAct`, can be fused: training, with a ReLU or none, no pooling, no channel multiplier."""
-    w = unit.conv.weight.data
-    if not isinstance(w, np.ndarray) or w.ndim != 4:
-        return False  # the layer itself says what is wrong with them
-    C, OC = w.shape[2:]
-    multiplies = C == 1 < unit.conv.groups < OC
-    return unit.act is unit.pool is None and not multiplies and _fits(unit, x, C * unit.conv.groups)
 
 
 def unit_forward(unit, x):
@@ -70,18 +52,6 @@ def _wanted(unit, dx):
     return dx if unit.conv.dx_wanted else None
 
 
-def _fits(module, x, channels):
-    return (
-        _fusing.get()
-        and module.training
-        and isinstance(x, np.ndarray)
-        and x.ndim == 4
-        and x.size > 0
-        and x.dtype == next(module.parameters()).data.dtype
-        and x.shape[3] == channels
-    )
-
-
 def _gradient(name, dout, shape, x):
     """The gradient, checked against the output that it belongs to."""
     dout = check.array(f"{name} backward", "dout", dout, 4)
@@ -90,12 +60,26 @@ def _gradient(name, dout, shape, x):
     return dout
 
 
+def _keep(shape, *modules):
+    """Note in modules that are not called themselves that the block keeps what their backward needs."""
+    for module in modules:
+        module.output_shape, module._cache = shape, KEPT_ABOVE
+
+
+def _release(*modules):
+    """Take that note away; RuntimeError if it is not there, for then their own backward would have nothing either."""
+    for module in modules:
+        if module._cache is not KEPT_ABOVE:
+            raise module._nothing_kept()
+        module._cache = None
+
+
 def _forward(unit, pending):
     """Any of the three convolutions."""
     conv = unit.conv
-    if _is_depthwise(conv):
+    if is_depthwise(conv):
         return _depthwise_forward(unit, pending)
-    if _is_pointwise(conv):
+    if is_pointwise(conv):
         return _pointwise_forward(unit, [pending])
     w = _weights(conv, [pending])
     g = geometry("conv2d", pending.raw.shape[1:3], w.shape[:2], conv.stride, conv.padding, conv.dilation)
@@ -107,23 +91,16 @@ def _forward(unit, pending):
 def _backward(unit, dy, sums, cache, elsewhere=None):
     """Of any of the three; `elsewhere` is a gradient that reaches the input on another way, and may be added to."""
     conv = unit.conv
-    if _is_depthwise(conv):
+    if is_depthwise(conv):
         return _depthwise_backward(unit, dy, sums, cache, elsewhere)
-    if _is_pointwise(conv):
+    if is_pointwise(conv):
         return _pointwise_backward(unit, dy, sums, cache, elsewhere)[0][:2]
+    _release(conv, unit.bn)
     pending, w, g, norm = cache
     gradient, dgamma, dbeta = fused.pass_back(dy, sums, norm)
     dx, sums, dw = fused.conv_backward(gradient, pending, w, g, conv.groups, conv.dx_wanted, elsewhere)
     _accumulate(unit, dw, dgamma, dbeta)
     return dx, sums
-
-
-def _is_depthwise(conv):
-    return conv.groups > 1 == conv.weight.shape[2]
-
-
-def _is_pointwise(conv):
-    return (conv.groups, conv.weight.shape[:2], conv.stride, conv.padding) == (1, (1, 1), (1, 1), (0, 0))
 
 
 def _weights(conv, parts, mine=slice(None)):
@@ -134,7 +111,7 @@ def _weights(conv, parts, mine=slice(None)):
         check.same_dtype("conv2d", x=parts[0].raw, w=w)
     if not w.size:
         raise ValueError(f"conv2d: w of shape {w.shape} must hold a number at least")
-    if _is_depthwise(conv):
+    if is_depthwise(conv):
         check.shape_is("conv2d", "w", w, (*w.shape[:2], 1, C))
     elif w.shape[2] * conv.groups != C or w.shape[3] % conv.groups:
         channels_fit(C, w, None, conv.groups)
@@ -144,17 +121,14 @@ def _weights(conv, parts, mine=slice(None)):
 # Residual block ------------------------------------------------------------------------------------------------
 
 
-def residual_applies(block, x):
-    """Whether `block`, a `ResidualBlock`, can be fused: in training."""
-    return unit_applies(block.first, x)
-
-
 def residual_forward(block, x):
     """What `ResidualBlock.forward` does; returns the output and the cache for `residual_backward`."""
     source = fused.plain(check.array("ResidualBlock", "x", x, 4))
+    shortcut, short = (source, None) if block.shortcut is None else _forward(block.shortcut, source)
     inner, first = _forward(block.first, source)
     branch, second = _forward(block.second, inner)
-    shortcut, short = (source, None) if block.shortcut is None else _forward(block.shortcut, source)
+    check.shape_is("ResidualBlock", "shortcut", shortcut.raw, branch.raw.shape)
+    _keep(branch.raw.shape[1:], block.act)
     out = fused.rectified_sum_forward(branch, shortcut)
     return out, (first, second, short, branch, shortcut, out)
 
@@ -163,6 +137,7 @@ def residual_backward(block, dout, cache):
     """What `ResidualBlock.backward` does: the sum's gradient goes through both branches and meets again at x."""
     first, second, short, branch, shortcut, out = cache
     dout = _gradient("ResidualBlock", dout, out.shape, out)
+    _release(block.act)
     dsum, sums, short_sums = fused.rectified_sum_backward(dout, out, branch, shortcut)
     dinner, sums = _backward(block.second, dsum, sums, second)
     if short is not None:
@@ -173,16 +148,12 @@ def residual_backward(block, dout, cache):
 # Ghost module --------------------------------------------------------------------------------------------------
 
 
-def ghost_applies(ghost, x):
-    """Whether `ghost`, a `GhostModule`, can be fused: in training, with one ghost a map."""
-    return _pairs(ghost) and unit_applies(ghost.primary, x)
-
-
 def ghost_forward(ghost, x):
     """What `GhostModule.forward` does; returns the output and the cache for `ghost_backward`."""
     x = check.array("GhostModule", "x", x, 4)
     intrinsic, primary = _forward(ghost.primary, fused.plain(x))
     ghosts, cheap = _depthwise_forward(ghost.cheap, intrinsic)
+    check.shape_is("GhostModule", "ghosts", ghosts.raw, intrinsic.raw.shape)
     return fused.residual_forward([intrinsic, ghosts]), ([intrinsic, ghosts], primary, cheap)
 
 
@@ -196,16 +167,7 @@ def ghost_backward(ghost, dout, cache):
     return _wanted(ghost.primary, _backward(ghost.primary, dintrinsic, sums, primary)[0])
 
 
-def _pairs(ghost):
-    return ghost.cheap is not None and ghost.out_channels == 2 * ghost.intrinsic
-
-
 # Ghost bottleneck ----------------------------------------------------------------------------------------------
-
-
-def bottleneck_applies(block, x):
-    """Whether `block` can be fused: in training, and each ghost module with one ghost a map."""
-    return _pairs(block.ghost1) and _pairs(block.ghost2) and unit_applies(block.ghost1.primary, x)
 
 
 def bottleneck_forward(block, x):
@@ -224,6 +186,9 @@ def bottleneck_forward(block, x):
         inner, cache1 = _depthwise_forward(depthwise, source)
         shortcut, cache2 = _pointwise_forward(pointwise, [inner])
         short = cache1, cache2
+        _keep(shortcut.raw.shape[1:], block.shortcut)
+    *plane, half = parts[0].raw.shape
+    check.shape_is("GhostBottleneck", "shortcut", shortcut.raw, (*plane, 2 * half))
     out = fused.residual_forward(parts, shortcut)
     return out, (ghost1, strided, ghost2, short, parts, shortcut)
 
@@ -237,10 +202,10 @@ def bottleneck_backward(block, dout, cache):
     if block.se is not None:
         branches = _gate_backward(block.se, branches, ghost2)
     branches = [(dy, sums) for dy, sums, *_ in branches]
-    if block.depthwise is not None:
+    if strided is not None:
         branches = _depthwise_parts_backward(block.depthwise, branches, strided)
-    dx = _ghost_backward(block.ghost1, branches, ghost1, dout if block.shortcut is None else None)[0][0]
-    if block.shortcut is not None:
+    dx = _ghost_backward(block.ghost1, branches, ghost1, dout if short is None else None)[0][0]
+    if short is not None:
         depthwise, pointwise = block.shortcut
         [(dy, sums, _)] = _pointwise_backward(pointwise, dout, shortcut_sums, short[1])
         dx, _ = _depthwise_backward(depthwise, dy, sums, short[0], dx)
@@ -253,6 +218,9 @@ def bottleneck_backward(block, dout, cache):
 def _ghost_forward(ghost, parts):
     intrinsic, primary = _pointwise_forward(ghost.primary, parts)
     ghosts, cheap = _depthwise_forward(ghost.cheap, intrinsic)
+    check.shape_is("GhostModule", "ghosts", ghosts.raw, intrinsic.raw.shape)
+    H, W, m = intrinsic.raw.shape[1:]
+    _keep((H, W, 2 * m), ghost)
     return [intrinsic, ghosts], (primary, cheap)
 
 
@@ -270,6 +238,10 @@ def _gate_forward(se, parts):
     squeezed = np.concatenate([fused.plane_mean(p) for p in parts], axis=1)
     gate = se.gate(se.expand(se.act(se.reduce(squeezed))))
     split = parts[0].raw.shape[3]
+    gate = check.array("SqueezeExcite", "gate", gate, 2)
+    check.shape_is("SqueezeExcite", "gate", gate, squeezed.shape)
+    check.same_dtype("SqueezeExcite", x=squeezed, gate=gate)
+    _keep((*parts[0].raw.shape[1:3], gate.shape[1]), se)
     gates = gate[:, :split], gate[:, split:]
     return [p._replace(gate=g.copy()) for p, g in zip(parts, gates, strict=True)]
 
@@ -278,6 +250,8 @@ def _gate_backward(se, branches, ghost2):
     ((parts, *_), _) = ghost2
     dgate = np.concatenate([dgate for *_, dgate in branches], axis=1)
     dsqueezed = se.reduce.backward(se.act.backward(se.expand.backward(se.gate.backward(dgate))))
+    dsqueezed = check.array("SqueezeExcite backward", "dsqueezed", dsqueezed, 2)
+    check.shape_is("SqueezeExcite backward", "dsqueezed", dsqueezed, dgate.shape)
     split = parts[0].raw.shape[3]
     dmeans = dsqueezed[:, :split], dsqueezed[:, split:]
     return [
@@ -297,6 +271,7 @@ def _depthwise_parts_forward(layer, parts):
 
 
 def _depthwise_parts_backward(layer, branches, caches):
+    _release(layer.conv, layer.bn)
     done = [_depthwise_gradients(dy, sums, cache) for (dy, sums), cache in zip(branches, caches, strict=True)]
     _accumulate(layer, *(np.concatenate(grads, axis=-1) for grads in zip(*(grads for *_, grads in done), strict=True)))
     return [(dy, sums) for dy, sums, _ in done]
@@ -311,6 +286,7 @@ def _pointwise_forward(layer, parts):
 
 
 def _pointwise_backward(layer, dy, sums, cache, elsewhere=None):
+    _release(layer.conv, layer.bn)
     parts, w, norm = cache
     gradient, dgamma, dbeta = fused.pass_back(dy, sums, norm)
     branches, dw = fused.pointwise_backward(gradient, parts, w, elsewhere)
@@ -330,6 +306,7 @@ def _depthwise_forward(layer, pending, mine=slice(None)):
 
 
 def _depthwise_backward(layer, dy, sums, cache, elsewhere=None):
+    _release(layer.conv, layer.bn)
     dx, sums, grads = _depthwise_gradients(dy, sums, cache, elsewhere)
     _accumulate(layer, *grads)
     return dx, sums
@@ -345,8 +322,7 @@ def _depthwise_gradients(dy, sums, cache, elsewhere=None):
 def _measure(layer, raw, statistics, mine=slice(None)):
     bn = layer.bn
     vectors = (v.data[mine] for v in (bn.weight, bn.bias, bn.running_mean, bn.running_var))
-    for module in (layer, layer.conv, bn):
-        module.output_shape = (*raw.shape[1:3], bn.weight.size)
+    _keep((*raw.shape[1:3], bn.weight.size), layer, layer.conv, bn)
     return fused.measure(raw, statistics, *vectors, bn.momentum, bn.eps, bn.relu)
 
 

@@ -11,9 +11,9 @@ import numpy as np
 from minighost import ops
 from minighost.arguments import whole
 from minighost.nn import fused
-from minighost.nn.blocks import ConvBNAct, Sequential, SqueezeExcite
-from minighost.nn.module import Module
-from minighost.ops.buffers import empty
+from minighost.nn.blocks import ConvBNAct, SqueezeExcite
+from minighost.nn.containers import Sequential
+from minighost.nn.module import BY_LAYERS, Module
 
 __all__ = ["GhostBottleneck", "GhostModule"]
 
@@ -63,38 +63,28 @@ class GhostModule(Module):
 
     def forward(self, x):
         """(N, H, W, c) -> (N, OH, OW, n): intrinsic maps first, then their ghosts."""
-        m, n = self.intrinsic, self.out_channels
-        self._cache = None
         if fused.ghost_applies(self, x):
             out, self._cache = fused.ghost_forward(self, x)
             return out
+        self._cache = BY_LAYERS
+        intrinsic = self.primary(x)
         if self.cheap is None:
-            return self.primary(x)
-        y = self.primary.maps(x)
-        out = empty((*y.shape[:3], n), y.dtype)
-        intrinsic = self.primary.bn(y, out=out[..., :m])
-        if self._surplus():
-            out[..., m:] = self.cheap(intrinsic)[..., : n - m]
-        else:
-            self.cheap(intrinsic, out=out[..., m:])
-        return out
+            return intrinsic
+        ghosts = self.cheap(intrinsic)[..., : max(0, self.out_channels - intrinsic.shape[-1])]
+        return ops.concat_forward(intrinsic, ghosts)[0] if ghosts.shape[-1] else intrinsic
 
     def backward(self, dout):
         """An intrinsic map is seen twice: in the output and by the cheap operation."""
-        if self._cache is not None:
-            return fused.ghost_backward(self, dout, self._take_cache())
-        m = self.intrinsic
+        cache = self._take_cache(dout)
+        if cache is not BY_LAYERS:
+            return fused.ghost_backward(self, dout, cache)
         if self.cheap is None:
             return self.primary.backward(dout)
-        dghosts = dout[..., m:]
-        if self._surplus():  # what was cut off has no influence: its gradient is 0
-            dghosts = np.pad(dghosts, [(0, 0), (0, 0), (0, 0), (0, self._surplus())])
-        dintrinsic = self.cheap.backward(dghosts)
-        ops.add_forward(dintrinsic, dout[..., :m], out=dintrinsic)
-        return self.primary.backward(dintrinsic)
-
-    def _surplus(self):
-        return self.intrinsic + self.cheap.bn.weight.size - self.out_channels
+        m = self.primary.output_shape[-1]
+        dghosts, made = dout[..., m:], self.cheap.output_shape[-1]
+        if dghosts.shape[-1] < made:  # what was cut off has no influence: its gradient is 0
+            dghosts = np.pad(dghosts, [(0, 0), (0, 0), (0, 0), (0, made - dghosts.shape[-1])])
+        return self.primary.backward(ops.add_forward(self.cheap.backward(dghosts), dout[..., :m])[0])
 
 
 class GhostBottleneck(Module):
@@ -149,10 +139,10 @@ class GhostBottleneck(Module):
 
     def forward(self, x):
         """(N, H, W, in_channels) -> (N, OH, OW, out_channels)."""
-        self._cache = None
         if fused.bottleneck_applies(self, x):
             out, self._cache = fused.bottleneck_forward(self, x)
             return out
+        self._cache = BY_LAYERS
         y = x
         for layer in self._path():
             y = layer(y)
@@ -161,10 +151,11 @@ class GhostBottleneck(Module):
 
     def backward(self, dout):
         """The sum hands `dout` to both branches; their gradients meet again at x."""
-        if self._cache is not None:
-            return fused.bottleneck_backward(self, dout, self._take_cache())
+        cache = self._take_cache(dout)
+        if cache is not BY_LAYERS:
+            return fused.bottleneck_backward(self, dout, cache)
         dx = dout
         for layer in reversed(self._path()):
             dx = layer.backward(dx)
         dshortcut = dout if self.shortcut is None else self.shortcut.backward(dout)
-        return None if dx is None else ops.add_forward(dx, dshortcut, out=dx)[0]
+        return None if dx is None else ops.add_forward(dx, dshortcut)[0]

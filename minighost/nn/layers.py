@@ -7,7 +7,7 @@ import numpy as np
 from minighost import ops
 from minighost.arguments import number, whole
 from minighost.nn import limit
-from minighost.nn.module import Buffer, Module, Parameter
+from minighost.nn.module import BY_LAYERS, Buffer, Module, Parameter
 from minighost.ops.check import pair
 from minighost.ops.pooling import pooling_options
 
@@ -68,7 +68,7 @@ class Conv2d(Module):
 
     def backward(self, dout):
         """Gradient with respect to x; adds to `weight.grad` and `bias.grad`."""
-        dx, dw, db = ops.conv2d_backward(dout, self._take_cache(), self.dx_wanted)
+        dx, dw, db = ops.conv2d_backward(dout, self._take_cache(dout), self.dx_wanted)
         self.weight.accumulate(dw)
         if self.bias is not None:
             self.bias.accumulate(db)
@@ -124,7 +124,7 @@ class BatchNorm2d(Module):
 
     def backward(self, dout):
         """Gradient with respect to x; adds to `weight.grad` and `bias.grad`."""
-        dx, dgamma, dbeta = ops.batch_norm_backward(dout, self._take_cache())
+        dx, dgamma, dbeta = ops.batch_norm_backward(dout, self._take_cache(dout))
         self.weight.accumulate(dgamma)
         self.bias.accumulate(dbeta)
         return dx
@@ -162,7 +162,7 @@ class Linear(Module):
 
     def backward(self, dout):
         """Gradient with respect to x; adds to `weight.grad` and `bias.grad`."""
-        dx, dw, db = ops.linear_backward(dout, self._take_cache())
+        dx, dw, db = ops.linear_backward(dout, self._take_cache(dout))
         self.weight.accumulate(dw)
         if self.bias is not None:
             self.bias.accumulate(db)
@@ -188,7 +188,7 @@ class _Function(Module):
 
     def backward(self, dout):
         """Gradient with respect to x."""
-        return type(self)._backward(dout, self._take_cache())
+        return type(self)._backward(dout, self._take_cache(dout))
 
 
 class ReLU(_Function):
@@ -253,10 +253,12 @@ class Identity(Module):
 
     def forward(self, x):
         """Return x."""
+        self._cache = BY_LAYERS  # it has nothing to keep
         return x
 
     def backward(self, dout):
         """Return dout."""
+        self._take_cache(dout)
         return dout
 
 
@@ -275,7 +277,7 @@ class Dropout(Module):
 
     def backward(self, dout):
         """The same mask."""
-        return ops.dropout_backward(dout, *self._take_cache())
+        return ops.dropout_backward(dout, *self._take_cache(dout))
 
 
 def _normal(rng, std, shape):

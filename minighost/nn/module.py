@@ -2,14 +2,25 @@
 
 There is no tape. `forward` keeps a cache, `backward` is the hand-written reverse of `forward`: it takes the gradient
 of the loss with respect to the output, adds to every parameter's `grad`, and returns the gradient with respect to the
-input. What a module contains is simply what stands in its attributes: `Parameter`, `Buffer` and other modules.
+input. What a module contains is simply what stands in its attributes: `Parameter`, `Buffer` and other modules. Layers
+in a Python list are not found there (a warning says so); `nn.ModuleList` is the list for them.
 """
+
+import warnings
+from itertools import islice
 
 import numpy as np
 
+from minighost.nn import checksums
 from minighost.ops.check import written_in_place
 
-__all__ = ["Buffer", "Module", "Parameter"]
+__all__ = ["BY_LAYERS", "KEPT_ABOVE", "Buffer", "Module", "Parameter"]
+
+# What stands in `_cache` where a module has nothing of its own to keep:
+BY_LAYERS = "its layers keep what its backward needs"
+KEPT_ABOVE = "the fused block around it keeps what its backward needs"
+
+_OF_ONE_FORWARD = ("_cache", "_output", "_fingerprints")
 
 
 class Parameter:
@@ -53,13 +64,23 @@ class Buffer:
 
 
 class Module:
-    """Base class of all layers and networks; PyTorch's vocabulary wherever it has a word."""
+    """Base class of all layers and networks; PyTorch's vocabulary wherever it has a word.
+
+    Of every layer, block and network:
+
+    * A call of the module serves one `backward`; a second one raises RuntimeError.
+    * `dout` has the shape and the dtype of what the module returned. Nothing is converted: another shape is a
+      ValueError, another dtype or something that is not an array a TypeError, in one line.
+    """
 
     training = True
     dx_wanted = True  # False in a first layer whose input is an image
     macs = 0  # multiply-adds per image at the last forward; convolutions and linear layers state theirs
     output_shape: tuple[int, ...] | None = None  # of the last forward, without N
     _cache = None
+    _output = None  # shape and dtype of what the last call returned
+    _fingerprints = None  # of the arrays in `_cache`, inside ``with checking():``
+    _seen_through: tuple[str, ...] = _OF_ONE_FORWARD  # containers that need no warning
 
     def forward(self, x):
         """Compute the output and keep what `backward` needs."""
@@ -75,12 +96,18 @@ class Module:
 
     def __call__(self, *args, **kwargs):
         """Run `forward`; an error inside it names the path of the layer where it arose."""
+        self._cache = self._output = self._fingerprints = None
         try:
             out = self.forward(*args, **kwargs)
         except (TypeError, ValueError) as error:
             self._name_layer(error)
             raise
+        if self._cache is None:
+            self._cache = BY_LAYERS
+        self._output = out.shape, out.dtype
         self.output_shape = out.shape[1:]
+        if checksums.is_on():
+            checksums.remember(self)
         return out
 
     def _name_layer(self, error):
@@ -91,61 +118,107 @@ class Module:
             if module is error.layer and path:
                 error.args = (f"{path}: {error.rule}",)
 
-    def _take_cache(self):
+    def _take_cache(self, dout):
         """Hand the cache over, once: its buffers are free again as soon as the backward is through with them."""
-        if self._cache is None:
-            raise RuntimeError(
-                f"{type(self).__name__}: backward() needs a forward() before it - each forward serves one backward; "
-                "call the module again first"
-            )
-        cache, self._cache = self._cache, None
+        cache = self._cache
+        if cache is None or cache is KEPT_ABOVE:
+            raise self._nothing_kept()
+        if self._output is not None:
+            self._check_gradient(dout, *self._output)
+        if self._fingerprints is not None:
+            checksums.compare(self)
+        self._cache = self._output = self._fingerprints = None
         return cache
+
+    def _nothing_kept(self):
+        return RuntimeError(
+            f"{type(self).__name__}: backward() needs a forward() before it - each forward serves one backward; call "
+            "the module again first (to use a layer in two places of a network, make two that share their parameters)"
+        )
+
+    def _check_gradient(self, dout, shape, dtype):
+        name = type(self).__name__
+        if not isinstance(dout, np.ndarray):
+            raise TypeError(f"{name} backward: dout must be a NumPy array, got {type(dout).__name__}")
+        if dout.dtype != dtype and dout.dtype.newbyteorder("=") != dtype:
+            raise TypeError(
+                f"{name} backward: dout must have the output's dtype, {dtype}, got {dout.dtype}; "
+                f"convert it with dout.astype(np.{dtype})"
+            )
+        if dout.shape != shape:
+            raise ValueError(f"{name} backward: dout must have shape {shape}, got {dout.shape}")
+
+    def __getstate__(self):
+        """What a copy or a pickle takes along: not what the last forward kept for a backward."""
+        return {name: value for name, value in vars(self).items() if name not in _OF_ONE_FORWARD}
 
     # What it contains ------------------------------------------------------------------------------------------
 
     def named_children(self):
-        """Yield (name, module) for the modules directly inside."""
+        """Yield (name, module) for the modules directly inside.
+
+        Warns
+        -----
+        UserWarning
+            There are modules or parameters in a list, tuple or dict: they are overlooked; once for each class.
+        """
         for name, value in vars(self).items():
             if isinstance(value, Module):
                 yield name, value
+            elif isinstance(value, (list, tuple, dict)) and name not in self._seen_through:
+                _warn_of_hidden(self, name, value)
 
     def children(self):
         """Yield the modules directly inside."""
         return (child for _, child in self.named_children())
 
-    def named_modules(self, prefix=""):
-        """Yield (path, module) for this module (path "") and all modules inside, outermost first."""
+    def named_modules(self, prefix="", remove_duplicate=True):
+        """Yield (path, module) for this module (path "") and all modules inside, outermost first.
+
+        A module that stands in several places comes once, under its first path, or with ``remove_duplicate=False``
+        under each.
+        """
+        return self._walk(prefix, set() if remove_duplicate else None)
+
+    def _walk(self, prefix, seen):
+        if seen is not None:
+            if id(self) in seen:
+                return
+            seen.add(id(self))
         yield prefix, self
         for name, child in self.named_children():
-            yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
+            yield from child._walk(f"{prefix}.{name}" if prefix else name, seen)
 
     def modules(self):
-        """Yield this module and all modules inside."""
+        """Yield this module and all modules inside, each once."""
         return (module for _, module in self.named_modules())
 
-    def _named(self, kind):
-        for path, module in self.named_modules():
+    def _named(self, kind, remove_duplicate=True):
+        seen = set()
+        for path, module in self.named_modules(remove_duplicate=remove_duplicate):
             for name, value in vars(module).items():
-                if isinstance(value, kind):
+                if isinstance(value, kind) and id(value) not in seen:
+                    if remove_duplicate:
+                        seen.add(id(value))
                     yield (f"{path}.{name}" if path else name), value
 
-    def named_parameters(self):
-        """Yield (path, Parameter), for example ("stem.conv.weight", ...)."""
-        return self._named(Parameter)
+    def named_parameters(self, remove_duplicate=True):
+        """Yield (path, Parameter), for example ("stem.conv.weight", ...); a tied one as in `named_modules`."""
+        return self._named(Parameter, remove_duplicate)
 
     def parameters(self):
-        """Yield all parameters."""
+        """Yield all parameters, each once."""
         return (parameter for _, parameter in self.named_parameters())
 
-    def named_buffers(self):
+    def named_buffers(self, remove_duplicate=True):
         """Yield (path, Buffer), for example ("stem.bn.running_mean", ...)."""
-        return self._named(Buffer)
+        return self._named(Buffer, remove_duplicate)
 
     # State -----------------------------------------------------------------------------------------------------
 
     def state_dict(self):
-        """Copy all parameters and buffers into a dict of path -> array."""
-        return {path: value.data.copy() for path, value in self._named((Parameter, Buffer))}
+        """Copy all parameters and buffers into a dict of path -> array; a tied one is there under each of its paths."""
+        return {path: value.data.copy() for path, value in self._named((Parameter, Buffer), remove_duplicate=False)}
 
     def load_state_dict(self, state, strict=True):
         """Copy arrays into the parameters and buffers of the same path.
@@ -166,7 +239,7 @@ class Module:
         Values are taken as they are, NaN and negative variances too, as in PyTorch: a state must come back as it was.
         What comes from a file is looked at where it is read (`train.load_run`, `interop.load_timm`).
         """
-        own = dict(self._named((Parameter, Buffer)))
+        own = dict(self._named((Parameter, Buffer), remove_duplicate=False))
         problems = [f"missing: {path} {own[path].data.shape}" for path in own if path not in state and strict]
         problems += [f"unknown: {path} {np.shape(state[path])}" for path in state if path not in own and strict]
         for path in own.keys() & state.keys():
@@ -197,7 +270,7 @@ class Module:
         """
         for module in self.modules():
             if module.training != mode:
-                module.training, module._cache = mode, None
+                module.training, module._cache, module._fingerprints = mode, None, None
         return self
 
     def eval(self):
@@ -220,3 +293,23 @@ class Module:
             value.data = np.array(value.data, dtype, order="C")
         self.zero_grad()
         return self
+
+
+_warned: set = set()
+
+
+def _warn_of_hidden(module, name, value):
+    """Warn of layers that nobody will train or save; a look at the first hundred things in a container will do."""
+    kind = type(module)
+    if (kind, name) in _warned:
+        return
+    inside = list(islice(value.values() if isinstance(value, dict) else value, 100))
+    inside += [deep for one in inside if isinstance(one, (list, tuple)) for deep in one[:100]]
+    if any(isinstance(one, (Module, Parameter)) for one in inside):
+        warnings.warn(
+            f"{kind.__name__}.{name} is a {type(value).__name__} of modules or parameters: what is in it is neither "
+            f"trained nor saved nor switched between training and evaluation; write self.{name} = nn.ModuleList(...), "
+            "or give each an attribute of its own",
+            stacklevel=4,
+        )
+        _warned.add((kind, name))

@@ -10,7 +10,7 @@ from minighost import ops
 from minighost.nn import fused
 from minighost.nn.blocks import ConvBNAct
 from minighost.nn.layers import ReLU
-from minighost.nn.module import Module
+from minighost.nn.module import BY_LAYERS, Module
 
 __all__ = ["ResidualBlock"]
 
@@ -46,18 +46,19 @@ class ResidualBlock(Module):
 
     def forward(self, x):
         """(N, H, W, in_channels) -> (N, OH, OW, out_channels)."""
-        self._cache = None
         if fused.residual_applies(self, x):
             out, self._cache = fused.residual_forward(self, x)
             return out
+        self._cache = BY_LAYERS
         shortcut = x if self.shortcut is None else self.shortcut(x)
         return self.act(ops.add_forward(self.second(self.first(x)), shortcut)[0])
 
     def backward(self, dout):
         """The sum hands its gradient to both branches; what they return meets again at x."""
-        if self._cache is not None:
-            return fused.residual_backward(self, dout, self._take_cache())
+        cache = self._take_cache(dout)
+        if cache is not BY_LAYERS:
+            return fused.residual_backward(self, dout, cache)
         dsum = self.act.backward(dout)
         dx = self.first.backward(self.second.backward(dsum))
         dshortcut = dsum if self.shortcut is None else self.shortcut.backward(dsum)
-        return None if dx is None else ops.add_forward(dx, dshortcut, out=dx)[0]
+        return None if dx is None else ops.add_forward(dx, dshortcut)[0]

@@ -84,7 +84,7 @@ class PatchWhitening(Module):
 
     def backward(self, dout):
         """Gradient with respect to x, if it is wanted; adds to `bias.grad`."""
-        dy, cache = self.act.backward(dout), self._take_cache()
+        cache, dy = self._take_cache(dout), self.act.backward(dout)
         if not self.dx_wanted:  # the filters do not learn: nothing is left to do but the bias
             self.bias.accumulate(bias_gradient(dy, self.bias.data))
             return None

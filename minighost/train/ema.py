@@ -32,7 +32,7 @@ class EMA:
 
     def __init__(self, model, decay):
         self.model, self.decay, self.updates = model, number("EMA", "decay", decay, least=0, below=1), 0
-        self._live = dict(model.named_parameters()) | dict(model.named_buffers())
+        self._live = dict(model.named_parameters(False)) | dict(model.named_buffers(False))  # the names of its state
         self.shadow = {name: np.array(value.data, order="C") for name, value in self._live.items()}
         self._scratch = {}
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from minighost.errors import NonFiniteError
 from minighost.nn import fusing
+from minighost.nn.replaced import replaced
 
 __all__ = ["explain", "unusable"]
 
@@ -81,14 +82,8 @@ def _in_outputs(model, x):
     """First layer whose output is not finite; an inner layer ends before the one around it, so it is named first."""
     found = []
     inner = [(name, module) for name, module in model.named_modules() if name]
-    for name, module in inner:
-        module.forward = _watch(name, module, found)
-    try:
-        with fusing(False):
-            model(x)
-    finally:
-        for _, module in inner:
-            del module.forward
+    with replaced([(module, "forward", _watch(name, module, found)) for name, module in inner]), fusing(False):
+        model(x)
     return found[0] if found else None
 
 

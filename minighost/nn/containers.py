@@ -1,0 +1,109 @@
+"""Modules that hold other modules in order: a list of layers, and chains that run them one after the other."""
+
+from minighost.nn.module import BY_LAYERS, Module
+
+__all__ = ["Chain", "ModuleList", "Sequential"]
+
+
+class Chain(Module):
+    """A module that is nothing but its attributes one after the other, in the order in which they were set."""
+
+    def chain(self):
+        """All layers."""
+        return list(self.children())
+
+    def forward(self, x):
+        """First to last."""
+        for layer in self.children():
+            x = layer(x)
+        self._cache = BY_LAYERS
+        return x
+
+    def backward(self, dout):
+        """Last to first; returns the gradient with respect to the input."""
+        self._take_cache(dout)
+        for layer in reversed(list(self.children())):
+            dout = layer.backward(dout)
+        return dout
+
+
+class ModuleList(Module):
+    """A list whose layers are trained, saved and switched; their names are "0", "1", ...
+
+    It has no forward: the module that owns it calls the layers. `Sequential` is the list that runs by itself.
+
+    Parameters
+    ----------
+    modules : iterable of Module
+
+    Raises
+    ------
+    TypeError
+        Something else than a module is put into it.
+
+    Examples
+    --------
+    >>> from minighost import nn
+    >>> layers = nn.ModuleList([nn.Linear(2, 3), nn.ReLU()])
+    >>> layers.append(nn.Linear(3, 1))[-1] is layers[2], len(layers[:2])
+    (True, 2)
+    >>> [path for path, _ in layers.named_parameters()]
+    ['0.weight', '0.bias', '2.weight', '2.bias']
+    """
+
+    _seen_through = (*Module._seen_through, "_layers")
+
+    def __init__(self, modules=()):
+        self._layers = [self._module(layer) for layer in modules]
+
+    def named_children(self):
+        """Yield ("0", first layer), ...; after them modules in attributes of their own."""
+        for k, layer in enumerate(self._layers):
+            yield str(k), layer
+        yield from super().named_children()
+
+    def append(self, layer):
+        """Put a layer at the end; returns the list."""
+        return self.insert(len(self), layer)
+
+    def extend(self, modules):
+        """Put several at the end; returns the list."""
+        self._layers += [self._module(layer) for layer in modules]
+        return self
+
+    def insert(self, k, layer):
+        """Put a layer before the one at `k`; returns the list."""
+        self._layers.insert(k, self._module(layer))
+        return self
+
+    def __getitem__(self, k):
+        """The layer at `k`; of a slice a list of the same kind, with the same layers."""
+        if not isinstance(k, slice):
+            return self._layers[k]
+        part = ModuleList.__new__(type(self))
+        ModuleList.__init__(part, self._layers[k])
+        return part
+
+    def __setitem__(self, k, layer):
+        self._layers[k] = [self._module(one) for one in layer] if isinstance(k, slice) else self._module(layer)
+
+    def __delitem__(self, k):
+        del self._layers[k]
+
+    def __iter__(self):
+        return iter(self._layers)
+
+    def __len__(self):
+        return len(self._layers)
+
+    def _module(self, layer):
+        if not isinstance(layer, Module):
+            raise TypeError(f"{type(self).__name__}: a layer must be a Module, got {type(layer).__name__}")
+        return layer
+
+
+class Sequential(Chain, ModuleList):
+    """Layers one after the other; their names are "0", "1", ... and ``chain[0]`` is the first."""
+
+    def __init__(self, *layers):
+        ModuleList.__init__(self, layers)
