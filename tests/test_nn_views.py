@@ -65,7 +65,7 @@ class _Chain(nn.Chain):
 
 def test_every_layer_is_tried():
     classes = {name for name in nn.__all__ if isinstance(getattr(nn, name), type)}
-    layers = {name for name in classes if issubclass(getattr(nn, name), nn.Module) and name != "Module"}
+    layers = {name for name in classes if issubclass(getattr(nn, name), nn.Module)} - {"Module", "ModuleList"}
     assert layers == {name.partition(",")[0] for name in LAYERS}, "a new layer belongs into LAYERS"
 
 
