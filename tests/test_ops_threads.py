@@ -208,13 +208,13 @@ def test_a_folded_network_plans_for_many_shapes_in_many_threads(rng):
 
 @pytest.mark.small
 def test_fusing_and_watching_hold_in_the_thread_that_asked():
-    from minighost.nn import fused
+    from minighost.nn import fusable
 
     seen, x = [], np.ones((1, 2, 2, 4))
     with ThreadPoolExecutor(1) as other, mg.nn.fusing(False), engine.watching(lambda *call: seen.append(call)):
-        assert other.submit(fused._fusing.get).result() is True and fused._fusing.get() is False
+        assert other.submit(fusable._fusing.get).result() is True and fusable._fusing.get() is False
         other.submit(add_forward, x, x).result()
-    assert not seen and fused._fusing.get() is True
+    assert not seen and fusable._fusing.get() is True
 
 
 def test_threads_that_compile_at_once_leave_numba_and_the_collector_as_they_were():

@@ -31,7 +31,7 @@ def checking(on=True):
     >>> with nn.checking():
     ...     dout = layer(x)
     >>> x += 1
-    >>> layer.backward(dout)
+    >>> layer.backward(dout)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     RuntimeError: Linear backward: an array (3, 2) of float32 that it kept was changed in place after the forward...
     """
