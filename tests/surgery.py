@@ -188,7 +188,7 @@ def _geometry(module, rng):
         return None
     path, conv, _, _ = found
     what = ["stride", "padding", "dilation"][rng.integers(3)]
-    value = {"stride": (2, 2), "padding": (2, 1), "dilation": (2, 2)}[what]
+    value = {"stride": [(2, 2), 1], "padding": [(2, 1), 1], "dilation": [(2, 2), 1]}[what][rng.integers(2)]
     setattr(conv, what, value)
     return f"{path}.{what} = {value}"
 

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from minighost import nn
+from minighost import models, nn
 from minighost.train import nonfinite
 
 pytestmark = pytest.mark.small
@@ -94,6 +96,26 @@ def test_a_fused_ghost_module_equals_its_layers(rng, name):
             p.data += 0.1 * np.random.default_rng(k).normal(size=p.shape)
         answers.append(run(ghost, x, lambda out: np.random.default_rng(3).normal(size=out.shape), on))
         assert (ghost._cache is None) and nn.fused.ghost_applies(ghost, x)
+    assert_same(*answers)
+
+
+@given(st.integers(1, 9), st.integers(1, 6), st.sampled_from([1, 3]), st.booleans())
+def test_ghosts_of_any_ratio_are_as_many_as_asked_for_and_equal_their_layers(channels, ratio, K, act):
+    """Two ghosts of the first map and none of the second are not one ghost a map, though their numbers are the same."""
+    rng, answers = np.random.default_rng(0), []
+    x, dout = rng.normal(size=(3, 5, 4, 5)), rng.normal(size=(3, 5, 4, channels))
+    for on in (False, True):
+        ghost = nn.GhostModule(5, channels, K, ratio, act=act, rng=0).astype(np.float64)
+        answers.append(run(ghost, x, lambda out: dout, on))
+        assert answers[-1][0].shape == dout.shape
+    assert_same(*answers)
+
+
+def test_a_network_of_ratio_3_trains_fused_as_layer_by_layer(rng):
+    x, answers = rng.normal(size=(4, 8, 8, 3)), []
+    for on in (False, True):
+        model = models.create("ghostnet_short", width=0.25, ratio=3, dropout=0).astype(np.float64)
+        answers.append(run(model, x, lambda out: np.random.default_rng(3).normal(size=out.shape), on))
     assert_same(*answers)
 
 

@@ -1,8 +1,8 @@
 """Whether a block may go through the fused kernels: they would compute what its layers do, and nobody said otherwise.
 
 What was done to a block is respected. Every module that would be replaced is looked at, and unless all are of the
-classes, in the mode, of the shapes and of the dtype that the kernels know, the block goes layer by layer. It is asked
-once for each block and step, so it has to cost microseconds.
+classes, in the mode and of the shapes that the kernels know, the block goes layer by layer. It is asked once for each
+block and step, so it has to cost microseconds. Numbers that do not fit their layer are refused behind it, by `check`.
 """
 
 import contextlib
@@ -97,14 +97,10 @@ def _made(unit, C, dtype, shaped=None):
     conv, bn = unit.conv, unit.bn
     if not (_own(conv, nn.Conv2d) and _own(bn, nn.BatchNorm2d) and conv.bias is None):
         return 0
-    w = conv.weight.data
-    if not _plain(w, dtype) or w.ndim != 4 or not (shaped is None or shaped(conv)):
+    w, G = conv.weight.data, conv.groups
+    if not isinstance(w, np.ndarray) or w.dtype != dtype or w.ndim != 4 or not (shaped is None or shaped(conv)):
         return 0
-    *_, inputs, OC = w.shape
-    for vector in (bn.weight, bn.bias, bn.running_mean, bn.running_var):
-        if not _plain(vector.data, dtype) or vector.data.shape != (OC,):
-            return 0
-    G = conv.groups
+    _, _, inputs, OC = w.shape
     return 0 if inputs * G != C or OC % G or inputs == 1 < G < OC else OC
 
 
@@ -114,10 +110,6 @@ def _pairs(ghost, C, dtype):
         return 0
     m = _made(ghost.primary, C, dtype)
     return 2 * m if m == _made(ghost.cheap, m, dtype, is_depthwise) and ghost.out_channels == 2 * m else 0
-
-
-def _plain(array, dtype):
-    return type(array) is np.ndarray and array.dtype == dtype and array.flags.carray
 
 
 def is_depthwise(conv):
