@@ -11,6 +11,7 @@ from minighost.gradcheck.catalogue import NAMES, pieces
 SMALL_NAMES = [name for name in NAMES if "net" not in name]
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", SMALL_NAMES)
 def test_all_that_minighost_has_passes(name):
     for words, what, inputs in pieces(name, seed=1):

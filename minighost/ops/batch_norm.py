@@ -26,9 +26,12 @@ def batch_norm_forward_reference(
     """`batch_norm_forward` in plain NumPy."""
     axes, R = (0, 1, 2), x.size // x.shape[3]
     if training:
-        mean, var = x.mean(axes, np.float64), x.var(axes, np.float64)
-        running_mean[...] = (1 - momentum) * running_mean + momentum * mean
-        running_var[...] = (1 - momentum) * running_var + momentum * var * R / (R - 1)
+        wide = np.result_type(x, np.float64)
+        mean, var = x.mean(axes, wide), x.var(axes, wide)
+        running_mean *= 1 - momentum
+        running_mean += momentum * mean
+        running_var *= 1 - momentum
+        running_var += momentum * var * R / (R - 1)
     else:
         mean, var = running_mean, running_var
     inv_std = 1 / np.sqrt(var + eps)
