@@ -65,6 +65,45 @@ def test_a_networks_backward_has_the_same_rule(name, rng):
     assert model.backward(out).dtype == np.float32
 
 
+class Rows(nn.BatchNorm2d):
+    """Batch norm of rows (N, C), as images of a single pixel."""
+
+    def forward(self, x):
+        return super().forward(x[:, None, None])[:, 0, 0]
+
+    def backward(self, dout):
+        return super().backward(dout[:, None, None])[:, 0, 0]
+
+
+class Named(Rows):
+    """A class of its own above that."""
+
+
+@pytest.mark.small
+def test_a_subclass_may_hand_its_base_a_gradient_of_another_shape(rng):
+    x, plain = rng.normal(size=(5, 4)).astype(np.float32), nn.BatchNorm2d(4)
+    own = nn.BatchNorm2d(4)
+    forward, backward = own.forward, own.backward
+    own.forward, own.backward = (lambda x: forward(x[:, None, None])[:, 0, 0]), (lambda d: backward(d[:, None, None]))
+    expected = plain.backward(plain(x[:, None, None])).ravel()
+    for layer in (Rows(4), Named(4), own):
+        np.testing.assert_array_equal(layer.backward(layer(x)).ravel(), expected)
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("dtype", [np.float64, np.int64])
+def test_a_gradient_of_another_dtype_reaches_no_kernel_of_a_subclass(dtype):
+    class Handed(nn.Linear):
+        def backward(self, dout):
+            return super().backward(dout.astype(dtype))
+
+    layer = Handed(4, 3)
+    out = layer(np.ones((2, 4), np.float32))
+    with pytest.raises(TypeError) as caught:
+        layer.backward(out)
+    assert "\n" not in str(caught.value) and np.dtype(dtype).name in str(caught.value)
+
+
 @pytest.mark.small
 @pytest.mark.parametrize("mode", ["fused", "layer by layer", "evaluation"])
 @pytest.mark.parametrize("name", LAYERS)

@@ -90,6 +90,7 @@ def pointwise_backward(dout, cache):
     C, OC = w.shape
     dout = check.array("pointwise backward", "dout", dout, x.ndim)
     check.shape_is("pointwise backward", "dout", dout, (*x.shape[:-1], OC))
+    check.same_dtype("pointwise backward", dout=dout, x=x)
     db = bias_gradient(dout, b)
     if not x.size * OC:
         return np.zeros_like(x), np.zeros_like(w), db
