@@ -144,7 +144,10 @@ def test_fused_training_refuses_parameters_that_do_not_fit_as_the_layers_do(name
     make, C = LAYERS[name]
     x = np.random.default_rng(0).normal(size=(2, 3, 3, C)).astype(np.float32)
     for path in _values(make()):
-        for wrong in (lambda v: v.astype(np.float64), lambda v: v[..., :-1], lambda v: np.concatenate([v, v], -1)):
+        for wrong in (
+            lambda v: v.astype(np.float64), lambda v: v[..., :-1], lambda v: np.concatenate([v, v], -1),
+            lambda v: v[None], lambda v: v.reshape(-1)[:0].reshape(*v.shape[:-1], 0),
+        ):  # fmt: skip
             messages = []
             for on in (True, False):
                 module = make()
@@ -154,6 +157,21 @@ def test_fused_training_refuses_parameters_that_do_not_fit_as_the_layers_do(name
                     module(x)
                 messages.append(str(error.value))
             assert all("must" in message or "channels" in message for message in messages), (path, messages)
+
+
+def test_fused_training_refuses_branches_that_do_not_meet():
+    """Weights and batch norm fit one another, but not what they are to be added to, or to scale."""
+    x = np.ones((2, 3, 3, 2), np.float32)
+    residual, gated, wider = nn.ResidualBlock(2, 2), nn.GhostBottleneck(2, 4, 2, se_hidden=1), nn.GhostModule(2, 4, 1)
+    for value in _values(residual.second).values():
+        value.data = np.concatenate([value.data, value.data], -1)
+    for value in _values(gated.se.expand).values():
+        value.data = np.concatenate([value.data, value.data], -1)
+    wider.cheap.conv.weight.data = np.ones((5, 5, 1, 2), np.float32)
+    for block, message in ((residual, "must have shape"), (gated, "gate must have shape"), (wider, "shape")):
+        for on in (True, False):
+            with nn.fusing(on), pytest.raises(ValueError, match=message):
+                block(x)
 
 
 @pytest.mark.parametrize("mode", ["fused", "layer by layer"])
