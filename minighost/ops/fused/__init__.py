@@ -2,7 +2,7 @@
 
 They are the compiled twins of the operations beside this folder: with nothing to fuse they *are* these operations, and
 with something each is tested equal to the composition of plain ones. Read `pending` first. Only shapes that fit may be
-passed, in C-contiguous arrays of one dtype, as `nn.fused` does: nothing here checks them again.
+passed, in plain arrays (`ops.check`) of one dtype, as `nn.fused` does: nothing here checks them again.
 """
 
 from minighost.ops.fused.border import cut, settle
