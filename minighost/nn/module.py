@@ -148,7 +148,7 @@ class Module:
         name = type(self).__name__
         if not isinstance(dout, np.ndarray):
             raise TypeError(f"{name} backward: dout must be a NumPy array, got {type(dout).__name__}")
-        if dout.dtype != dtype and dout.dtype.newbyteorder("=") != dtype:
+        if dout.dtype != dtype and dout.dtype.newbyteorder("=") != dtype.newbyteorder("="):
             raise TypeError(
                 f"{name} backward: dout must have the output's dtype, {dtype}, got {dout.dtype}; "
                 f"convert it with dout.astype(np.{dtype})"
