@@ -323,3 +323,28 @@ def test_numbers_are_short(value, text):
 def test_a_negative_number_behind_a_minus_stands_in_brackets():
     assert format_text(say("{} - {d} = {new}", 1, -2, 3)) == "1 - (-2) = 3"
     assert format_text(say("{} + {d}", spelled("x", 0, 1), -2)) == "x[0, 1] + -2"
+
+
+@pytest.mark.parametrize("op", stepper.NAMES)
+@pytest.mark.parametrize("value", [46680.58, 1e8 + 0.1, 1e100, 1e-300])
+def test_arrays_of_any_size_are_played(op, value, tmp_path):
+    """Where equal numbers cancel, what is left is as large as the rounding of one of them."""
+    np.save(tmp_path / "x.npy", np.full((4, 4, 2), value))
+    story = stepper.build(op, x=str(tmp_path / "x.npy"))
+    assert stepper.write(tmp_path / "page.html", story) > 0
+
+
+def test_a_result_that_is_off_by_a_billionth_is_noticed(tmp_path):
+    story = stepper.build("conv")
+    script = story.scripts[story.chosen]
+    out = next(array for array in script.arrays if array.name == "out")
+    want = out.inside() * (1 + 1e-8)
+    with pytest.raises(AssertionError, match="stepper: out"):
+        script.same(out, want, "conv2d_forward")
+
+
+@pytest.mark.parametrize("value", [1.1e100, -1e300])
+def test_numbers_whose_products_overflow_are_refused(value, tmp_path):
+    np.save(tmp_path / "x.npy", np.where(np.arange(32).reshape(4, 4, 2) == 3, value, 1.0))
+    with pytest.raises(ValueError, match=r"the number at \(0, 1, 1\) is .*; scale the array down to at most 1e\+100"):
+        stepper.build("conv", x=str(tmp_path / "x.npy"))

@@ -9,6 +9,8 @@ from minighost.inputs import open_regular
 
 __all__ = ["load"]
 
+LARGEST = 1e100  # of a learner's numbers: the square of one, times another, is still finite
+
 
 def load(path):
     """An array of finite numbers, as float64.
@@ -46,6 +48,12 @@ def load(path):
     if not np.isfinite(array).all():
         where = tuple(int(k) for k in np.argwhere(~np.isfinite(array))[0])
         raise ValueError(f"{path}: the number at {where} is {array[where]}; replace it, all must be finite")
+    if (np.abs(array) > LARGEST).any():
+        where = tuple(int(k) for k in np.argwhere(np.abs(array) > LARGEST)[0])
+        raise ValueError(
+            f"{path}: the number at {where} is {array[where]:.3g}; scale the array down to at most {LARGEST:g}, "
+            "or products and squares would overflow"
+        )
     return array
 
 
