@@ -28,7 +28,7 @@ def test_the_contact_sheet_is_a_picture(capsys, tmp_path):
     (["--data", "cifar10", "--data-dir", "{tmp}"], "the train split needs data_batch_2.bin"),
     (["--data", "mnist"], "mnist"),
     (["--data-dir", "{tmp}"], "shapes10 is generated and reads no files"),
-    (["--set", "data.train_size=0"], "data.train_size: expected a whole number >= 1, got '0'"),
+    (["--set", "data.train_size=0"], "data.train_size: expected a whole number >= 1 and <= 1,000,000, got '0'"),
     (["--set", "data.size=9"], "unknown key 'data.size'"),
     ([*SMALL, "--out", "{tmp}/none/sheet.png"], "--out {tmp}/none/sheet.png: there is no folder {tmp}/none"),
 ])
