@@ -16,7 +16,7 @@ import numpy as np
 
 from minighost.gradcheck.diagnosis import causes
 from minighost.gradcheck.failure import GradientError
-from minighost.gradcheck.numeric import ROUND, Slope, complex_step, slope
+from minighost.gradcheck.measure import Probe, method, unit
 from minighost.gradcheck.subject import subject_of
 
 __all__ = ["Finding", "Report", "check"]
@@ -24,7 +24,7 @@ __all__ = ["Finding", "Report", "check"]
 SMALL = 400  # an array of at most so many numbers is checked at every index
 MANY, LARGE = 10, 5000  # arrays and numbers; more of both, a network's, are moved together first
 DIRECTIONS, SAMPLES = 8, 32
-LINEAR = 1e-11  # relative error of an exactly linear function, after a few thousand additions
+MEASURED = 1e-3  # a slope is known if its error is at most this share of it, or of the array's largest
 
 
 @dataclass
@@ -123,17 +123,17 @@ def check(what, inputs, *, backward=None, seed=0, tolerance=1e-6, name=None):
     _refuse_shapes(subject, gradients, dout)
     _refuse_nonlinear(subject, gradients, dout, rng)
     together = len(subject.arrays) > MANY and sum(x.size for x in subject.arrays.values()) > LARGE
-    if together:
-        found = _compare_together(subject, gradients, dout, rng, tolerance)
-        if found.wrong is None:
-            return Report(subject.name, [found])
+    found = _compare_together(subject, gradients, dout, rng, tolerance) if together else None
+    if found is not None and found.wrong is None:
+        return Report(subject.name, [found])
+    together_wrong = found is not None
     findings = []
     for array in subject.from_the_output():
         found = _compare(subject, array, gradients[array], dout, rng, tolerance)
         if found.wrong is not None:
             raise _error(subject, found, dout)
         findings.append(found)
-    if together:
+    if together_wrong:
         raise _failure(subject, "the gradients of all arrays together are wrong, but none of them alone is by much")
     order = list(subject.arrays)
     return Report(subject.name, sorted(findings, key=lambda found: order.index(found.name)))
@@ -211,7 +211,7 @@ def _refuse_nonlinear(subject, gradients, dout, rng):
     rounding = 1e-12 * np.abs(dout).sum()  # all that there is where the right gradient is 0
     for name, x in gradients.items():
         expected = x + one[name]
-        if np.abs(both[name] - expected).max(initial=0) > 1e-8 * np.abs(expected).max(initial=0) + rounding:
+        if not np.abs(both[name] - expected).max(initial=0) <= 1e-8 * np.abs(expected).max(initial=0) + rounding:
             raise _failure(
                 subject,
                 f"the gradient of {name} is not proportional to dout, as every gradient is: the one for a + b is not "
@@ -228,128 +228,66 @@ def _failure(subject, text, found=None):
 
 def _compare(subject, name, given, dout, rng, tolerance):
     """Measure the slopes along single indices or directions and set the gradient beside them."""
-    x, probe = subject.arrays[name], _Probe(subject, name, dout)
+    x, probe = subject.arrays[name], Probe(subject, [name], dout)
     every, samples = x.size <= SMALL, min(SAMPLES, x.size)
     directions = [d / np.linalg.norm(d) for d in rng.normal(size=(DIRECTIONS, *x.shape))] if x.size else []
-    measure, how = _method(probe, directions)
+    measure, how = method(probe, name, directions)
     if every:
-        slopes = [measure(_unit(x.shape, index)) for index in np.ndindex(x.shape)]
+        slopes = [measure(unit(x.shape, index)) for index in np.ndindex(x.shape)]
         answers, where = given.ravel(), "every index"
     else:
         chosen = [np.unravel_index(k, x.shape) for k in rng.choice(x.size, samples, replace=False)]
-        slopes = [measure(d) for d in [*directions, *(_unit(x.shape, index) for index in chosen)]]
+        slopes = [measure(d) for d in [*directions, *(unit(x.shape, index) for index in chosen)]]
         answers = np.array([*((given * d).sum() for d in directions), *(given[index] for index in chosen)])
         where = f"{DIRECTIONS} directions and {samples} indices"
-    table = np.array(slopes).reshape(-1, 4)
-    peak = np.abs(table[:, 0]).max(initial=0)
-    off = np.maximum(np.maximum(table[:, 1] - answers, answers - table[:, 2]), 0)
-    wrong = off > tolerance * peak + 10 * table[:, 3]
-    found = Finding(name, x.shape, how, where, float((off / max(peak, 1e-300)).max(initial=0)) if peak else 0.0)
-    found.kinks = int((table[:, 2] > table[:, 1]).sum())
-    if found.kinks > max(2, 0.2 * len(table)):
+    value, low, high, error, noise, mass = np.array(slopes).reshape(-1, 6).T
+    found = Finding(name, x.shape, how, where, kinks=int((high > low).sum()))
+    if found.kinks > max(2, 0.2 * len(value)):
         raise _failure(
             subject,
-            f"{found.kinks} of {len(table)} slopes of {name} lie on a kink, where a gradient cannot be checked; give "
+            f"{found.kinks} of {len(value)} slopes of {name} lie on a kink, where a gradient cannot be checked; give "
             "inputs that avoid it (a ReLU's 0, equal values under a maximum)",
         )
+    peak = np.abs(value[np.isfinite(value)]).max(initial=0)
+    # the gradient of a bias before batch norm: both are nothing but rounding
+    zero = (np.abs(answers) <= error) & (np.abs(value) <= error) & (error <= 4 * noise)
+    unknown = ~(zero | (10 * error <= MEASURED * np.maximum(mass, peak)))
+    if unknown.any():
+        raise _failure(subject, _unmeasured(found, unknown, slopes))
+    off = np.maximum(np.maximum(low - answers, answers - high), 0)
+    wrong = ~(off <= tolerance * np.maximum(mass, 1e-9 * peak) + 10 * error)
+    found.error = float((off / peak).max(initial=0)) if peak else 0.0
     if wrong.any():
-        found.given, found.measured = (given, table[:, 0].reshape(x.shape)) if every else (answers, table[:, 0])
+        found.given, found.measured = (given, value.reshape(x.shape)) if every else (answers, value)
         found.wrong = wrong.reshape(x.shape) if every else wrong
     return found
 
 
 def _compare_together(subject, gradients, dout, rng, tolerance):
-    """Slopes along directions in which all arrays move, each so far that none drowns the others."""
+    """Slopes along directions in which all arrays move, each so far that none drowns the others.
+
+    None if one of them cannot be measured.
+    """
     norms = {name: np.linalg.norm(g) for name, g in gradients.items()}
     usual = float(np.median(list(norms.values()))) or 1.0  # gradients of zeros must not hold their arrays still
-    at_rest = {name: x.copy() for name, x in subject.arrays.items()}
-
-    def moved(direction, t):
-        try:
-            for name, x in subject.arrays.items():
-                x[...] = at_rest[name] + t * direction[name]
-            return float((subject.forward() * dout).sum())
-        finally:
-            for name, x in subject.arrays.items():
-                x[...] = at_rest[name]
-
+    probe, count = Probe(subject, list(gradients), dout), sum(x.size for x in gradients.values())
     where = f"{DIRECTIONS} directions of them together"
-    found = Finding(f"{len(at_rest)} arrays", (sum(x.size for x in at_rest.values()),), "differences", where)
+    found = Finding(f"{len(gradients)} arrays", (count,), "differences", where)
     for _ in range(DIRECTIONS):
         direction = {}
-        for name, x in at_rest.items():
+        for name, x in subject.arrays.items():
             d = rng.normal(size=x.shape)
             direction[name] = d / np.linalg.norm(d) * min(1.0, usual / max(norms[name], 1e-300))
         answer = sum(float((gradients[name] * d).sum()) for name, d in direction.items())
-        measured = slope(lambda t, direction=direction: moved(direction, t), usual)
+        measured = probe.slope(direction, usual)
+        size = max(abs(measured.value), usual)
+        if not 10 * measured.error <= MEASURED * size:
+            return None
         off = max(measured.low - answer, answer - measured.high, 0.0)
-        found.error = max(found.error, off / max(abs(measured.value), usual))
-        if off > tolerance * max(abs(measured.value), usual) + 10 * measured.error:
+        found.error = max(found.error, off / size)
+        if not off <= tolerance * size + 10 * measured.error:
             found.wrong = np.array([True])
     return found
-
-
-class _Probe:
-    """``(forward * dout).sum()`` with one array moved."""
-
-    def __init__(self, subject, name, dout):
-        self.subject, self.name, self.dout = subject, name, dout
-        self.x, self.at_rest = subject.arrays[name], subject.arrays[name].copy()
-
-    def __call__(self, direction, t):
-        """Its value with the array moved by ``t * direction``."""
-        try:
-            self.x[...] = self.at_rest + t * direction
-            return float((self.subject.forward() * self.dout).sum())
-        finally:
-            self.x[...] = self.at_rest
-
-    def imaginary(self, direction, t):
-        """The same for an imaginary t."""
-        return (self.subject.complex_forward(self.name, t * direction) * self.dout).sum()
-
-
-def _method(probe, directions):
-    """The sharpest way to measure that this forward allows, and its name."""
-    usual = [slope(lambda t, d=d: probe(d, t), 1.0).value for d in directions]
-    scale = max(float(np.sqrt(np.mean(np.square(usual)))) if usual else 0.0, 1e-12)
-    if _is_linear(probe, directions):
-        return lambda d: _exact(probe, d), "linear: exact differences"
-    if probe.subject.complex_forward is not None:
-        exact = [complex_step(lambda t, d=d: probe.imaginary(d, t)) for d in directions]
-        if None not in exact and np.allclose(exact, usual, rtol=1e-6, atol=1e-6 * scale):
-
-            def measure(d):
-                found = complex_step(lambda t: probe.imaginary(d, t))
-                beside = slope(lambda t: probe(d, t), scale)  # analytic here? a kink elsewhere shows in the differences
-                near = found is not None and abs(found - beside.value) <= 1e-6 * scale + 10 * beside.error
-                return Slope(found, found, found, ROUND * scale) if near else beside
-
-            return measure, "complex step"
-    return lambda d: slope(lambda t: probe(d, t), scale), "central differences"
-
-
-def _is_linear(probe, directions):
-    """Whether the forward is linear in this array, up to a constant: f(a + b) - f(a) = f(b) - f(0)."""
-    for d in directions[:2]:
-        d = d / np.abs(d).max()
-        points = [probe(d, t) for t in (-3.0, -1.0, 0.0, 2.0)]
-        slopes = np.diff(points) / np.diff((-3.0, -1.0, 0.0, 2.0))
-        if np.ptp(slopes) > LINEAR * max(np.abs(points).max(), np.abs(slopes).max()):
-            return False
-    return bool(directions)
-
-
-def _exact(probe, d):
-    above, below = probe(d, 1.0), probe(d, -1.0)
-    value = (above - below) / 2
-    return Slope(value, value, value, LINEAR * max(abs(above), abs(below)) / 10)
-
-
-def _unit(shape, index):
-    unit = np.zeros(shape)
-    unit[index] = 1
-    return unit
 
 
 # What is said --------------------------------------------------------------------------------------------------
@@ -358,14 +296,35 @@ def _unit(shape, index):
 def _error(subject, found, dout):
     count, total = np.count_nonzero(found.wrong), found.wrong.size
     index = tuple(int(k) for k in np.argwhere(found.wrong)[0])
-    place = f"{found.name}[{', '.join(map(str, index))}]" if index else found.name
-    if found.where != "every index":
-        place = f"{found.name}, at random, {found.where}: number {index[0] + 1}"
+    place = _place(found, index)
     text = (
         f"the gradient of {found.name} is wrong at {count} of {total} places ({found.how})\n"
         f"first wrong: {place}: backward says {found.given[index]:.10g}, the slope is {found.measured[index]:.10g}"
     )
     return _failure(subject, text + _because(causes(subject, found, dout)), found)
+
+
+def _unmeasured(found, unknown, slopes):
+    first = int(np.flatnonzero(unknown)[0])
+    index = np.unravel_index(first, found.shape) if found.where == "every index" else (first,)
+    if np.isfinite(slopes[first].error):
+        why = (
+            f"the best of all steps gives {slopes[first].value:.3g} +- {slopes[first].error:.1g}: there is a jump, an "
+            "infinite slope, or rounding that outweighs the slope; give inputs away from it"
+        )
+    else:
+        why = (
+            "however short the step, forward has no finite numbers to the left and to the right; give inputs well "
+            "inside its domain"
+        )
+    count, name = np.count_nonzero(unknown), found.name
+    return f"{count} of {unknown.size} slopes of {name} cannot be measured, the first at {_place(found, index)}: {why}"
+
+
+def _place(found, index):
+    if found.where != "every index":
+        return f"{found.name}, at random, {found.where}: number {index[0] + 1}"
+    return f"{found.name}[{', '.join(str(int(k)) for k in index)}]" if index else found.name
 
 
 def _because(reasons):
