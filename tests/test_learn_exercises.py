@@ -5,6 +5,7 @@ import importlib
 import re
 from importlib import util
 
+import numpy as np
 import pytest
 
 from minighost.learn import stub
@@ -136,3 +137,10 @@ def test_what_is_given_was_written_before(exercise):
         assert f"ops.{name}" in exercise.text, f"ops.{name} must be named as given"
     for number in re.findall(r"you wrote in exercises? (\d+)", exercise.text):
         assert int(number) < exercise.number
+
+
+def test_nan_does_not_satisfy_the_adjoint_law():
+    check = check_of(next(e for e in exercises() if e.number == 6))
+    x, y = np.ones((1, 2, 3, 1)), np.ones((2, 4))
+    with pytest.raises(AssertionError, match=r"that of x \* col2im\(y\) is nan; they must be equal"):
+        check._is_adjoint(lambda cols, shape, kernel_size: np.full(shape, np.nan), x, y, (2, 2))

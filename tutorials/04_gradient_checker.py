@@ -215,7 +215,9 @@ print("\nwrote gradient_checker_error.png")
 # It holds the backward against *this* forward. If the forward is wrong - padding on one side only, say - and the
 # backward is its true derivative, all is well to the checker. That takes a second forward to compare with. It is the
 # reason that the operations of minighost exist twice. And at a kink, a ReLU at exactly 0, there is no slope to compare
-# with: there the checker accepts whatever lies between the slopes from the left and from the right.
+# with: there the checker accepts whatever lies between the slopes from the left and from the right. At a jump, or where
+# a slope is infinite (the square root's at 0), there is nothing at all to hold a backward against. That is an error,
+# not a pass: give inputs away from there.
 
 # %%
 kinked = np.array([-1.0, 0.0, 2.0])

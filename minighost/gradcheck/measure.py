@@ -77,8 +77,9 @@ class Probe:
 
 def method(probe, name, directions):
     """The sharpest way to measure the slopes of one array, as a function of a direction, and its name."""
-    usual = np.array([probe.slope({name: d}, 1.0).value for d in directions])
-    known = np.isfinite(usual)
+    found = [probe.slope({name: d}, 1.0) for d in directions]
+    usual = np.array([f.value for f in found])
+    known = np.array([_is_known(f) for f in found], bool)
     scale = float(np.abs(usual[known]).mean()) if known.any() else 0.0
 
     def differences(d):
@@ -99,12 +100,16 @@ def method(probe, name, directions):
     def measure(d):
         found, beside = imaginary(d), differences(d)  # analytic here? a kink elsewhere shows in the differences
         near = found is not None and abs(found - beside.value) <= 1e-6 * scale + 10 * beside.error
-        if not near or not beside.error <= 1e-3 * max(scale, beside.mass):
+        if not (near and _is_known(beside, scale)):
             return beside
         error = ROUND * max(abs(found), beside.mass)
         return Slope(found, found, found, error, error, beside.mass)
 
     return measure, "complex step"
+
+
+def _is_known(found, scale=0.0):
+    return bool(found.error <= 1e-3 * max(scale, found.mass))
 
 
 def _is_linear(probe, name, directions):

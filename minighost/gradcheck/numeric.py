@@ -73,14 +73,14 @@ def slope(terms, size, typical, usual, rounding=ROUND):
     -------
     Slope
     """
-    looks = _Looks(terms, size, rounding)
+    looks = _Looks(terms, size, max(size, typical), rounding)
     with np.errstate(all="ignore"):
         for share in SHRINKING:
             if looks.at(share * size):
                 break
-        if looks.drowned():
+        if looks.drowned(usual):
             for share in WIDE:
-                if looks.at(share * max(size, typical)):
+                if looks.at(share * looks.longest):
                     break
     return looks.answer(usual)
 
@@ -88,16 +88,21 @@ def slope(terms, size, typical, usual, rounding=ROUND):
 class _Looks:
     """The best of several steps: from both sides, from the left, from the right."""
 
-    def __init__(self, terms, size, rounding):
-        self.terms, self.size, self.rounding = terms, size, rounding
+    def __init__(self, terms, size, longest, rounding):
+        self.terms, self.size, self.longest, self.rounding = terms, size, longest, rounding
         self.centre = terms(0.0)
+        self.reached = None
         self.both = self.left = self.right = UNKNOWN
 
     def at(self, h):
         """Look with step h; whether that is good enough, or shorter ones are useless."""
         points = [self.terms(k * h) for k in (-2, -1, 1, 2)]
         there = [p for p in points if p is not None]
-        changed = np.any([p != self.centre for p in there], axis=0) if there else np.False_
+        changed = np.zeros(self.centre.shape, bool)
+        for p in there:
+            changed |= p != self.centre
+        if not changed.any():  # no slope, or one below the last digit
+            changed = self._reached()
         sizes = np.max([np.abs(p) for p in (self.centre, *there)], axis=0)
         noise = self.rounding * float(sizes[changed].sum()) / h
         moves = [None if p is None else p[changed] - self.centre[changed] for p in points]
@@ -114,6 +119,14 @@ class _Looks:
         self.both = _better(self.both, found)
         return bool(rough <= GOOD * found.mass + noise or noise > self.both.error)
 
+    def _reached(self):
+        """What a long step changes, whichever way; what it changes on one side only lies behind a corner."""
+        if self.reached is None:
+            far = [self.terms(k * WIDE[0] * self.longest) for k in (-1, 1)]
+            both = [np.zeros(self.centre.shape, bool) if p is None else p != self.centre for p in far]
+            self.reached = both[0] & both[1]
+        return self.reached
+
     @staticmethod
     def _side(one, two, h, noise):
         if one is None or two is None:
@@ -121,9 +134,10 @@ class _Looks:
         near, far = float(one.sum()) / h, float(two.sum()) / (2 * h)
         return _slope(2 * near - far, abs(near - far), 2 * noise, float(np.abs(one).sum()) / abs(h))
 
-    def drowned(self):
+    def drowned(self, usual):
         """Whether it is rounding that limits the best step, not the function."""
-        return self.both.error > 2 * GOOD * self.both.mass and self.both.noise > self.both.error / 2
+        both = self.both
+        return both.error > 2 * GOOD * max(both.mass, usual) and both.noise > both.error / 2
 
     def answer(self, usual):
         """The slope, or the two of a kink, or the one of a domain's edge."""

@@ -51,7 +51,7 @@ def check(mine):
 
 def _is_adjoint(col2im, x, y, kernel_size):
     left, right = (_im2col(x, kernel_size) * y).sum(), (x * col2im(frozen(y), x.shape, kernel_size)).sum()
-    if abs(left - right) > 1e-9 * max(1, abs(left)):
+    if not abs(left - right) <= 1e-9 * max(1, abs(left)):
         raise AssertionError(
             f"x of {x.shape}, kernel {kernel_size}: the sum of im2col(x) * y is {left:.6g}, "
             f"that of x * col2im(y) is {right:.6g}; they must be equal"

@@ -28,6 +28,7 @@ WRONG = {
     "the global generator": ("return rng.normal", "return np.random.normal", r"np\.random"),
     "constant": ("return rng.normal(0, np.sqrt(2 / fan_in), ", "return np.sqrt(2 / fan_in) * np.ones(",
                  r"all weights are the same"),
+    "NaN": ("np.sqrt(2 / fan_in)", "np.sqrt(2 / fan_in) * np.nan", r"180 of 180 weights are NaN or infinite"),
 }  # fmt: skip
 
 
@@ -46,6 +47,9 @@ def _shape(he_normal):
     what = "he_normal(KH=3, KW=5, C=6, OC=4, G=2)"
     if not isinstance(w, np.ndarray) or w.shape != (3, 5, 3, 4) or w.dtype.kind != "f":
         same(w, np.zeros((3, 5, 3, 4)), what, tolerance=np.inf)
+    if not np.isfinite(w).all():
+        count = np.count_nonzero(~np.isfinite(w))
+        raise AssertionError(f"{what}: {count} of {w.size} weights are NaN or infinite: the root of a negative number?")
     if np.ptp(w) == 0:
         raise AssertionError(f"{what}: all weights are the same, so all channels would learn the same: rng.normal")
 
@@ -71,9 +75,9 @@ def _randomness(he_normal):
 def _statistics(w, KH, KW, C, OC, G):
     what, fan_in = f"he_normal(KH={KH}, KW={KW}, C={C}, OC={OC}, G={G})", KH * KW * C // G
     variance, right = float(w.var()), 2 / fan_in
-    if abs(float(w.mean())) > 0.05 * np.sqrt(right):
+    if not abs(float(w.mean())) <= 0.05 * np.sqrt(right):
         raise AssertionError(f"{what}: the mean of {w.size:,} weights is {w.mean():.4g}, must be 0 but for chance")
-    if abs(variance / right - 1) > 0.05:
+    if not abs(variance / right - 1) <= 0.05:
         reason = _reason(variance, KH, KW, C, OC, G)
         factor = variance * fan_in / 2
         raise AssertionError(

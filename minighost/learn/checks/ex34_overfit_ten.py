@@ -33,6 +33,7 @@ WRONG = {
     "a count for a share": ("== labels).mean()", "== labels).sum()", r"share"),
     "first loss of one class": ("return np.log(classes)", "return 1 / classes", r"-log of it"),
     "the old parameters": ("    return params, losses", "    return [p - p for p in params], losses", r"of 10 labels"),
+    "losses that are NaN": ("losses.append(loss)", "losses.append(loss * np.nan)", r"the first loss is nan"),
     "losses of one round only": ("losses.append(loss)", "losses[:] = [loss]", r"one a round"),
 }  # fmt: skip
 
@@ -92,13 +93,13 @@ def _follows(losses, right, params, x, labels, what):
     """The losses are those of plain descent, from the first one on."""
     if len(losses) < 2:
         raise AssertionError(f"{what}: losses has {len(losses)} number; there must be one a round, {len(right)} in all")
-    if abs(losses[0] - right[0]) > 1e-9:
+    if not abs(losses[0] - right[0]) <= 1e-9:
         raise AssertionError(
             f"{what}: the first loss is {losses[0]:.6f}, must be {right[0]:.6f} (log 10 is 2.302585): that of the "
             "params given, before any step"
         )
     for k in range(1, min(len(losses), len(right))):
-        if abs(losses[k] - right[k]) > 1e-7:
+        if not abs(losses[k] - right[k]) <= 1e-7:
             raise AssertionError(
                 f"{what}: the loss of round {k + 1} is {losses[k]:.6f}, must be {right[k]:.6f}"
                 f"{_why(losses, k, params, x, labels)}"
