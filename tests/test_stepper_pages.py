@@ -119,6 +119,11 @@ def test_the_same_seed_draws_the_same_and_another_does_not():
     (["conv", "--x", "{words}"], "holds <U3, but a step needs real numbers"),
     (["conv", "--x", "{big}"], "height 20: a step through takes 1 to 8; cut a piece out"),
     (["conv", "--x", "{five}"], "x must have shape (H, W), (H, W, C) or (1, H, W, C), got (1, 1, 1, 1, 1)"),
+    (["im2col", "--w", "{none}"], "none.npy: has shape (3, 3, 4, 0), so there is no number in it"),
+    (["transposed", "--w", "{none}"], "has shape (3, 3, 4, 0), so there is no number in it"),
+    (["ghost", "--channels", "4", "--w", "{none}"], "has shape (3, 3, 4, 0), so there is no number in it"),
+    (["batchnorm", "--x", "{none}"], "has shape (3, 3, 4, 0), so there is no number in it"),
+    (["conv", "--x", "{wide}"], "wide.npy: the number at (0, 0) is"),
     (["conv", "--x", "{junk}"], "not an array of numbers"),
     (["conv", "--x", "x.png"], "arrays are read from .npy, .csv and .txt, not from .png"),
     (["conv", "--x", "no-such.npy"], "no-such.npy: No such file or directory"),
@@ -130,11 +135,13 @@ def test_the_same_seed_draws_the_same_and_another_does_not():
     (["crelu", "--text", "--step", "5..3"], "must run from a smaller to a larger number"),
     (["crelu", "--text", "--step", "a..b"], "must be a number N or a range N..M"),
 ])  # fmt: skip
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_a_wrong_command_line_is_one_line(capsys, tmp_path, monkeypatch, argv, message):
     monkeypatch.chdir(tmp_path)
     arrays = {
         "one": np.ones((1, 1)), "nan": np.array([[1, np.nan]]), "words": np.array([["abc"]]), "big": np.ones((20, 3)),
-        "five": np.ones((1, 1, 1, 1, 1)),
+        "five": np.ones((1, 1, 1, 1, 1)), "none": np.ones((3, 3, 4, 0)),
+        "wide": np.full((2, 2), np.finfo(np.longdouble).max),
     }  # fmt: skip
     for name, array in arrays.items():
         np.save(tmp_path / f"{name}.npy", array)

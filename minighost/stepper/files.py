@@ -44,7 +44,10 @@ def load(path):
             raise ValueError(f"{path}: not an array of numbers ({error})") from error
     if array.dtype.kind not in "iuf":
         raise ValueError(f"{path}: holds {array.dtype}, but a step needs real numbers")
-    array = array.astype(np.float64)
+    if array.size == 0:
+        raise ValueError(f"{path}: has shape {array.shape}, so there is no number in it")
+    with np.errstate(over="ignore"):  # a wider float may not fit; the next line says so
+        array = array.astype(np.float64)
     if not np.isfinite(array).all():
         where = tuple(int(k) for k in np.argwhere(~np.isfinite(array))[0])
         raise ValueError(f"{path}: the number at {where} is {array[where]}; replace it, all must be finite")
