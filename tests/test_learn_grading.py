@@ -75,6 +75,25 @@ def test_a_saved_file_is_read_anew(tmp_path):
     assert "x[8888]" in judge(FIRST.stem, first(tmp_path, "return x[8888]"))[1]
 
 
+SPOILS = "open(__file__, 'w').write('def broken(:')\n"
+
+
+@pytest.mark.parametrize("body, outcome, words", [
+    (SPOILS + "return x[7]", WRONG, ("line 5 of", "return x[7]", "IndexError")),
+    (SPOILS + "raise NotImplementedError", NOT_STARTED, ("(line 5 of",)),
+    (SPOILS + "import time\ntime.sleep(99)", WRONG, ("still running", "line 6 of", "time.sleep(99)")),
+    (SPOILS + "return sum(x * w)", RIGHT, ()),
+])
+def test_a_file_that_is_saved_while_its_check_runs_is_judged_as_it_was(tmp_path, body, outcome, words):
+    path = first(tmp_path, body)
+    verdict = grade(FIRST, path, seconds=2)
+    assert verdict.outcome == outcome and not [w for w in words if w not in verdict.complaint], verdict
+    assert path.read_text() == "def broken(:"
+    content = first(tmp_path, "return x[8888]").read_bytes()
+    path.write_text("def broken(:")
+    assert "return x[8888]" in grade(FIRST, path, content=content).complaint  # what the folder remembers as checked
+
+
 def test_half_done_says_which_function_is_left(tmp_path):
     exercise = find("windows")
     gap = stub.cut(exercise.source)

@@ -8,14 +8,13 @@ from minighost.errors import FormatError
 from minighost.files import write_atomic
 from minighost.inputs import read_regular
 from minighost.learn import stub
-from minighost.learn.grading import NOT_STARTED, RIGHT, Verdict, grade
+from minighost.learn.grading import LARGEST, NOT_STARTED, RIGHT, Verdict, grade
 from minighost.learn.ladder import exercises
 from minighost.learn.progress import Progress, fingerprint, free_name
 
 __all__ = ["Folder", "Written", "here"]
 
 DEFAULT = "minighost-exercises"
-LARGEST = 1 << 22  # bytes of an exercise
 
 README = """\
 # Exercises
@@ -125,7 +124,7 @@ class Folder:
         if content == stub.cut(exercise.source).encode("utf-8"):
             verdict = Verdict(NOT_STARTED, "the file is as it was given: the task is at its top, the gaps at its end")
         else:
-            verdict = grade(exercise, self.file(exercise), show=show, **options)
+            verdict = grade(exercise, self.file(exercise), show=show, content=content, **options)
         changes = {"outcome": verdict.outcome, "checked": fingerprint(content)}
         if verdict.outcome == RIGHT:
             changes["passed"] = True

@@ -17,14 +17,16 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from minighost.inputs import open_regular
-from minighost.learn.judge import NOT_STARTED, RIGHT, WRONG
+from minighost.files import write_atomic
+from minighost.inputs import read_regular
+from minighost.learn.judge import FILE, NOT_STARTED, RIGHT, WRONG
 
-__all__ = ["NOT_STARTED", "RIGHT", "SECONDS", "WRONG", "Verdict", "grade"]
+__all__ = ["LARGEST", "NOT_STARTED", "RIGHT", "SECONDS", "WRONG", "Verdict", "grade"]
 
 SECONDS = 20  # for the check itself; starting Python and compiling kernels come on top
 STARTING = 300
 PRINTED = 1 << 20  # bytes, after which a file that prints is stopped
+LARGEST = 1 << 22  # bytes of an exercise
 SHOWN = 4000  # characters of them that are passed on
 
 # The learner's folder must not come before NumPy on the path: a file random.py there would shadow Python's.
@@ -52,7 +54,7 @@ class Verdict:
     complaint: str = ""
 
 
-def grade(exercise, path, seconds=SECONDS, show=None):
+def grade(exercise, path, seconds=SECONDS, show=None, content=None):
     """Check a learner's file.
 
     Parameters
@@ -60,6 +62,9 @@ def grade(exercise, path, seconds=SECONDS, show=None):
     exercise : Exercise
     path : path-like
         The file; it is run.
+    content : bytes, optional
+        What the file held when it was read. Without it the file is read now; either way what was read is what is
+        checked and quoted, even if the learner saves another version meanwhile.
     seconds : float
         After which a check is ended.
     show : callable, optional
@@ -75,8 +80,10 @@ def grade(exercise, path, seconds=SECONDS, show=None):
         The file cannot be read, or no process can be started.
     """
     path = Path(path).absolute()
-    open_regular(path).close()  # a missing file is the caller's to hear of, not a wrong answer
+    if content is None:
+        content = read_regular(path, LARGEST)  # a missing file is the caller's to hear of, not a wrong answer
     with tempfile.TemporaryDirectory(prefix="minighost-learn-") as folder:
+        write_atomic(Path(folder, FILE), content)
         paths = json.dumps([os.path.abspath(entry or ".") for entry in sys.path])
         command = [sys.executable, "-X", "utf8", "-u", "-P", "-c", CHILD, paths, exercise.stem, str(path), folder]
         command += [str(seconds)]
@@ -92,7 +99,7 @@ def grade(exercise, path, seconds=SECONDS, show=None):
         finally:  # also at Ctrl-C, which the process, in a session of its own, does not get
             _end(process)
             printed.finish()
-        return _verdict(process, printed, Path(folder), path, seconds)
+        return _verdict(process, printed, Path(folder), path, content, seconds)
 
 
 class _Printed(threading.Thread):
@@ -135,7 +142,7 @@ def _end(process):
     process.wait()
 
 
-def _verdict(process, printed, folder, path, seconds):
+def _verdict(process, printed, folder, path, content, seconds):
     if printed.bytes > PRINTED:
         return Verdict(WRONG, f"it printed more than {PRINTED >> 20} MB and was stopped: a print in an inner loop?")
     with contextlib.suppress(OSError, ValueError):
@@ -143,7 +150,7 @@ def _verdict(process, printed, folder, path, seconds):
         return Verdict(outcome, complaint)
     with contextlib.suppress(OSError):
         trace = (folder / "trace.txt").read_text(encoding="utf-8", errors="replace")
-        where = _where(trace, path)
+        where = _where(trace, path, content)
         if trace.startswith("Timeout"):
             return Verdict(WRONG, f"still running after {seconds:g} s, and stopped: a loop without end?{where}")
         crash = re.match(r"(?:Fatal Python error|Windows fatal exception): (.*)", trace)
@@ -160,15 +167,13 @@ def _verdict(process, printed, folder, path, seconds):
     return Verdict(WRONG, f"the check's process was ended by {name}: {reason}")
 
 
-def _where(trace, path):
+def _where(trace, path, content):
     """The learner's innermost line in a trace of faulthandler, which begins with the innermost."""
     found = re.search(rf'File "{re.escape(str(path))}", line (\d+) in (\S+)', trace)
     if not found:
         return ""
-    try:
-        line = path.read_text(encoding="utf-8", errors="replace").splitlines()[int(found[1]) - 1].strip()
-    except (OSError, IndexError):
-        line = ""
+    lines = content.decode("utf-8", "replace").split("\n")
+    line = lines[int(found[1]) - 1].strip() if int(found[1]) <= len(lines) else ""
     return f"\n  line {found[1]} of {path.name}, in {found[2]}:\n      {line}"
 
 

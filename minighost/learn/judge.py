@@ -5,8 +5,11 @@ the interpreter, crash it. What is left when that happens is the trace that `fau
 """
 
 import ast
+import contextlib
 import faulthandler
 import importlib
+import importlib.util
+import io
 import json
 import linecache
 import os
@@ -18,8 +21,9 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["NOT_STARTED", "RIGHT", "WRONG", "judge", "main"]
+__all__ = ["FILE", "NOT_STARTED", "RIGHT", "WRONG", "judge", "main"]
 
+FILE = "file"  # in the folder that `grading` shares with its process
 NOT_STARTED, WRONG, RIGHT = "not started", "wrong", "right"
 
 MOST_FRAMES = 4
@@ -69,30 +73,39 @@ def judge(stem, path):
         `RIGHT`, `WRONG` or `NOT_STARTED`; and the complaint, empty if right.
     """
     check = importlib.import_module(f"minighost.learn.checks.{stem}")
-    return _judge(check, stem, Path(path))
+    return _judge(check, stem, Path(path), Path(path).read_bytes())
 
 
-def _judge(check, stem, path):
+def _judge(check, stem, path, content):
+    """`content` is what the file at `path` held: by now it may hold something else."""
     mine = types.ModuleType(stem)
     mine.__file__ = str(path)
     sys.modules[stem] = mine  # Numba and inspect look a function's module up
-    linecache.checkcache(str(path))
+    _remember_lines(path, content)
     try:
-        code = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
+        code = compile(content, str(path), "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return WRONG, _cut(_syntax(error, path))
     try:
         exec(code, vars(mine))
         check.check(mine)
     except BaseException as error:  # SystemExit and KeyboardInterrupt too: whatever the file does, it gets a verdict
-        return _failure(error, path)
+        return _failure(error, path, content)
     finally:
         sys.modules.pop(stem, None)
     return RIGHT, ""
 
 
-def _failure(error, path):
-    gaps = _gaps(path)
+def _remember_lines(path, content):
+    """Let whoever quotes the file's lines, here or in Numba, see those that are run."""
+    linecache.cache.pop(str(path), None)
+    with contextlib.suppress(SyntaxError, UnicodeDecodeError):
+        lines = io.StringIO(importlib.util.decode_source(content)).readlines()
+        linecache.cache[str(path)] = len(content), None, lines, str(path)  # without a time it is never looked up again
+
+
+def _failure(error, path, content):
+    gaps = _gaps(content)
     if isinstance(error, NotImplementedError) and gaps:
         frames = _frames(error, path)
         name, line = (frames[-1][0].f_code.co_name, frames[-1][1]) if frames else gaps[0]
@@ -102,13 +115,15 @@ def _failure(error, path):
 
 
 def main(stem, path, folder, seconds):
-    """What the process of `grading` runs: the verdict goes into ``folder/verdict.json``, a crash into ``trace.txt``."""
+    """What the process of `grading` runs, with the file's content in ``folder/file``; the verdict goes into
+    ``folder/verdict.json``, a crash into ``folder/trace.txt``.
+    """
     with open(os.path.join(folder, "trace.txt"), "w", encoding="utf-8") as trace:
         faulthandler.enable(trace, all_threads=False)
         check = importlib.import_module(f"minighost.learn.checks.{stem}")
         _limit_memory()
         with _Deadline(float(seconds), trace):
-            outcome, complaint = _judge(check, stem, Path(path))
+            outcome, complaint = _judge(check, stem, Path(path), Path(folder, FILE).read_bytes())
     Path(folder, "verdict.json").write_text(json.dumps([outcome, complaint]), encoding="utf-8")
     sys.stdout.flush()
     os._exit(0)  # threads or exit handlers of the learner's file have no say any more
@@ -177,10 +192,10 @@ def _raised_in(error, path):
     return last.f_code.co_filename == str(path)
 
 
-def _gaps(path):
+def _gaps(content):
     """Where the file still raises NotImplementedError: (function, line). Compiled code leaves no frame that says so."""
     found = []
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for node in ast.walk(ast.parse(content)):
         if isinstance(node, ast.FunctionDef):
             for inner in ast.walk(node):
                 if isinstance(inner, ast.Raise) and "NotImplementedError" in ast.dump(inner):
