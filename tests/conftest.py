@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 
 import hypothesis
 import numpy as np
@@ -10,6 +11,11 @@ from training import TinyNet, settings
 
 from minighost.models import registry
 from minighost.train import run
+
+# A shell that runs the tests in the background, or nohup, has them begin with signals ignored; their programs would too.
+for _name, _handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL), ("SIGTERM", signal.SIG_DFL)):
+    if hasattr(signal, _name):
+        signal.signal(getattr(signal, _name), _handler)
 
 hypothesis.settings.register_profile("ci", deadline=None, max_examples=25, derandomize=True)
 hypothesis.settings.register_profile("quick", deadline=None, max_examples=6, derandomize=True)

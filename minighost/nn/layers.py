@@ -108,7 +108,7 @@ class BatchNorm2d(Module):
                 "BatchNorm2d: momentum=None, PyTorch's mean over all batches, is not offered; give a number from 0 to 1"
             )
         number("BatchNorm2d", "momentum", momentum, least=0, most=1)
-        number("BatchNorm2d", "eps", eps, above=0)
+        number("BatchNorm2d", "eps", eps, least=0)
         limit.count((4, num_features))
         self.eps, self.momentum, self.relu = eps, momentum, relu
         self.weight, self.bias = (Parameter(np.full(num_features, v, np.float32)) for v in (1, 0))
