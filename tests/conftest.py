@@ -12,10 +12,11 @@ from training import TinyNet, settings
 from minighost.models import registry
 from minighost.train import run
 
-# A shell that runs the tests in the background, or nohup, has them begin with signals ignored; their programs would too.
-for _name, _handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL), ("SIGTERM", signal.SIG_DFL)):
+# A shell that runs the tests in the background, or nohup, has them and their programs begin with signals ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for _name in ("SIGHUP", "SIGTERM"):  # Windows knows no SIGHUP
     if hasattr(signal, _name):
-        signal.signal(getattr(signal, _name), _handler)
+        signal.signal(getattr(signal, _name), signal.SIG_DFL)
 
 hypothesis.settings.register_profile("ci", deadline=None, max_examples=25, derandomize=True)
 hypothesis.settings.register_profile("quick", deadline=None, max_examples=6, derandomize=True)
