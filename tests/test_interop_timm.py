@@ -102,7 +102,7 @@ def test_a_negative_variance_is_refused_and_a_negative_mean_is_not(official):
 
 
 @pytest.mark.parametrize("value", [np.ones(10, np.int64), np.ones(10, bool), np.ones(10, complex), ["a"] * 10, None,
-                                   [[1, 2], [3]], object()], ids=repr)  # fmt: skip
+                                   [[1, 2], [3]], object()], ids=lambda value: type(value).__name__)  # fmt: skip
 def test_what_is_not_floating_point_is_refused_by_name(official, value):
     assert "classifier.bias" in "".join(refused({**official, "classifier.bias": value})[1:])
 

@@ -141,3 +141,47 @@ def test_a_layers_own_forward_that_is_bound_to_the_model_folds_in_evaluation(rng
     for path, value in model.state_dict().items():
         np.testing.assert_array_equal(value, before[path])
     assert_allclose(out, model.eval()(x), **CLOSE)
+
+
+class Doubled(nn.Module):
+    """A user's layer, which knows of x and of nothing else."""
+
+    def forward(self, x):
+        return 2 * x
+
+    def backward(self, dout):
+        return 2 * dout
+
+
+REPLACED = {
+    "unit": ["bn", "conv"],
+    "ghost": ["primary.bn", "cheap", "cheap.bn"],
+    "bottleneck": ["se", "ghost1.cheap", "ghost2.primary.bn", "shortcut", "shortcut.0", "depthwise.bn"],
+    "residual": ["first.bn", "second", "shortcut", "act"],
+}
+
+
+@pytest.mark.parametrize("kind, path", [(kind, path) for kind, paths in REPLACED.items() for path in paths])
+@pytest.mark.parametrize("make", [nn.Identity, Doubled])
+def test_a_layer_that_takes_x_alone_may_stand_anywhere(kind, path, make):
+    """Channels and strides are such that nothing but the layer itself can be wrong."""
+    x, answers = np.random.default_rng(0).normal(size=(3, 6, 5, 4)), []
+    for on in (True, False):
+        module = {
+            "unit": lambda: nn.ConvBNAct(4, 4, 3, rng=0), "ghost": lambda: nn.GhostModule(4, 8, 1, rng=0),
+            "bottleneck": lambda: nn.GhostBottleneck(4, 8, 4, se_hidden=4, depthwise=True, rng=0),
+            "residual": lambda: nn.ResidualBlock(4, 4, rng=0),
+        }[kind]().astype(np.float64)  # fmt: skip
+        if kind == "bottleneck":
+            units = [nn.ConvBNAct(4, 4, k, groups=g, act=None, rng=0) for k, g in ((3, 4), (1, 1))]
+            module.shortcut = nn.Sequential(*units).astype(np.float64)
+        owner, _, name = path.rpartition(".")
+        owner = dict(module.named_modules())[owner]
+        if name.isdigit():
+            owner._layers[int(name)] = make()
+        else:
+            setattr(owner, name, make())
+        with nn.fusing(on):
+            answers.append(train(module, x))
+    assert_same(*answers, path)
+    assert answers[0][-1][0] != "error", answers[0][-1]

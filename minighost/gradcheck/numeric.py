@@ -120,7 +120,7 @@ class _Looks:
         return bool(rough <= GOOD * found.mass + noise or noise > self.both.error)
 
     def _reached(self):
-        """What a long step changes, whichever way; what it changes on one side only lies behind a corner."""
+        """What a long step changes, whichever way; what it changes on one side only lies beyond a corner."""
         if self.reached is None:
             far = [self.terms(k * WIDE[0] * self.longest) for k in (-1, 1)]
             both = [np.zeros(self.centre.shape, bool) if p is None else p != self.centre for p in far]

@@ -45,20 +45,14 @@ class ConvBNAct(Module):
         self.bn = BatchNorm2d(out_channels, eps, momentum, relu=act == "relu")
         self.act = None if act in (None, "relu") else ACTIVATIONS[act]()
 
-    def forward(self, x, out=None):
-        """(N, H, W, in_channels) -> (N, OH, OW, out_channels), written into `out` if that is given."""
-        if out is None and fused.unit_applies(self, x):
+    def forward(self, x):
+        """(N, H, W, in_channels) -> (N, OH, OW, out_channels)."""
+        if fused.unit_applies(self, x):
             y, self._cache = fused.unit_forward(self, x)
             return y
         self._cache = BY_LAYERS
-        y = self.maps(x)
-        if self.act is None:
-            return self.bn(y, out=out)
-        y = self.act(self.bn(y))
-        if out is None:
-            return y
-        out[...] = y
-        return out
+        y = self.bn(self.maps(x))
+        return y if self.act is None else self.act(y)
 
     def maps(self, x):
         """What the batch norm sees: the convolution, pooled."""

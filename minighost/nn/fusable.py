@@ -2,7 +2,7 @@
 
 What was done to a block is respected. Every module that would be replaced is looked at, and unless all are of the
 classes, in the mode and of the shapes that the kernels know, the block goes layer by layer. It is asked once for each
-block and step, so it has to cost microseconds. Numbers that do not fit their layer are refused behind it, by `check`.
+block and step, so it has to cost microseconds. Numbers that do not fit their layer are refused afterwards, by `check`.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ def unit_applies(unit, x):
 
 
 def residual_applies(block, x):
-    """Whether `block`, a `ResidualBlock`, can be fused: in training, with a ReLU behind the sum and none before it."""
+    """Whether `block`, a `ResidualBlock`, can be fused: in training, with a ReLU after the sum and none before it."""
     if not (_suits(x) and _own(block, nn.ResidualBlock) and _own(block.act, nn.ReLU)):
         return False
     C, dtype = x.shape[3], x.dtype

@@ -114,11 +114,11 @@ class BatchNorm2d(Module):
         self.weight, self.bias = (Parameter(np.full(num_features, v, np.float32)) for v in (1, 0))
         self.running_mean, self.running_var = (Buffer(np.full(num_features, v, np.float32)) for v in (0, 1))
 
-    def forward(self, x, out=None):
-        """(N, H, W, C) -> (N, H, W, C), written into `out` (which may be a channel slice) if that is given."""
+    def forward(self, x):
+        """(N, H, W, C) -> (N, H, W, C)."""
         gamma, beta, mean, var = (v.data for v in (self.weight, self.bias, self.running_mean, self.running_var))
         out, self._cache = ops.batch_norm_forward(
-            x, gamma, beta, mean, var, self.training, self.momentum, self.eps, self.relu, out
+            x, gamma, beta, mean, var, self.training, self.momentum, self.eps, self.relu
         )
         return out
 

@@ -31,7 +31,7 @@ __all__ = ["KernelCache", "kernels_folder"]
 
 _DIGEST = hashlib.sha256().digest_size
 _LARGEST = 1 << 28  # bytes; ours have less than a thousandth
-_VERSIONS = 4  # folders of so many versions of the sources are kept
+_VERSIONS = 4  # how many versions of the sources keep their folders
 _FOLDER = re.compile(r"kernels-[0-9a-f]{12}")
 _said: list[str] = []
 _OURS = re.compile(r".*\.(kernel|nbi|nbc)(\.tmp\.?[0-9a-f]*)?")  # nbi, nbc: earlier versions used Numba's cache

@@ -67,7 +67,7 @@ def fold_moments(n, moments, part):
 
 @tile
 def merge_moments(parts, statistics):
-    """Parts (T, 3, k*C), k lanes a channel, to mean and biased variance (2, C); for one thread, behind all others."""
+    """Parts (T, 3, k*C), k lanes a channel, to mean and biased variance (2, C); by one thread, after all others."""
     C, R = statistics.shape[1], 0.0
     mean, var = statistics[0], statistics[1]
     for c in range(C):

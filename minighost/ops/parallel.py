@@ -67,7 +67,7 @@ def _fetch_and_add(typing, counter, step):
 
 @intrinsic
 def on_all_threads(typing, body, threads, arguments):
-    """Call ``body(*arguments)`` on so many threads of Numba's pool; 0 if all went well, else an error's code.
+    """Call ``body(*arguments)`` on this number of threads of Numba's pool; 0 if all went well, else an error's code.
 
     One thread is the caller itself, without the pool: which takes one caller at a time, and does not outlive a fork.
     """
