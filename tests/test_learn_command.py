@@ -1,7 +1,10 @@
 """`minighost learn` on the command line: the way of a learner, and watching."""
 
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 from itertools import islice
@@ -9,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from commands import printed, refused
-from learners import FIRST, command, first, gone, posix, solve, written
+from learners import FIRST, ROOT, command, first, gone, posix, solve, written
 
 from minighost.cli.main import main
 from minighost.learn import stub, watching
@@ -224,3 +227,23 @@ def test_no_utf8_and_a_closed_pipe_are_survived(folder):
     done.stdout.close()
     assert (done.stderr.read(), done.wait(60)) == (b"", 141)
     done.stderr.close()
+
+
+# Where the package lies ----------------------------------------------------------------------------------------
+
+
+def test_the_exercises_are_there_in_a_zip_too(tmp_path):
+    archive = shutil.make_archive(str(tmp_path / "packed"), "zip", ROOT, "minighost")
+    start = "import sys; sys.path.insert(0, sys.argv.pop(1)); from minighost.cli.main import main; sys.exit(main())"
+    for action, words in ("init", f"{len(exercises())} exercises written"), ("hint", "1"), ("check", "not started"):
+        run = subprocess.run(
+            [sys.executable, "-P", "-c", start, archive, "learn", action, "--dir", "mine"],
+            cwd=tmp_path, env={**os.environ, "PYTHONPATH": ""}, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        assert words in run.stdout and "Traceback" not in run.stderr, (action, run)
+
+
+@pytest.mark.parametrize("action", ["init", "list", "progress", "next"])
+def test_a_name_where_none_is_asked_for_is_refused(action, folder, capsys):
+    error = refused(capsys, "learn", action, "elsewhere", "--dir", folder.path)
+    assert f"learn {action}: takes no NAME, got elsewhere; --dir names a folder" in error

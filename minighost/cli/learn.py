@@ -11,6 +11,7 @@ with 1.
 HELP = "exercises from a sum of products to a ghost network"
 
 ACTIONS = "init", "list", "check", "watch", "hint", "solution", "reset", "progress"
+OF_ALL = "next", "init", "list", "progress"  # exercises at once, so that there is nothing to name
 
 EXAMPLES = """\
 examples:
@@ -37,6 +38,8 @@ def add_arguments(parser):
 def run(args):
     from minighost.learn.folder import Folder, here
 
+    if args.names and args.action in OF_ALL:
+        raise ValueError(f"learn {args.action}: takes no NAME, got {' '.join(args.names)}; --dir names a folder")
     if len(args.names) > (2 if args.action == "hint" else 1):
         raise ValueError(f"learn {args.action}: one NAME is enough, got {' '.join(args.names)}")
     folder = Folder(here(args.dir), _warn)

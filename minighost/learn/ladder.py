@@ -5,11 +5,12 @@ import difflib
 import functools
 import re
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 __all__ = ["Exercise", "exercises", "find"]
 
-FILES = Path(__file__).parent
+FILES = resources.files(__package__)  # the package may lie in a zip
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,8 @@ def exercises():
     -------
     tuple of Exercise
     """
-    names = [re.fullmatch(r"ex(\d+)_\w+", path.stem) for path in (FILES / "exercises").glob("ex*.py")]
-    return tuple(sorted((Exercise(int(m[1]), m[0]) for m in names if m), key=lambda e: (e.number, e.stem)))
+    names = [re.fullmatch(r"(ex(\d+)_\w+)\.py", file.name) for file in (FILES / "exercises").iterdir()]
+    return tuple(sorted((Exercise(int(m[2]), m[1]) for m in names if m), key=lambda e: (e.number, e.stem)))
 
 
 def find(words):
