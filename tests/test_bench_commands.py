@@ -76,7 +76,7 @@ def test_a_profile_names_the_kernels_and_their_share_of_the_step(capsys, tmp_pat
     assert head == ["training", "step", "calls", "ms", "%", "MB", "GB/s", "GF/s", "roof%"]
     assert other[0] == "inference" and max(len(line) for line in lines if str(tmp_path) not in line) <= 80
     rows = lines[start + 2 : lines.index("", start)]
-    assert any(row.startswith("fused.pointwise._backward ") for row in rows)
+    assert any(row.startswith("kernels.pointwise._backward ") for row in rows)
     assert rows[-1].startswith("outside of kernels")
     column = lines[start].index("%") + 1  # of the share's last digit
     assert sum(float(row[:column].split()[-1]) for row in rows) == pytest.approx(100, abs=1)

@@ -9,7 +9,7 @@ import pytest
 from minighost import analysis, bench, models, nn, ops
 from minighost.bench import memory, roofline
 from minighost.bench.cost import Piece
-from minighost.ops.engine import watching
+from minighost.engine.launch import watching
 
 
 class Clock:
@@ -196,7 +196,7 @@ def test_winograds_operations_are_those_it_carries_out():
 
     found = {one.kernel: sum(piece.flops for piece in one.pieces) for one in bench.profile(step, 1, 1).kernels}
     products = 36 * (2 * 2 * 2) * 16 * 24  # 36 of (tiles, C) @ (C, OC)
-    assert found["fused.winograd._forward"] == 2 * products and found["fused.winograd._backward"] == 4 * products
+    assert found["kernels.winograd._forward"] == 2 * products and found["kernels.winograd._backward"] == 4 * products
 
 
 def test_a_profile_keeps_none_of_the_arrays_it_has_seen():

@@ -205,7 +205,7 @@ def test_files_are_written_whole_in_one_place():
     others = {
         "train/log.py", "train/lock.py", "data/download.py", "learn/judge.py", "bench/memory.py",
         "cli/pictures.py",  # os.devnull
-        "ops/kernel_cache.py",  # the engine leans on nothing, and a file that cannot be written is done without
+        "engine/kernel_cache.py",  # the engine leans on nothing, and a file that cannot be written is done without
     }  # fmt: skip
     package = ROOT / "minighost"
     found = {

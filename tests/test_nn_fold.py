@@ -10,9 +10,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import minighost as mg
 from minighost import nn
+from minighost.engine.inference.step import CONV, WINOGRAD, Step
+from minighost.engine.memory import pool_bytes
 from minighost.nn import fold_nodes, folded
-from minighost.ops.buffers import pool_bytes
-from minighost.ops.inference.step import CONV, WINOGRAD, Step
 
 SEEDS = st.integers(0, 2**32 - 1)
 TOLERANCE = {np.float32: 1e-4, np.float64: 1e-10}

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from views import KINDS, UPDATABLE, View, assert_kernels_see_plain_arrays, few, views
 
 from minighost import nn
-from minighost.ops.engine import watching
+from minighost.engine.launch import watching
 
 pytestmark = pytest.mark.small
 

@@ -11,8 +11,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from views import KINDS, UPDATABLE, View, assert_kernels_see_plain_arrays, few, sizes, views
 
 from minighost import ops
-from minighost.ops import check
-from minighost.ops.engine import watching
+from minighost.engine import check
+from minighost.engine.launch import watching
 
 pytestmark = pytest.mark.small
 

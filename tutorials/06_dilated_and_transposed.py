@@ -211,5 +211,5 @@ print("wrote dilated_and_transposed.png")
 #    their outputs interleaved. Write it so: which taps, in which order, belong to phase (0, 1)?
 # 3. What is a transposed convolution with stride 1? Express it by `conv2d_forward` with a flipped kernel.
 #
-# Read on in `minighost/ops/geometry.py`, where sizes are worked out, and `minighost/ops/im2col.py`: col2im is the
+# Read on in `minighost/engine/geometry.py`, where sizes are worked out, and `minighost/ops/im2col.py`: col2im is the
 # transposed im2col. In `minighost learn`, exercise 13 is dilation and exercise 20 the transposed convolution.

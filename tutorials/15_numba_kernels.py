@@ -241,5 +241,5 @@ print("wrote numba_kernels.png")
 # 2. Tiles of 8 rows, of 10,000 rows: where does it get slower, and which cache is that?
 # 3. What is the intensity of a linear layer on one image, and on 128? Which of them can be quick?
 #
-# Read on in `minighost/ops/engine.py` and `docs/engine.md`; `minighost bench roofline` measures both roofs with more
+# Read on in `minighost/engine/launch.py` and `docs/engine.md`; `minighost bench roofline` measures both roofs with more
 # care. In `minighost learn`, exercises 35 to 37 are a kernel, its tiles and a deterministic sum.

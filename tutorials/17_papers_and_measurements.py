@@ -146,7 +146,7 @@ for name, (layer, shape) in equal.items():
 # %% [markdown]
 # A depthwise convolution does few operations with each byte and waits for memory (tutorial 15 has the reason),
 # and so does a linear layer on few images. The 3x3 may even beat the 1x1: counts are those of the definition,
-# and Winograd's method, `ops/fused/winograd.py`, computes 16 outputs with 36 multiplications in place of 144.
+# and Winograd's method, `engine/kernels/winograd.py`, computes 16 outputs with 36 multiplications in place of 144.
 #
 # So a network that trades dense multiply-adds for depthwise ones may save less time than its count says. GhostNet with
 # its ghosts and without, on 32x32 images, in inference and in training:

@@ -13,19 +13,19 @@ import numpy as np
 
 from minighost.bench.cost import Piece
 from minighost.bench.timing import measure
-from minighost.ops.engine import watching
+from minighost.engine.launch import watching
 
 __all__ = ["KernelTime", "Profile", "profile"]
 
 OPERATIONS = {  # from a kernel's arguments
-    "fused.pointwise._forward": lambda a: 2 * a["out"].size * (len(a["wa"]) + len(a["wb"])),
-    "fused.pointwise._backward": lambda a: 4 * a["g"].raw.size * a["dw"].shape[0],
-    "fused.conv._forward": lambda a: 2 * a["out"].size * math.prod(a["w"].shape[:2]),
-    "fused.conv._backward": lambda a: (4 if len(a["dx"]) else 2) * a["raw"].size * math.prod(a["w"].shape[:2]),
-    "fused.winograd._forward": lambda a: 2 * _tiles(a) * a["w"].size,
-    "fused.winograd._backward": lambda a: 4 * _tiles(a) * a["w"].size,
-    "fused.depthwise._forward": lambda a: 2 * a["out"].size * a["g"].KH * a["g"].KW,
-    "fused.depthwise._backward": lambda a: 4 * a["raw"].size * a["g"].KH * a["g"].KW,
+    "kernels.pointwise._forward": lambda a: 2 * a["out"].size * (len(a["wa"]) + len(a["wb"])),
+    "kernels.pointwise._backward": lambda a: 4 * a["g"].raw.size * a["dw"].shape[0],
+    "kernels.conv._forward": lambda a: 2 * a["out"].size * math.prod(a["w"].shape[:2]),
+    "kernels.conv._backward": lambda a: (4 if len(a["dx"]) else 2) * a["raw"].size * math.prod(a["w"].shape[:2]),
+    "kernels.winograd._forward": lambda a: 2 * _tiles(a) * a["w"].size,
+    "kernels.winograd._backward": lambda a: 4 * _tiles(a) * a["w"].size,
+    "kernels.depthwise._forward": lambda a: 2 * a["out"].size * a["g"].KH * a["g"].KW,
+    "kernels.depthwise._backward": lambda a: 4 * a["raw"].size * a["g"].KH * a["g"].KW,
 }
 
 
@@ -40,7 +40,7 @@ class KernelTime:
     Attributes
     ----------
     kernel : str
-        Where it is defined, below `minighost.ops`.
+        Where it is defined, below `minighost.engine` or `minighost.ops`.
     seconds : float
         Of all its calls in a step; the median over the steps.
     pieces : list of Piece
@@ -106,7 +106,7 @@ def profile(step, repeats=10, warmup=2):
 
 
 def _name(function):
-    return f"{function.__module__.removeprefix('minighost.ops.')}.{function.__name__}"
+    return f"{function.__module__.removeprefix('minighost.engine.').removeprefix('minighost.ops.')}.{function.__name__}"
 
 
 def _piece(function, args):

@@ -11,7 +11,7 @@ import numpy as np
 
 from minighost import models
 from minighost.bench.network import TrainingStep, inference_of
-from minighost.ops import engine
+from minighost.engine import launch
 
 __all__ = ["kernels_folder", "warm_up"]
 
@@ -51,4 +51,4 @@ def warm_up(name, batch=4, size=32, **options):
 
 def kernels_folder():
     """The folder where compiled kernels are kept from one process to the next; None if they are not kept."""
-    return None if os.environ.get("MINIGHOST_CACHE", "1") == "0" else engine.kernels_folder()
+    return None if os.environ.get("MINIGHOST_CACHE", "1") == "0" else launch.kernels_folder()

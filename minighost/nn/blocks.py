@@ -1,10 +1,10 @@
 """What networks are made of: convolution with batch norm and activation, and squeeze-and-excitation."""
 
 from minighost import ops
+from minighost.engine.check import pair
 from minighost.nn import fused
 from minighost.nn.layers import BatchNorm2d, ClipGate, Conv2d, HardSigmoid, HardSwish, Linear, MaxPool2d, ReLU, ReLU6
 from minighost.nn.module import BY_LAYERS, Module
-from minighost.ops.check import pair
 
 __all__ = ["ConvBNAct", "SqueezeExcite"]
 

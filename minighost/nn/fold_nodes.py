@@ -1,4 +1,4 @@
-"""What a folded network consists of: nodes that list their steps for the machine in `ops.inference`.
+"""What a folded network consists of: nodes that list their steps for the machine in `engine.inference`.
 
 A node has ``emit(program, value)``, which lists its steps and returns the value that they leave, and
 ``seal(weights)``, which copies its weights into the long array of all of them.
@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from minighost.engine import inference
+from minighost.engine.geometry import Geometry
+from minighost.engine.kernels.winograd import suits
 from minighost.nn.module import Module
-from minighost.ops import inference
-from minighost.ops.fused.winograd import suits
-from minighost.ops.geometry import Geometry
 
 __all__ = ["Affine", "Convolution", "GlobalMean", "Plain", "Pool", "Side", "emit"]
 

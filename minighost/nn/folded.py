@@ -5,11 +5,11 @@ import math
 
 import numpy as np
 
+from minighost.engine import check, inference
+from minighost.engine.memory import empty
 from minighost.nn.fold_nodes import GlobalMean, Plain, emit
 from minighost.nn.folding import evaluating, in_evaluation, nodes_of
 from minighost.nn.module import Buffer, Module, Parameter
-from minighost.ops import check, inference
-from minighost.ops.buffers import empty
 
 __all__ = ["Folded", "fold"]
 

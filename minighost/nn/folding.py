@@ -14,6 +14,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from minighost.engine import inference
+from minighost.engine.check import pair
 from minighost.nn import layers
 from minighost.nn.blocks import ConvBNAct, SqueezeExcite
 from minighost.nn.fold_nodes import Affine, Convolution, GlobalMean, Plain, Pool, Side
@@ -21,8 +23,6 @@ from minighost.nn.ghost import GhostBottleneck, GhostModule
 from minighost.nn.module import Buffer, Parameter
 from minighost.nn.residual import ResidualBlock
 from minighost.nn.whitening import PatchWhitening
-from minighost.ops import inference
-from minighost.ops.check import pair
 
 __all__ = ["evaluating", "in_evaluation", "nodes_of", "rule"]
 

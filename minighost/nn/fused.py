@@ -1,15 +1,17 @@
 """Training in as few passes over memory as there can be: fused kernels behind `ConvBNAct` and the ghosts.
 
 Their `forward` and `backward` state what they compute, layer by layer. In training they hand over to the functions
-here, which compute the same from the same parameters with the kernels of `ops.fused`: batch norm's sums are taken where
-the convolution leaves its result, and inside a bottleneck activations stay unnormalised from layer to layer (`Pending`)
-and a ghost module's two halves stay two arrays. ``with fusing(False):`` goes layer by layer instead.
+here, which compute the same from the same parameters with the kernels of `engine.kernels`: batch norm takes its sums
+where the convolution leaves its result, and inside a bottleneck activations stay unnormalised from layer to layer
+(`Pending`) and a ghost module's two halves stay two arrays. ``with fusing(False):`` goes layer by layer instead.
 
 Whether a block is one that they may replace, `fusable` says.
 """
 
 import numpy as np
 
+from minighost.engine import check, kernels
+from minighost.engine.geometry import geometry
 from minighost.nn.fusable import (
     bottleneck_applies,
     fusing,
@@ -20,9 +22,7 @@ from minighost.nn.fusable import (
     unit_applies,
 )
 from minighost.nn.module import KEPT_ABOVE
-from minighost.ops import check, fused
 from minighost.ops.conv2d import channels_fit
-from minighost.ops.geometry import geometry
 
 __all__ = [
     "bottleneck_applies", "bottleneck_backward", "bottleneck_forward", "fusing", "ghost_applies", "ghost_backward",
@@ -36,14 +36,14 @@ __all__ = [
 def unit_forward(unit, x):
     """What `ConvBNAct.forward` does; returns the output and the cache for `unit_backward`."""
     x = check.array("ConvBNAct", "x", x, 4)
-    pending, cache = _forward(unit, fused.plain(x))
-    return fused.settle(pending), (pending, cache)
+    pending, cache = _forward(unit, kernels.plain(x))
+    return kernels.settle(pending), (pending, cache)
 
 
 def unit_backward(unit, dout, cache):
     """What `ConvBNAct.backward` does: fills the parameters' gradients, returns the one of x."""
     pending, cache = cache
-    dy, sums = fused.cut(_gradient("ConvBNAct", dout, pending.raw.shape, pending.raw), pending)
+    dy, sums = kernels.cut(_gradient("ConvBNAct", dout, pending.raw.shape, pending.raw), pending)
     return _wanted(unit, _backward(unit, dy, sums, cache)[0])
 
 
@@ -83,7 +83,7 @@ def _forward(unit, pending):
         return _pointwise_forward(unit, [pending])
     w = _weights(conv, [pending])
     g = geometry("conv2d", pending.raw.shape[1:3], w.shape[:2], conv.stride, conv.padding, conv.dilation)
-    raw, statistics = fused.conv_forward(pending, w, g, conv.groups)
+    raw, statistics = kernels.conv_forward(pending, w, g, conv.groups)
     out, norm = _measure(unit, raw, statistics)
     return out, (pending, w, g, norm)
 
@@ -97,8 +97,8 @@ def _backward(unit, dy, sums, cache, elsewhere=None):
         return _pointwise_backward(unit, dy, sums, cache, elsewhere)[0][:2]
     _release(conv, unit.bn)
     pending, w, g, norm = cache
-    gradient, dgamma, dbeta = fused.pass_back(dy, sums, norm)
-    dx, sums, dw = fused.conv_backward(gradient, pending, w, g, conv.groups, conv.dx_wanted, elsewhere)
+    gradient, dgamma, dbeta = kernels.pass_back(dy, sums, norm)
+    dx, sums, dw = kernels.conv_backward(gradient, pending, w, g, conv.groups, conv.dx_wanted, elsewhere)
     _accumulate(unit, dw, dgamma, dbeta)
     return dx, sums
 
@@ -123,13 +123,13 @@ def _weights(conv, parts, mine=slice(None)):
 
 def residual_forward(block, x):
     """What `ResidualBlock.forward` does; returns the output and the cache for `residual_backward`."""
-    source = fused.plain(check.array("ResidualBlock", "x", x, 4))
+    source = kernels.plain(check.array("ResidualBlock", "x", x, 4))
     shortcut, short = (source, None) if block.shortcut is None else _forward(block.shortcut, source)
     inner, first = _forward(block.first, source)
     branch, second = _forward(block.second, inner)
     check.shape_is("ResidualBlock", "shortcut", shortcut.raw, branch.raw.shape)
     _keep(branch.raw.shape[1:], block.act)
-    out = fused.rectified_sum_forward(branch, shortcut)
+    out = kernels.rectified_sum_forward(branch, shortcut)
     return out, (first, second, short, branch, shortcut, out)
 
 
@@ -138,7 +138,7 @@ def residual_backward(block, dout, cache):
     first, second, short, branch, shortcut, out = cache
     dout = _gradient("ResidualBlock", dout, out.shape, out)
     _release(block.act)
-    dsum, sums, short_sums = fused.rectified_sum_backward(dout, out, branch, shortcut)
+    dsum, sums, short_sums = kernels.rectified_sum_backward(dout, out, branch, shortcut)
     dinner, sums = _backward(block.second, dsum, sums, second)
     if short is not None:
         dsum, _ = _backward(block.shortcut, dsum, short_sums, short)
@@ -151,10 +151,10 @@ def residual_backward(block, dout, cache):
 def ghost_forward(ghost, x):
     """What `GhostModule.forward` does; returns the output and the cache for `ghost_backward`."""
     x = check.array("GhostModule", "x", x, 4)
-    intrinsic, primary = _forward(ghost.primary, fused.plain(x))
+    intrinsic, primary = _forward(ghost.primary, kernels.plain(x))
     ghosts, cheap = _depthwise_forward(ghost.cheap, intrinsic)
     check.shape_is("GhostModule", "ghosts", ghosts.raw, intrinsic.raw.shape)
-    return fused.residual_forward([intrinsic, ghosts]), ([intrinsic, ghosts], primary, cheap)
+    return kernels.residual_forward([intrinsic, ghosts]), ([intrinsic, ghosts], primary, cheap)
 
 
 def ghost_backward(ghost, dout, cache):
@@ -162,7 +162,7 @@ def ghost_backward(ghost, dout, cache):
     parts, primary, cheap = cache
     raw = parts[0].raw
     dout = _gradient("GhostModule", dout, (*raw.shape[:3], ghost.out_channels), raw)
-    ((dintrinsic, _), (dghosts, sums)), _ = fused.residual_backward(dout, parts)
+    ((dintrinsic, _), (dghosts, sums)), _ = kernels.residual_backward(dout, parts)
     dintrinsic, sums = _depthwise_backward(ghost.cheap, dghosts, sums, cheap, dintrinsic)
     return _wanted(ghost.primary, _backward(ghost.primary, dintrinsic, sums, primary)[0])
 
@@ -172,7 +172,7 @@ def ghost_backward(ghost, dout, cache):
 
 def bottleneck_forward(block, x):
     """What `GhostBottleneck.forward` does; returns the output and the cache for `bottleneck_backward`."""
-    source = fused.plain(check.array("GhostBottleneck", "x", x, 4))
+    source = kernels.plain(check.array("GhostBottleneck", "x", x, 4))
     parts, ghost1 = _ghost_forward(block.ghost1, [source])
     strided = None
     if block.depthwise is not None:
@@ -189,7 +189,7 @@ def bottleneck_forward(block, x):
         _keep(shortcut.raw.shape[1:], block.shortcut)
     *plane, half = parts[0].raw.shape
     check.shape_is("GhostBottleneck", "shortcut", shortcut.raw, (*plane, 2 * half))
-    out = fused.residual_forward(parts, shortcut)
+    out = kernels.residual_forward(parts, shortcut)
     return out, (ghost1, strided, ghost2, short, parts, shortcut)
 
 
@@ -197,7 +197,7 @@ def bottleneck_backward(block, dout, cache):
     """What `GhostBottleneck.backward` does: fills the parameters' gradients, returns the one of x."""
     ghost1, strided, ghost2, short, parts, shortcut = cache
     dout = _gradient("GhostBottleneck", dout, shortcut.raw.shape, shortcut.raw)
-    branches, shortcut_sums = fused.residual_backward(dout, parts, shortcut)
+    branches, shortcut_sums = kernels.residual_backward(dout, parts, shortcut)
     branches = _ghost_backward(block.ghost2, branches, ghost2)
     if block.se is not None:
         branches = _gate_backward(block.se, branches, ghost2)
@@ -235,7 +235,7 @@ def _ghost_backward(ghost, branches, cache, elsewhere=None):
 
 
 def _gate_forward(se, parts):
-    squeezed = np.concatenate([fused.plane_mean(p) for p in parts], axis=1)
+    squeezed = np.concatenate([kernels.plane_mean(p) for p in parts], axis=1)
     gate = se.gate(se.expand(se.act(se.reduce(squeezed))))
     split = parts[0].raw.shape[3]
     gate = check.array("SqueezeExcite", "gate", gate, 2)
@@ -255,7 +255,7 @@ def _gate_backward(se, branches, ghost2):
     split = parts[0].raw.shape[3]
     dmeans = dsqueezed[:, :split], dsqueezed[:, split:]
     return [
-        fused.gate_backward(dy, dmean.copy(), part)
+        kernels.gate_backward(dy, dmean.copy(), part)
         for (dy, *_), dmean, part in zip(branches, dmeans, parts, strict=True)
     ]
 
@@ -280,7 +280,7 @@ def _depthwise_parts_backward(layer, branches, caches):
 def _pointwise_forward(layer, parts):
     w = _weights(layer.conv, parts)
     w = w.reshape(w.shape[2:])
-    raw, statistics = fused.pointwise_forward(parts, w)
+    raw, statistics = kernels.pointwise_forward(parts, w)
     pending, norm = _measure(layer, raw, statistics)
     return pending, (parts, w, norm)
 
@@ -288,8 +288,8 @@ def _pointwise_forward(layer, parts):
 def _pointwise_backward(layer, dy, sums, cache, elsewhere=None):
     _release(layer.conv, layer.bn)
     parts, w, norm = cache
-    gradient, dgamma, dbeta = fused.pass_back(dy, sums, norm)
-    branches, dw = fused.pointwise_backward(gradient, parts, w, elsewhere)
+    gradient, dgamma, dbeta = kernels.pass_back(dy, sums, norm)
+    branches, dw = kernels.pointwise_backward(gradient, parts, w, elsewhere)
     _accumulate(layer, dw, dgamma, dbeta)
     return branches
 
@@ -300,7 +300,7 @@ def _depthwise_forward(layer, pending, mine=slice(None)):
     KH, KW, _, C = w.shape
     w = w.reshape(KH, KW, C)
     g = geometry("depthwise", pending.raw.shape[1:3], (KH, KW), conv.stride, conv.padding, conv.dilation)
-    raw, statistics = fused.depthwise_forward(pending, w, g)
+    raw, statistics = kernels.depthwise_forward(pending, w, g)
     out, norm = _measure(layer, raw, statistics, mine)
     return out, (pending, w, g, norm)
 
@@ -314,8 +314,8 @@ def _depthwise_backward(layer, dy, sums, cache, elsewhere=None):
 
 def _depthwise_gradients(dy, sums, cache, elsewhere=None):
     pending, w, g, norm = cache
-    gradient, dgamma, dbeta = fused.pass_back(dy, sums, norm)
-    dx, sums, dw = fused.depthwise_backward(gradient, pending, w, g, elsewhere)
+    gradient, dgamma, dbeta = kernels.pass_back(dy, sums, norm)
+    dx, sums, dw = kernels.depthwise_backward(gradient, pending, w, g, elsewhere)
     return dx, sums, (dw, dgamma, dbeta)
 
 
@@ -323,7 +323,7 @@ def _measure(layer, raw, statistics, mine=slice(None)):
     bn = layer.bn
     vectors = (v.data[mine] for v in (bn.weight, bn.bias, bn.running_mean, bn.running_var))
     _keep((*raw.shape[1:3], bn.weight.size), layer, layer.conv, bn)
-    return fused.measure(raw, statistics, *vectors, bn.momentum, bn.eps, bn.relu)
+    return kernels.measure(raw, statistics, *vectors, bn.momentum, bn.eps, bn.relu)
 
 
 def _accumulate(layer, dw, dgamma, dbeta):

@@ -6,9 +6,9 @@ import numpy as np
 
 from minighost import ops
 from minighost.arguments import number, whole
+from minighost.engine.check import pair
 from minighost.nn import limit
 from minighost.nn.module import BY_LAYERS, Buffer, Module, Parameter
-from minighost.ops.check import pair
 from minighost.ops.pooling import pooling_options
 
 __all__ = [

@@ -11,8 +11,8 @@ from itertools import islice
 
 import numpy as np
 
+from minighost.engine.check import written_in_place
 from minighost.nn import checksums
-from minighost.ops.check import written_in_place
 
 __all__ = ["BY_LAYERS", "KEPT_ABOVE", "Buffer", "Module", "Parameter"]
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from minighost import ops
 from minighost.arguments import number, whole
+from minighost.engine.check import pair
 from minighost.nn.layers import CReLU
 from minighost.nn.module import Buffer, Module, Parameter
 from minighost.ops.bias import bias_gradient
-from minighost.ops.check import pair
 
 __all__ = ["PatchWhitening"]
 

@@ -4,13 +4,14 @@
 ``_reference`` and live in the same file, above the compiled ones. Activations are (N, H, W, C).
 """
 
+from minighost.engine.launch import threads
+from minighost.engine.memory import pool_bytes, release_pool
 from minighost.ops.batch_norm import (
     batch_norm_backward,
     batch_norm_backward_reference,
     batch_norm_forward,
     batch_norm_forward_reference,
 )
-from minighost.ops.buffers import pool_bytes, release_pool
 from minighost.ops.conv2d import conv2d_backward, conv2d_backward_reference, conv2d_forward, conv2d_forward_reference
 from minighost.ops.crelu import crelu_backward, crelu_backward_reference, crelu_forward, crelu_forward_reference
 from minighost.ops.cross_entropy import softmax, softmax_cross_entropy, softmax_cross_entropy_reference
@@ -21,7 +22,6 @@ from minighost.ops.depthwise import (
     depthwise_forward_reference,
 )
 from minighost.ops.dropout import dropout_backward, dropout_forward
-from minighost.ops.engine import threads
 from minighost.ops.hard import (
     clip_gate_backward,
     clip_gate_backward_reference,

@@ -9,10 +9,11 @@ networks the two go together, and one pass over memory then does both.
 
 import numpy as np
 
-from minighost.ops import check
-from minighost.ops.buffers import empty
-from minighost.ops.engine import kernel, share, spans, ticket
-from minighost.ops.moments import merge_moments
+from minighost.engine import check
+from minighost.engine.affine import affine, backward_affine, fitting, refuse_single
+from minighost.engine.launch import kernel, share, spans, ticket
+from minighost.engine.memory import empty
+from minighost.engine.moments import merge_moments
 
 __all__ = ["batch_norm_backward", "batch_norm_backward_reference", "batch_norm_forward", "batch_norm_forward_reference"]
 
@@ -147,48 +148,6 @@ def batch_norm_backward(dout, cache):
     slopes, constants = np.tile(slope, k).astype(x.dtype), np.tile(constant, k).astype(x.dtype)
     _backward(wide(dout), wide(x), scales, shifts, slopes, constants, relu, wide(dx))
     return dx, dgamma.astype(x.dtype), dbeta.astype(x.dtype)
-
-
-def fitting(x, gamma, beta, running_mean, running_var):
-    """The four vectors as ordinary arrays, once they are known to fit `x`; NumPy reads them, so any strides will do."""
-    given = (gamma, beta, running_mean, running_var)
-    if all(type(v) is np.ndarray and v.shape == x.shape[3:] and v.dtype == x.dtype for v in given):
-        return given
-    names = ("gamma", "beta", "running_mean", "running_var")
-    vectors = {name: check.array("batch_norm", name, v, 1) for name, v in zip(names, given, strict=True)}
-    for name, vector in vectors.items():
-        check.shape_is("batch_norm", name, vector, x.shape[3:])
-    check.same_dtype("batch_norm", x=x, **vectors)
-    return tuple(vectors.values())
-
-
-def refuse_single(x):
-    """Raise ValueError if each channel of x has one value only: its variance would be 0."""
-    if x.size == x.shape[3]:
-        raise ValueError(
-            f"batch_norm: training needs more than one value per channel, got x of shape {x.shape}; "
-            "use a larger batch or call eval()"
-        )
-
-
-def affine(mean, var, R, gamma, beta, running_mean, running_var, training, momentum, eps):
-    """Batch norm as ``scale*x + shift``, and its inverse deviation, all float64; updates the running statistics."""
-    if training:
-        check.written_in_place("batch_norm", "running_mean", running_mean)
-        check.written_in_place("batch_norm", "running_var", running_var)
-        running_mean[...] = (1 - momentum) * running_mean + momentum * mean
-        running_var[...] = (1 - momentum) * running_var + momentum * (R / (R - 1)) * var
-    inv_std = 1 / np.sqrt(var + eps)
-    return inv_std, gamma * inv_std, beta - mean * gamma * inv_std
-
-
-def backward_affine(dgamma, dbeta, R, mean, inv_std, scale):
-    """slope and constant of ``dx = scale*dy + slope*x + constant``.
-
-    That is ``scale * (dy - dbeta/R - (x - mean)*inv_std * dgamma/R)``, sorted by what it multiplies: dy, x and 1.
-    """
-    slope = -scale * inv_std * dgamma / R
-    return slope, -scale * dbeta / R - slope * mean
 
 
 def _statistics(x):

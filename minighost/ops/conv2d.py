@@ -3,16 +3,16 @@
     out[n, i, j, o] = b[o] + sum_{u,v,c} x[n, i*SH - PH + u*DH, j*SW - PW + v*DW, c] * w[u, v, c, o]
 
 where output channel o belongs to group ``o // (OC/G)`` and c runs over that group's C/G channels only (Krizhevsky et
-al. 2012; the kernel is not flipped). The compiled twin is the kernel that training uses, `fused.conv`, with nothing to
-fuse; two special cases have kernels of their own: `pointwise` needs no taps, `depthwise` no products.
+al. 2012; the kernel is not flipped). The compiled twin is the kernel that training uses, `engine.kernels.conv`, with
+nothing to fuse; two special cases have kernels of their own: `pointwise` needs no taps, `depthwise` no products.
 """
 
 import numpy as np
 
-from minighost.ops import check, fused
+from minighost.engine import check, kernels
+from minighost.engine.geometry import geometry, met
 from minighost.ops.bias import bias_gradient
 from minighost.ops.depthwise import depthwise_backward, depthwise_forward
-from minighost.ops.geometry import geometry, met
 from minighost.ops.pointwise import pointwise_backward, pointwise_forward
 
 __all__ = ["conv2d_backward", "conv2d_backward_reference", "conv2d_forward", "conv2d_forward_reference"]
@@ -90,7 +90,7 @@ def conv2d_forward(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
     -----
     A NaN or an infinity reaches the outputs and gradients in the definition of which it appears, and no others. One
     exception: in the forward of a 3x3 kernel without stride between 16 channels or more, one in x reaches all outputs
-    of its tiles of 4x4 (`fused.winograd`).
+    of its tiles of 4x4 (`engine.kernels.winograd`).
 
     Examples
     --------
@@ -115,7 +115,7 @@ def conv2d_forward(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
         return out, (_dense_backward, (x, w, b, g, groups), w.shape)
     if not check.finite(w):
         return _forward_tap_by_tap(x, w, b, g, groups), (_dense_backward, (x, w, b, g, groups), w.shape)
-    out, _ = fused.conv_forward(fused.plain(x), w, g, groups, b, summing=False)
+    out, _ = kernels.conv_forward(kernels.plain(x), w, g, groups, b, summing=False)
     return out, (_dense_backward, (x, w, b, g, groups), w.shape)
 
 
@@ -148,7 +148,7 @@ def _dense_backward(dout, cache, dx_wanted):
     db = bias_gradient(dout, b)
     if not x.size * dout.size:
         return np.zeros_like(x) if dx_wanted else None, np.zeros_like(w), db
-    dx, _, dw = fused.conv_backward(fused.plain_gradient(dout), fused.plain(x), w, g, groups, dx_wanted)
+    dx, _, dw = kernels.conv_backward(kernels.plain_gradient(dout), kernels.plain(x), w, g, groups, dx_wanted)
     if not (check.finite(w) and check.finite(dw)):  # `dw` meets all numbers of x and dout
         dx, dw = _backward_tap_by_tap(dout, x, w, g, groups, dx_wanted)
     return dx, dw, db

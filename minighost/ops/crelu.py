@@ -9,9 +9,9 @@ so the channels double. Letters: N batch, H W height and width, C channels in.
 
 import numpy as np
 
-from minighost.ops import check
-from minighost.ops.buffers import empty
-from minighost.ops.engine import kernel, spans
+from minighost.engine import check
+from minighost.engine.launch import kernel, spans
+from minighost.engine.memory import empty
 
 __all__ = ["crelu_backward", "crelu_backward_reference", "crelu_forward", "crelu_forward_reference"]
 

@@ -15,7 +15,7 @@ import math
 import numpy as np
 
 from minighost.arguments import number, whole
-from minighost.ops import check
+from minighost.engine import check
 
 __all__ = ["softmax", "softmax_cross_entropy", "softmax_cross_entropy_reference"]
 

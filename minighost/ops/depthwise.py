@@ -3,14 +3,14 @@
     out[n, i, j, c*M + m] = b[c*M + m] + sum_{u,v} x[n, i*SH - PH + u*DH, j*SW - PW + v*DW, c] * w[u, v, c, m]
 
 (Howard et al. 2017, "MobileNets", eq. 3; M is the channel multiplier.) The compiled twin is the kernel that training
-uses, `fused.depthwise`, with nothing to fuse.
+uses, `engine.kernels.depthwise`, with nothing to fuse.
 """
 
 import numpy as np
 
-from minighost.ops import check, fused
+from minighost.engine import check, kernels
+from minighost.engine.geometry import geometry, met
 from minighost.ops.bias import bias_gradient
-from minighost.ops.geometry import geometry, met
 
 __all__ = ["depthwise_backward", "depthwise_backward_reference", "depthwise_forward", "depthwise_forward_reference"]
 
@@ -90,7 +90,7 @@ def depthwise_forward(x, w, b=None, stride=1, padding=0, dilation=1):
     if not check.finite(w):  # a product with the kernel's zeros of padding would be NaN
         with np.errstate(all="ignore"):
             return depthwise_forward_reference(x, w, b, stride, padding, dilation)
-    out, _ = fused.depthwise_forward(fused.plain(_repeated(x, M)), w.reshape(*w.shape[:2], C * M), g, b, False)
+    out, _ = kernels.depthwise_forward(kernels.plain(_repeated(x, M)), w.reshape(*w.shape[:2], C * M), g, b, False)
     return out, (x, w, b, g)
 
 
@@ -114,8 +114,8 @@ def depthwise_backward(dout, cache):
     db = bias_gradient(dout, b)
     if not x.size * dout.size:
         return np.zeros(x.shape, x.dtype), np.zeros_like(w), db
-    dx, _, dw = fused.depthwise_backward(
-        fused.plain_gradient(dout), fused.plain(_repeated(x, M)), w.reshape(*w.shape[:2], C * M), g
+    dx, _, dw = kernels.depthwise_backward(
+        kernels.plain_gradient(dout), kernels.plain(_repeated(x, M)), w.reshape(*w.shape[:2], C * M), g
     )
     if not (check.finite(w) and check.finite(dw)):  # as in the forward: `dw` meets all numbers of x and dout
         with np.errstate(all="ignore"):

@@ -8,7 +8,7 @@ One pass of NumPy is the whole of it, so it has no compiled twin.
 
 import numpy as np
 
-from minighost.ops import check
+from minighost.engine import check
 
 __all__ = ["dropout_backward", "dropout_forward"]
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from minighost.ops import check
-from minighost.ops.buffers import empty
+from minighost.engine import check
+from minighost.engine.memory import empty
 
 __all__ = ["backward", "forward"]
 

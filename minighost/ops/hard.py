@@ -10,8 +10,8 @@ infinity, infinity times zero, is NaN, as in PyTorch. Where a slope is 0, no gra
 
 import numpy as np
 
+from minighost.engine.launch import kernel, spans
 from minighost.ops import elementwise
-from minighost.ops.engine import kernel, spans
 
 __all__ = [
     "clip_gate_backward", "clip_gate_backward_reference", "clip_gate_forward", "clip_gate_forward_reference",

@@ -7,10 +7,10 @@ share receive the *sum* of what the windows hold. Letters: K = KH*KW*C, R = N*OH
 
 import numpy as np
 
-from minighost.ops import check
-from minighost.ops.buffers import empty, zeros
-from minighost.ops.engine import kernel, share
-from minighost.ops.geometry import geometry
+from minighost.engine import check
+from minighost.engine.geometry import geometry
+from minighost.engine.launch import kernel, share
+from minighost.engine.memory import empty, zeros
 
 __all__ = ["col2im", "col2im_reference", "im2col", "im2col_reference"]
 

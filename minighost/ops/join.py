@@ -6,9 +6,9 @@ gradient to both branches unchanged (He et al. 2016, "Deep residual learning", e
 
 import numpy as np
 
-from minighost.ops import check
-from minighost.ops.buffers import empty
-from minighost.ops.engine import kernel, spans
+from minighost.engine import check
+from minighost.engine.launch import kernel, spans
+from minighost.engine.memory import empty
 
 __all__ = [
     "add_backward", "add_backward_reference", "add_forward", "add_forward_reference",

@@ -1,6 +1,6 @@
 """Linear layer: a matrix product and a bias. On rows of features it is the pointwise convolution, and runs as one."""
 
-from minighost.ops import check
+from minighost.engine import check
 from minighost.ops.pointwise import (
     pointwise_backward,
     pointwise_backward_reference,

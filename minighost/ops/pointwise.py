@@ -7,7 +7,7 @@ Letters: R = N*H*W rows, C channels in, OC channels out.
 
 import numpy as np
 
-from minighost.ops import check, fused
+from minighost.engine import check, kernels
 from minighost.ops.bias import bias_gradient
 
 __all__ = ["pointwise_backward", "pointwise_backward_reference", "pointwise_forward", "pointwise_forward_reference"]
@@ -68,7 +68,7 @@ def pointwise_forward(x, w, b=None):
         check.shape_is("pointwise", "b", b, (OC,))
     if not x.size * OC:
         return np.zeros((*x.shape[:-1], OC), x.dtype) + (0 if b is None else b), (x, w, b)
-    out, _ = fused.pointwise_forward([fused.plain(_pixels(x))], w, b, summing=False)
+    out, _ = kernels.pointwise_forward([kernels.plain(_pixels(x))], w, b, summing=False)
     out = out.reshape(*x.shape[:-1], OC)
     return out, (x, w, b)
 
@@ -94,8 +94,8 @@ def pointwise_backward(dout, cache):
     db = bias_gradient(dout, b)
     if not x.size * OC:
         return np.zeros_like(x), np.zeros_like(w), db
-    gradient = fused.plain_gradient(_pixels(dout))
-    [(dx, *_)], dw = fused.pointwise_backward(gradient, [fused.plain(_pixels(x))], w)
+    gradient = kernels.plain_gradient(_pixels(dout))
+    [(dx, *_)], dw = kernels.pointwise_backward(gradient, [kernels.plain(_pixels(x))], w)
     return dx.reshape(x.shape), dw, db
 
 

@@ -7,10 +7,10 @@ as the largest. Global average pooling is the mean over the whole plane (Lin et 
 
 import numpy as np
 
-from minighost.ops import check
-from minighost.ops.buffers import empty, zeros
-from minighost.ops.engine import kernel, share, tile
-from minighost.ops.geometry import geometry
+from minighost.engine import check
+from minighost.engine.geometry import geometry
+from minighost.engine.launch import kernel, share, tile
+from minighost.engine.memory import empty, zeros
 
 __all__ = [
     "avg_pool_backward", "avg_pool_backward_reference", "avg_pool_forward", "avg_pool_forward_reference",

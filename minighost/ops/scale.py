@@ -8,9 +8,9 @@ learns.
 
 import numpy as np
 
-from minighost.ops import check
-from minighost.ops.buffers import empty
-from minighost.ops.engine import kernel, share
+from minighost.engine import check
+from minighost.engine.launch import kernel, share
+from minighost.engine.memory import empty
 
 __all__ = ["scale_backward", "scale_backward_reference", "scale_forward", "scale_forward_reference"]
 

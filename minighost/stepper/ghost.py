@@ -7,7 +7,7 @@ left is the module's idea: half of the output is an ordinary convolution, half a
 import numpy as np
 
 from minighost import ops
-from minighost.ops.geometry import geometry
+from minighost.engine.geometry import geometry
 from minighost.stepper.conv import reference_lines
 from minighost.stepper.frames import Script, Source
 from minighost.stepper.sweep import gather, kernel_gradient, scatter

@@ -7,7 +7,7 @@ several windows appear in several rows, and why going back they receive a sum.
 import numpy as np
 
 from minighost import ops
-from minighost.ops.geometry import geometry
+from minighost.engine.geometry import geometry
 from minighost.stepper.conv import SOURCES
 from minighost.stepper.frames import Array, Script, Source
 from minighost.stepper.walk import Walk, plane

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minighost.ops.geometry import geometry
+from minighost.engine.geometry import geometry
 from minighost.stepper.batch_norm import batch_norm_script
 from minighost.stepper.choices import DEFAULTS, LIMITS, MAX_STEPS, NAMES, TAKES_W, check_options, flag
 from minighost.stepper.conv import blocks, conv_script

@@ -9,7 +9,7 @@ overlap, they add up. Its own backward then gathers: it is the convolution again
 import numpy as np
 
 from minighost import ops
-from minighost.ops.geometry import geometry
+from minighost.engine.geometry import geometry
 from minighost.stepper.conv import reference_lines
 from minighost.stepper.frames import Script
 from minighost.stepper.sweep import gather, kernel_gradient, scatter

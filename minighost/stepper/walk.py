@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minighost.ops.geometry import Geometry
+from minighost.engine.geometry import Geometry
 from minighost.stepper.frames import Array
 
 __all__ = ["Lines", "Walk", "kernels", "plane", "row", "row_cells"]

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from minighost.arguments import number
-from minighost.ops.check import is_plain
+from minighost.engine.check import is_plain
 
 __all__ = ["clip_grad_norm", "grad_norm"]
 

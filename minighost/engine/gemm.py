@@ -1,0 +1,88 @@
+"""Matrix product inside a kernel: BLAS's gemm, which Numba's own ``np.dot`` gives only a part of.
+
+It can add to what is there, read a factor transposed, and work on columns of a wider array, where it lies.
+
+OpenBLAS multiplies matrices where they lie up to a million multiplications. Larger ones it copies into another order
+first, which for narrow ones or few rows takes longer than the product: so these are handed over in pieces. Small ones
+take it up to twice as long if the second factor is to be read transposed: weights for the way back are turned before.
+"""
+
+import functools
+
+import numpy as np
+from numba import types
+from numba.extending import overload
+
+from minighost.engine.launch import tile
+
+__all__ = ["gemm", "turned"]
+
+_AT_ONCE = 10**6
+_WORTH_TURNING = 1 << 14  # numbers of a matrix
+
+# The BLAS that Numba's own np.dot calls; by this name a product can add to what is there and read every other column.
+_blas = types.ExternalFunction(
+    "numba_xxgemm",
+    types.intc(*[types.int8] * 3, *[types.intp] * 3, *[types.voidptr] * 2, types.intp, types.voidptr, types.intp,
+               *[types.voidptr] * 2, types.intp),
+)  # fmt: skip
+
+
+def gemm(a, a_turned, b, b_turned, add, out):
+    """``out = a @ b``, ``out += a @ b`` if `add`; a or b is transposed first if `turned`. Rows must be unbroken."""
+    product = (a.T if a_turned else a) @ (b.T if b_turned else b)
+    out[...] = out + product if add else product
+
+
+def turned(w):
+    """Matrices (..., C, OC) transposed in memory, and False, where that pays; else as they are, and True.
+
+    The second says what `gemm` is to be told of them as ``b_turned``, when it multiplies by their transpose.
+    """
+    C, OC = w.shape[-2:]
+    # A copy always: of a single row or column NumPy calls the transpose contiguous, with strides that BLAS refuses.
+    return (w.swapaxes(-1, -2).copy(), False) if C * OC <= _WORTH_TURNING else (w, True)
+
+
+@overload(gemm)
+def _gemm_compiled(a, a_turned, b, b_turned, add, out):
+    multiply = _in_pieces(a.dtype)
+    # Seen through slices all arrays are of one type, unbroken or not: one `multiply` serves all callers.
+    return lambda a, a_turned, b, b_turned, add, out: multiply(a[:, :], a_turned, b[:, :], b_turned, add, out[:, :])
+
+
+@functools.cache
+def _in_pieces(dtype):
+    """What `gemm` is when compiled, for one precision: a product at once, or in pieces where that is quicker."""
+    size = 4 if dtype == types.float32 else 8
+    kind = ord("s") if size == 4 else ord("d")
+    plain, turned = ord("n"), ord("t")
+    factors = np.array([0, 1], np.float32 if size == 4 else np.float64)
+
+    @tile
+    def product(a, a_turned, b, b_turned, add, out):
+        # BLAS reads columns where we write rows, so it sees every matrix transposed: out.T = b.T @ a.T
+        _blas(
+            kind, turned if b_turned else plain, turned if a_turned else plain,
+            out.shape[1], out.shape[0], a.shape[0] if a_turned else a.shape[1],
+            factors[1:].ctypes, b.ctypes, b.strides[0] // size, a.ctypes, a.strides[0] // size,
+            factors[1 if add else 0 :].ctypes, out.ctypes, out.strides[0] // size,
+        )  # fmt: skip
+
+    @tile
+    def multiply(a, a_turned, b, b_turned, add, out):
+        (R, OC), C = out.shape, a.shape[0] if a_turned else a.shape[1]
+        rows, columns = _AT_ONCE // (OC * (R if a_turned else C)), _AT_ONCE // (R * C)
+        if R * C * OC <= _AT_ONCE or b_turned or (rows < 32 and (a_turned or R > 32)):
+            product(a, a_turned, b, b_turned, add, out)
+        elif a_turned:
+            for r in range(0, C, rows):
+                product(a[r : r + rows], True, b[r : r + rows], False, add or r > 0, out)
+        elif rows >= 32:
+            for r in range(0, R, rows):
+                product(a[r : r + rows], False, b, False, add, out[r : r + rows])
+        else:
+            for c in range(0, OC, columns):
+                product(a, False, b[:, c : c + columns], False, add, out[:, c : c + columns])
+
+    return multiply

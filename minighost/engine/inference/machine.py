@@ -1,0 +1,338 @@
+"""The machine: a kernel that takes tiles of images through a list of steps.
+
+A step reads one or two operands and writes one; each is a contiguous (images, H, W, C) array that lies in the input,
+in the output or in the thread's own memory, its arena. Weights stay in two long arrays of numbers, `weights` as folded
+and `lines` repeated along a line of the output, and a step knows where its own begin. Bias and activation are part of
+the step, done while its result is in cache.
+
+The reference twins are the plain operations in `minighost.ops`: `tests/test_nn_fold.py` holds whole networks equal.
+Which arena a thread gets does not matter to what it computes, and tiles depend on the shapes alone.
+"""
+
+import numpy as np
+
+from minighost.engine.gemm import gemm
+from minighost.engine.geometry import Geometry
+from minighost.engine.inference.depthwise import add_line, line_of_nine, pick, put_line, two_lines_of_nine
+from minighost.engine.inference.step import (
+    AFFINE,
+    CLAMP,
+    CONV,
+    DEPTHWISE,
+    INPUT,
+    JOIN,
+    LINEAR,
+    MAX_POOL,
+    MEAN,
+    OUTPUT,
+    PRODUCT,
+    REPEAT,
+    SCALE,
+    SWISH,
+    WINOGRAD,
+    Step,
+)
+from minighost.engine.inference.winograd import winograd
+from minighost.engine.launch import kernel, share, threads, ticket, tile
+from minighost.engine.memory import empty
+
+__all__ = ["run"]
+
+
+def run(steps, size, weights, lines, B, x, out):
+    """Take the images of `x` through a program to `out`, B at a time.
+
+    Parameters
+    ----------
+    steps, size
+        From `Program.assemble`.
+    weights, lines : ndarray, shape (numbers,)
+    B : int
+    x, out : ndarray, shape (N, ...)
+        C-contiguous, of one dtype with the weights; nothing is checked here.
+    """
+    hands = threads().count
+    arenas = empty((hands, max(1, size)), x.dtype)
+    flat, result = x.reshape(-1), out.reshape(-1)
+    _run(np.zeros(1, np.int64), steps, weights, lines, len(x), B, flat, result, arenas, hands=hands)
+
+
+@kernel
+def _run(work, tickets, program, weights, lines, N, B, x, out, arenas):
+    arena = arenas[ticket(tickets)]
+    for t in share(work, -(-N // B)):
+        n0 = t * B
+        n = min(B, N - n0)
+        for k in range(len(program)):
+            _do(_step(program[k]), n0, n, weights, lines, x, out, arena)
+
+
+@tile
+def _step(p):
+    return Step(
+        p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7], p[8], p[9], p[10], p[11], p[12], p[13], p[14], p[15], p[16],
+        p[17], p[18], p[19], p[20], p[21], p[22], p[23], p[24], p[25], p[26], p[27], p[28], p[29],
+    )  # fmt: skip
+
+
+@tile
+def _region(place, size, n0, n, x, out, arena):
+    """The numbers of n images, the first of which is image n0 of the batch."""
+    if place == INPUT:
+        return x[n0 * size : (n0 + n) * size]
+    if place == OUTPUT:
+        return out[n0 * size : (n0 + n) * size]
+    return arena[place : place + n * size]
+
+
+@tile
+def _do(s, n0, n, weights, lines, x, out, arena):
+    a, o = _region(s.a, s.a_size, n0, n, x, out, arena), _region(s.o, s.o_size, n0, n, x, out, arena)
+    g = Geometry(s.KH, s.KW, s.SH, s.SW, s.PH, s.PW, s.DH, s.DW, s.OH, s.OW)
+    if s.op == PRODUCT:
+        _product(s, a, weights, lines, o)
+    elif s.op == DEPTHWISE:
+        _depthwise(s, g, n, a, lines, arena[s.scratch :], o)
+    elif s.op == CONV:
+        _conv(s, g, n, a, weights, lines, arena[s.scratch :], o)
+    elif s.op == WINOGRAD:
+        winograd(s, n, a, weights, arena[s.scratch :], o)
+        _finish(s, lines, o)
+    elif s.op == JOIN:
+        _join(s, a, _region(s.b, s.b_size, n0, n, x, out, arena), o)
+    elif s.op == AFFINE:
+        _affine(s, a, lines, o)
+    elif s.op == MEAN:
+        _mean(s, n, a, o)
+    elif s.op == SCALE:
+        _scale(s, n, a, _region(s.b, s.b_size, n0, n, x, out, arena), o)
+    elif s.op == REPEAT:
+        _repeat(s, a, o)
+    elif s.op == MAX_POOL:
+        _max_pool(s, g, n, a, o)
+    else:
+        _avg_pool(s, g, n, a, o)
+
+
+@tile
+def _finish(s, lines, x):
+    """Bias and activation, in place; NaN passes through."""
+    bias, L = lines[s.bias : s.bias + s.lanes], s.lanes
+    low, high, three, six = lines[s.limits], lines[s.limits + 1], x.dtype.type(3), x.dtype.type(6)
+    for q in range(0, len(x), L):
+        n = min(L, len(x) - q)
+        xq = x[q : q + n]
+        if s.act == LINEAR:
+            for k in range(n):
+                xq[k] += bias[k]
+        else:
+            for k in range(n):
+                v = xq[k] + bias[k]
+                u = v if s.act == CLAMP else v + three
+                u = low if u <= low else u
+                u = high if u >= high else u
+                if s.act != CLAMP:
+                    u = u / six
+                xq[k] = v * u if s.act == SWISH else u
+
+
+@tile
+def _product(s, a, weights, lines, o):
+    """``o = a @ w``, or ``o += a @ w``."""
+    rows = len(o) // s.OC
+    w, step = weights[s.w : s.w + s.C * s.OC].reshape(s.C, s.OC), max(64, 8192 // s.OC)  # rows that stay in cache
+    for r in range(0, rows, step):
+        m = min(step, rows - r)
+        result = o[r * s.OC : (r + m) * s.OC]
+        gemm(a[r * s.C : (r + m) * s.C].reshape(m, s.C), False, w, False, s.flag % 2 == 1, result.reshape(m, s.OC))
+        if s.flag < 2:
+            _finish(s, lines, result)
+
+
+@tile
+def _depthwise(s, g, n, a, lines, scratch, o):
+    """Image by image, a few padded lines of it at a time; one filter a channel."""
+    C, L, OL, R, lanes = s.C, s.W * s.C, g.OW * s.C, s.pitch, s.lanes
+    width, whole = (s.W + 2 * g.PW) * C, ((g.OW - 1) * g.SW + 1) * C
+    plane, line = scratch[: R * width], scratch[R * width : R * width + whole]
+    low, high = lines[s.limits], lines[s.limits + 1]
+    nine = g.KH == g.KW == 3 and g.DH == g.DW == 1 and s.act <= CLAMP
+    plane[:] = 0
+    for k in range(n):
+        ready, i = 0, 0
+        while i < g.OH:
+            m = 2 if nine and g.SH == g.SW == 1 and i + 2 <= g.OH else 1
+            while ready < (i + m - 1) * g.SH + (g.KH - 1) * g.DH + 1:
+                h = ready - g.PH
+                put_line(a, (k * s.H + h) * L, 0 <= h < s.H, L, plane, ready % R * width + g.PW * C)
+                ready += 1
+            top, target = i * g.SH, (k * g.OH + i) * OL
+            result, its = (o, target) if g.SW == 1 else (line, 0)
+            if m == 2:
+                two_lines_of_nine(plane, width, R, top, C, lines, s.w, s.bias, low, high, lanes, OL, o, target)
+            elif nine:
+                line_of_nine(plane, width, R, top, C, lines, s.w, s.bias, low, high, lanes, whole, result, its)
+            else:
+                add_line(plane, width, R, top, g, C, lines, s.w, lanes, whole, result, its)
+            if g.SW > 1:
+                pick(line, g.SW, C, g.OW, o, target)
+            if not nine:
+                _finish(s, lines, o[target : target + OL])
+            i += m
+
+
+@tile
+def _conv(s, g, n, a, weights, lines, scratch, o):
+    """Image by image: windows of a few output lines as rows (`im2col`), then a product for each group."""
+    H, L, OL, K = s.H, s.W * s.C, g.OW * s.OC, g.KH * g.KW * s.C
+    width = (s.W + 2 * g.PW) * s.C
+    size = (H + 2 * g.PH) * width
+    plane = scratch[:size].reshape(H + 2 * g.PH, width)
+    plane[:] = 0
+    for k in range(n):
+        for h in range(H):
+            put_line(a, (k * H + h) * L, True, L, scratch, (g.PH + h) * width + g.PW * s.C)
+        for i in range(0, g.OH, s.pitch):
+            m = min(s.pitch, g.OH - i)
+            numbers = scratch[size : size + m * g.OW * K]
+            _windows(plane, i, i + m, g, s.C, numbers)
+            windows = numbers.reshape(m * g.OW, K)
+            out = o[(k * g.OH + i) * OL : (k * g.OH + i + m) * OL].reshape(m * g.OW, s.OC)
+            if s.flag == 1:
+                gemm(windows, False, weights[s.w : s.w + K * s.OC].reshape(K, s.OC), False, False, out)
+            else:
+                _grouped(windows, s, weights, out)
+        _finish(s, lines, o[k * g.OH * OL : (k + 1) * g.OH * OL])
+
+
+@tile
+def _windows(plane, first, last, g, C, out):
+    """The windows of some output lines, one behind the other; taps along a line lie together without dilation."""
+    length, runs = (g.KW * C, 1) if g.DW == 1 else (C, g.KW)
+    n, width, step, target = np.uintp(length), plane.shape[1], np.uintp(g.SW * C), np.uintp(0)
+    flat = plane.reshape(-1)
+    for i in range(first, last):
+        place = np.uintp(i * g.SH * width)
+        for _ in range(g.OW):
+            for u in range(g.KH):
+                for v in range(runs):
+                    source = place + np.uintp(u * g.DH * width + v * g.DW * C)
+                    for k in range(n):
+                        out[target + k] = flat[source + k]
+                    target += n
+            place += step
+
+
+@tile
+def _grouped(windows, s, weights, out):
+    """A product for each tap and group, for a group's channels lie together within a tap only."""
+    C, OC = s.C // s.flag, s.OC // s.flag
+    taps = windows.shape[1] // s.C
+    for tap in range(taps):
+        start = s.w + tap * C * s.OC
+        w = weights[start : start + C * s.OC].reshape(C, s.OC)
+        for k in range(s.flag):
+            mine, its = slice(tap * s.C + k * C, tap * s.C + (k + 1) * C), slice(k * OC, (k + 1) * OC)
+            gemm(windows[:, mine], False, w[:, its], False, tap > 0, out[:, its])
+
+
+@tile
+def _affine(s, a, lines, o):
+    """``o = act(scale*a + shift)``: a batch norm or an activation with no convolution in front."""
+    L = s.lanes
+    scale = lines[s.w : s.w + L]
+    for q in range(0, len(a), L):
+        for k in range(min(L, len(a) - q)):
+            o[q + k] = a[q + k] * scale[k]
+    _finish(s, lines, o)
+
+
+@tile
+def _join(s, a, b, o):
+    """Put a's channels into some columns of the result, and add those of b if there is one."""
+    C, pitch = np.uintp(s.C), np.uintp(s.pitch)
+    source, target = np.uintp(0), np.uintp(s.first)  # unsigned: a signed index may count from the end
+    for _ in range(len(a) // s.C):
+        if s.flag:
+            for c in range(C):
+                o[target + c] = a[source + c] + b[target + c]
+        else:
+            for c in range(C):
+                o[target + c] = a[source + c]
+        source += C
+        target += pitch
+
+
+@tile
+def _repeat(s, a, o):
+    """Channel c of the result is channel c // flag of the operand: for several filters a channel."""
+    rows = len(a) // s.C
+    x, y = a.reshape(rows, s.C), o.reshape(rows, s.OC)
+    for r in range(rows):
+        for c in range(s.OC):
+            y[r, c] = x[r, c // s.flag]
+
+
+@tile
+def _mean(s, n, a, o):
+    """The mean of every plane, in some columns of the result; four pixels at a time."""
+    K, first, zero, count = s.H * s.W, s.first, a.dtype.type(0), a.dtype.type(s.H * s.W)
+    x, y = a.reshape(n * K, s.C), o.reshape(n, s.pitch)
+    for k in range(n):
+        for c in range(s.C):
+            y[k, first + c] = zero
+        last = (k + 1) * K
+        for r in range(k * K, last - 3, 4):
+            for c in range(s.C):
+                y[k, first + c] += (x[r, c] + x[r + 1, c]) + (x[r + 2, c] + x[r + 3, c])
+        for r in range(last - K % 4, last):
+            for c in range(s.C):
+                y[k, first + c] += x[r, c]
+        for c in range(s.C):
+            y[k, first + c] /= count
+
+
+@tile
+def _scale(s, n, a, b, o):
+    """Every channel times its gate."""
+    K, first = s.H * s.W, s.first
+    x, gate, y = a.reshape(n * K, s.C), b.reshape(n, s.pitch), o.reshape(n * K, s.C)
+    for k in range(n):
+        for r in range(k * K, (k + 1) * K):
+            for c in range(s.C):
+                y[r, c] = x[r, c] * gate[k, first + c]
+
+
+@tile
+def _max_pool(s, g, n, a, o):
+    C = s.C
+    x, y = a.reshape(n * s.H, s.W, C), o.reshape(n * g.OH, g.OW, C)
+    for line in range(n * g.OH):
+        k, i = line // g.OH, line % g.OH
+        for j in range(g.OW):
+            started = False
+            for u in range(max(0, g.PH - i * g.SH), min(g.KH, s.H + g.PH - i * g.SH)):
+                for v in range(max(0, g.PW - j * g.SW), min(g.KW, s.W + g.PW - j * g.SW)):
+                    h, w = k * s.H + i * g.SH + u - g.PH, j * g.SW + v - g.PW
+                    for c in range(C):
+                        best, new = y[line, j, c], x[h, w, c]
+                        y[line, j, c] = best if started and (new <= best or best != best) else new
+                    started = True
+
+
+@tile
+def _avg_pool(s, g, n, a, o):
+    C, zero, count = s.C, a.dtype.type(0), a.dtype.type(g.KH * g.KW)
+    x, y = a.reshape(n * s.H, s.W, C), o.reshape(n * g.OH, g.OW, C)
+    for line in range(n * g.OH):
+        k, i = line // g.OH, line % g.OH
+        for j in range(g.OW):
+            for c in range(C):
+                y[line, j, c] = zero
+            for u in range(max(0, g.PH - i * g.SH), min(g.KH, s.H + g.PH - i * g.SH)):
+                for v in range(max(0, g.PW - j * g.SW), min(g.KW, s.W + g.PW - j * g.SW)):
+                    h, w = k * s.H + i * g.SH + u - g.PH, j * g.SW + v - g.PW
+                    for c in range(C):
+                        y[line, j, c] += x[h, w, c]
+            for c in range(C):
+                y[line, j, c] /= count

@@ -1,0 +1,140 @@
+"""Activations that wait to be normalised, and gradients that wait for batch norm's two sums.
+
+Batch norm needs the whole batch's mean before it can normalise one number. Done at once, that costs a pass over memory
+to sum and another to scale - more than the convolution itself. So a fused convolution takes the sums of its result
+while a tile of it is in cache, and hands on the raw result with what is to be done to it: `Pending`. Whoever reads it
+normalises it on the way into its own tile. The way back is the same: a `PendingGradient` is the gradient behind the
+ReLU together with the three numbers per channel that carry it through batch norm.
+
+    forward    y  = max(scale*x + shift, floor)          scale = gamma*inv_std, shift = beta - mean*scale
+    backward   dx = scale*dy + slope*x + constant        see `pass_back`
+
+(Ioffe & Szegedy 2015, algorithm 1, with x instead of xhat.) The plain twin of all this is `ops.batch_norm`.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from minighost.engine.affine import affine, backward_affine, fitting, refuse_single
+
+__all__ = ["Pending", "PendingGradient", "along", "chunks_of", "measure", "pass_back", "plain", "plain_gradient"]
+
+
+def chunks_of(images, work):
+    """Number of chunks that `images` are divided into; each has one writer and sums of its own.
+
+    It depends on the shapes alone, never on the threads: at most 32, and fewer where there is little `work` (numbers to
+    visit), for every chunk leaves partial sums behind that have to be added up.
+    """
+    return min(images, max(4, min(32, work >> 15)))
+
+
+class Pending(NamedTuple):
+    """An activation, not yet normalised.
+
+    Attributes
+    ----------
+    raw : ndarray, shape (N, H, W, C)
+    affine : ndarray, shape (4, C) or (4, 0)
+        Rows scale, shift, mean and floor (0 for ReLU, -inf for none); without columns `raw` is the activation itself.
+    gate : ndarray, shape (N, C) or (0, C)
+        Squeeze-and-excitation's factors, applied behind the ReLU.
+    """
+
+    raw: np.ndarray
+    affine: np.ndarray
+    gate: np.ndarray
+
+
+class PendingGradient(NamedTuple):
+    """The gradient with respect to a convolution's raw result, not yet passed through its batch norm.
+
+    Attributes
+    ----------
+    dy, raw : ndarray, shape (N, H, W, C)
+    affine : ndarray, shape (3, C)
+        Rows scale, slope and constant.
+    """
+
+    dy: np.ndarray
+    raw: np.ndarray
+    affine: np.ndarray
+
+
+def plain(x):
+    """An ordinary array as a `Pending` for which nothing is left to do."""
+    return Pending(x, np.empty((4, 0), x.dtype), np.empty((0, x.shape[3]), x.dtype))
+
+
+def plain_gradient(dy):
+    """An ordinary gradient as a `PendingGradient` that has no batch norm to pass."""
+    return PendingGradient(dy, dy, np.empty((3, 0), dy.dtype))
+
+
+def along(rows, L):
+    """Per-channel rows (n, C) repeated along a line of L numbers; what has no columns is left so."""
+    n, C = rows.shape
+    if C == 0:
+        return rows
+    out = np.empty((n, L // C, C), rows.dtype)  # np.tile takes ten times as long
+    out[:] = rows[:, None]
+    return out.reshape(n, L)
+
+
+def measure(raw, statistics, gamma, beta, running_mean, running_var, momentum=0.1, eps=1e-5, relu=False):
+    """Turn the statistics of a convolution's result into the batch norm that is due.
+
+    Parameters
+    ----------
+    raw : ndarray, shape (N, H, W, C)
+    statistics : ndarray, shape (2, C), float64
+        Mean and biased variance of raw.
+    gamma, beta, running_mean, running_var : ndarray, shape (C,)
+        The running statistics are updated in place.
+    momentum, eps : float
+    relu : bool
+
+    Returns
+    -------
+    pending : Pending
+    cache : tuple
+        For `pass_back`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the vectors do not fit, or there is one value per channel only.
+    """
+    refuse_single(raw)
+    gamma, beta, *_ = fitting(raw, gamma, beta, running_mean, running_var)
+    R = raw.size // raw.shape[3]
+    mean, var = statistics
+    inv_std, scale, shift = affine(mean, var, R, gamma, beta, running_mean, running_var, True, momentum, eps)
+    floor = np.full_like(mean, 0 if relu else -np.inf)
+    waiting = Pending(raw, np.array([scale, shift, mean, floor]).astype(raw.dtype), np.empty((0, len(mean)), raw.dtype))
+    return waiting, (raw, mean, mean - waiting.affine[2], inv_std, scale)
+
+
+def pass_back(dy, sums, cache):
+    """Carry a gradient through the batch norm of `measure`.
+
+    Parameters
+    ----------
+    dy : ndarray, shape (N, H, W, C)
+        Gradient with respect to the normalised activation, zero where the ReLU cut.
+    sums : ndarray, shape (chunks, 2, C), float64
+        Of ``dy`` and ``dy * (x - mean)``, with the mean in the precision of the data.
+    cache : tuple
+
+    Returns
+    -------
+    gradient : PendingGradient
+    dgamma, dbeta : ndarray, shape (C,)
+    """
+    raw, mean, rounding, inv_std, scale = cache
+    s1, s2 = sums.sum(0)
+    dbeta, dgamma = s1, (s2 - rounding * s1) * inv_std
+    slope, constant = backward_affine(dgamma, dbeta, raw.size // raw.shape[3], mean, inv_std, scale)
+    rows = np.array([scale, slope, constant]).astype(dy.dtype)
+    return PendingGradient(dy, raw, rows), dgamma.astype(dy.dtype), dbeta.astype(dy.dtype)

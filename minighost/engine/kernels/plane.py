@@ -1,0 +1,146 @@
+"""The padded plane: an image laid out so that the pixels under a tap of the kernel are unbroken stretches of memory.
+
+The plane has a border of zeros. Without a stride it is the padded image: moving the window by one pixel moves every tap
+by one pixel, so what lies under a tap along an output line is a stretch of the plane. A stride would leave gaps; so the
+plane's lines are dealt out into SH phases and its columns into SW phases, as one deals cards:
+
+    columns  0 1 2 3 4 5 6    SW = 2    0 2 4 6 | 1 3 5      a tap sees the even columns or the odd ones, never both
+
+    plane[phase of lines, phase of columns, line, column*C + channel]
+
+Zero padding is put around the *normalised* image, as it must be.
+"""
+
+import functools
+
+import numpy as np
+
+from minighost.engine.kernels.tiles import normalise
+from minighost.engine.launch import tile
+from minighost.engine.memory import empty
+
+__all__ = ["collect", "deal", "fill", "gather", "places", "planes_of", "ways_back"]
+
+
+def planes_of(count, H, W, C, g, dtype):
+    """Memory for so many planes, shape (count, SH, SW, lines, columns*C)."""
+    return empty((count, g.SH, g.SW, -(-(H + 2 * g.PH) // g.SH), -(-(W + 2 * g.PW) // g.SW) * C), dtype)
+
+
+def places(planes, g, C):
+    """Where in a flattened plane the stretch under each tap begins, along output line 0: (KH*KW,), int64.
+
+    Each further output line is one line of the plane on. A table, for in a kernel the divisions would take longer than
+    a short stretch.
+    """
+    return _places(planes.shape[-4:], g, C)
+
+
+@functools.lru_cache(1 << 10)
+def _places(shape, g, C):
+    SH, SW, lines, width = shape
+    u, v = np.divmod(np.arange(g.KH * g.KW), g.KW)
+    (line, row), (column, phase) = np.divmod(u * g.DH, SH), np.divmod(v * g.DW, SW)
+    return ((row * SW + phase) * lines + line) * width + column * C
+
+
+@functools.lru_cache(1 << 10)
+def ways_back(g, width, C):
+    """Where the gradient of a pixel comes from: what `places` is for the way there.
+
+    A pixel is seen by the taps of its phase only, so its gradient is a convolution, without stride and with these
+    taps, of the output's gradient - which has to lie in a plane of its own behind so many lines and columns of zeros.
+
+    Parameters
+    ----------
+    g : Geometry
+    width : int
+        Numbers in a line of the pixels' plane; a line of the gradient's has as many, and the zeros before them.
+    C : int
+
+    Returns
+    -------
+    above, before : int
+        Lines of zeros, and numbers of zeros in a line.
+    taps : ndarray, shape (KH*KW,), int64
+        Phase by phase, each from its last tap to its first.
+    ways : ndarray, shape (KH*KW,), int64
+        Where in the flattened plane the stretch for each of them begins, for line 0 of its phase.
+    bounds : ndarray, shape (SH*SW + 1,), int64
+        Phase p, which is SW times the phase of its lines and that of its columns, has ``taps[bounds[p]:bounds[p+1]]``.
+    """
+    above, columns = (g.KH - 1) * g.DH // g.SH, (g.KW - 1) * g.DW // g.SW
+    u, v = np.divmod(np.arange(g.KH * g.KW)[::-1], g.KW)
+    (line, row), (column, phase) = np.divmod(u * g.DH, g.SH), np.divmod(v * g.DW, g.SW)
+    order = np.argsort(row * g.SW + phase, kind="stable")
+    ways = (above - line) * (columns * C + width) + (columns - column) * C
+    bounds = np.searchsorted((row * g.SW + phase)[order], np.arange(g.SH * g.SW + 1))
+    return above, columns * C, (u * g.KW + v)[order], ways[order], bounds
+
+
+@tile
+def fill(x, affine, g, C, line, plane):
+    """Normalise an image, given as lines (H, W*C), into the inside of its plane; `line` is scratch for one line."""
+    H, L = x.shape
+    for h in range(H):
+        row = h + g.PH
+        if g.SW == 1:
+            _normalise(x[h], affine, plane[row % g.SH, 0, row // g.SH, g.PW * C : g.PW * C + L])
+        else:
+            _normalise(x[h], affine, line)
+            deal(line, plane.reshape(-1), *_row(plane, row, g), g, C)
+
+
+@tile
+def collect(plane, h, g, C, line):
+    """Line h of the image, put together from the phases of its plane."""
+    row = h + g.PH
+    if g.SW == 1:
+        source = plane[row % g.SH, 0, row // g.SH, g.PW * C : g.PW * C + len(line)]
+        for k in range(len(line)):
+            line[k] = source[k]
+    else:
+        gather(plane.reshape(-1), *_row(plane, row, g), g, C, line)
+
+
+@tile
+def _row(plane, row, g):
+    """Where a line of the padded image begins in its plane, and how far the next phase of its columns is."""
+    _, SW, lines, L = plane.shape
+    return (row % g.SH * SW * lines + row // g.SH) * L, lines * L
+
+
+@tile
+def _normalise(x, affine, out):
+    if affine.shape[1]:
+        normalise(x, affine[0], affine[1], affine[3, 0], out)
+    else:
+        for k in range(len(x)):
+            out[k] = x[k]
+
+
+# Indices are unsigned here: at a signed one Numba asks each time whether it counts from the end.
+
+
+@tile
+def deal(line, plane, first, pitch, g, C):
+    """Deal a line's pixels out into phases, which begin at ``plane[first]`` and every `pitch` numbers from there."""
+    pixels, C, source, one = len(line) // C, np.uintp(C), np.uintp(0), np.uintp(1)
+    for k in range(g.PW, g.PW + pixels):
+        target = np.uintp(first + k % g.SW * pitch) + np.uintp(k // g.SW) * C
+        for _ in range(C):
+            plane[target] = line[source]
+            target += one
+            source += one
+
+
+@tile
+def gather(plane, first, pitch, g, C, line):
+    """A line, put together from its phases."""
+    pixels, C, target, one = len(line) // C, np.uintp(C), np.uintp(0), np.uintp(1)
+    for k in range(g.PW, g.PW + pixels):
+        source = np.uintp(first + k % g.SW * pitch) + np.uintp(k // g.SW) * C
+        for _ in range(C):
+            line[target] = plane[source]
+            target += one
+            source += one
