@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 
 from minighost import ops
 from minighost.engine import kernels
-from minighost.engine.gemm import gemm, turned
+from minighost.engine.gemm import gemm, transposed
 from minighost.engine.geometry import geometry
 from minighost.engine.kernels import winograd
 
@@ -24,19 +24,19 @@ class Part:
         N, _, _, C = shape
         self.raw, self.kind = rng.normal(size=shape), kind
         if kind == "plain":
-            self.value, self.pending = self.raw, kernels.plain(self.raw)
+            self.value, self.deferred = self.raw, kernels.plain(self.raw)
             return
         gamma, beta = rng.normal(size=C) + 1, rng.normal(size=C)
         self.value, self.cache = ops.batch_norm_forward(
             self.raw, gamma, beta, np.zeros(C), np.ones(C), True, relu=kind != "norm"
         )
         statistics = self.raw.mean((0, 1, 2)), self.raw.var((0, 1, 2))
-        self.pending, self.norm = kernels.measure(
+        self.deferred, self.norm = kernels.finalize_stats(
             self.raw, statistics, gamma, beta, np.zeros(C), np.ones(C), relu=kind != "norm"
         )
         if kind == "gated":
             gate = rng.uniform(size=(N, C))
-            self.pending = self.pending._replace(gate=gate)
+            self.deferred = self.deferred._replace(gate=gate)
             self.value, self.scale_cache = ops.scale_forward(self.value, gate)
 
     def backward(self, dvalue):
@@ -48,7 +48,7 @@ class Part:
             return dvalue, None, None, None
         return *ops.batch_norm_backward(dvalue, self.cache), dgate
 
-    def elsewhere(self, rng, wanted):
+    def skip_grad(self, rng, wanted):
         """A gradient that reaches the value on another way, and what a kernel is given of it; else 0 and None."""
         d = rng.normal(size=self.raw.shape)
         return (d, d * (self.value > 0) if self.kind == "relu" else d.copy()) if wanted else (0, None)
@@ -61,9 +61,9 @@ class Part:
             return
         if self.kind == "gated":
             assert_allclose(dgate, gate_gradient, **CLOSE)
-            dy, sums = kernels.gate_backward(dy, np.zeros_like(dgate), self.pending)
-        waiting, *others = kernels.pass_back(dy, sums, self.norm)
-        scale, slope, constant = waiting.affine
+            dy, sums = kernels.gate_backward(dy, np.zeros_like(dgate), self.deferred)
+        waiting, *others = kernels.batch_norm_backward(dy, sums, self.norm)
+        scale, slope, constant = waiting.coefficients
         assert_allclose(scale * waiting.dy + slope * waiting.raw + constant, draw, **CLOSE)
         for mine, plain in zip(others, (dgamma, dbeta), strict=True):
             assert_allclose(mine, plain, **CLOSE)
@@ -73,7 +73,7 @@ def as_gradient(dout):
     """A gradient that no batch norm stands before."""
     affine = np.zeros((3, dout.shape[3]))
     affine[0] = 1
-    return kernels.PendingGradient(dout, np.zeros_like(dout), affine)
+    return kernels.DeferredGradient(dout, np.zeros_like(dout), affine)
 
 
 def assert_statistics(raw, statistics):
@@ -82,9 +82,15 @@ def assert_statistics(raw, statistics):
 
 
 @pytest.mark.parametrize("dtype, mean, rtol", [(np.float32, 1e4, 1e-5), (np.float64, 1e7, 1e-10)])
-@pytest.mark.parametrize("kernel, w_shape", [
-    ("pointwise", (4, 5)), ("depthwise", (3, 3, 4)), ("conv", (3, 3, 4, 5)), ("conv", (3, 3, 16, 16)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "kernel, w_shape",
+    [
+        ("pointwise", (4, 5)),
+        ("depthwise", (3, 3, 4)),
+        ("conv", (3, 3, 4, 5)),
+        ("conv", (3, 3, 16, 16)),
+    ],
+)
 def test_the_variance_of_a_result_far_from_zero_is_right(rng, kernel, w_shape, dtype, mean, rtol):
     """The last one is Winograd's."""
     C, OC = w_shape[-2], w_shape[-1]
@@ -96,7 +102,7 @@ def test_the_variance_of_a_result_far_from_zero_is_right(rng, kernel, w_shape, d
         g = geometry("", (5, 4), (3, 3), padding=1)
         raw, statistics = getattr(kernels, f"{kernel}_forward")(kernels.plain(x), w, g, b=b)
     vectors = [np.full(OC, v, dtype) for v in (1, 0, 0, 1)]
-    kernels.measure(raw, statistics, *vectors, momentum=1.0)
+    kernels.finalize_stats(raw, statistics, *vectors, momentum=1.0)
     assert_allclose(vectors[3], raw.astype(np.float64).var((0, 1, 2), ddof=1), rtol=rtol)
 
 
@@ -105,13 +111,13 @@ def test_single_precision_gradients_far_from_zero_are_those_of_double_precision(
     x, dout = (rng.normal(mean, size=(40, 5, 4, 16)).astype(np.float32) for mean in (1e4, 1))
     single, double = ([np.full(16, v, dtype) for v in (1, 0, 0, 1)] for dtype in (np.float32, np.float64))
     raw, statistics = kernels.pointwise_forward([kernels.plain(x)], np.eye(16, dtype=np.float32))
-    pending, norm = kernels.measure(raw, statistics, *single)
-    gradient, dgamma, dbeta = kernels.pass_back(*kernels.cut(dout, pending), norm)
+    deferred, norm = kernels.finalize_stats(raw, statistics, *single)
+    gradient, dgamma, dbeta = kernels.batch_norm_backward(*kernels.relu_backward(dout, deferred), norm)
     _, cache = ops.batch_norm_forward(x.astype(np.float64), *double, True)
     dx, expected, dexpected = ops.batch_norm_backward(dout.astype(np.float64), cache)
     assert_allclose(dgamma, expected, atol=2e-3)
     assert_allclose(dbeta, dexpected, rtol=1e-5)
-    scale, slope, constant = gradient.affine
+    scale, slope, constant = gradient.coefficients
     assert_allclose(scale * gradient.dy + slope * raw + constant, dx, atol=2e-4)
 
 
@@ -125,13 +131,13 @@ def test_pointwise_equals_the_plain_operations(seed, kinds, N, H):
     widths, OC = rng.integers(1, 9, len(kinds)), int(rng.integers(1, 9))
     parts = [Part(rng, (N, H, 2, C), kind) for C, kind in zip(widths, kinds, strict=True)]
     w = rng.normal(size=(sum(widths), OC))
-    raw, statistics = kernels.pointwise_forward([p.pending for p in parts], w)
+    raw, statistics = kernels.pointwise_forward([p.deferred for p in parts], w)
     expected, cache = ops.pointwise_forward(np.concatenate([p.value for p in parts], axis=3), w)
     assert_allclose(raw, expected, **CLOSE)
     assert_statistics(expected, statistics)
 
     dout = rng.normal(size=raw.shape)
-    branches, dw = kernels.pointwise_backward(as_gradient(dout), [p.pending for p in parts], w)
+    branches, dw = kernels.pointwise_backward(as_gradient(dout), [p.deferred for p in parts], w)
     dx, expected_dw, _ = ops.pointwise_backward(dout, cache)
     assert_allclose(dw, expected_dw, **CLOSE)
     shares = np.split(dx, np.cumsum(widths)[:-1], axis=3)
@@ -145,9 +151,14 @@ GEOMETRY = {"padding": st.integers(0, 3), "dilation": st.integers(1, 2), "stride
 
 @example(seed=0, kind="relu", K=3, same=True, long=True, twice=False, stride=1, padding=1, dilation=1)
 @given(
-    seed=SEEDS, kind=PENDING, K=st.integers(1, 5), same=st.booleans(), long=st.booleans(), twice=st.booleans(),
+    seed=SEEDS,
+    kind=PENDING,
+    K=st.integers(1, 5),
+    same=st.booleans(),
+    long=st.booleans(),
+    twice=st.booleans(),
     **GEOMETRY,
-)  # fmt: skip
+)
 def test_depthwise_equals_the_plain_operations(seed, kind, K, same, long, twice, stride, padding, dilation):
     """`long`: lines of several stretches."""
     rng = np.random.default_rng(seed)
@@ -158,22 +169,27 @@ def test_depthwise_equals_the_plain_operations(seed, kind, K, same, long, twice,
     N, C = (min(N, 2), 300) if long else (N, C)
     part, w = Part(rng, (N, H, W, C), kind), rng.normal(size=(K, K, C))
     g = geometry("test", (H, W), (K, K), stride, padding, dilation)
-    raw, statistics = kernels.depthwise_forward(part.pending, w, g)
+    raw, statistics = kernels.depthwise_forward(part.deferred, w, g)
     expected, cache = ops.depthwise_forward_reference(part.value, w[..., None], None, stride, padding, dilation)
     assert_allclose(raw, expected, **CLOSE)
     assert_statistics(expected, statistics)
 
-    dout, (more, there) = rng.normal(size=raw.shape), part.elsewhere(rng, twice)
+    dout, (more, there) = rng.normal(size=raw.shape), part.skip_grad(rng, twice)
     dx, dw, _ = ops.depthwise_backward_reference(dout, cache)
-    dy, sums, mine = kernels.depthwise_backward(as_gradient(dout), part.pending, w, g, there)
+    dy, sums, mine = kernels.depthwise_backward(as_gradient(dout), part.deferred, w, g, there)
     assert_allclose(mine, dw[..., 0], **CLOSE)
     part.assert_backward(dx + more, dy, sums)
 
 
 @given(
-    seed=SEEDS, kind=PENDING, K=st.integers(1, 4), groups=st.integers(1, 3), wide=st.booleans(), twice=st.booleans(),
+    seed=SEEDS,
+    kind=PENDING,
+    K=st.integers(1, 4),
+    groups=st.integers(1, 3),
+    wide=st.booleans(),
+    twice=st.booleans(),
     **GEOMETRY,
-)  # fmt: skip
+)
 def test_dense_convolution_equals_the_plain_operations(seed, kind, K, groups, wide, twice, stride, padding, dilation):
     """`wide`: so many channels on so small a plane that rows are copied together."""
     rng = np.random.default_rng(seed)
@@ -184,14 +200,14 @@ def test_dense_convolution_equals_the_plain_operations(seed, kind, K, groups, wi
         N, groups = min(N, 5), 1
     part, w = Part(rng, (N, H, W, C * groups), kind), rng.normal(size=(K, K, C, OC * groups))
     g = geometry("test", (H, W), (K, K), stride, padding, dilation)
-    raw, statistics = kernels.conv_forward(part.pending, w, g, groups)
+    raw, statistics = kernels.conv_forward(part.deferred, w, g, groups)
     expected, cache = ops.conv2d_forward_reference(part.value, w, None, stride, padding, dilation, groups)
     assert_allclose(raw, expected, **CLOSE)
     assert_statistics(expected, statistics)
 
-    dout, (more, there) = rng.normal(size=raw.shape), part.elsewhere(rng, twice)
+    dout, (more, there) = rng.normal(size=raw.shape), part.skip_grad(rng, twice)
     dx, dw, _ = ops.conv2d_backward_reference(dout, cache)
-    dy, sums, mine = kernels.conv_backward(as_gradient(dout), part.pending, w, g, groups, dy=there)
+    dy, sums, mine = kernels.conv_backward(as_gradient(dout), part.deferred, w, g, groups, dy=there)
     assert_allclose(mine, dw, **CLOSE)
     part.assert_backward(dx + more, dy, sums)
 
@@ -202,15 +218,15 @@ def test_winograds_convolution_equals_the_definition(seed, kind, padding, twice)
     N, (H, W), (C, OC) = int(rng.choice([1, 2, 40])), rng.integers(3, 10, 2).tolist(), rng.integers(1, 6, 2).tolist()
     part, w = Part(rng, (N, H, W, C), kind), rng.normal(size=(3, 3, C, OC))
     b, g = rng.normal(size=OC), geometry("test", (H, W), (3, 3), 1, padding)
-    raw, statistics = winograd.winograd_forward(part.pending, w, g, b)
+    raw, statistics = winograd.winograd_forward(part.deferred, w, g, b)
     expected, cache = ops.conv2d_forward_reference(part.value, w, b, 1, padding)
     assert_allclose(raw, expected, **CLOSE)
     assert_allclose(winograd.winograd_forward_reference(part.value, w, padding) + b, expected, **CLOSE)
     assert_statistics(expected, statistics)
 
-    dout, (more, there) = rng.normal(size=raw.shape), part.elsewhere(rng, twice)
+    dout, (more, there) = rng.normal(size=raw.shape), part.skip_grad(rng, twice)
     dx, dw, _ = ops.conv2d_backward_reference(dout, cache)
-    dy, sums, mine = winograd.winograd_backward(as_gradient(dout), part.pending, w, g, there)
+    dy, sums, mine = winograd.winograd_backward(as_gradient(dout), part.deferred, w, g, there)
     assert_allclose(mine, dw, **CLOSE)
     part.assert_backward(dx + more, dy, sums)
 
@@ -237,10 +253,10 @@ def test_residual_equals_the_plain_operations(seed, kind):
     rng = np.random.default_rng(seed)
     N, H, (Ca, Cb) = int(rng.choice([1, 3, 40])), int(rng.integers(1, 4)), rng.integers(1, 6, 2)
     a, b, short = (Part(rng, (N, H, 3, C), k) for C, k in ((Ca, "norm"), (Cb, "norm"), (Ca + Cb, kind)))
-    out = kernels.residual_forward([a.pending, b.pending], short.pending)
+    out = kernels.concat_add_forward([a.deferred, b.deferred], short.deferred)
     assert_allclose(out, np.concatenate([a.value, b.value], axis=3) + short.value, **CLOSE)
     dout = rng.normal(size=out.shape)
-    branches, sums = kernels.residual_backward(dout, [a.pending, b.pending], short.pending)
+    branches, sums = kernels.concat_add_backward(dout, [a.deferred, b.deferred], short.deferred)
     for part, share, (dy, part_sums) in zip((a, b), np.split(dout, [Ca], axis=3), branches, strict=True):
         assert_allclose(dy, share)
         part.assert_backward(share, dy, part_sums)
@@ -252,11 +268,11 @@ def test_rectified_sum_equals_batch_norm_sum_and_relu(seed, kind):
     rng = np.random.default_rng(seed)
     shape = int(rng.choice([1, 3, 40])), int(rng.integers(1, 4)), 3, int(rng.integers(1, 6))
     branch, short = Part(rng, shape, "norm"), Part(rng, shape, kind)
-    out = kernels.rectified_sum_forward(branch.pending, short.pending)
+    out = kernels.add_relu_forward(branch.deferred, short.deferred)
     total = branch.value + short.value
     assert_allclose(out, np.maximum(total, 0), **CLOSE)
     dout = rng.normal(size=shape)
-    dy, sums, short_sums = kernels.rectified_sum_backward(dout, out, branch.pending, short.pending)
+    dy, sums, short_sums = kernels.add_relu_backward(dout, out, branch.deferred, short.deferred)
     expected = np.where(total > 0, dout, 0)
     assert_allclose(dy, expected)
     branch.assert_backward(expected, dy, sums)
@@ -267,49 +283,54 @@ def test_rectified_sum_equals_batch_norm_sum_and_relu(seed, kind):
 def test_plane_mean_and_its_share_of_the_gradient(seed):
     rng = np.random.default_rng(seed)
     part = Part(rng, (int(rng.choice([1, 3, 40])), 3, 2, 5), "gated")
-    value = part.value / part.pending.gate[:, None, None]
-    assert_allclose(kernels.plane_mean(part.pending), value.mean((1, 2)), **CLOSE)
-    dmean = rng.normal(size=part.pending.gate.shape)
-    dy, _ = kernels.gate_backward(np.zeros_like(value), dmean, part.pending)
+    value = part.value / part.deferred.gate[:, None, None]
+    assert_allclose(kernels.plane_mean(part.deferred), value.mean((1, 2)), **CLOSE)
+    dmean = rng.normal(size=part.deferred.gate.shape)
+    dy, _ = kernels.gate_backward(np.zeros_like(value), dmean, part.deferred)
     assert_allclose(dy, np.where(value > 0, dmean[:, None, None] / 6, 0), **CLOSE)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("a_turned", [False, True])
-@pytest.mark.parametrize("b_turned", [False, True])
+@pytest.mark.parametrize("transpose_a", [False, True])
+@pytest.mark.parametrize("transpose_b", [False, True])
 @pytest.mark.parametrize("add", [False, True])
-def test_gemm_reads_and_adds_as_it_says(rng, dtype, a_turned, b_turned, add):
+def test_gemm_reads_and_adds_as_it_says(rng, dtype, transpose_a, transpose_b, add):
     whole = rng.normal(size=(3, 6, 9)).astype(dtype)
-    a = whole[0, :4, :5] if not a_turned else whole[0, :5, :4]
-    b = whole[1, :5, 2:8] if not b_turned else whole[1, :6, 2:7]
+    a = whole[0, :4, :5] if not transpose_a else whole[0, :5, :4]
+    b = whole[1, :5, 2:8] if not transpose_b else whole[1, :6, 2:7]
     out = rng.normal(size=(4, 8)).astype(dtype)
     expected = out.copy()
-    expected[:, 1:7] = (a.T if a_turned else a) @ (b.T if b_turned else b) + (out[:, 1:7] if add else 0)
-    njit(lambda *arguments: gemm(*arguments))(a, a_turned, b, b_turned, add, out[:, 1:7])
+    expected[:, 1:7] = (a.T if transpose_a else a) @ (b.T if transpose_b else b) + (out[:, 1:7] if add else 0)
+    njit(lambda *arguments: gemm(*arguments))(a, transpose_a, b, transpose_b, add, out[:, 1:7])
     assert_allclose(out, expected, rtol=1e-5 if dtype == np.float32 else 1e-12)
 
 
 @pytest.mark.parametrize("add", [False, True])
-@pytest.mark.parametrize("R, C, OC, a_turned, b_turned", [
-    (901, 30, 71, False, False),  # pieces of rows
-    (30, 901, 71, True, False),  # pieces of rows of both factors, which add up
-    (5, 800, 701, False, False),  # pieces of columns
-    (33, 800, 701, False, False), (800, 90, 701, True, False), (901, 30, 71, False, True),  # whole
-])  # fmt: skip
-def test_large_products_come_out_the_same_in_pieces(rng, R, C, OC, a_turned, b_turned, add):
+@pytest.mark.parametrize(
+    "R, C, OC, transpose_a, transpose_b",
+    [
+        (901, 30, 71, False, False),  # pieces of rows
+        (30, 901, 71, True, False),  # pieces of rows of both factors, which add up
+        (5, 800, 701, False, False),  # pieces of columns
+        (33, 800, 701, False, False),
+        (800, 90, 701, True, False),
+        (901, 30, 71, False, True),  # whole
+    ],
+)
+def test_large_products_come_out_the_same_in_pieces(rng, R, C, OC, transpose_a, transpose_b, add):
     assert R * C * OC > 10**6
-    a, b = rng.normal(size=(C, R) if a_turned else (R, C)), rng.normal(size=(OC, C) if b_turned else (C, OC))
+    a, b = rng.normal(size=(C, R) if transpose_a else (R, C)), rng.normal(size=(OC, C) if transpose_b else (C, OC))
     out = rng.normal(size=(R, OC + 3))
     expected = out.copy()
-    expected[:, 1:-2] = (a.T if a_turned else a) @ (b.T if b_turned else b) + (expected[:, 1:-2] if add else 0)
-    njit(lambda *arguments: gemm(*arguments))(a, a_turned, b, b_turned, add, out[:, 1:-2])
+    expected[:, 1:-2] = (a.T if transpose_a else a) @ (b.T if transpose_b else b) + (expected[:, 1:-2] if add else 0)
+    njit(lambda *arguments: gemm(*arguments))(a, transpose_a, b, transpose_b, add, out[:, 1:-2])
     assert_allclose(out, expected, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("C, OC", [(1, 1), (1, 5), (5, 1), (5, 3), (200, 100)])
 def test_turned_weights_multiply_as_their_transpose(rng, C, OC):
     w, d, out = rng.normal(size=(C, OC)), rng.normal(size=(7, OC)), np.empty((7, C))
-    back, turn = turned(w)
-    assert turn == (C * OC > 1 << 14)
-    njit(lambda *arguments: gemm(*arguments))(d, False, back, turn, False, out)
+    back, transpose = transposed(w)
+    assert transpose == (C * OC > 1 << 14)
+    njit(lambda *arguments: gemm(*arguments))(d, False, back, transpose, False, out)
     assert_allclose(out, d @ w.T, rtol=1e-12)

@@ -16,7 +16,7 @@ from minighost import ops
 from minighost.engine import launch
 from minighost.engine.memory import empty, pool_bytes, release_pool
 
-KERNEL_FILES = sorted((Path(minighost.__file__).parent / "ops").rglob("*.py"))
+KERNEL_FILES = [p for room in ("engine", "ops") for p in sorted((Path(minighost.__file__).parent / room).rglob("*.py"))]
 SHARED = "share", "spans"
 
 
@@ -159,7 +159,7 @@ event.register("numba:compile", compiled)
 for N in (33, 8):
     x, labels = np.zeros((N, 16, 16, 3), np.float32), np.zeros(N, np.int64)
     model.backward(mg.ops.softmax_cross_entropy(model(x), labels)[1])
-modules = [m for name, m in sorted(sys.modules.items()) if name.startswith("minighost.ops.")]
+modules = [m for name, m in sorted(sys.modules.items()) if name.startswith(("minighost.engine.", "minighost.ops."))]
 kernels = {id(v): v for m in modules for v in vars(m).values() if hasattr(v, "compiled")}
 print(*sorted(len(k.compiled.signatures) for k in kernels.values() if k.compiled.signatures))
 emitted = [module.name for module in cpu_target.target_context.codegen()._engine._ee._modules]
@@ -219,14 +219,14 @@ def _derived(loop):
     return own
 
 
-def _hands(function):
-    """Names bound to a thread's ticket, and to what is picked out by it: the thread's own."""
+def _own_names(function):
+    """Names bound to a thread's number, and to what is picked out by it: the thread's own."""
     own = set()
     for node in [n for n in function.body if isinstance(n, ast.Assign)]:
         values = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
         targets = node.targets[0].elts if isinstance(node.targets[0], ast.Tuple) else node.targets
         for target, value in zip(targets, values, strict=False):
-            called = isinstance(value, ast.Call) and getattr(value.func, "id", "") == "ticket"
+            called = isinstance(value, ast.Call) and getattr(value.func, "id", "") == "fetch_add"
             picked = isinstance(value, ast.Subscript) and getattr(value.slice, "id", "") in own
             own |= {target.id} if (called or picked) and isinstance(target, ast.Name) else set()
     return own
@@ -238,7 +238,7 @@ def test_there_are_parallel_loops_to_look_at():
 
 def test_inside_a_parallel_loop_every_write_is_indexed_by_the_loop():
     for file, function, loop in _parallel_loops():
-        own = _derived(loop) | _hands(function)
+        own = _derived(loop) | _own_names(function)
         for array, index_names in _writers(loop):
             assert array in own or index_names & own, (
                 f"{file}:{function.name} writes {array} the same in every iteration"
@@ -256,15 +256,15 @@ def test_no_kernel_nests_parallel_loops_or_raises_in_one():
 
 
 def test_a_kernel_that_takes_a_ticket_for_its_scratch_is_told_how_many_there_are():
-    """By ``hands=``, from the reading of the count that sized the scratch: the count may have changed since."""
+    """By ``n_threads=``, from the reading of the count that sized the scratch: the count may have changed since."""
     for path in KERNEL_FILES:
         tree = ast.parse(path.read_text())
         functions = [f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)]
-        asking = {f.name for f in functions if any(_calls(n, "ticket") for n in f.body if isinstance(n, ast.Assign))}
+        asking = {f.name for f in functions if any(_calls(n, "fetch_add") for n in f.body if isinstance(n, ast.Assign))}
         for call in [n for n in ast.walk(tree) if isinstance(n, ast.Call)]:
             if getattr(call.func, "id", "") in asking:
                 told = {keyword.arg for keyword in call.keywords}
-                assert "hands" in told, f"{path.name}:{call.lineno} calls {call.func.id} without hands="
+                assert "n_threads" in told, f"{path.name}:{call.lineno} calls {call.func.id} without n_threads="
         for function in functions:
             readings = _calls(function, "threads")
             assert len(readings) <= 1, f"{path.name}:{function.name} reads the number of threads {len(readings)} times"
@@ -275,12 +275,12 @@ def _calls(tree, name):
 
 
 def test_kernels_call_only_what_the_cache_stamp_covers():
-    """What stands in their file, or comes from another file of `ops`: those are the sources that are hashed."""
+    """What stands in their file or comes from another file of `engine` or `ops`: those are the sources hashed."""
     for path in KERNEL_FILES:
         tree = ast.parse(path.read_text())
         known = {f.name for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)}
         for imported in [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]:
-            if imported.module.startswith("minighost.ops."):
+            if imported.module.startswith(("minighost.engine.", "minighost.ops.")):
                 known |= {alias.name for alias in imported.names}
         known |= {"range", "len", "min", "max", "int", "slice", "number", "_blas"}  # a dtype; a function of Numba
         for function in [f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)]:
@@ -289,3 +289,13 @@ def test_kernels_call_only_what_the_cache_stamp_covers():
                     n.func.id for n in ast.walk(function) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
                 }
                 assert called <= known, f"{path.name}:{function.name}"
+
+
+def test_the_engine_knows_nothing_of_what_stands_on_it():
+    engine = Path(minighost.__file__).parent / "engine"
+    for path in engine.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [node.module] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            ours = [name for name in names if name.split(".")[0] == "minighost"]
+            assert all(name.startswith(("minighost.engine", "minighost.arguments")) for name in ours), path.name

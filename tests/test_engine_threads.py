@@ -139,17 +139,17 @@ def test_a_kernel_with_scratch_for_so_many_threads_runs_on_no_more(monkeypatch):
     """However the number changes between the choice of scratch and the launch."""
     seen = []
 
-    def look(work, tickets, visits):
-        hand = launch.ticket(tickets)
+    def look(work, counters, visits):
+        thread = launch.fetch_add(counters)
         for k in launch.share(work, len(visits)):
-            visits[k] = hand
+            visits[k] = thread
 
     kernel = launch.kernel(look)
-    for hands in (1, 2):
-        monkeypatch.setattr(launch._state, "threads", 3 - hands)
-        tickets, visits = np.zeros(1, np.int64), np.full(10_000, -1)
-        kernel(tickets, visits, hands=hands)
-        seen.append((tickets[0], 0 <= visits.min() <= visits.max() < hands))
+    for n_threads in (1, 2):
+        monkeypatch.setattr(launch._state, "threads", 3 - n_threads)
+        counters, visits = np.zeros(1, np.int64), np.full(10_000, -1)
+        kernel(counters, visits, n_threads=n_threads)
+        seen.append((counters[0], 0 <= visits.min() <= visits.max() < n_threads))
     assert seen == [(1, True), (2, True)]
 
 
@@ -162,8 +162,8 @@ def test_one_thread_does_not_wait_for_the_pool_and_two_do():
     kernel(x)
     with ThreadPoolExecutor(2) as others:
         with launch._state.turn:
-            others.submit(kernel, x, hands=1).result(60)
-            waiting = others.submit(kernel, x, hands=2)
+            others.submit(kernel, x, n_threads=1).result(60)
+            waiting = others.submit(kernel, x, n_threads=2)
             with pytest.raises(TimeoutError):
                 waiting.result(0.2)
         waiting.result(60)

@@ -4,7 +4,7 @@
 
     launch, parallel, cores     the pool of threads: `kernel`, `tile`, how work is shared
     memory, gemm, moments       arrays that are kept from step to step, matrix products, means and variances
-    geometry, check, affine     what is known of the arguments before a kernel runs
+    geometry, check, batch_norm what is known of the arguments before a kernel runs
     kernel_cache, linked        compiled code: kept on disk, compiled once
     kernels/                    convolutions that normalise what they read and sum what they write
     inference/                  a folded network, run a few images at a time

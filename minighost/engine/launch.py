@@ -49,9 +49,9 @@ from numba.np.ufunc import parallel as numba_pool  # noqa: E402
 
 from minighost.engine.kernel_cache import KernelCache, kernels_folder  # noqa: E402
 from minighost.engine.linked import linked_only  # noqa: E402
-from minighost.engine.parallel import on_all_threads, share, spans, ticket  # noqa: E402
+from minighost.engine.parallel import fetch_add, on_all_threads, share, spans  # noqa: E402
 
-__all__ = ["kernel", "kernels_folder", "share", "spans", "threads", "ticket", "tile", "watching"]
+__all__ = ["kernel", "kernels_folder", "share", "spans", "threads", "fetch_add", "tile", "watching"]
 
 # Fused multiply-adds are safe for NaN; the flags that assume there is none are not used.
 _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
@@ -66,10 +66,10 @@ def tile(function):
 def kernel(function):
     """Compile a function that every thread runs, and give it back as one that is called without `work`.
 
-    What has scratch memory for each thread is called with the number of them, ``hands=``, and never runs on more.
+    What has scratch memory for each thread is called with the number of them, ``n_threads=``, and never runs on more.
     """
     if numba.config.DISABLE_JIT:
-        plain = functools.wraps(function)(lambda *args, hands=1: function(np.zeros(1, np.int64), *args))
+        plain = functools.wraps(function)(lambda *args, n_threads=1: function(np.zeros(1, np.int64), *args))
         plain.__func__ = function  # here pdb looks for what `break minighost....` should stop in
         return plain
     body = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
@@ -83,11 +83,11 @@ def kernel(function):
         on_threads._cache = KernelCache(function)
 
     @functools.wraps(function)
-    def launch(*args, hands=None):
-        hands = hands or _state.threads or _start()
-        with _state.turn if hands > 1 else _AT_ONCE:
+    def launch(*args, n_threads=None):
+        n_threads = n_threads or _state.threads or _start()
+        with _state.turn if n_threads > 1 else _AT_ONCE:
             note, start = _note.get(), time.perf_counter()
-            failed = on_threads(hands, np.zeros(1, np.int64), *args)
+            failed = on_threads(n_threads, np.zeros(1, np.int64), *args)
         if failed:
             raise RuntimeError(
                 f"{function.__module__}.{function.__name__}: an error in a compiled kernel, most likely an index out "

@@ -14,7 +14,7 @@ from numba.core import cgutils, compiler
 from numba.extending import intrinsic, overload
 from numba.np.arrayobj import make_array
 
-__all__ = ["on_all_threads", "share", "spans", "ticket"]
+__all__ = ["on_all_threads", "share", "spans", "fetch_add"]
 
 
 @njit(nogil=True)
@@ -39,7 +39,7 @@ def spans(work, n, width):
 
 
 @njit(nogil=True)
-def ticket(counter):
+def fetch_add(counter):
     """0 for the thread that asks first, 1 for the next: where in a row of scratch memories each may write."""
     return _take(counter, 1)
 
@@ -77,7 +77,7 @@ def on_all_threads(typing, body, threads, arguments):
         compiled = _compile_here(typing, context, signature.args[0].dispatcher, argument_types)
         module, code = builder.module, cgutils.alloca_once_value(builder, ir.IntType(32)(0))
         function = context.declare_function(module, compiled.fndesc)
-        arguments = _borrowed(context, builder, signature.args[2], values[2])
+        arguments = _without_refcount(context, builder, signature.args[2], values[2])
         shared = cgutils.alloca_once_value(builder, cgutils.pack_struct(builder, [arguments, code]))
         thread = ir.Function(module, _THREAD, module.get_unique_name("thread"))
         thread.linkage = "internal"
@@ -94,10 +94,16 @@ def on_all_threads(typing, body, threads, arguments):
                 builder.call(
                     run,
                     [
-                        builder.bitcast(thread, _POINTER), nothing[0], count, nothing[1], data, _INT(0), _INT(0),
+                        builder.bitcast(thread, _POINTER),
+                        nothing[0],
+                        count,
+                        nothing[1],
+                        data,
+                        _INT(0),
+                        _INT(0),
                         builder.trunc(values[1], ir.IntType(32)),
                     ],
-                )  # fmt: skip
+                )
         return builder.load(code)
 
     return types.int32(body, types.int64, arguments), generate
@@ -113,7 +119,7 @@ def _compile_here(typing, context, dispatcher, argument_types):
     )
 
 
-def _borrowed(context, builder, kind, value):
+def _without_refcount(context, builder, kind, value):
     """The same arrays without an owner: threads that count one array's uses hold one another up at every slice."""
     if isinstance(kind, types.Array):
         array = make_array(kind)(context, builder, value)
@@ -123,7 +129,7 @@ def _borrowed(context, builder, kind, value):
     if isinstance(kind, types.BaseTuple):
         for k, item in enumerate(kind):
             part = builder.extract_value(value, k)
-            value = builder.insert_value(value, _borrowed(context, builder, item, part), k)
+            value = builder.insert_value(value, _without_refcount(context, builder, item, part), k)
     return value
 
 

@@ -3,7 +3,7 @@
 Their `forward` and `backward` state what they compute, layer by layer. In training they hand over to the functions
 here, which compute the same from the same parameters with the kernels of `engine.kernels`: batch norm takes its sums
 where the convolution leaves its result, and inside a bottleneck activations stay unnormalised from layer to layer
-(`Pending`) and a ghost module's two halves stay two arrays. ``with fusing(False):`` goes layer by layer instead.
+(`Deferred`) and a ghost module's two halves stay two arrays. ``with fusing(False):`` goes layer by layer instead.
 
 Whether a block is one that they may replace, `fusable` says.
 """
@@ -36,14 +36,14 @@ __all__ = [
 def unit_forward(unit, x):
     """What `ConvBNAct.forward` does; returns the output and the cache for `unit_backward`."""
     x = check.array("ConvBNAct", "x", x, 4)
-    pending, cache = _forward(unit, kernels.plain(x))
-    return kernels.settle(pending), (pending, cache)
+    deferred, cache = _forward(unit, kernels.plain(x))
+    return kernels.materialize(deferred), (deferred, cache)
 
 
 def unit_backward(unit, dout, cache):
     """What `ConvBNAct.backward` does: fills the parameters' gradients, returns the one of x."""
-    pending, cache = cache
-    dy, sums = kernels.cut(_gradient("ConvBNAct", dout, pending.raw.shape, pending.raw), pending)
+    deferred, cache = cache
+    dy, sums = kernels.relu_backward(_gradient("ConvBNAct", dout, deferred.raw.shape, deferred.raw), deferred)
     return _wanted(unit, _backward(unit, dy, sums, cache)[0])
 
 
@@ -74,31 +74,31 @@ def _release(*modules):
         module._cache = None
 
 
-def _forward(unit, pending):
+def _forward(unit, deferred):
     """Any of the three convolutions."""
     conv = unit.conv
     if is_depthwise(conv):
-        return _depthwise_forward(unit, pending)
+        return _depthwise_forward(unit, deferred)
     if is_pointwise(conv):
-        return _pointwise_forward(unit, [pending])
-    w = _weights(conv, [pending])
-    g = geometry("conv2d", pending.raw.shape[1:3], w.shape[:2], conv.stride, conv.padding, conv.dilation)
-    raw, statistics = kernels.conv_forward(pending, w, g, conv.groups)
+        return _pointwise_forward(unit, [deferred])
+    w = _weights(conv, [deferred])
+    g = geometry("conv2d", deferred.raw.shape[1:3], w.shape[:2], conv.stride, conv.padding, conv.dilation)
+    raw, statistics = kernels.conv_forward(deferred, w, g, conv.groups)
     out, norm = _measure(unit, raw, statistics)
-    return out, (pending, w, g, norm)
+    return out, (deferred, w, g, norm)
 
 
-def _backward(unit, dy, sums, cache, elsewhere=None):
-    """Of any of the three; `elsewhere` is a gradient that reaches the input on another way, and may be added to."""
+def _backward(unit, dy, sums, cache, skip_grad=None):
+    """Of any of the three; `skip_grad` is a gradient that reaches the input on another way, and may be added to."""
     conv = unit.conv
     if is_depthwise(conv):
-        return _depthwise_backward(unit, dy, sums, cache, elsewhere)
+        return _depthwise_backward(unit, dy, sums, cache, skip_grad)
     if is_pointwise(conv):
-        return _pointwise_backward(unit, dy, sums, cache, elsewhere)[0][:2]
+        return _pointwise_backward(unit, dy, sums, cache, skip_grad)[0][:2]
     _release(conv, unit.bn)
-    pending, w, g, norm = cache
-    gradient, dgamma, dbeta = kernels.pass_back(dy, sums, norm)
-    dx, sums, dw = kernels.conv_backward(gradient, pending, w, g, conv.groups, conv.dx_wanted, elsewhere)
+    deferred, w, g, norm = cache
+    gradient, dgamma, dbeta = kernels.batch_norm_backward(dy, sums, norm)
+    dx, sums, dw = kernels.conv_backward(gradient, deferred, w, g, conv.groups, conv.dx_wanted, skip_grad)
     _accumulate(unit, dw, dgamma, dbeta)
     return dx, sums
 
@@ -122,14 +122,14 @@ def _weights(conv, parts, mine=slice(None)):
 
 
 def residual_forward(block, x):
-    """What `ResidualBlock.forward` does; returns the output and the cache for `residual_backward`."""
+    """What `ResidualBlock.forward` does; returns the output and the cache for `concat_add_backward`."""
     source = kernels.plain(check.array("ResidualBlock", "x", x, 4))
     shortcut, short = (source, None) if block.shortcut is None else _forward(block.shortcut, source)
     inner, first = _forward(block.first, source)
     branch, second = _forward(block.second, inner)
     check.shape_is("ResidualBlock", "shortcut", shortcut.raw, branch.raw.shape)
     _keep(branch.raw.shape[1:], block.act)
-    out = kernels.rectified_sum_forward(branch, shortcut)
+    out = kernels.add_relu_forward(branch, shortcut)
     return out, (first, second, short, branch, shortcut, out)
 
 
@@ -138,7 +138,7 @@ def residual_backward(block, dout, cache):
     first, second, short, branch, shortcut, out = cache
     dout = _gradient("ResidualBlock", dout, out.shape, out)
     _release(block.act)
-    dsum, sums, short_sums = kernels.rectified_sum_backward(dout, out, branch, shortcut)
+    dsum, sums, short_sums = kernels.add_relu_backward(dout, out, branch, shortcut)
     dinner, sums = _backward(block.second, dsum, sums, second)
     if short is not None:
         dsum, _ = _backward(block.shortcut, dsum, short_sums, short)
@@ -154,7 +154,7 @@ def ghost_forward(ghost, x):
     intrinsic, primary = _forward(ghost.primary, kernels.plain(x))
     ghosts, cheap = _depthwise_forward(ghost.cheap, intrinsic)
     check.shape_is("GhostModule", "ghosts", ghosts.raw, intrinsic.raw.shape)
-    return kernels.residual_forward([intrinsic, ghosts]), ([intrinsic, ghosts], primary, cheap)
+    return kernels.concat_add_forward([intrinsic, ghosts]), ([intrinsic, ghosts], primary, cheap)
 
 
 def ghost_backward(ghost, dout, cache):
@@ -162,7 +162,7 @@ def ghost_backward(ghost, dout, cache):
     parts, primary, cheap = cache
     raw = parts[0].raw
     dout = _gradient("GhostModule", dout, (*raw.shape[:3], ghost.out_channels), raw)
-    ((dintrinsic, _), (dghosts, sums)), _ = kernels.residual_backward(dout, parts)
+    ((dintrinsic, _), (dghosts, sums)), _ = kernels.concat_add_backward(dout, parts)
     dintrinsic, sums = _depthwise_backward(ghost.cheap, dghosts, sums, cheap, dintrinsic)
     return _wanted(ghost.primary, _backward(ghost.primary, dintrinsic, sums, primary)[0])
 
@@ -189,7 +189,7 @@ def bottleneck_forward(block, x):
         _keep(shortcut.raw.shape[1:], block.shortcut)
     *plane, half = parts[0].raw.shape
     check.shape_is("GhostBottleneck", "shortcut", shortcut.raw, (*plane, 2 * half))
-    out = kernels.residual_forward(parts, shortcut)
+    out = kernels.concat_add_forward(parts, shortcut)
     return out, (ghost1, strided, ghost2, short, parts, shortcut)
 
 
@@ -197,7 +197,7 @@ def bottleneck_backward(block, dout, cache):
     """What `GhostBottleneck.backward` does: fills the parameters' gradients, returns the one of x."""
     ghost1, strided, ghost2, short, parts, shortcut = cache
     dout = _gradient("GhostBottleneck", dout, shortcut.raw.shape, shortcut.raw)
-    branches, shortcut_sums = kernels.residual_backward(dout, parts, shortcut)
+    branches, shortcut_sums = kernels.concat_add_backward(dout, parts, shortcut)
     branches = _ghost_backward(block.ghost2, branches, ghost2)
     if block.se is not None:
         branches = _gate_backward(block.se, branches, ghost2)
@@ -224,14 +224,14 @@ def _ghost_forward(ghost, parts):
     return [intrinsic, ghosts], (primary, cheap)
 
 
-def _ghost_backward(ghost, branches, cache, elsewhere=None):
+def _ghost_backward(ghost, branches, cache, skip_grad=None):
     """An intrinsic map is seen twice: in the output and by the cheap operation.
 
-    `elsewhere` is a gradient that reaches the module's input on another way.
+    `skip_grad` is a gradient that reaches the module's input on another way.
     """
     (primary, cheap), ((dintrinsic, _), (dghosts, sums)) = cache, branches
     dintrinsic, sums = _depthwise_backward(ghost.cheap, dghosts, sums, cheap, dintrinsic)
-    return _pointwise_backward(ghost.primary, dintrinsic, sums, primary, elsewhere)
+    return _pointwise_backward(ghost.primary, dintrinsic, sums, primary, skip_grad)
 
 
 def _gate_forward(se, parts):
@@ -281,41 +281,41 @@ def _pointwise_forward(layer, parts):
     w = _weights(layer.conv, parts)
     w = w.reshape(w.shape[2:])
     raw, statistics = kernels.pointwise_forward(parts, w)
-    pending, norm = _measure(layer, raw, statistics)
-    return pending, (parts, w, norm)
+    deferred, norm = _measure(layer, raw, statistics)
+    return deferred, (parts, w, norm)
 
 
-def _pointwise_backward(layer, dy, sums, cache, elsewhere=None):
+def _pointwise_backward(layer, dy, sums, cache, skip_grad=None):
     _release(layer.conv, layer.bn)
     parts, w, norm = cache
-    gradient, dgamma, dbeta = kernels.pass_back(dy, sums, norm)
-    branches, dw = kernels.pointwise_backward(gradient, parts, w, elsewhere)
+    gradient, dgamma, dbeta = kernels.batch_norm_backward(dy, sums, norm)
+    branches, dw = kernels.pointwise_backward(gradient, parts, w, skip_grad)
     _accumulate(layer, dw, dgamma, dbeta)
     return branches
 
 
-def _depthwise_forward(layer, pending, mine=slice(None)):
+def _depthwise_forward(layer, deferred, mine=slice(None)):
     conv = layer.conv
-    w = _weights(conv, [pending], mine)
+    w = _weights(conv, [deferred], mine)
     KH, KW, _, C = w.shape
     w = w.reshape(KH, KW, C)
-    g = geometry("depthwise", pending.raw.shape[1:3], (KH, KW), conv.stride, conv.padding, conv.dilation)
-    raw, statistics = kernels.depthwise_forward(pending, w, g)
+    g = geometry("depthwise", deferred.raw.shape[1:3], (KH, KW), conv.stride, conv.padding, conv.dilation)
+    raw, statistics = kernels.depthwise_forward(deferred, w, g)
     out, norm = _measure(layer, raw, statistics, mine)
-    return out, (pending, w, g, norm)
+    return out, (deferred, w, g, norm)
 
 
-def _depthwise_backward(layer, dy, sums, cache, elsewhere=None):
+def _depthwise_backward(layer, dy, sums, cache, skip_grad=None):
     _release(layer.conv, layer.bn)
-    dx, sums, grads = _depthwise_gradients(dy, sums, cache, elsewhere)
+    dx, sums, grads = _depthwise_gradients(dy, sums, cache, skip_grad)
     _accumulate(layer, *grads)
     return dx, sums
 
 
-def _depthwise_gradients(dy, sums, cache, elsewhere=None):
-    pending, w, g, norm = cache
-    gradient, dgamma, dbeta = kernels.pass_back(dy, sums, norm)
-    dx, sums, dw = kernels.depthwise_backward(gradient, pending, w, g, elsewhere)
+def _depthwise_gradients(dy, sums, cache, skip_grad=None):
+    deferred, w, g, norm = cache
+    gradient, dgamma, dbeta = kernels.batch_norm_backward(dy, sums, norm)
+    dx, sums, dw = kernels.depthwise_backward(gradient, deferred, w, g, skip_grad)
     return dx, sums, (dw, dgamma, dbeta)
 
 
@@ -323,7 +323,7 @@ def _measure(layer, raw, statistics, mine=slice(None)):
     bn = layer.bn
     vectors = (v.data[mine] for v in (bn.weight, bn.bias, bn.running_mean, bn.running_var))
     _keep((*raw.shape[1:3], bn.weight.size), layer, layer.conv, bn)
-    return kernels.measure(raw, statistics, *vectors, bn.momentum, bn.eps, bn.relu)
+    return kernels.finalize_stats(raw, statistics, *vectors, bn.momentum, bn.eps, bn.relu)
 
 
 def _accumulate(layer, dw, dgamma, dbeta):

@@ -10,8 +10,8 @@ networks the two go together, and one pass over memory then does both.
 import numpy as np
 
 from minighost.engine import check
-from minighost.engine.affine import affine, backward_affine, fitting, refuse_single
-from minighost.engine.launch import kernel, share, spans, ticket
+from minighost.engine.batch_norm import fitting, refuse_single, scale_and_shift, slope_and_constant
+from minighost.engine.launch import fetch_add, kernel, share, spans
 from minighost.engine.memory import empty
 from minighost.engine.moments import merge_moments
 
@@ -107,7 +107,9 @@ def batch_norm_forward(
     if training:
         refuse_single(x)
     mean, var = _statistics(x) if training else (s.astype(np.float64) for s in statistics)
-    inv_std, scale, shift = affine(mean, var, R, gamma, beta, running_mean, running_var, training, momentum, eps)
+    inv_std, scale, shift = scale_and_shift(
+        mean, var, R, gamma, beta, running_mean, running_var, training, momentum, eps
+    )
     if x.size:
         wide, k = _widen(x, out)
         _normalize(
@@ -144,7 +146,7 @@ def batch_norm_backward(dout, cache):
     _backward_sums(wide(dout), wide(x), np.tile(mean, k), scales, shifts, relu, step, sums)
     sums = sums.sum(0)
     dbeta, dgamma = sums[0].reshape(k, C).sum(0), sums[1].reshape(k, C).sum(0) * inv_std
-    slope, constant = backward_affine(dgamma, dbeta, R, mean, inv_std, scale) if training else np.zeros((2, C))
+    slope, constant = slope_and_constant(dgamma, dbeta, R, mean, inv_std, scale) if training else np.zeros((2, C))
     slopes, constants = np.tile(slope, k).astype(x.dtype), np.tile(constant, k).astype(x.dtype)
     _backward(wide(dout), wide(x), scales, shifts, slopes, constants, relu, wide(dx))
     return dx, dgamma.astype(x.dtype), dbeta.astype(x.dtype)
@@ -177,7 +179,7 @@ def _tiles(n, C, R):
 
 
 @kernel
-def _forward_moments(work, tickets, x, step, partials, statistics):
+def _forward_moments(work, counters, x, step, partials, statistics):
     """Count, mean and squares of every tile; until then, sums about its first row."""
     C = partials.shape[2]
     for t in share(work, len(partials)):
@@ -195,7 +197,7 @@ def _forward_moments(work, tickets, x, step, partials, statistics):
             squares[c] -= total[c] * mean
             pivot[c] += mean
             total[c] = last - first
-        if ticket(tickets) == len(partials) - 1:
+        if fetch_add(counters) == len(partials) - 1:
             merge_moments(partials, statistics)
 
 

@@ -33,7 +33,7 @@ from minighost.engine.inference.step import (
     Step,
 )
 from minighost.engine.inference.winograd import winograd
-from minighost.engine.launch import kernel, share, threads, ticket, tile
+from minighost.engine.launch import fetch_add, kernel, share, threads, tile
 from minighost.engine.memory import empty
 
 __all__ = ["run"]
@@ -51,15 +51,15 @@ def run(steps, size, weights, lines, B, x, out):
     x, out : ndarray, shape (N, ...)
         C-contiguous, of one dtype with the weights; nothing is checked here.
     """
-    hands = threads().count
-    arenas = empty((hands, max(1, size)), x.dtype)
+    n_threads = threads().count
+    arenas = empty((n_threads, max(1, size)), x.dtype)
     flat, result = x.reshape(-1), out.reshape(-1)
-    _run(np.zeros(1, np.int64), steps, weights, lines, len(x), B, flat, result, arenas, hands=hands)
+    _run(np.zeros(1, np.int64), steps, weights, lines, len(x), B, flat, result, arenas, n_threads=n_threads)
 
 
 @kernel
-def _run(work, tickets, program, weights, lines, N, B, x, out, arenas):
-    arena = arenas[ticket(tickets)]
+def _run(work, counters, program, weights, lines, N, B, x, out, arenas):
+    arena = arenas[fetch_add(counters)]
     for t in share(work, -(-N // B)):
         n0 = t * B
         n = min(B, N - n0)
@@ -70,9 +70,37 @@ def _run(work, tickets, program, weights, lines, N, B, x, out, arenas):
 @tile
 def _step(p):
     return Step(
-        p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7], p[8], p[9], p[10], p[11], p[12], p[13], p[14], p[15], p[16],
-        p[17], p[18], p[19], p[20], p[21], p[22], p[23], p[24], p[25], p[26], p[27], p[28], p[29],
-    )  # fmt: skip
+        p[0],
+        p[1],
+        p[2],
+        p[3],
+        p[4],
+        p[5],
+        p[6],
+        p[7],
+        p[8],
+        p[9],
+        p[10],
+        p[11],
+        p[12],
+        p[13],
+        p[14],
+        p[15],
+        p[16],
+        p[17],
+        p[18],
+        p[19],
+        p[20],
+        p[21],
+        p[22],
+        p[23],
+        p[24],
+        p[25],
+        p[26],
+        p[27],
+        p[28],
+        p[29],
+    )
 
 
 @tile

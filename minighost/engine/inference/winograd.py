@@ -7,7 +7,7 @@ from numba.extending import register_jitable
 from minighost.engine.gemm import gemm
 from minighost.engine.geometry import Geometry
 from minighost.engine.kernels.plane import fill
-from minighost.engine.kernels.winograd import look, write
+from minighost.engine.kernels.winograd import input_transform, output_transform
 from minighost.engine.kernels.winograd_sums import taps_forward_reference as transformed
 from minighost.engine.launch import tile
 
@@ -56,10 +56,10 @@ def winograd(s, n, a, weights, scratch, o):
     plane[:] = 0
     for k in range(n):
         fill(a[k * s.H * L : (k + 1) * s.H * L].reshape(s.H, L), as_it_is, g, C, line, plane)
-        look(plane[0], rows, C, k * TH, seen)
+        input_transform(plane[0], rows, C, k * TH, seen)
     for k in range(36):
         w = weights[s.w + k * C * OC : s.w + (k + 1) * C * OC].reshape(C, OC)
         gemm(seen[k].reshape(n * TH * TW, C), False, w, False, False, products[k].reshape(n * TH * TW, OC))
     for k in range(n):
         image = o[k * s.OH * OL : (k + 1) * s.OH * OL].reshape(s.OH, OL)
-        write(products, k * TH, half, outputs, gout, OC, no_bias, image)
+        output_transform(products, k * TH, half, outputs, gout, OC, no_bias, image)

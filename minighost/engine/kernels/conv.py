@@ -15,23 +15,23 @@ Letters: C and OC channels of one group, R rows of a tile, B images of a tile.
 import numpy as np
 
 from minighost.engine.gemm import gemm
-from minighost.engine.kernels.pending import along, chunks_of
-from minighost.engine.kernels.plane import collect, fill, places, planes_of
+from minighost.engine.kernels.deferred import along, chunks_of
+from minighost.engine.kernels.plane import collect, fill, planes_of, tap_offsets
 from minighost.engine.kernels.tiles import add_up, finish, fold, multiply_add
 from minighost.engine.kernels.winograd import suits, winograd_backward, winograd_forward
-from minighost.engine.launch import kernel, share, threads, ticket, tile
+from minighost.engine.launch import fetch_add, kernel, share, threads, tile
 from minighost.engine.memory import empty
 from minighost.engine.moments import add_moments, fold_moments, merge_moments, room_for_moments
 
 __all__ = ["conv_backward", "conv_forward"]
 
 
-def conv_forward(pending, w, g, groups=1, b=None, summing=True):
+def conv_forward(deferred, w, g, groups=1, b=None, summing=True):
     """Forward; its twin is `ops.conv2d_forward` behind a batch norm and a ReLU.
 
     Parameters
     ----------
-    pending : Pending, with (N, H, W, groups*C) and no gate
+    deferred : Deferred, with (N, H, W, groups*C) and no gate
     w : ndarray, shape (KH, KW, C, groups*OC)
     g : Geometry
     groups : int
@@ -43,30 +43,44 @@ def conv_forward(pending, w, g, groups=1, b=None, summing=True):
     -------
     raw : ndarray, shape (N, OH, OW, groups*OC)
     statistics : ndarray, shape (2, groups*OC), float64
-        Mean and variance of raw, for `measure`; without channels if they are not wanted.
+        Mean and variance of raw, for `finalize_stats`; without channels if they are not wanted.
     """
     if suits(w.shape, g, groups):
-        return winograd_forward(pending, w, g, b, summing)
-    chunks, OL = chunks_of(len(pending.raw), pending.raw.size), g.OW * w.shape[3]
-    out = empty((len(pending.raw), g.OH, OL), w.dtype)
+        return winograd_forward(deferred, w, g, b, summing)
+    chunks, OL = chunks_of(len(deferred.raw), deferred.raw.size), g.OW * w.shape[3]
+    out = empty((len(deferred.raw), g.OH, OL), w.dtype)
     partials, statistics = room_for_moments(chunks if summing else 0, w.shape[3])
     padded = _padded(w, groups)
-    x, B, begin, planes, *scratch = _prepare(pending, padded, g, groups, chunks)
-    hands = len(planes)
+    x, B, begin, planes, *scratch = _prepare(deferred, padded, g, groups, chunks)
+    n_threads = len(planes)
     _forward(
-        np.zeros(2, np.int64), chunks, x, along(pending.affine, x.shape[2]), _taps(padded),
-        w[0, 0, 0, :0] if b is None else np.tile(b, g.OW), g, groups, B, begin, planes, *scratch,
-        empty((hands, 3, OL), w.dtype), out, partials, statistics, hands=hands,
-    )  # fmt: skip
+        np.zeros(2, np.int64),
+        chunks,
+        x,
+        along(deferred.norm, x.shape[2]),
+        _taps(padded),
+        w[0, 0, 0, :0] if b is None else np.tile(b, g.OW),
+        g,
+        groups,
+        B,
+        begin,
+        planes,
+        *scratch,
+        empty((n_threads, 3, OL), w.dtype),
+        out,
+        partials,
+        statistics,
+        n_threads=n_threads,
+    )
     return out.reshape(len(x), g.OH, g.OW, -1), statistics
 
 
-def conv_backward(gradient, pending, w, g, groups=1, wanted=True, dy=None):
+def conv_backward(gradient, deferred, w, g, groups=1, wanted=True, dy=None):
     """Backward of `conv_forward`.
 
     Parameters
     ----------
-    gradient : PendingGradient
+    gradient : DeferredGradient
     pending, w, g, groups
         As in the forward.
     wanted : bool
@@ -80,26 +94,43 @@ def conv_backward(gradient, pending, w, g, groups=1, wanted=True, dy=None):
     dy : ndarray, shape (N, H, W, groups*C)
         Gradient with respect to the activation, zero where the ReLU cut; None if it is not wanted.
     sums : ndarray, shape (chunks, 2, groups*C), float64
-        For `pass_back`.
+        For `batch_norm_backward`.
     dw : ndarray, shape of w
     """
     if suits(w.shape, g, groups):
-        dy, sums, dw = winograd_backward(gradient, pending, w, g, dy)
+        dy, sums, dw = winograd_backward(gradient, deferred, w, g, dy)
         return dy if wanted else None, sums, dw
     # One partial sum of dw a chunk; few of them where the weights are many.
-    chunks = min(len(pending.raw), max(4, min(32, (1 << 24) // w.size)))
-    x, B, begin, planes, *scratch = _prepare(pending, w, g, groups, chunks)
-    (N, _, L), OL, hands = x.shape, g.OW * w.shape[3], len(planes)
-    affine, add = along(pending.affine, L), dy is not None
+    chunks = min(len(deferred.raw), max(4, min(32, (1 << 24) // w.size)))
+    x, B, begin, planes, *scratch = _prepare(deferred, w, g, groups, chunks)
+    (N, _, L), OL, n_threads = x.shape, g.OW * w.shape[3], len(planes)
+    norm, add = along(deferred.norm, L), dy is not None
     dx = dy.reshape(x.shape) if add else empty(x.shape, w.dtype)
     sums, dw = empty((chunks, 2, w.shape[2] * groups), np.float64), empty(w.shape, w.dtype)
     _backward(
-        np.zeros(2, np.int64), gradient.dy.reshape(N, g.OH, OL), gradient.raw.reshape(N, g.OH, OL),
-        along(gradient.affine, OL), x, affine, _taps(w), g, groups, B, begin, planes,
-        empty(planes.shape, w.dtype), *scratch, empty((hands, 2, affine.shape[1]), w.dtype), add,
-        dx if wanted else dx[:0], sums, empty((chunks, *_taps(w).shape), w.dtype), _taps(dw), hands=hands,
-    )  # fmt: skip
-    return dx.reshape(pending.raw.shape) if wanted else None, sums, dw
+        np.zeros(2, np.int64),
+        gradient.dy.reshape(N, g.OH, OL),
+        gradient.raw.reshape(N, g.OH, OL),
+        along(gradient.coefficients, OL),
+        x,
+        norm,
+        _taps(w),
+        g,
+        groups,
+        B,
+        begin,
+        planes,
+        empty(planes.shape, w.dtype),
+        *scratch,
+        empty((n_threads, 2, norm.shape[1]), w.dtype),
+        add,
+        dx if wanted else dx[:0],
+        sums,
+        empty((chunks, *_taps(w).shape), w.dtype),
+        _taps(dw),
+        n_threads=n_threads,
+    )
+    return dx.reshape(deferred.raw.shape) if wanted else None, sums, dw
 
 
 def _taps(w):
@@ -112,32 +143,59 @@ def _padded(w, groups):
     return w if groups > 1 or w.shape[3] >= 16 else np.pad(w, [(0, 0)] * 3 + [(0, 16 - w.shape[3])])
 
 
-def _prepare(pending, w, g, groups, chunks):
+def _prepare(deferred, w, g, groups, chunks):
     """Images as lines (N, H, W*C), images a tile, the taps' places; each thread's planes, line, rows, product.
 
     The product has a line of OW pixels and those that belong to nobody; the rows under a tap have none, so where there
     are no rows the tile is not copied together.
     """
-    N, H, W, C = pending.raw.shape
+    N, H, W, C = deferred.raw.shape
     columns, B, copies = -(-(W + 2 * g.PW) // g.SW), 1, 0
     if g.OH * g.OW < 128 and C >= 128 * groups:
         columns, B, copies = g.OW, min(-(-N // chunks), -(-512 // (g.OH * g.OW))), g.OH * g.OW
-    hands = threads().count
-    planes = planes_of(hands * B, H, W, C, g, w.dtype)
+    n_threads = threads().count
+    planes = planes_of(n_threads * B, H, W, C, g, w.dtype)
     return (
-        pending.raw.reshape(N, H, W * C), B, places(planes, g, C), planes.reshape(hands, B, *planes.shape[1:]),
-        empty((hands, W * C), w.dtype), empty((hands, B * copies, C), w.dtype),
-        empty((hands, B, g.OH, columns * w.shape[3]), w.dtype),
-    )  # fmt: skip
+        deferred.raw.reshape(N, H, W * C),
+        B,
+        tap_offsets(planes, g, C),
+        planes.reshape(n_threads, B, *planes.shape[1:]),
+        empty((n_threads, W * C), w.dtype),
+        empty((n_threads, B * copies, C), w.dtype),
+        empty((n_threads, B, g.OH, columns * w.shape[3]), w.dtype),
+    )
 
 
 @kernel
 def _forward(
-    work, tickets, chunks, x, affine, w, bias, g, groups, B, places, planes, lines, copies, products, moments, out,
-    partials, statistics,
-):  # fmt: skip
-    N, C, OC, hand = len(x), w.shape[1], w.shape[2] // groups, ticket(tickets)
-    plane, line, rows, results, moment = planes[hand], lines[hand], copies[hand], products[hand], moments[hand]
+    work,
+    counters,
+    chunks,
+    x,
+    norm,
+    w,
+    bias,
+    g,
+    groups,
+    B,
+    tap_offsets,
+    planes,
+    lines,
+    copies,
+    products,
+    moments,
+    out,
+    partials,
+    statistics,
+):
+    N, C, OC, thread = len(x), w.shape[1], w.shape[2] // groups, fetch_add(counters)
+    plane, line, rows, results, moment = (
+        planes[thread],
+        lines[thread],
+        copies[thread],
+        products[thread],
+        moments[thread],
+    )
     plane[:] = 0
     for t in share(work, chunks):
         first, last = t * N // chunks, (t + 1) * N // chunks
@@ -145,10 +203,10 @@ def _forward(
         for n in range(first, last, B):
             images = min(B, last - n)
             for k in range(images):
-                fill(x[n + k], affine, g, C * groups, line, plane[k])
+                fill(x[n + k], norm, g, C * groups, line, plane[k])
             product = _product(results, images, g, OC * groups)
             for tap in range(len(w)):
-                seen = _seen(plane, len(product), places[tap], g, C * groups, rows)
+                seen = _seen(plane, len(product), tap_offsets[tap], g, C * groups, rows)
                 for k in range(groups):
                     mine, its = slice(k * C, (k + 1) * C), slice(k * OC, (k + 1) * OC)
                     gemm(seen[:, mine], False, w[tap][:, its], False, tap > 0, product[:, its])
@@ -158,18 +216,39 @@ def _forward(
                     add_moments(out[n + k].reshape(-1), n + k == first, moment)
         if len(partials):
             fold_moments((last - first) * g.OH * len(moment[0]), moment, partials[t])
-            if ticket(tickets[1:]) == chunks - 1:
+            if fetch_add(counters[1:]) == chunks - 1:
                 merge_moments(partials, statistics)
 
 
 @kernel
 def _backward(
-    work, tickets, dy, raw, daffine, x, affine, w, g, groups, B, places, planes, dplanes, lines, copies, products,
-    lanes, add, dx, sums, dws, dw,
-):  # fmt: skip
-    (N, H, _), chunks, C, OC, hand = x.shape, len(dws), w.shape[1], w.shape[2] // groups, ticket(tickets)
-    plane, dplane, line, rows = planes[hand], dplanes[hand], lines[hand], copies[hand]  # this thread's own
-    gradients, lane = products[hand], lanes[hand]
+    work,
+    counters,
+    dy,
+    raw,
+    coefficients,
+    x,
+    norm,
+    w,
+    g,
+    groups,
+    B,
+    tap_offsets,
+    planes,
+    dplanes,
+    lines,
+    copies,
+    products,
+    lanes,
+    add,
+    dx,
+    sums,
+    dws,
+    dw,
+):
+    (N, H, _), chunks, C, OC, thread = x.shape, len(dws), w.shape[1], w.shape[2] // groups, fetch_add(counters)
+    plane, dplane, line, rows = planes[thread], dplanes[thread], lines[thread], copies[thread]  # this thread's own
+    gradients, lane = products[thread], lanes[thread]
     plane[:] = 0
     gradients[:] = 0
     for t in share(work, chunks):
@@ -179,25 +258,25 @@ def _backward(
             images = min(B, last - n)
             dplane[:] = 0
             for k in range(images):
-                fill(x[n + k], affine, g, C * groups, line, plane[k])
-                _spread(dy[n + k], raw[n + k], daffine, gradients[k])
+                fill(x[n + k], norm, g, C * groups, line, plane[k])
+                _spread(dy[n + k], raw[n + k], coefficients, gradients[k])
             d = _product(gradients, images, g, OC * groups)
             for tap in range(len(w)):
-                seen = _seen(plane, len(d), places[tap], g, C * groups, rows)
-                gains = seen if len(rows) else _stretch(dplane, len(d), places[tap], C * groups)
+                seen = _seen(plane, len(d), tap_offsets[tap], g, C * groups, rows)
+                gains = seen if len(rows) else _stretch(dplane, len(d), tap_offsets[tap], C * groups)
                 for k in range(groups):
                     mine, its = slice(k * C, (k + 1) * C), slice(k * OC, (k + 1) * OC)
                     gemm(seen[:, mine], True, d[:, its], False, n > first, dws[t, tap][:, its])
                     if len(dx):
                         gemm(d[:, its], False, w[tap][:, its], True, len(rows) == 0, gains[:, mine])
                 if len(rows) and len(dx):
-                    _give_back(gains, places[tap], g, C * groups, dplane)
+                    _col2im_add(gains, tap_offsets[tap], g, C * groups, dplane)
             for k in range(images if len(dx) else 0):
                 for h in range(H):
                     collect(dplane[k], h, g, C * groups, line)
-                    finish(line, x[n + k, h], affine, add, dx[n + k, h], lane)
+                    finish(line, x[n + k, h], norm, add, dx[n + k, h], lane)
         fold(lane, sums[t])
-        if ticket(tickets[1:]) == chunks - 1:
+        if fetch_add(counters[1:]) == chunks - 1:
             add_up(dws, dw)
 
 
@@ -210,40 +289,40 @@ def _product(products, images, g, OC):
 
 
 @tile
-def _seen(planes, R, place, g, C, rows):
+def _seen(planes, R, offset, g, C, rows):
     """The R rows under a tap: where they lie, or copied together into `rows`."""
     if len(rows) == 0:
-        return _stretch(planes, R, place, C)
+        return _stretch(planes, R, offset, C)
     L, flat = g.OW * C, rows.reshape(-1)
     for i in range(R // g.OW):
-        line = _line(planes, i, place, g, L)
+        line = _line(planes, i, offset, g, L)
         for c in range(L):
             flat[i * L + c] = line[c]
     return rows[:R]
 
 
 @tile
-def _give_back(rows, place, g, C, dplanes):
+def _col2im_add(rows, offset, g, C, dplanes):
     """Add the rows to what lies under a tap: the adjoint of copying them together."""
     L, flat = g.OW * C, rows.reshape(-1)
     for i in range(len(rows) // g.OW):
-        line = _line(dplanes, i, place, g, L)
+        line = _line(dplanes, i, offset, g, L)
         for c in range(L):
             line[c] += flat[i * L + c]
 
 
 @tile
-def _line(planes, i, place, g, L):
+def _line(planes, i, offset, g, L):
     """The L numbers under a tap along output line i, counted over all images."""
     plane = planes[i // g.OH]
-    first = place + i % g.OH * plane.shape[3]
+    first = offset + i % g.OH * plane.shape[3]
     return plane.reshape(-1)[first : first + L]
 
 
 @tile
-def _stretch(planes, R, place, C):
+def _stretch(planes, R, offset, C):
     """The R rows under a tap in the plane of a tile's only image."""
-    return planes[0].reshape(planes[0].size // C, C)[place // C : place // C + R]
+    return planes[0].reshape(planes[0].size // C, C)[offset // C : offset // C + R]
 
 
 @tile
@@ -272,7 +351,7 @@ def _crop_line(product, columns, OC, line):
 
 
 @tile
-def _spread(dy, raw, affine, product):
+def _spread(dy, raw, coefficients, product):
     """An image's gradient behind its batch norm; the pixels that belong to nobody stay zero."""
     for i in range(len(dy)):
-        multiply_add(dy[i], raw[i], affine, product[i, : dy.shape[1]])
+        multiply_add(dy[i], raw[i], coefficients, product[i, : dy.shape[1]])

@@ -1,12 +1,12 @@
 """Squeeze-and-excitation on pending activations: the mean over the plane, and the way back through the gate.
 
-Forward, the gate needs no kernel: it is stored in the `Pending`, and whoever reads the activation multiplies by it
+Forward, the gate needs no kernel: it is stored in the `Deferred`, and whoever reads the activation multiplies by it
 (Hu et al. 2018, "Squeeze-and-excitation networks", eq. 2 and 4). Letters: K = H*W pixels of a plane.
 """
 
 import numpy as np
 
-from minighost.engine.kernels.pending import chunks_of
+from minighost.engine.kernels.deferred import chunks_of
 from minighost.engine.kernels.tiles import fold
 from minighost.engine.launch import kernel, share, tile
 from minighost.engine.memory import empty, zeros
@@ -14,24 +14,24 @@ from minighost.engine.memory import empty, zeros
 __all__ = ["gate_backward", "plane_mean"]
 
 
-def plane_mean(pending):
+def plane_mean(deferred):
     """Mean of the normalised activation over H and W.
 
     Parameters
     ----------
-    pending : Pending, with (N, H, W, C)
+    deferred : Deferred, with (N, H, W, C)
 
     Returns
     -------
     mean : ndarray, shape (N, C)
     """
-    N, _, _, C = pending.raw.shape
-    out = empty((N, C), pending.raw.dtype)
-    _plane_mean(pending, out)
+    N, _, _, C = deferred.raw.shape
+    out = empty((N, C), deferred.raw.dtype)
+    _plane_mean(deferred, out)
     return out
 
 
-def gate_backward(dy, dmean, pending):
+def gate_backward(dy, dmean, deferred):
     """From the gradient behind the gate to the gradient behind the ReLU.
 
     An activation matters twice: as what is gated, and through its plane's mean as what decides the gate.
@@ -42,19 +42,19 @@ def gate_backward(dy, dmean, pending):
         From `pointwise_backward`; overwritten.
     dmean : ndarray, shape (N, C)
         Gradient with respect to `plane_mean`.
-    pending : Pending
+    deferred : Deferred
 
     Returns
     -------
     dy : ndarray, shape (N, H, W, C)
         ``gate*dy + dmean/(H*W)``, zero where the ReLU cut.
     sums : ndarray, shape (chunks, 2, C), float64
-        For `pass_back`.
+        For `batch_norm_backward`.
     """
     N, H, W, C = dy.shape
     chunks = chunks_of(N, dy.size)
     totals, sums = zeros((chunks, 2, C), dy.dtype), empty((chunks, 2, C), np.float64)
-    _gate_backward(dy, dmean / dy.dtype.type(H * W), pending, totals, sums)
+    _gate_backward(dy, dmean / dy.dtype.type(H * W), deferred, totals, sums)
     return dy, sums
 
 
@@ -63,7 +63,7 @@ def _plane_mean(work, p, out):
     N, H, W, C = p.raw.shape
     K = H * W
     rows = p.raw.reshape(N * K, C)
-    scale, shift, floor = p.affine[0], p.affine[1], p.affine[3, 0]
+    scale, shift, floor = p.norm[0], p.norm[1], p.norm[3, 0]
     for n in share(work, N):
         mean = out[n]
         mean[:] = 0
@@ -82,14 +82,14 @@ def _gate_backward(work, dy, dmean, p, totals, sums):
     rows, drows = p.raw.reshape(N * K, C), dy.reshape(N * K, C)
     for t in share(work, chunks):
         for n in range(t * N // chunks, (t + 1) * N // chunks):
-            _through_gate(rows, n * K, (n + 1) * K, p.affine, p.gate[n], dmean[n], drows, totals[t, 0], totals[t, 1])
+            _through_gate(rows, n * K, (n + 1) * K, p.norm, p.gate[n], dmean[n], drows, totals[t, 0], totals[t, 1])
         fold(totals[t], sums[t])
 
 
 @tile
-def _through_gate(x, r0, r1, affine, gate, dmean, dy, total, moment):
+def _through_gate(x, r0, r1, norm, gate, dmean, dy, total, moment):
     """The rows r0 to r1 of one image; whole arrays and an index, for a slice per row would cost more than the row."""
-    scale, shift, mean, floor, zero = affine[0], affine[1], affine[2], affine[3, 0], dy.dtype.type(0)
+    scale, shift, mean, floor, zero = norm[0], norm[1], norm[2], norm[3, 0], dy.dtype.type(0)
     for r in range(r0, r1):
         for c in range(x.shape[1]):
             d = zero if x[r, c] * scale[c] + shift[c] <= floor else dy[r, c] * gate[c] + dmean[c]

@@ -19,7 +19,7 @@ from minighost.engine.kernels.tiles import normalise
 from minighost.engine.launch import tile
 from minighost.engine.memory import empty
 
-__all__ = ["collect", "deal", "fill", "gather", "places", "planes_of", "ways_back"]
+__all__ = ["collect", "deinterleave", "fill", "interleave", "tap_offsets", "planes_of", "input_gradient_taps"]
 
 
 def planes_of(count, H, W, C, g, dtype):
@@ -27,17 +27,17 @@ def planes_of(count, H, W, C, g, dtype):
     return empty((count, g.SH, g.SW, -(-(H + 2 * g.PH) // g.SH), -(-(W + 2 * g.PW) // g.SW) * C), dtype)
 
 
-def places(planes, g, C):
+def tap_offsets(planes, g, C):
     """Where in a flattened plane the stretch under each tap begins, along output line 0: (KH*KW,), int64.
 
     Each further output line is one line of the plane on. A table, for in a kernel the divisions would take longer than
     a short stretch.
     """
-    return _places(planes.shape[-4:], g, C)
+    return _tap_offsets(planes.shape[-4:], g, C)
 
 
 @functools.lru_cache(1 << 10)
-def _places(shape, g, C):
+def _tap_offsets(shape, g, C):
     SH, SW, lines, width = shape
     u, v = np.divmod(np.arange(g.KH * g.KW), g.KW)
     (line, row), (column, phase) = np.divmod(u * g.DH, SH), np.divmod(v * g.DW, SW)
@@ -45,8 +45,8 @@ def _places(shape, g, C):
 
 
 @functools.lru_cache(1 << 10)
-def ways_back(g, width, C):
-    """Where the gradient of a pixel comes from: what `places` is for the way there.
+def input_gradient_taps(g, width, C):
+    """Where the gradient of a pixel comes from: what `tap_offsets` is for the way there.
 
     A pixel is seen by the taps of its phase only, so its gradient is a convolution, without stride and with these
     taps, of the output's gradient - which has to lie in a plane of its own behind so many lines and columns of zeros.
@@ -64,7 +64,7 @@ def ways_back(g, width, C):
         Lines of zeros, and numbers of zeros in a line.
     taps : ndarray, shape (KH*KW,), int64
         Phase by phase, each from its last tap to its first.
-    ways : ndarray, shape (KH*KW,), int64
+    offsets : ndarray, shape (KH*KW,), int64
         Where in the flattened plane the stretch for each of them begins, for line 0 of its phase.
     bounds : ndarray, shape (SH*SW + 1,), int64
         Phase p, which is SW times the phase of its lines and that of its columns, has ``taps[bounds[p]:bounds[p+1]]``.
@@ -73,22 +73,22 @@ def ways_back(g, width, C):
     u, v = np.divmod(np.arange(g.KH * g.KW)[::-1], g.KW)
     (line, row), (column, phase) = np.divmod(u * g.DH, g.SH), np.divmod(v * g.DW, g.SW)
     order = np.argsort(row * g.SW + phase, kind="stable")
-    ways = (above - line) * (columns * C + width) + (columns - column) * C
+    offsets = (above - line) * (columns * C + width) + (columns - column) * C
     bounds = np.searchsorted((row * g.SW + phase)[order], np.arange(g.SH * g.SW + 1))
-    return above, columns * C, (u * g.KW + v)[order], ways[order], bounds
+    return above, columns * C, (u * g.KW + v)[order], offsets[order], bounds
 
 
 @tile
-def fill(x, affine, g, C, line, plane):
+def fill(x, norm, g, C, line, plane):
     """Normalise an image, given as lines (H, W*C), into the inside of its plane; `line` is scratch for one line."""
     H, L = x.shape
     for h in range(H):
         row = h + g.PH
         if g.SW == 1:
-            _normalise(x[h], affine, plane[row % g.SH, 0, row // g.SH, g.PW * C : g.PW * C + L])
+            _normalise(x[h], norm, plane[row % g.SH, 0, row // g.SH, g.PW * C : g.PW * C + L])
         else:
-            _normalise(x[h], affine, line)
-            deal(line, plane.reshape(-1), *_row(plane, row, g), g, C)
+            _normalise(x[h], norm, line)
+            deinterleave(line, plane.reshape(-1), *_row(plane, row, g), g, C)
 
 
 @tile
@@ -100,7 +100,7 @@ def collect(plane, h, g, C, line):
         for k in range(len(line)):
             line[k] = source[k]
     else:
-        gather(plane.reshape(-1), *_row(plane, row, g), g, C, line)
+        interleave(plane.reshape(-1), *_row(plane, row, g), g, C, line)
 
 
 @tile
@@ -111,9 +111,9 @@ def _row(plane, row, g):
 
 
 @tile
-def _normalise(x, affine, out):
-    if affine.shape[1]:
-        normalise(x, affine[0], affine[1], affine[3, 0], out)
+def _normalise(x, norm, out):
+    if norm.shape[1]:
+        normalise(x, norm[0], norm[1], norm[3, 0], out)
     else:
         for k in range(len(x)):
             out[k] = x[k]
@@ -123,7 +123,7 @@ def _normalise(x, affine, out):
 
 
 @tile
-def deal(line, plane, first, pitch, g, C):
+def deinterleave(line, plane, first, pitch, g, C):
     """Deal a line's pixels out into phases, which begin at ``plane[first]`` and every `pitch` numbers from there."""
     pixels, C, source, one = len(line) // C, np.uintp(C), np.uintp(0), np.uintp(1)
     for k in range(g.PW, g.PW + pixels):
@@ -135,7 +135,7 @@ def deal(line, plane, first, pitch, g, C):
 
 
 @tile
-def gather(plane, first, pitch, g, C, line):
+def interleave(plane, first, pitch, g, C, line):
     """A line, put together from its phases."""
     pixels, C, target, one = len(line) // C, np.uintp(C), np.uintp(0), np.uintp(1)
     for k in range(g.PW, g.PW + pixels):

@@ -11,10 +11,10 @@ Letters: R rows of the chunk, C channels in, OC channels out.
 
 import numpy as np
 
-from minighost.engine.gemm import gemm, turned
-from minighost.engine.kernels.pending import along
+from minighost.engine.gemm import gemm, transposed
+from minighost.engine.kernels.deferred import along
 from minighost.engine.kernels.tiles import accumulate, add_up, fold, mask_and_add, multiply_add, normalise
-from minighost.engine.launch import kernel, share, threads, ticket, tile
+from minighost.engine.launch import fetch_add, kernel, share, threads, tile
 from minighost.engine.memory import empty, zeros
 from minighost.engine.moments import add_moments, fold_moments, merge_moments, room_for_moments
 
@@ -26,7 +26,7 @@ def pointwise_forward(parts, w, b=None, summing=True):
 
     Parameters
     ----------
-    parts : sequence of 1 or 2 Pending
+    parts : sequence of 1 or 2 Deferred
         Same N, H and W; their channels together are C.
     w : ndarray, shape (C, OC)
     b : ndarray, shape (OC,), optional
@@ -37,57 +37,86 @@ def pointwise_forward(parts, w, b=None, summing=True):
     -------
     raw : ndarray, shape (N, H, W, OC)
     statistics : ndarray, shape (2, OC), float64
-        Mean and variance of raw, for `measure`; without channels if they are not wanted.
+        Mean and variance of raw, for `finalize_stats`; without channels if they are not wanted.
     """
     first, second = _two(parts)
     (N, H, W, split), (C, OC) = first.raw.shape, w.shape
-    chunks, step, hands = _chunks(N * H * W, w), _tile_rows(C, OC), threads().count
+    chunks, step, n_threads = _chunks(N * H * W, w), _tile_rows(C, OC), threads().count
     out = empty((N, H, W, OC), w.dtype)
     partials, statistics = room_for_moments(chunks if summing else 0, OC)
     _forward(
-        np.zeros(2, np.int64), chunks, step, _lanes(first), _lanes(second), w[:split], w[split:],
-        w[0, :0] if b is None else b, empty((hands, 2, step * max(split, C - split)), w.dtype),
-        empty((hands, 3, _repeats(OC) * OC), w.dtype), out, partials, statistics, hands=hands,
-    )  # fmt: skip
+        np.zeros(2, np.int64),
+        chunks,
+        step,
+        _lanes(first),
+        _lanes(second),
+        w[:split],
+        w[split:],
+        w[0, :0] if b is None else b,
+        empty((n_threads, 2, step * max(split, C - split)), w.dtype),
+        empty((n_threads, 3, _repeats(OC) * OC), w.dtype),
+        out,
+        partials,
+        statistics,
+        n_threads=n_threads,
+    )
     return out, statistics
 
 
-def pointwise_backward(gradient, parts, w, elsewhere=None):
+def pointwise_backward(gradient, parts, w, skip_grad=None):
     """Backward of `pointwise_forward`.
 
     Parameters
     ----------
-    gradient : PendingGradient
+    gradient : DeferredGradient
     parts, w
         As in the forward.
-    elsewhere : ndarray, shape of the first part's raw, optional
+    skip_grad : ndarray, shape of the first part's raw, optional
         Gradient that reaches the first part on another way; for a part without batch norm and gate only.
 
     Returns
     -------
-    branches : list of (dy, sums, dgate), one a part
-        `dy` is the gradient with respect to the part's activation. Without a gate it is already cut by the ReLU, and
-        `sums`, of shape (chunks, 2, C), are what `pass_back` needs. With one it is the gradient behind the gate, `sums`
-        are to be ignored, and `dgate`, of shape (N, C), is the gate's gradient; go on with `gate_backward`.
+    branches : list of (dy, sums, dgate), one per part
+        `dy` is the gradient with respect to the part's activation. Without a gate the ReLU has already cut it, and
+        `sums`, of shape (chunks, 2, C), are what `batch_norm_backward` needs. With a gate it is the gradient after the
+        gate, `sums` mean nothing, and `dgate`, of shape (N, C), is the gate's gradient; go on with `gate_backward`.
     dw : ndarray, shape (C, OC)
     """
     first, second = _two(parts)
     (N, H, W, split), (C, OC) = first.raw.shape, w.shape
-    chunks, step, hands = min(N, _chunks(N * H * W, w)), _tile_rows(C, OC), threads().count
+    chunks, step, n_threads = min(N, _chunks(N * H * W, w)), _tile_rows(C, OC), threads().count
     branches = [
         (empty(p.raw.shape, w.dtype), empty((chunks, 2, p.raw.shape[3]), np.float64), zeros(p.gate.shape, w.dtype))
         for p in (first, second)
     ]
     first, second = _lanes(first), _lanes(second)
-    scratch = empty((hands, 2, step * max(split, C - split)), w.dtype)
-    dtiles, dws, dw = empty((hands, step * OC), w.dtype), empty((chunks, C, OC), w.dtype), empty((C, OC), w.dtype)
+    scratch = empty((n_threads, 2, step * max(split, C - split)), w.dtype)
+    dtiles, dws, dw = empty((n_threads, step * OC), w.dtype), empty((chunks, C, OC), w.dtype), empty((C, OC), w.dtype)
     (dx1, sums1, dgate1), (dx2, sums2, dgate2) = branches
-    lanes1, lanes2 = (empty((hands, 2, p.affine.shape[1]), w.dtype) for p in (first, second))
+    lanes1, lanes2 = (empty((n_threads, 2, p.norm.shape[1]), w.dtype) for p in (first, second))
     _backward(
-        np.zeros(2, np.int64), step, _lanes(gradient), first, second, *turned(w[:split]), *turned(w[split:]), scratch,
-        dtiles, lanes1, lanes2, dx1[:0] if elsewhere is None else elsewhere, dx1, dx2, dgate1, dgate2, dws, dw, sums1,
-        sums2, hands=hands,
-    )  # fmt: skip
+        np.zeros(2, np.int64),
+        step,
+        _gradient_lanes(gradient),
+        first,
+        second,
+        *transposed(w[:split]),
+        *transposed(w[split:]),
+        scratch,
+        dtiles,
+        lanes1,
+        lanes2,
+        dx1[:0] if skip_grad is None else skip_grad,
+        dx1,
+        dx2,
+        dgate1,
+        dgate2,
+        dws,
+        dw,
+        sums1,
+        sums2,
+        n_threads=n_threads,
+    )
     return branches[: len(parts)], dw
 
 
@@ -97,7 +126,7 @@ def _two(parts):
     if len(parts) == 2:
         return parts
     nothing = np.empty((*first.raw.shape[:3], 0), first.raw.dtype)
-    return first, first._replace(raw=nothing, affine=first.affine[:, :0], gate=nothing[:0, 0, 0])
+    return first, first._replace(raw=nothing, norm=first.norm[:, :0], gate=nothing[:0, 0, 0])
 
 
 def _repeats(C):
@@ -108,9 +137,14 @@ def _repeats(C):
     return k
 
 
-def _lanes(pending):
-    C = pending.affine.shape[1]
-    return pending._replace(affine=along(pending.affine, _repeats(C) * C)) if C else pending
+def _lanes(deferred):
+    C = deferred.norm.shape[1]
+    return deferred._replace(norm=along(deferred.norm, _repeats(C) * C)) if C else deferred
+
+
+def _gradient_lanes(gradient):
+    OC = gradient.coefficients.shape[1]
+    return gradient._replace(coefficients=along(gradient.coefficients, _repeats(OC) * OC)) if OC else gradient
 
 
 def _chunks(R, w):
@@ -127,10 +161,10 @@ def _tile_rows(C, OC):
 
 
 @kernel
-def _forward(work, tickets, chunks, step, a, b, wa, wb, bias, scratches, moments, out, partials, statistics):
+def _forward(work, counters, chunks, step, a, b, wa, wb, bias, scratches, moments, out, partials, statistics):
     N, H, W, OC = out.shape
-    R, flat, hand = N * H * W, out.reshape(-1), ticket(tickets)
-    scratch, moment = scratches[hand], moments[hand]  # this thread's own
+    R, flat, thread = N * H * W, out.reshape(-1), fetch_add(counters)
+    scratch, moment = scratches[thread], moments[thread]  # this thread's own
     for t in share(work, chunks):
         first, last = t * R // chunks, (t + 1) * R // chunks
         moment[:] = 0
@@ -148,18 +182,44 @@ def _forward(work, tickets, chunks, step, a, b, wa, wb, bias, scratches, moments
                 add_moments(stretch, r0 == first, moment)
         if len(partials):
             fold_moments((last - first) * OC, moment, partials[t])
-            if ticket(tickets[1:]) == chunks - 1:
+            if fetch_add(counters[1:]) == chunks - 1:
                 merge_moments(partials, statistics)
 
 
 @kernel
 def _backward(
-    work, tickets, step, g, a, b, wa, turn_a, wb, turn_b, scratches, dtiles, lanes_a, lanes_b, elsewhere, dxa, dxb,
-    dgate_a, dgate_b, dws, dw, sums_a, sums_b,
-):  # fmt: skip
+    work,
+    counters,
+    step,
+    g,
+    a,
+    b,
+    wa,
+    transpose_wa,
+    wb,
+    transpose_wb,
+    scratches,
+    dtiles,
+    lanes_a,
+    lanes_b,
+    skip_grad,
+    dxa,
+    dxb,
+    dgate_a,
+    dgate_b,
+    dws,
+    dw,
+    sums_a,
+    sums_b,
+):
     N, H, W, _ = g.raw.shape
-    chunks, split, hand = len(dws), a.raw.shape[3], ticket(tickets)
-    scratch, dtile, sum_a, sum_b = scratches[hand], dtiles[hand], lanes_a[hand], lanes_b[hand]  # this thread's own
+    chunks, split, thread = len(dws), a.raw.shape[3], fetch_add(counters)
+    scratch, dtile, sum_a, sum_b = (
+        scratches[thread],
+        dtiles[thread],
+        lanes_a[thread],
+        lanes_b[thread],
+    )  # this thread's own
     for t in share(work, chunks):
         first, last = t * N // chunks * H * W, (t + 1) * N // chunks * H * W
         sum_a[:] = 0
@@ -167,31 +227,31 @@ def _backward(
         for r0 in range(first, last, step):
             r1 = min(last, r0 + step)
             d = _load_gradient(g, r0, r1, dtile)
-            _backward_part(a, d, wa, turn_a, r0, r1, r0 > first, scratch, dws[t, :split], dxa, dgate_a, sum_a)
-            if len(elsewhere):
-                accumulate(elsewhere.reshape(-1)[r0 * split : r1 * split], dxa.reshape(-1)[r0 * split : r1 * split])
+            _backward_part(a, d, wa, transpose_wa, r0, r1, r0 > first, scratch, dws[t, :split], dxa, dgate_a, sum_a)
+            if len(skip_grad):
+                accumulate(skip_grad.reshape(-1)[r0 * split : r1 * split], dxa.reshape(-1)[r0 * split : r1 * split])
             if wb.size:
-                _backward_part(b, d, wb, turn_b, r0, r1, r0 > first, scratch, dws[t, split:], dxb, dgate_b, sum_b)
+                _backward_part(b, d, wb, transpose_wb, r0, r1, r0 > first, scratch, dws[t, split:], dxb, dgate_b, sum_b)
         fold(sum_a, sums_a[t])
         if wb.size:
             fold(sum_b, sums_b[t])
-        if ticket(tickets[1:]) == chunks - 1:
+        if fetch_add(counters[1:]) == chunks - 1:
             add_up(dws, dw)
 
 
 @tile
-def _backward_part(p, d, w, turn, r0, r1, add, scratch, dw, dx, dgate, lanes):
+def _backward_part(p, d, w, transpose, r0, r1, add, scratch, dw, dx, dgate, lanes):
     C = p.raw.shape[3]
     y = _load(p, r0, r1, scratch[0])
     gemm(_gated(p, y, r0, scratch[1]), True, d, False, add, dw)
     stretch = dx.reshape(-1)[r0 * C : r1 * C]
     dy = stretch.reshape(r1 - r0, C)
-    gemm(d, False, w, turn, False, dy)
+    gemm(d, False, w, transpose, False, dy)
     if len(p.gate):
         _add_gate_gradient(p, dy, y, r0, dgate)
-    elif p.affine.shape[1]:
+    elif p.norm.shape[1]:
         x = p.raw.reshape(-1)[r0 * C : r1 * C]
-        mask_and_add(stretch, y.reshape(-1), x, p.affine[2], p.affine[3, 0], lanes[0], lanes[1])
+        mask_and_add(stretch, y.reshape(-1), x, p.norm[2], p.norm[3, 0], lanes[0], lanes[1])
 
 
 @tile
@@ -199,10 +259,10 @@ def _load(p, r0, r1, scratch):
     """Rows r0 to r1 of a part, normalised and rectified; a plain part is read where it lies."""
     C = p.raw.shape[3]
     x = p.raw.reshape(-1)[r0 * C : r1 * C]
-    if p.affine.shape[1] == 0:
+    if p.norm.shape[1] == 0:
         return x.reshape(r1 - r0, C)
     y = scratch[: (r1 - r0) * C]
-    normalise(x, p.affine[0], p.affine[1], p.affine[3, 0], y)
+    normalise(x, p.norm[0], p.norm[1], p.norm[3, 0], y)
     return y.reshape(r1 - r0, C)
 
 
@@ -211,9 +271,9 @@ def _load_gradient(g, r0, r1, scratch):
     OC = g.raw.shape[3]
     d = scratch[: (r1 - r0) * OC]
     dy, x = g.dy.reshape(-1)[r0 * OC : r1 * OC], g.raw.reshape(-1)[r0 * OC : r1 * OC]
-    if g.affine.shape[1] == 0:
+    if g.coefficients.shape[1] == 0:
         return dy.reshape(r1 - r0, OC)
-    multiply_add(dy, x, g.affine, d)
+    multiply_add(dy, x, g.coefficients, d)
     return d.reshape(r1 - r0, OC)
 
 

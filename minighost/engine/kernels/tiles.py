@@ -24,14 +24,14 @@ def normalise(x, scale, shift, floor, out):
 
 
 @tile
-def multiply_add(dy, x, affine, out):
+def multiply_add(dy, x, coefficients, out):
     """``out = scale*dy + slope*x + constant``: how a gradient passes batch norm; without columns it is only copied."""
-    L = affine.shape[1]
+    L = coefficients.shape[1]
     if L == 0:
         for k in range(len(dy)):
             out[k] = dy[k]
         return
-    scale, slope, constant = affine[0], affine[1], affine[2]
+    scale, slope, constant = coefficients[0], coefficients[1], coefficients[2]
     for q in range(0, len(x), L):
         n = min(L, len(x) - q)
         xq, dq, oq = x[q : q + n], dy[q : q + n], out[q : q + n]
@@ -54,17 +54,17 @@ def mask_and_add(dy, y, x, mean, floor, total, moment):
 
 
 @tile
-def finish(d, x, affine, add, dx, lanes):
+def finish(d, x, norm, add, dx, lanes):
     """Cut the gradient of a line where the ReLU cut, add it to what is there, and take the sums of the result."""
     zero = d.dtype.type(0)
     if not add:
         for k in range(len(dx)):
             dx[k] = zero
-    if affine.shape[1] == 0:
+    if norm.shape[1] == 0:
         for k in range(len(d)):
             dx[k] += d[k]
         return
-    scale, shift, mean, floor, total, moment = affine[0], affine[1], affine[2], affine[3, 0], lanes[0], lanes[1]
+    scale, shift, mean, floor, total, moment = norm[0], norm[1], norm[2], norm[3, 0], lanes[0], lanes[1]
     for k in range(len(d)):
         y = x[k]
         v = dx[k] + (zero if y * scale[k] + shift[k] <= floor else d[k])

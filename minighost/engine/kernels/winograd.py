@@ -25,28 +25,34 @@ Letters: TH, TW tiles in a column and in a line; B images at a time.
 
 import numpy as np
 
-from minighost.engine.gemm import gemm, turned
-from minighost.engine.kernels.pending import along
-from minighost.engine.kernels.plane import collect, deal, fill, gather
+from minighost.engine.gemm import gemm, transposed
+from minighost.engine.kernels.deferred import along
+from minighost.engine.kernels.plane import collect, deinterleave, fill, interleave
 from minighost.engine.kernels.tiles import finish, fold, multiply_add
 from minighost.engine.kernels.winograd_sums import (
     OUTPUTS,
     PIXELS,
-    add_six,
-    four,
-    six,
-    spread_four,
+    input_transform_lines,
+    input_transform_lines_backward,
+    output_transform_lines,
+    output_transform_lines_backward,
     taps_backward,
     taps_forward,
     taps_forward_reference,
 )
-from minighost.engine.launch import kernel, share, threads, ticket, tile
+from minighost.engine.launch import fetch_add, kernel, share, threads, tile
 from minighost.engine.memory import empty, zeros
 from minighost.engine.moments import add_moments, fold_moments, merge_moments, room_for_moments
 
 __all__ = [
-    "look", "suits", "tiles_at_a_time", "winograd_backward", "winograd_forward", "winograd_forward_reference", "write",
-]  # fmt: skip
+    "input_transform",
+    "suits",
+    "tiles_at_a_time",
+    "winograd_backward",
+    "winograd_forward",
+    "winograd_forward_reference",
+    "output_transform",
+]
 
 
 def winograd_forward_reference(x, w, padding=1):
@@ -73,112 +79,213 @@ def tiles_at_a_time(C, OC):
     return 256 if C * OC > 1 << 14 else 64
 
 
-def winograd_forward(pending, w, g, b=None, summing=True):
+def winograd_forward(deferred, w, g, b=None, summing=True):
     """Forward; parameters and results as for `conv_forward`."""
-    x, B, chunks, tickets, planes, line, rows, seen, products = _prepare(pending, w, g, 32)
-    hands, DL, OC = len(planes), products.shape[3], w.shape[3]
+    x, B, chunks, counters, planes, line, rows, seen, products = _prepare(deferred, w, g, 32)
+    n_threads, DL, OC = len(planes), products.shape[3], w.shape[3]
     out = empty((len(x), g.OH, g.OW * OC), w.dtype)
     partials, statistics = room_for_moments(chunks if summing else 0, OC)
     bias = w[0, 0, 0, :0] if b is None else np.tile(b, g.OW)
     _forward(
-        tickets, x, along(pending.affine, x.shape[2]), taps_forward(w), bias, g._replace(SW=4), g._replace(SW=4, PW=0),
-        B, chunks, planes, line, rows, seen, products, empty((hands, 6, 4, DL), w.dtype),
-        empty((hands, 4, DL), w.dtype), empty((hands, 3, g.OW * OC), w.dtype), out, partials, statistics,
-        hands=hands,
-    )  # fmt: skip
+        counters,
+        x,
+        along(deferred.norm, x.shape[2]),
+        taps_forward(w),
+        bias,
+        g._replace(SW=4),
+        g._replace(SW=4, PW=0),
+        B,
+        chunks,
+        planes,
+        line,
+        rows,
+        seen,
+        products,
+        empty((n_threads, 6, 4, DL), w.dtype),
+        empty((n_threads, 4, DL), w.dtype),
+        empty((n_threads, 3, g.OW * OC), w.dtype),
+        out,
+        partials,
+        statistics,
+        n_threads=n_threads,
+    )
     return out.reshape(len(x), g.OH, g.OW, OC), statistics
 
 
-def winograd_backward(gradient, pending, w, g, dy=None):
+def winograd_backward(gradient, deferred, w, g, dy=None):
     """Backward; parameters and results as for `conv_backward`, but that the gradient is always wanted."""
     most = max(4, min(32, (1 << 22) // w.size))
-    x, B, chunks, tickets, planes, line, rows, seen, products = _prepare(pending, w, g, most)
-    (N, _, L), OL, C, hands, DL = x.shape, g.OW * w.shape[3], w.shape[2], len(planes), products.shape[3]
+    x, B, chunks, counters, planes, line, rows, seen, products = _prepare(deferred, w, g, most)
+    (N, _, L), OL, C, n_threads, DL = x.shape, g.OW * w.shape[3], w.shape[2], len(planes), products.shape[3]
     dx, add = (empty(x.shape, w.dtype), False) if dy is None else (dy.reshape(x.shape), True)
-    affine, dws = along(pending.affine, L), empty((chunks, 36, C, w.shape[3]), w.dtype)
-    lanes, sums = empty((hands, 2, affine.shape[1]), w.dtype), empty((chunks, 2, C), np.float64)
-    w, turn = turned(w)
+    norm, dws = along(deferred.norm, L), empty((chunks, 36, C, w.shape[3]), w.dtype)
+    lanes, sums = empty((n_threads, 2, norm.shape[1]), w.dtype), empty((chunks, 2, C), np.float64)
+    w, transpose = transposed(w)
     _backward(
-        tickets, gradient.dy.reshape(N, g.OH, OL), gradient.raw.reshape(N, g.OH, OL), along(gradient.affine, OL), x,
-        affine, taps_forward(w), turn, g._replace(SW=4), g._replace(SW=4, PW=0), B, planes,
-        zeros((hands, 4, -(-g.OH // 4) * 4, DL), w.dtype), line, empty((hands, OL), w.dtype), rows,
-        empty((hands, 6, 4, DL), w.dtype), seen, products, lanes, add, dx, sums, dws, hands=hands,
-    )  # fmt: skip
-    return dx.reshape(pending.raw.shape), sums, taps_backward(dws)
+        counters,
+        gradient.dy.reshape(N, g.OH, OL),
+        gradient.raw.reshape(N, g.OH, OL),
+        along(gradient.coefficients, OL),
+        x,
+        norm,
+        taps_forward(w),
+        transpose,
+        g._replace(SW=4),
+        g._replace(SW=4, PW=0),
+        B,
+        planes,
+        zeros((n_threads, 4, -(-g.OH // 4) * 4, DL), w.dtype),
+        line,
+        empty((n_threads, OL), w.dtype),
+        rows,
+        empty((n_threads, 6, 4, DL), w.dtype),
+        seen,
+        products,
+        lanes,
+        add,
+        dx,
+        sums,
+        dws,
+        n_threads=n_threads,
+    )
+    return dx.reshape(deferred.raw.shape), sums, taps_backward(dws)
 
 
-def _prepare(pending, w, g, most):
+def _prepare(deferred, w, g, most):
     """Images as lines, images at a time, chunks; then the scratch of each thread: plane, line, B'x, B'xB, products."""
-    (N, H, W, C), OC, hands = pending.raw.shape, w.shape[3], threads().count
+    (N, H, W, C), OC, n_threads = deferred.raw.shape, w.shape[3], threads().count
     TH, TW = -(-g.OH // 4), -(-g.OW // 4)
     B = min(-(-tiles_at_a_time(C, OC) // (TH * TW)), -(-N // 4))  # at least four chunks, for the threads to share
     return (
-        pending.raw.reshape(N, H, W * C), B, min(most, -(-N // B)), np.zeros(2, np.int64),
-        zeros((hands, 1, 4, 4 * TH + 2, (TW + 1) * C), w.dtype), empty((hands, W * C), w.dtype),
-        empty((hands, 6, 4, (TW + 1) * C), w.dtype), empty((hands, 36, B * TH, TW * C), w.dtype),
-        empty((hands, 36, B * TH, TW * OC), w.dtype),
-    )  # fmt: skip
+        deferred.raw.reshape(N, H, W * C),
+        B,
+        min(most, -(-N // B)),
+        np.zeros(2, np.int64),
+        zeros((n_threads, 1, 4, 4 * TH + 2, (TW + 1) * C), w.dtype),
+        empty((n_threads, W * C), w.dtype),
+        empty((n_threads, 6, 4, (TW + 1) * C), w.dtype),
+        empty((n_threads, 36, B * TH, TW * C), w.dtype),
+        empty((n_threads, 36, B * TH, TW * OC), w.dtype),
+    )
 
 
 @kernel
 def _forward(
-    work, tickets, x, affine, w, bias, g, gout, B, chunks, planes, line, rows, seen, products, lines, columns,
-    moments, out, partials, statistics,
-):  # fmt: skip
+    work,
+    counters,
+    x,
+    norm,
+    w,
+    bias,
+    g,
+    gout,
+    B,
+    chunks,
+    planes,
+    line,
+    rows,
+    seen,
+    products,
+    lines,
+    columns,
+    moments,
+    out,
+    partials,
+    statistics,
+):
     N, TH, C, OC = len(x), (g.OH + 3) // 4, w.shape[1], w.shape[2]
-    hand = ticket(tickets)
-    plane, looked, product, moment = planes[hand], seen[hand], products[hand], moments[hand]  # this thread's own
+    thread = fetch_add(counters)
+    plane, looked, product, moment = (
+        planes[thread],
+        seen[thread],
+        products[thread],
+        moments[thread],
+    )  # this thread's own
     for t in share(work, chunks):
         first, last = t * N // chunks, (t + 1) * N // chunks
         moment[:] = 0
         for n in range(first, last, B):
             images = min(B, last - n)
             for k in range(images):
-                fill(x[n + k], affine, g, C, line[hand], plane)
-                look(plane[0], rows[hand], C, k * TH, looked)
+                fill(x[n + k], norm, g, C, line[thread], plane)
+                input_transform(plane[0], rows[thread], C, k * TH, looked)
             for k in range(36):
                 a, y = _as_rows(looked[k], images * TH, C), _as_rows(product[k], images * TH, OC)
                 gemm(a, False, w[k], False, False, y)
             for k in range(images):
-                write(product, k * TH, lines[hand], columns[hand], gout, OC, bias, out[n + k])
+                output_transform(product, k * TH, lines[thread], columns[thread], gout, OC, bias, out[n + k])
                 if len(partials):
                     add_moments(out[n + k].reshape(-1), n + k == first, moment)
         if len(partials):
             fold_moments((last - first) * g.OH * len(moment[0]), moment, partials[t])
-            if ticket(tickets[1:]) == chunks - 1:
+            if fetch_add(counters[1:]) == chunks - 1:
                 merge_moments(partials, statistics)
 
 
 @kernel
 def _backward(
-    work, tickets, dy, raw, daffine, x, affine, w, turn, g, gout, B, planes, dplanes, lines, dlines, rows, drows,
-    seen, products, lanes, add, dx, sums, dws,
-):  # fmt: skip
+    work,
+    counters,
+    dy,
+    raw,
+    coefficients,
+    x,
+    norm,
+    w,
+    transpose,
+    g,
+    gout,
+    B,
+    planes,
+    dplanes,
+    lines,
+    dlines,
+    rows,
+    drows,
+    seen,
+    products,
+    lanes,
+    add,
+    dx,
+    sums,
+    dws,
+):
     N, H, chunks, TH, C, OC = len(x), x.shape[1], len(dws), (g.OH + 3) // 4, dws.shape[2], dws.shape[3]
-    hand = ticket(tickets)
-    line, plane, looked = lines[hand], planes[hand], seen[hand]  # this thread's own
-    product, lane = products[hand], lanes[hand]
+    thread = fetch_add(counters)
+    line, plane, looked = lines[thread], planes[thread], seen[thread]  # this thread's own
+    product, lane = products[thread], lanes[thread]
     for t in share(work, chunks):
         first, last = t * N // chunks, (t + 1) * N // chunks
         lane[:] = 0
         for n in range(first, last, B):
             images = min(B, last - n)
             for k in range(images):
-                fill(x[n + k], affine, g, C, line, plane)
-                look(plane[0], rows[hand], C, k * TH, looked)
-                _read(
-                    dy[n + k], raw[n + k], daffine, dlines[hand], dplanes[hand], drows[hand], gout, OC, k * TH, product
+                fill(x[n + k], norm, g, C, line, plane)
+                input_transform(plane[0], rows[thread], C, k * TH, looked)
+                _output_transform_backward(
+                    dy[n + k],
+                    raw[n + k],
+                    coefficients,
+                    dlines[thread],
+                    dplanes[thread],
+                    drows[thread],
+                    gout,
+                    OC,
+                    k * TH,
+                    product,
                 )
             for k in range(36):
                 a, d = _as_rows(looked[k], images * TH, C), _as_rows(product[k], images * TH, OC)
                 gemm(a, True, d, False, n > first, dws[t, k])
-                gemm(d, False, w[k], turn, False, a)  # what was seen has done its duty: its gradient takes its place
+                gemm(
+                    d, False, w[k], transpose, False, a
+                )  # what was seen has done its duty: its gradient takes its place
             for k in range(images):
                 plane[:] = 0
-                _give_back(looked, k * TH, rows[hand], C, plane[0])
+                _input_transform_backward(looked, k * TH, rows[thread], C, plane[0])
                 for h in range(H):
                     collect(plane, h, g, C, line)
-                    finish(line, x[n + k, h], affine, add, dx[n + k, h], lane)
+                    finish(line, x[n + k, h], norm, add, dx[n + k, h], lane)
             plane[:] = 0
         fold(lane, sums[t])
 
@@ -190,55 +297,57 @@ def _as_rows(lines, count, C):
 
 
 @tile
-def look(plane, rows, C, first, seen):
+def input_transform(plane, rows, C, first, seen):
     """B' x B of an image, tile line by tile line; `plane` is (4, lines, columns*C)."""
     L = seen.shape[2]
     for i in range(plane.shape[1] // 4):
         for p in range(4):
             x = plane[p, 4 * i :]
-            six(x[0], x[1], x[2], x[3], x[4], x[5], rows, 0, p)
+            input_transform_lines(x[0], x[1], x[2], x[3], x[4], x[5], rows, 0, p)
         for a in range(6):
             x = rows[a]  # with the next tile's first two columns
-            six(x[0, :L], x[1, :L], x[2, :L], x[3, :L], x[0, C:], x[1, C:], seen, 6 * a, first + i)
+            input_transform_lines(x[0, :L], x[1, :L], x[2, :L], x[3, :L], x[0, C:], x[1, C:], seen, 6 * a, first + i)
 
 
 @tile
-def _give_back(seen, first, rows, C, plane):
-    """The adjoint of `look`: B X B' added to the plane."""
+def _input_transform_backward(seen, first, rows, C, plane):
+    """The adjoint of `input_transform`: B X B' added to the plane."""
     L = seen.shape[2]
     for i in range(plane.shape[1] // 4):
         rows[:] = 0
         for a in range(6):
             x = rows[a]
-            add_six(seen, 6 * a, first + i, x[0, :L], x[1, :L], x[2, :L], x[3, :L], x[0, C:], x[1, C:])
+            input_transform_lines_backward(
+                seen, 6 * a, first + i, x[0, :L], x[1, :L], x[2, :L], x[3, :L], x[0, C:], x[1, C:]
+            )
         for p in range(4):
             x = plane[p, 4 * i :]
-            add_six(rows, 0, p, x[0], x[1], x[2], x[3], x[4], x[5])
+            input_transform_lines_backward(rows, 0, p, x[0], x[1], x[2], x[3], x[4], x[5])
 
 
 @tile
-def write(products, first, lines, columns, g, OC, bias, out):
+def output_transform(products, first, lines, columns, g, OC, bias, out):
     """A' Y A of an image into its output lines."""
     for i in range((len(out) + 3) // 4):
         for b in range(6):
-            four(products, b, 6, first + i, lines[b, 0], lines[b, 1], lines[b, 2], lines[b, 3])
+            output_transform_lines(products, b, 6, first + i, lines[b, 0], lines[b, 1], lines[b, 2], lines[b, 3])
         for r in range(min(4, len(out) - 4 * i)):
-            four(lines, 0, 1, r, columns[0], columns[1], columns[2], columns[3])
-            gather(columns.reshape(-1), 0, columns.shape[1], g, OC, out[4 * i + r])
+            output_transform_lines(lines, 0, 1, r, columns[0], columns[1], columns[2], columns[3])
+            interleave(columns.reshape(-1), 0, columns.shape[1], g, OC, out[4 * i + r])
             for k in range(len(bias)):
                 out[4 * i + r, k] += bias[k]
 
 
 @tile
-def _read(dy, raw, affine, line, dplane, rows, g, OC, first, products):
-    """The adjoint of `write`: A dy A' of an image."""
+def _output_transform_backward(dy, raw, coefficients, line, dplane, rows, g, OC, first, products):
+    """The adjoint of `output_transform`: A dy A' of an image."""
     for i in range(len(dy)):
-        multiply_add(dy[i], raw[i], affine, line)
-        deal(line, dplane.reshape(-1), i * dplane.shape[2], dplane.shape[1] * dplane.shape[2], g, OC)
+        multiply_add(dy[i], raw[i], coefficients, line)
+        deinterleave(line, dplane.reshape(-1), i * dplane.shape[2], dplane.shape[1] * dplane.shape[2], g, OC)
     for i in range((len(dy) + 3) // 4):
         for p in range(4):
             d = dplane[p, 4 * i :]
-            spread_four(d[0], d[1], d[2], d[3], rows, 0, p)
+            output_transform_lines_backward(d[0], d[1], d[2], d[3], rows, 0, p)
         for a in range(6):
             d = rows[a]
-            spread_four(d[0], d[1], d[2], d[3], products, 6 * a, first + i)
+            output_transform_lines_backward(d[0], d[1], d[2], d[3], products, 6 * a, first + i)

@@ -11,18 +11,39 @@ from minighost.engine.launch import kernel, share, tile
 from minighost.engine.memory import empty
 
 __all__ = [
-    "OUTPUTS", "PIXELS", "TAPS", "add_six", "four", "six", "spread_four", "taps_backward", "taps_forward",
+    "OUTPUTS",
+    "PIXELS",
+    "TAPS",
+    "input_transform_lines_backward",
+    "output_transform_lines",
+    "input_transform_lines",
+    "output_transform_lines_backward",
+    "taps_backward",
+    "taps_forward",
     "taps_forward_reference",
-]  # fmt: skip
+]
 
-PIXELS = np.array([  # B'
-    [4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0],
-    [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1],
-], np.float64)  # fmt: skip
+PIXELS = np.array(
+    [  # B'
+        [4, 0, -5, 0, 1, 0],
+        [0, -4, -4, 1, 1, 0],
+        [0, 4, -4, -1, 1, 0],
+        [0, -2, -1, 2, 1, 0],
+        [0, 2, -1, -2, 1, 0],
+        [0, 4, 0, -5, 0, 1],
+    ],
+    np.float64,
+)
 TAPS = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24  # G
-OUTPUTS = np.array([  # A'
-    [1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1],
-], np.float64)  # fmt: skip
+OUTPUTS = np.array(
+    [  # A'
+        [1, 1, 1, 1, 1, 0],
+        [0, 1, -1, 2, -2, 0],
+        [0, 1, 1, 4, 4, 0],
+        [0, 1, -1, 8, -8, 1],
+    ],
+    np.float64,
+)
 
 CHUNKS = 32  # of input channels, for the threads to share
 
@@ -102,39 +123,39 @@ def _mix_in(g, x, y, z, out):
 
 
 @tile
-def six(x0, x1, x2, x3, x4, x5, out, first, line):
+def input_transform_lines(x0, x1, x2, x3, x4, x5, out, first, line):
     """B' x, into six lines of `out` one behind another."""
-    two, four, five = x0.dtype.type(2), x0.dtype.type(4), x0.dtype.type(5)
+    two, output_transform_lines, five = x0.dtype.type(2), x0.dtype.type(4), x0.dtype.type(5)
     y0, y1, y2 = out[first, line], out[first + 1, line], out[first + 2, line]
     y3, y4, y5 = out[first + 3, line], out[first + 4, line], out[first + 5, line]
     L = len(x0)
     for k in range(L):
-        y0[k] = four * x0[k] - five * x2[k] + x4[k]
+        y0[k] = output_transform_lines * x0[k] - five * x2[k] + x4[k]
     for k in range(L):
-        y1[k] = x3[k] + x4[k] - four * (x1[k] + x2[k])
+        y1[k] = x3[k] + x4[k] - output_transform_lines * (x1[k] + x2[k])
     for k in range(L):
-        y2[k] = x4[k] - x3[k] + four * (x1[k] - x2[k])
+        y2[k] = x4[k] - x3[k] + output_transform_lines * (x1[k] - x2[k])
     for k in range(L):
         y3[k] = x4[k] - x2[k] + two * (x3[k] - x1[k])
     for k in range(L):
         y4[k] = x4[k] - x2[k] - two * (x3[k] - x1[k])
     for k in range(L):
-        y5[k] = four * x1[k] - five * x3[k] + x5[k]
+        y5[k] = output_transform_lines * x1[k] - five * x3[k] + x5[k]
 
 
 @tile
-def add_six(d, first, line, x0, x1, x2, x3, x4, x5):
+def input_transform_lines_backward(d, first, line, x0, x1, x2, x3, x4, x5):
     """Its adjoint: B d is added to x."""
-    two, four, five = x0.dtype.type(2), x0.dtype.type(4), x0.dtype.type(5)
+    two, output_transform_lines, five = x0.dtype.type(2), x0.dtype.type(4), x0.dtype.type(5)
     d0, d1, d2 = d[first, line], d[first + 1, line], d[first + 2, line]
     d3, d4, d5 = d[first + 3, line], d[first + 4, line], d[first + 5, line]
     L = len(d0)
     for k in range(L):
-        x0[k] += four * d0[k]
+        x0[k] += output_transform_lines * d0[k]
     for k in range(L):
-        x1[k] += four * (d2[k] - d1[k] + d5[k]) + two * (d4[k] - d3[k])
+        x1[k] += output_transform_lines * (d2[k] - d1[k] + d5[k]) + two * (d4[k] - d3[k])
     for k in range(L):
-        x2[k] -= five * d0[k] + four * (d1[k] + d2[k]) + d3[k] + d4[k]
+        x2[k] -= five * d0[k] + output_transform_lines * (d1[k] + d2[k]) + d3[k] + d4[k]
     for k in range(L):
         x3[k] += d1[k] - d2[k] + two * (d3[k] - d4[k]) - five * d5[k]
     for k in range(L):
@@ -144,9 +165,9 @@ def add_six(d, first, line, x0, x1, x2, x3, x4, x5):
 
 
 @tile
-def four(Y, first, step, line, y0, y1, y2, y3):
+def output_transform_lines(Y, first, step, line, y0, y1, y2, y3):
     """A' Y, of six lines of `Y`, so many steps apart."""
-    two, four, eight = Y.dtype.type(2), Y.dtype.type(4), Y.dtype.type(8)
+    two, output_transform_lines, eight = Y.dtype.type(2), Y.dtype.type(4), Y.dtype.type(8)
     Y0, Y1, Y2 = Y[first, line], Y[first + step, line], Y[first + 2 * step, line]
     Y3, Y4, Y5 = Y[first + 3 * step, line], Y[first + 4 * step, line], Y[first + 5 * step, line]
     L = len(y0)
@@ -155,15 +176,15 @@ def four(Y, first, step, line, y0, y1, y2, y3):
     for k in range(L):
         y1[k] = Y1[k] - Y2[k] + two * (Y3[k] - Y4[k])
     for k in range(L):
-        y2[k] = Y1[k] + Y2[k] + four * (Y3[k] + Y4[k])
+        y2[k] = Y1[k] + Y2[k] + output_transform_lines * (Y3[k] + Y4[k])
     for k in range(L):
         y3[k] = Y1[k] - Y2[k] + eight * (Y3[k] - Y4[k]) + Y5[k]
 
 
 @tile
-def spread_four(d0, d1, d2, d3, dY, first, line):
+def output_transform_lines_backward(d0, d1, d2, d3, dY, first, line):
     """Its adjoint: A d, into six lines of `dY`."""
-    two, four, eight = d0.dtype.type(2), d0.dtype.type(4), d0.dtype.type(8)
+    two, output_transform_lines, eight = d0.dtype.type(2), d0.dtype.type(4), d0.dtype.type(8)
     Y0, Y1, Y2 = dY[first, line], dY[first + 1, line], dY[first + 2, line]
     Y3, Y4, Y5 = dY[first + 3, line], dY[first + 4, line], dY[first + 5, line]
     L = len(d0)
@@ -174,8 +195,8 @@ def spread_four(d0, d1, d2, d3, dY, first, line):
     for k in range(L):
         Y2[k] = d0[k] - d1[k] + d2[k] - d3[k]
     for k in range(L):
-        Y3[k] = d0[k] + two * d1[k] + four * d2[k] + eight * d3[k]
+        Y3[k] = d0[k] + two * d1[k] + output_transform_lines * d2[k] + eight * d3[k]
     for k in range(L):
-        Y4[k] = d0[k] - two * d1[k] + four * d2[k] - eight * d3[k]
+        Y4[k] = d0[k] - two * d1[k] + output_transform_lines * d2[k] - eight * d3[k]
     for k in range(L):
         Y5[k] = d3[k]

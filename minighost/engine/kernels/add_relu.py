@@ -8,21 +8,21 @@ it, and what each branch's batch norm needs.
 
 import numpy as np
 
-from minighost.engine.kernels.pending import along, chunks_of
+from minighost.engine.kernels.deferred import along, chunks_of
 from minighost.engine.kernels.tiles import fold
 from minighost.engine.launch import kernel, share, tile
 from minighost.engine.memory import empty, zeros
 
-__all__ = ["rectified_sum_backward", "rectified_sum_forward"]
+__all__ = ["add_relu_backward", "add_relu_forward"]
 
 
-def rectified_sum_forward(branch, shortcut):
+def add_relu_forward(branch, shortcut):
     """``relu(branch + shortcut)``, both normalised.
 
     Parameters
     ----------
-    branch : Pending, shape (N, H, W, C), with batch norm, without ReLU or gate
-    shortcut : Pending, shape (N, H, W, C), without ReLU or gate
+    branch : Deferred, shape (N, H, W, C), with batch norm, without ReLU or gate
+    shortcut : Deferred, shape (N, H, W, C), without ReLU or gate
 
     Returns
     -------
@@ -34,8 +34,8 @@ def rectified_sum_forward(branch, shortcut):
     return out
 
 
-def rectified_sum_backward(dout, out, branch, shortcut):
-    """Backward of `rectified_sum_forward`.
+def add_relu_backward(dout, out, branch, shortcut):
+    """Backward of `add_relu_forward`.
 
     Parameters
     ----------
@@ -48,16 +48,23 @@ def rectified_sum_backward(dout, out, branch, shortcut):
     dy : ndarray, shape (N, H, W, C)
         Of the branch and of the shortcut: `dout`, zero where the ReLU cut.
     sums, short : ndarray, shape (chunks, 2, C), float64
-        Of the branch and of the shortcut, for `pass_back`; the latter's mean nothing if it has no batch norm.
+        Of the branch and of the shortcut, for `batch_norm_backward`; the latter's mean nothing if it has no batch norm.
     """
     dy, x = empty(dout.shape, dout.dtype), _lines(branch.raw)
     (R, L), C = x.shape, dout.shape[3]
     chunks = chunks_of(R, dout.size)
     lanes, sums = zeros((chunks, 3, L), dout.dtype), empty((chunks, 3, C), np.float64)
     _backward(
-        _lines(dout), _lines(out), x, _along(branch, x), _lines(shortcut.raw), _along(shortcut, x), lanes, _lines(dy),
+        _lines(dout),
+        _lines(out),
+        x,
+        _along(branch, x),
+        _lines(shortcut.raw),
+        _along(shortcut, x),
+        lanes,
+        _lines(dy),
         sums,
-    )  # fmt: skip
+    )
     return dy, sums[:, :2], sums[:, ::2]
 
 
@@ -67,40 +74,40 @@ def _lines(x):
     return x.reshape(N * H, W * C)
 
 
-def _along(pending, lines):
-    return along(pending.affine, lines.shape[1])
+def _along(deferred, lines):
+    return along(deferred.norm, lines.shape[1])
 
 
 @kernel
-def _forward(work, x, affine, short, short_affine, chunks, out):
+def _forward(work, x, norm, short, short_norm, chunks, out):
     R = len(x)
     for t in share(work, chunks):
         for r in range(t * R // chunks, (t + 1) * R // chunks):
-            _add(x[r], affine, short[r], short_affine, out[r])
+            _add(x[r], norm, short[r], short_norm, out[r])
 
 
 @tile
-def _add(x, affine, short, short_affine, out):
-    scale, shift, zero = affine[0], affine[1], x.dtype.type(0)
-    if short_affine.shape[1] == 0:
+def _add(x, norm, short, short_norm, out):
+    scale, shift, zero = norm[0], norm[1], x.dtype.type(0)
+    if short_norm.shape[1] == 0:
         for k in range(len(x)):
             y = x[k] * scale[k] + shift[k] + short[k]
             out[k] = zero if y <= zero else y
     else:
-        short_scale, short_shift = short_affine[0], short_affine[1]
+        short_scale, short_shift = short_norm[0], short_norm[1]
         for k in range(len(x)):
             y = x[k] * scale[k] + shift[k] + (short[k] * short_scale[k] + short_shift[k])
             out[k] = zero if y <= zero else y
 
 
 @kernel
-def _backward(work, dout, out, x, affine, short, short_affine, lanes, dy, sums):
+def _backward(work, dout, out, x, norm, short, short_norm, lanes, dy, sums):
     R, chunks = len(x), len(sums)
     for t in share(work, chunks):
         for r in range(t * R // chunks, (t + 1) * R // chunks):
-            _cut(dout[r], out[r], x[r], affine[2], lanes[t], dy[r])
-            if short_affine.shape[1]:
-                _add_moment(dy[r], short[r], short_affine[2], lanes[t, 2])
+            _cut(dout[r], out[r], x[r], norm[2], lanes[t], dy[r])
+            if short_norm.shape[1]:
+                _add_moment(dy[r], short[r], short_norm[2], lanes[t, 2])
         fold(lanes[t], sums[t])
 
 

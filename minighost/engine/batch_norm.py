@@ -8,7 +8,7 @@ import numpy as np
 
 from minighost.engine import check
 
-__all__ = ["affine", "backward_affine", "fitting", "refuse_single"]
+__all__ = ["fitting", "refuse_single", "scale_and_shift", "slope_and_constant"]
 
 
 def fitting(x, gamma, beta, running_mean, running_var):
@@ -33,7 +33,7 @@ def refuse_single(x):
         )
 
 
-def affine(mean, var, R, gamma, beta, running_mean, running_var, training, momentum, eps):
+def scale_and_shift(mean, var, R, gamma, beta, running_mean, running_var, training, momentum, eps):
     """Batch norm as ``scale*x + shift``, and its inverse deviation, all float64; updates the running statistics."""
     if training:
         check.written_in_place("batch_norm", "running_mean", running_mean)
@@ -44,7 +44,7 @@ def affine(mean, var, R, gamma, beta, running_mean, running_var, training, momen
     return inv_std, gamma * inv_std, beta - mean * gamma * inv_std
 
 
-def backward_affine(dgamma, dbeta, R, mean, inv_std, scale):
+def slope_and_constant(dgamma, dbeta, R, mean, inv_std, scale):
     """slope and constant of ``dx = scale*dy + slope*x + constant``.
 
     That is ``scale * (dy - dbeta/R - (x - mean)*inv_std * dgamma/R)``, sorted by what it multiplies: dy, x and 1.

@@ -6,20 +6,20 @@ without a shortcut.
 
 import numpy as np
 
-from minighost.engine.kernels.pending import chunks_of, plain
+from minighost.engine.kernels.deferred import chunks_of, plain
 from minighost.engine.launch import kernel, share, tile
 from minighost.engine.memory import empty, zeros
 
-__all__ = ["residual_backward", "residual_forward"]
+__all__ = ["concat_add_backward", "concat_add_forward"]
 
 
-def residual_forward(parts, shortcut=None):
+def concat_add_forward(parts, shortcut=None):
     """``concatenate(parts) + shortcut``, all normalised.
 
     Parameters
     ----------
-    parts : pair of Pending without gate, with batch norm; with a ReLU only if there is no shortcut
-    shortcut : Pending, shape (N, H, W, C), without ReLU or gate, optional
+    parts : pair of Deferred without gate, with batch norm; with a ReLU only if there is no shortcut
+    shortcut : Deferred, shape (N, H, W, C), without ReLU or gate, optional
 
     Returns
     -------
@@ -27,12 +27,12 @@ def residual_forward(parts, shortcut=None):
     """
     a, b = parts
     out = empty((*a.raw.shape[:3], a.raw.shape[3] + b.raw.shape[3]), a.raw.dtype)
-    _residual_forward(a, b, _some(shortcut, out), chunks_of(len(out), out.size), out)
+    _forward(a, b, _some(shortcut, out), chunks_of(len(out), out.size), out)
     return out
 
 
-def residual_backward(dout, parts, shortcut=None):
-    """Backward of `residual_forward`.
+def concat_add_backward(dout, parts, shortcut=None):
+    """Backward of `concat_add_forward`.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def residual_backward(dout, parts, shortcut=None):
     Returns
     -------
     branches : list of (dy, sums)
-        One a part, for `pass_back`; `dy` is the part's share of `dout`, zero where its ReLU cut.
+        One a part, for `batch_norm_backward`; `dy` is the part's share of `dout`, zero where its ReLU cut.
     sums : ndarray, shape (chunks, 2, C)
         The shortcut's, if there is one; its `dy` is `dout` itself.
     """
@@ -51,7 +51,7 @@ def residual_backward(dout, parts, shortcut=None):
     C, split, chunks = dout.shape[3], a.raw.shape[3], chunks_of(len(dout), dout.size)
     da, db = empty(a.raw.shape, dout.dtype), empty(b.raw.shape, dout.dtype)
     totals, sums = zeros((chunks, 3, C), dout.dtype), empty((chunks, 3, C), np.float64)
-    _residual_backward(dout, a, b, _some(shortcut, dout), totals, da, db, sums)
+    _backward(dout, a, b, _some(shortcut, dout), totals, da, db, sums)
     main, short = sums[:, :2], sums[:, ::2]  # sum of dy, and sum of dy * (x - mean) in either branch
     return [(da, main[..., :split]), (db, main[..., split:])], short
 
@@ -62,23 +62,23 @@ def _some(shortcut, out):
 
 
 @kernel
-def _residual_forward(work, a, b, shortcut, chunks, out):
+def _forward(work, a, b, shortcut, chunks, out):
     N, H, W, C = out.shape
     split, K = a.raw.shape[3], H * W
     xa, xb = a.raw.reshape(N * K, split), b.raw.reshape(N * K, C - split)
     xs, rows = shortcut.raw.reshape(len(shortcut.raw) * K, C), out.reshape(N * K, C)
     for t in share(work, chunks):
         r0, r1 = t * N // chunks * K, (t + 1) * N // chunks * K
-        _scale_into(xa, a.affine, r0, r1, 0, rows)
-        _scale_into(xb, b.affine, r0, r1, split, rows)
+        _scale_into(xa, a.norm, r0, r1, 0, rows)
+        _scale_into(xb, b.norm, r0, r1, split, rows)
         if len(xs):
-            _add_scaled(xs, shortcut.affine, r0, r1, rows)
+            _add_scaled(xs, shortcut.norm, r0, r1, rows)
 
 
 @tile
-def _scale_into(x, affine, r0, r1, first, out):
+def _scale_into(x, norm, r0, r1, first, out):
     """Normalise rows r0 to r1 into the columns of `out` from `first` on."""
-    scale, shift, floor = affine[0], affine[1], affine[3, 0]
+    scale, shift, floor = norm[0], norm[1], norm[3, 0]
     for r in range(r0, r1):
         for c in range(x.shape[1]):
             y = x[r, c] * scale[c] + shift[c]
@@ -86,20 +86,20 @@ def _scale_into(x, affine, r0, r1, first, out):
 
 
 @tile
-def _add_scaled(x, affine, r0, r1, out):
-    if affine.shape[1] == 0:
+def _add_scaled(x, norm, r0, r1, out):
+    if norm.shape[1] == 0:
         for r in range(r0, r1):
             for c in range(x.shape[1]):
                 out[r, c] += x[r, c]
     else:
-        scale, shift = affine[0], affine[1]
+        scale, shift = norm[0], norm[1]
         for r in range(r0, r1):
             for c in range(x.shape[1]):
                 out[r, c] += x[r, c] * scale[c] + shift[c]
 
 
 @kernel
-def _residual_backward(work, dout, a, b, shortcut, totals, da, db, sums):
+def _backward(work, dout, a, b, shortcut, totals, da, db, sums):
     N, H, W, C = dout.shape
     split, K, chunks = a.raw.shape[3], H * W, len(totals)
     xa, xb = a.raw.reshape(N * K, split), b.raw.reshape(N * K, C - split)
@@ -108,19 +108,19 @@ def _residual_backward(work, dout, a, b, shortcut, totals, da, db, sums):
     for t in share(work, chunks):
         r0, r1 = t * N // chunks * K, (t + 1) * N // chunks * K
         total, moment, short = totals[t, 0], totals[t, 1], totals[t, 2]
-        _split(rows, xa, a.affine, r0, r1, 0, ra, total[:split], moment[:split])
-        _split(rows, xb, b.affine, r0, r1, split, rb, total[split:], moment[split:])
-        if shortcut.affine.shape[1]:
-            _add_moment(rows, xs, shortcut.affine[2], r0, r1, short)
+        _split(rows, xa, a.norm, r0, r1, 0, ra, total[:split], moment[:split])
+        _split(rows, xb, b.norm, r0, r1, split, rb, total[split:], moment[split:])
+        if shortcut.norm.shape[1]:
+            _add_moment(rows, xs, shortcut.norm[2], r0, r1, short)
         for k in range(3):
             for c in range(C):
                 sums[t, k, c] = totals[t, k, c]
 
 
 @tile
-def _split(d, x, affine, r0, r1, first, dx, total, moment):
+def _split(d, x, norm, r0, r1, first, dx, total, moment):
     """Take the columns from `first` on for one part, cut where its ReLU cut, and its sums with them."""
-    scale, shift, mean, floor, zero = affine[0], affine[1], affine[2], affine[3, 0], d.dtype.type(0)
+    scale, shift, mean, floor, zero = norm[0], norm[1], norm[2], norm[3, 0], d.dtype.type(0)
     for r in range(r0, r1):
         for c in range(x.shape[1]):
             v = zero if x[r, c] * scale[c] + shift[c] <= floor else d[r, first + c]

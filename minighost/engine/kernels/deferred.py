@@ -2,12 +2,12 @@
 
 Batch norm needs the whole batch's mean before it can normalise one number. Done at once, that costs a pass over memory
 to sum and another to scale - more than the convolution itself. So a fused convolution takes the sums of its result
-while a tile of it is in cache, and hands on the raw result with what is to be done to it: `Pending`. Whoever reads it
-normalises it on the way into its own tile. The way back is the same: a `PendingGradient` is the gradient behind the
+while a tile of it is in cache, and hands on the raw result with what is to be done to it: `Deferred`. Whoever reads it
+normalises it on the way into its own tile. The way back is the same: a `DeferredGradient` is the gradient behind the
 ReLU together with the three numbers per channel that carry it through batch norm.
 
     forward    y  = max(scale*x + shift, floor)          scale = gamma*inv_std, shift = beta - mean*scale
-    backward   dx = scale*dy + slope*x + constant        see `pass_back`
+    backward   dx = scale*dy + slope*x + constant        see `batch_norm_backward`
 
 (Ioffe & Szegedy 2015, algorithm 1, with x instead of xhat.) The plain twin of all this is `ops.batch_norm`.
 """
@@ -16,9 +16,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minighost.engine.affine import affine, backward_affine, fitting, refuse_single
+from minighost.engine.batch_norm import fitting, refuse_single, scale_and_shift, slope_and_constant
 
-__all__ = ["Pending", "PendingGradient", "along", "chunks_of", "measure", "pass_back", "plain", "plain_gradient"]
+__all__ = [
+    "Deferred",
+    "DeferredGradient",
+    "along",
+    "chunks_of",
+    "finalize_stats",
+    "batch_norm_backward",
+    "plain",
+    "plain_gradient",
+]
 
 
 def chunks_of(images, work):
@@ -30,46 +39,46 @@ def chunks_of(images, work):
     return min(images, max(4, min(32, work >> 15)))
 
 
-class Pending(NamedTuple):
+class Deferred(NamedTuple):
     """An activation, not yet normalised.
 
     Attributes
     ----------
     raw : ndarray, shape (N, H, W, C)
-    affine : ndarray, shape (4, C) or (4, 0)
+    norm : ndarray, shape (4, C) or (4, 0)
         Rows scale, shift, mean and floor (0 for ReLU, -inf for none); without columns `raw` is the activation itself.
     gate : ndarray, shape (N, C) or (0, C)
         Squeeze-and-excitation's factors, applied behind the ReLU.
     """
 
     raw: np.ndarray
-    affine: np.ndarray
+    norm: np.ndarray
     gate: np.ndarray
 
 
-class PendingGradient(NamedTuple):
+class DeferredGradient(NamedTuple):
     """The gradient with respect to a convolution's raw result, not yet passed through its batch norm.
 
     Attributes
     ----------
     dy, raw : ndarray, shape (N, H, W, C)
-    affine : ndarray, shape (3, C)
+    coefficients : ndarray, shape (3, C) or (3, 0)
         Rows scale, slope and constant.
     """
 
     dy: np.ndarray
     raw: np.ndarray
-    affine: np.ndarray
+    coefficients: np.ndarray
 
 
 def plain(x):
-    """An ordinary array as a `Pending` for which nothing is left to do."""
-    return Pending(x, np.empty((4, 0), x.dtype), np.empty((0, x.shape[3]), x.dtype))
+    """An ordinary array as a `Deferred` for which nothing is left to do."""
+    return Deferred(x, np.empty((4, 0), x.dtype), np.empty((0, x.shape[3]), x.dtype))
 
 
 def plain_gradient(dy):
-    """An ordinary gradient as a `PendingGradient` that has no batch norm to pass."""
-    return PendingGradient(dy, dy, np.empty((3, 0), dy.dtype))
+    """An ordinary gradient as a `DeferredGradient` that has no batch norm to pass."""
+    return DeferredGradient(dy, dy, np.empty((3, 0), dy.dtype))
 
 
 def along(rows, L):
@@ -82,7 +91,7 @@ def along(rows, L):
     return out.reshape(n, L)
 
 
-def measure(raw, statistics, gamma, beta, running_mean, running_var, momentum=0.1, eps=1e-5, relu=False):
+def finalize_stats(raw, statistics, gamma, beta, running_mean, running_var, momentum=0.1, eps=1e-5, relu=False):
     """Turn the statistics of a convolution's result into the batch norm that is due.
 
     Parameters
@@ -97,9 +106,9 @@ def measure(raw, statistics, gamma, beta, running_mean, running_var, momentum=0.
 
     Returns
     -------
-    pending : Pending
+    deferred : Deferred
     cache : tuple
-        For `pass_back`.
+        For `batch_norm_backward`.
 
     Raises
     ------
@@ -110,14 +119,16 @@ def measure(raw, statistics, gamma, beta, running_mean, running_var, momentum=0.
     gamma, beta, *_ = fitting(raw, gamma, beta, running_mean, running_var)
     R = raw.size // raw.shape[3]
     mean, var = statistics
-    inv_std, scale, shift = affine(mean, var, R, gamma, beta, running_mean, running_var, True, momentum, eps)
+    inv_std, scale, shift = scale_and_shift(mean, var, R, gamma, beta, running_mean, running_var, True, momentum, eps)
     floor = np.full_like(mean, 0 if relu else -np.inf)
-    waiting = Pending(raw, np.array([scale, shift, mean, floor]).astype(raw.dtype), np.empty((0, len(mean)), raw.dtype))
-    return waiting, (raw, mean, mean - waiting.affine[2], inv_std, scale)
+    waiting = Deferred(
+        raw, np.array([scale, shift, mean, floor]).astype(raw.dtype), np.empty((0, len(mean)), raw.dtype)
+    )
+    return waiting, (raw, mean, mean - waiting.norm[2], inv_std, scale)
 
 
-def pass_back(dy, sums, cache):
-    """Carry a gradient through the batch norm of `measure`.
+def batch_norm_backward(dy, sums, cache):
+    """Carry a gradient through the batch norm of `finalize_stats`.
 
     Parameters
     ----------
@@ -129,12 +140,12 @@ def pass_back(dy, sums, cache):
 
     Returns
     -------
-    gradient : PendingGradient
+    gradient : DeferredGradient
     dgamma, dbeta : ndarray, shape (C,)
     """
     raw, mean, rounding, inv_std, scale = cache
     s1, s2 = sums.sum(0)
     dbeta, dgamma = s1, (s2 - rounding * s1) * inv_std
-    slope, constant = backward_affine(dgamma, dbeta, raw.size // raw.shape[3], mean, inv_std, scale)
+    slope, constant = slope_and_constant(dgamma, dbeta, raw.size // raw.shape[3], mean, inv_std, scale)
     rows = np.array([scale, slope, constant]).astype(dy.dtype)
-    return PendingGradient(dy, raw, rows), dgamma.astype(dy.dtype), dbeta.astype(dy.dtype)
+    return DeferredGradient(dy, raw, rows), dgamma.astype(dy.dtype), dbeta.astype(dy.dtype)
