@@ -209,13 +209,13 @@ def test_a_folded_network_plans_for_many_shapes_in_many_threads(rng):
 
 @pytest.mark.small
 def test_fusing_and_watching_hold_in_the_thread_that_asked():
-    from minighost.nn import fusable
+    from minighost.nn.functional import calls
 
     seen, x = [], np.ones((1, 2, 2, 4))
     with ThreadPoolExecutor(1) as other, mg.nn.fusing(False), launch.watching(lambda *call: seen.append(call)):
-        assert other.submit(fusable._fusing.get).result() is True and fusable._fusing.get() is False
+        assert other.submit(calls._fusing.get).result() is True and calls._fusing.get() is False
         other.submit(add_forward, x, x).result()
-    assert not seen and fusable._fusing.get() is True
+    assert not seen and calls._fusing.get() is True
 
 
 def test_threads_that_compile_at_once_leave_numba_and_the_collector_as_they_were():

@@ -28,13 +28,13 @@ def array(op, name, x, ndim):
     ValueError
         If it does not have `ndim` axes.
     """
-    _floats(op, name, x, ndim)
+    x = _floats(op, name, x, ndim)
     return x if is_plain(x) else _made_plain(x)
 
 
 def channels(op, name, x, ndim=4):
     """Like `array`, but a slice ``whole[..., :C]`` of a contiguous array passes as it is: `rows` reads it in place."""
-    _floats(op, name, x, ndim)
+    x = _floats(op, name, x, ndim)
     return x if is_plain(x) or (_is_ordinary(x) and _row_pitch(x)) else _made_plain(x)
 
 
@@ -104,6 +104,9 @@ def written_in_place(op, name, x):
 
 
 def _floats(op, name, x, ndim):
+    """Return `x`, an array of floats with `ndim` axes; what can be computed when it is needed is computed now."""
+    if not isinstance(x, np.ndarray) and hasattr(type(x), "materialize"):
+        x = x.materialize()
     if not isinstance(x, np.ndarray):
         raise TypeError(f"{op}: {name} must be a NumPy array, got {type(x).__name__}")
     if x.dtype not in _FLOATS and x.dtype.newbyteorder("=") not in _FLOATS:
@@ -113,6 +116,7 @@ def _floats(op, name, x, ndim):
     if x.ndim != ndim:
         layout = {4: " (N, H, W, C)", 2: " (N, C)"}.get(ndim, "")
         raise ValueError(f"{op}: {name} must have {ndim} axes{layout}, got shape {x.shape}")
+    return x
 
 
 def _is_ordinary(x):

@@ -69,7 +69,14 @@ def kernel(function):
     What has scratch memory for each thread is called with the number of them, ``n_threads=``, and never runs on more.
     """
     if numba.config.DISABLE_JIT:
-        plain = functools.wraps(function)(lambda *args, n_threads=1: function(np.zeros(1, np.int64), *args))
+
+        @functools.wraps(function)
+        def plain(*args, n_threads=1):
+            note, start = _note.get(), time.perf_counter()
+            function(np.zeros(1, np.int64), *args)
+            if note is not None:
+                note(function, args, time.perf_counter() - start)
+
         plain.__func__ = function  # here pdb looks for what `break minighost....` should stop in
         return plain
     body = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
@@ -171,7 +178,7 @@ if hasattr(os, "register_at_fork"):  # not on Windows
 
 @contextlib.contextmanager
 def watching(note):
-    """Within the block, call ``note(function, args, seconds)`` after every compiled kernel that this thread runs."""
+    """Within the block, call ``note(function, args, seconds)`` after every kernel that this thread runs."""
     before = _note.get()
     _note.set(note)
     try:

@@ -4,7 +4,7 @@ from minighost.nn.blocks import ConvBNAct, SqueezeExcite
 from minighost.nn.checksums import checking
 from minighost.nn.containers import Chain, ModuleList, Sequential
 from minighost.nn.folded import fold
-from minighost.nn.fused import fusing
+from minighost.nn.functional import fusing
 from minighost.nn.ghost import GhostBottleneck, GhostModule
 from minighost.nn.layers import (
     AvgPool2d,

@@ -1,10 +1,9 @@
 """What networks are made of: convolution with batch norm and activation, and squeeze-and-excitation."""
 
-from minighost import ops
 from minighost.engine.check import pair
-from minighost.nn import fused
+from minighost.nn import functional
 from minighost.nn.layers import BatchNorm2d, ClipGate, Conv2d, HardSigmoid, HardSwish, Linear, MaxPool2d, ReLU, ReLU6
-from minighost.nn.module import BY_LAYERS, Module
+from minighost.nn.module import Module, backward_onto
 
 __all__ = ["ConvBNAct", "SqueezeExcite"]
 
@@ -47,29 +46,21 @@ class ConvBNAct(Module):
 
     def forward(self, x):
         """(N, H, W, in_channels) -> (N, OH, OW, out_channels)."""
-        if fused.unit_applies(self, x):
-            y, self._cache = fused.unit_forward(self, x)
-            return y
-        self._cache = BY_LAYERS
-        y = self.bn(self.maps(x))
+        y = self.conv(x)
+        if self.pool is not None:
+            y = self.pool(y)
+        y = self.bn(y)
         return y if self.act is None else self.act(y)
 
-    def maps(self, x):
-        """What the batch norm sees: the convolution, pooled."""
-        y = self.conv(x)
-        return y if self.pool is None else self.pool(y)
-
-    def backward(self, dout):
+    def backward(self, dout, onto=None):
         """Activation, batch norm, pooling, convolution."""
-        cache = self._take_cache(dout)
-        if cache is not BY_LAYERS:
-            return fused.unit_backward(self, dout, cache)
+        self._take_cache(dout)
         if self.act is not None:
             dout = self.act.backward(dout)
         dout = self.bn.backward(dout)
         if self.pool is not None:
             dout = self.pool.backward(dout)
-        return self.conv.backward(dout)
+        return backward_onto(self.conv, dout, onto)
 
 
 class SqueezeExcite(Module):
@@ -95,18 +86,18 @@ class SqueezeExcite(Module):
 
     def forward(self, x):
         """(N, H, W, channels) -> the same."""
-        squeezed, pool_cache = ops.global_avg_pool_forward(x)  # (N, C)
+        squeezed, pool_cache = functional.global_avg_pool_forward(x)  # (N, C)
         gate = self.gate(self.expand(self.act(self.reduce(squeezed))))
-        out, scale_cache = ops.scale_forward(x, gate)
+        out, scale_cache = functional.scale_forward(x, gate)
         self._cache = pool_cache, scale_cache
         return out
 
     def backward(self, dout):
         """x matters twice: as what is scaled, and through its mean as what decides the scale."""
         pool_cache, scale_cache = self._take_cache(dout)
-        dx, dgate = ops.scale_backward(dout, scale_cache)
+        dx, dgate = functional.scale_backward(dout, scale_cache)
         dsqueezed = self.reduce.backward(self.act.backward(self.expand.backward(self.gate.backward(dgate))))
-        return ops.add_forward(dx, ops.global_avg_pool_backward(dsqueezed, pool_cache), out=dx)[0]
+        return functional.global_avg_pool_backward(dsqueezed, pool_cache, onto=dx)
 
 
 def _same_padding(kernel_size, dilation):

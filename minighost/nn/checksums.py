@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minighost.nn.functional.values import Lazy
+
 __all__ = ["checking", "compare", "is_on", "remember"]
 
 _checking = ContextVar("checking", default=os.environ.get("MINIGHOST_DEBUG", "0") not in ("", "0"))
@@ -84,6 +86,8 @@ def _arrays(value):
     elif isinstance(value, (tuple, list)):
         for one in value:
             yield from _arrays(one)
+    elif isinstance(value, Lazy):
+        yield from _arrays(list(vars(value).values()))
 
 
 def _checksum(array):

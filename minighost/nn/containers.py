@@ -1,6 +1,7 @@
 """Modules that hold other modules in order: a list of layers, and chains that run them one after the other."""
 
-from minighost.nn.module import BY_LAYERS, Module
+from minighost.nn.functional import add
+from minighost.nn.module import BY_LAYERS, Module, backward_onto
 
 __all__ = ["Chain", "ModuleList", "Sequential"]
 
@@ -19,12 +20,13 @@ class Chain(Module):
         self._cache = BY_LAYERS
         return x
 
-    def backward(self, dout):
-        """Last to first; returns the gradient with respect to the input."""
+    def backward(self, dout, onto=None):
+        """Last to first; returns the gradient with respect to the input, plus `onto` if that is given."""
         self._take_cache(dout)
-        for layer in reversed(list(self.children())):
+        layers = list(self.children())
+        for layer in reversed(layers[1:]):
             dout = layer.backward(dout)
-        return dout
+        return backward_onto(layers[0], dout, onto) if layers else add(dout, onto)
 
 
 class ModuleList(Module):

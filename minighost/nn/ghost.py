@@ -2,18 +2,16 @@
 
 Many feature maps of a trained network look like cheap copies of one another. So a ghost module computes only
 ``m = ceil(n/s)`` intrinsic maps with an ordinary convolution, and derives the other ``m*(s-1)`` - the ghosts - from
-them with a depthwise convolution, a few multiplications per pixel. Both halves are written into one array at channel
-offsets, so that putting them side by side costs nothing.
+them with a depthwise convolution, a few multiplications per pixel.
 """
 
 import numpy as np
 
-from minighost import ops
 from minighost.arguments import whole
-from minighost.nn import fused
+from minighost.nn import functional
 from minighost.nn.blocks import ConvBNAct, SqueezeExcite
 from minighost.nn.containers import Sequential
-from minighost.nn.module import BY_LAYERS, Module
+from minighost.nn.module import Module, backward_onto
 
 __all__ = ["GhostBottleneck", "GhostModule"]
 
@@ -63,28 +61,22 @@ class GhostModule(Module):
 
     def forward(self, x):
         """(N, H, W, c) -> (N, OH, OW, n): intrinsic maps first, then their ghosts."""
-        if fused.ghost_applies(self, x):
-            out, self._cache = fused.ghost_forward(self, x)
-            return out
-        self._cache = BY_LAYERS
-        intrinsic = self.primary(x)
+        y = self.primary(x)
         if self.cheap is None:
-            return intrinsic
-        ghosts = self.cheap(intrinsic)[..., : max(0, self.out_channels - intrinsic.shape[-1])]
-        return ops.concat_forward(intrinsic, ghosts)[0] if ghosts.shape[-1] else intrinsic
+            return y
+        maps, joined = functional.concat_forward(y, self.cheap(y))
+        out, cut = functional.first_channels_forward(maps, self.out_channels)
+        self._cache = joined, cut
+        return out
 
-    def backward(self, dout):
+    def backward(self, dout, onto=None):
         """An intrinsic map is seen twice: in the output and by the cheap operation."""
         cache = self._take_cache(dout)
-        if cache is not BY_LAYERS:
-            return fused.ghost_backward(self, dout, cache)
-        if self.cheap is None:
-            return self.primary.backward(dout)
-        m = self.primary.output_shape[-1]
-        dghosts, made = dout[..., m:], self.cheap.output_shape[-1]
-        if dghosts.shape[-1] < made:  # what was cut off has no influence: its gradient is 0
-            dghosts = np.pad(dghosts, [(0, 0), (0, 0), (0, 0), (0, made - dghosts.shape[-1])])
-        return self.primary.backward(ops.add_forward(self.cheap.backward(dghosts), dout[..., :m])[0])
+        if self.cheap is not None:
+            joined, cut = cache
+            dy, dghosts = functional.concat_backward(functional.first_channels_backward(dout, cut), joined)
+            dout = backward_onto(self.cheap, dghosts, dy)
+        return backward_onto(self.primary, dout, onto)
 
 
 class GhostBottleneck(Module):
@@ -134,28 +126,27 @@ class GhostBottleneck(Module):
                 ConvBNAct(in_channels, out_channels, 1, act=None, rng=rng),
             )
 
-    def _path(self):
-        return [layer for layer in (self.ghost1, self.depthwise, self.se, self.ghost2) if layer is not None]
-
     def forward(self, x):
         """(N, H, W, in_channels) -> (N, OH, OW, out_channels)."""
-        if fused.bottleneck_applies(self, x):
-            out, self._cache = fused.bottleneck_forward(self, x)
-            return out
-        self._cache = BY_LAYERS
-        y = x
-        for layer in self._path():
-            y = layer(y)
-        shortcut = x if self.shortcut is None else self.shortcut(x)
-        return ops.add_forward(y, shortcut)[0]
+        y = self.ghost1(x)
+        if self.depthwise is not None:
+            y = self.depthwise(y)
+        if self.se is not None:
+            y = self.se(y)
+        y = self.ghost2(y)
+        out, cache = functional.add_forward(y, x if self.shortcut is None else self.shortcut(x))
+        self._cache = (cache,)
+        return out
 
     def backward(self, dout):
         """The sum hands `dout` to both branches; their gradients meet again at x."""
-        cache = self._take_cache(dout)
-        if cache is not BY_LAYERS:
-            return fused.bottleneck_backward(self, dout, cache)
-        dx = dout
-        for layer in reversed(self._path()):
-            dx = layer.backward(dx)
-        dshortcut = dout if self.shortcut is None else self.shortcut.backward(dout)
-        return None if dx is None else ops.add_forward(dx, dshortcut)[0]
+        (cache,) = self._take_cache(dout)
+        dy, dshortcut = functional.add_backward(dout, cache)
+        dy = self.ghost2.backward(dy)
+        if self.se is not None:
+            dy = self.se.backward(dy)
+        if self.depthwise is not None:
+            dy = self.depthwise.backward(dy)
+        if self.shortcut is not None:
+            dshortcut = self.shortcut.backward(dshortcut)
+        return backward_onto(self.ghost1, dy, dshortcut)

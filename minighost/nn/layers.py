@@ -7,7 +7,8 @@ import numpy as np
 from minighost import ops
 from minighost.arguments import number, whole
 from minighost.engine.check import pair
-from minighost.nn import limit
+from minighost.nn import functional, limit
+from minighost.nn.functional import materialize
 from minighost.nn.module import BY_LAYERS, Buffer, Module, Parameter
 from minighost.ops.pooling import pooling_options
 
@@ -61,14 +62,14 @@ class Conv2d(Module):
     def forward(self, x):
         """(N, H, W, in_channels) -> (N, OH, OW, out_channels)."""
         bias = None if self.bias is None else self.bias.data
-        out, self._cache = ops.conv2d_forward(
-            x, self.weight.data, bias, self.stride, self.padding, self.dilation, self.groups
+        out, self._cache = functional.conv2d_forward(
+            x, self.weight.data, bias, self.stride, self.padding, self.dilation, self.groups, lazy=self.training
         )
         return out
 
-    def backward(self, dout):
-        """Gradient with respect to x; adds to `weight.grad` and `bias.grad`."""
-        dx, dw, db = ops.conv2d_backward(dout, self._take_cache(dout), self.dx_wanted)
+    def backward(self, dout, onto=None):
+        """Gradient with respect to x, plus `onto` if that is given; adds to `weight.grad` and `bias.grad`."""
+        dx, dw, db = functional.conv2d_backward(dout, self._take_cache(dout), self.dx_wanted, onto)
         self.weight.accumulate(dw)
         if self.bias is not None:
             self.bias.accumulate(db)
@@ -117,14 +118,16 @@ class BatchNorm2d(Module):
     def forward(self, x):
         """(N, H, W, C) -> (N, H, W, C)."""
         gamma, beta, mean, var = (v.data for v in (self.weight, self.bias, self.running_mean, self.running_var))
-        out, self._cache = ops.batch_norm_forward(
+        if self._has_own("backward", BatchNorm2d):
+            x = materialize(x)  # a lazy result would come back with a gradient that is already cut
+        out, self._cache = functional.batch_norm_forward(
             x, gamma, beta, mean, var, self.training, self.momentum, self.eps, self.relu
         )
         return out
 
     def backward(self, dout):
         """Gradient with respect to x; adds to `weight.grad` and `bias.grad`."""
-        dx, dgamma, dbeta = ops.batch_norm_backward(dout, self._take_cache(dout))
+        dx, dgamma, dbeta = functional.batch_norm_backward(dout, self._take_cache(dout))
         self.weight.accumulate(dgamma)
         self.bias.accumulate(dbeta)
         return dx
@@ -183,6 +186,8 @@ class _Function(Module):
 
     def forward(self, x):
         """Apply the function."""
+        if self._has_own("backward", _Function):
+            x = materialize(x)
         out, self._cache = type(self)._forward(x, **self._options)
         return out
 
@@ -194,7 +199,7 @@ class _Function(Module):
 class ReLU(_Function):
     """``max(x, 0)``."""
 
-    _forward, _backward = ops.relu_forward, ops.relu_backward
+    _forward, _backward = functional.relu_forward, functional.relu_backward
 
 
 class ReLU6(_Function):
@@ -230,7 +235,7 @@ class CReLU(_Function):
 class GlobalAvgPool(_Function):
     """Mean over the plane, (N, H, W, C) -> (N, C)."""
 
-    _forward, _backward = ops.global_avg_pool_forward, ops.global_avg_pool_backward
+    _forward, _backward = functional.global_avg_pool_forward, functional.global_avg_pool_backward
 
 
 class MaxPool2d(_Function):

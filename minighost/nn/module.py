@@ -13,12 +13,14 @@ import numpy as np
 
 from minighost.engine.check import written_in_place
 from minighost.nn import checksums
+from minighost.nn.functional.calls import calls
+from minighost.nn.functional.joins import add
+from minighost.nn.functional.values import Lazy, materialize
 
-__all__ = ["BY_LAYERS", "KEPT_ABOVE", "Buffer", "Module", "Parameter"]
+__all__ = ["BY_LAYERS", "Buffer", "Module", "Parameter", "backward_onto"]
 
 # What stands in `_cache` where a module has nothing of its own to keep:
 BY_LAYERS = "its layers keep what its backward needs"
-KEPT_ABOVE = "the fused block around it keeps what its backward needs"
 
 _OF_ONE_FORWARD = ("_cache", "_output", "_fingerprints")
 
@@ -105,11 +107,16 @@ class Module:
     def __call__(self, *args, **kwargs):
         """Run `forward`; an error inside it names the path of the layer where it arose."""
         self._cache = self._output = self._fingerprints = None
+        calls.depth += 1
         try:
             out = self.forward(*args, **kwargs)
         except (TypeError, ValueError) as error:
             self._name_layer(error)
             raise
+        finally:
+            calls.depth -= 1
+        if calls.depth == 0:
+            out = materialize(out)
         if self._cache is None:
             self._cache = BY_LAYERS
         self._output = out.shape, out.dtype
@@ -129,7 +136,7 @@ class Module:
     def _take_cache(self, dout):
         """Hand the cache over, once: its buffers are free again as soon as the backward is through with them."""
         cache = self._cache
-        if cache is None or cache is KEPT_ABOVE:
+        if cache is None:
             raise self._nothing_kept()
         if self._output is not None and not (self._wraps_backward or "backward" in vars(self)):
             self._check_gradient(dout, *self._output)
@@ -146,7 +153,7 @@ class Module:
 
     def _check_gradient(self, dout, shape, dtype):
         name = type(self).__name__
-        if not isinstance(dout, np.ndarray):
+        if not isinstance(dout, (np.ndarray, Lazy)):
             raise TypeError(f"{name} backward: dout must be a NumPy array, got {type(dout).__name__}")
         if dout.dtype != dtype and dout.dtype.newbyteorder("=") != dtype.newbyteorder("="):
             raise TypeError(
@@ -155,6 +162,10 @@ class Module:
             )
         if dout.shape != shape:
             raise ValueError(f"{name} backward: dout must have shape {shape}, got {dout.shape}")
+
+    def _has_own(self, method, kind):
+        """Whether a subclass of `kind`, or this very module, replaces a method of `kind`."""
+        return getattr(type(self), method) is not getattr(kind, method) or method in vars(self)
 
     def __getstate__(self):
         """What a copy or a pickle takes along: not what the last forward kept for a backward."""
@@ -301,6 +312,20 @@ class Module:
             value.data = np.array(value.data, dtype, order="C")
         self.zero_grad()
         return self
+
+
+def backward_onto(layer, dout, onto):
+    """``layer.backward(dout)`` plus `onto`, a gradient that reaches the layer's input another way, or None.
+
+    A backward that takes an argument of this name adds in passing; to the result of any other it is added here.
+    """
+    if onto is None:
+        return layer.backward(dout)
+    code = getattr(layer.backward, "__code__", None)
+    if code is not None and "onto" in code.co_varnames[: code.co_argcount]:
+        return layer.backward(dout, onto=onto)
+    dx = layer.backward(dout)
+    return None if dx is None else add(dx, onto)
 
 
 _warned: set = set()

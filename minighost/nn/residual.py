@@ -6,11 +6,10 @@ network is no harder to train than a shallow one.
 
 import numpy as np
 
-from minighost import ops
-from minighost.nn import fused
+from minighost.nn import functional
 from minighost.nn.blocks import ConvBNAct
 from minighost.nn.layers import ReLU
-from minighost.nn.module import BY_LAYERS, Module
+from minighost.nn.module import Module, backward_onto
 
 __all__ = ["ResidualBlock"]
 
@@ -46,19 +45,16 @@ class ResidualBlock(Module):
 
     def forward(self, x):
         """(N, H, W, in_channels) -> (N, OH, OW, out_channels)."""
-        if fused.residual_applies(self, x):
-            out, self._cache = fused.residual_forward(self, x)
-            return out
-        self._cache = BY_LAYERS
+        y = self.second(self.first(x))
         shortcut = x if self.shortcut is None else self.shortcut(x)
-        return self.act(ops.add_forward(self.second(self.first(x)), shortcut)[0])
+        out, cache = functional.add_forward(y, shortcut)
+        self._cache = (cache,)
+        return self.act(out)
 
     def backward(self, dout):
         """The sum hands its gradient to both branches; what they return meets again at x."""
-        cache = self._take_cache(dout)
-        if cache is not BY_LAYERS:
-            return fused.residual_backward(self, dout, cache)
-        dsum = self.act.backward(dout)
-        dx = self.first.backward(self.second.backward(dsum))
-        dshortcut = dsum if self.shortcut is None else self.shortcut.backward(dsum)
-        return None if dx is None else ops.add_forward(dx, dshortcut)[0]
+        (cache,) = self._take_cache(dout)
+        dy, dshortcut = functional.add_backward(self.act.backward(dout), cache)
+        if self.shortcut is not None:
+            dshortcut = self.shortcut.backward(dshortcut)
+        return backward_onto(self.first, self.second.backward(dy), dshortcut)

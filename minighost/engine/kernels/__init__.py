@@ -16,6 +16,7 @@ from minighost.engine.kernels.deferred import (
     finalize_stats,
     plain,
     plain_gradient,
+    rectified,
 )
 from minighost.engine.kernels.depthwise import depthwise_backward, depthwise_forward
 from minighost.engine.kernels.gate import gate_backward, plane_mean
@@ -35,6 +36,7 @@ __all__ = [
     "plain",
     "plain_gradient",
     "plane_mean",
+    "rectified",
     "pointwise_backward",
     "pointwise_forward",
     "add_relu_backward",

@@ -68,5 +68,5 @@ def _cut(work, dout, x, dy, norm, lanes, sums):
     R, chunks = len(x), len(sums)
     for t in share(work, chunks):
         for r in range(t * R // chunks, (t + 1) * R // chunks):
-            finish(dout[r], x[r], norm, False, dy[r], lanes[t])
+            finish(dout[r], x[r], norm, dout[r, :0], dy[r], lanes[t])
         fold(lanes[t], sums[t])

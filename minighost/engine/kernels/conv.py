@@ -17,7 +17,7 @@ import numpy as np
 from minighost.engine.gemm import gemm
 from minighost.engine.kernels.deferred import along, chunks_of
 from minighost.engine.kernels.plane import collect, fill, planes_of, tap_offsets
-from minighost.engine.kernels.tiles import add_up, finish, fold, multiply_add
+from minighost.engine.kernels.tiles import add_up, finish, fold, line_of, multiply_add
 from minighost.engine.kernels.winograd import suits, winograd_backward, winograd_forward
 from minighost.engine.launch import fetch_add, kernel, share, threads, tile
 from minighost.engine.memory import empty
@@ -75,7 +75,7 @@ def conv_forward(deferred, w, g, groups=1, b=None, summing=True):
     return out.reshape(len(x), g.OH, g.OW, -1), statistics
 
 
-def conv_backward(gradient, deferred, w, g, groups=1, wanted=True, dy=None):
+def conv_backward(gradient, deferred, w, g, groups=1, wanted=True, skip_grad=None):
     """Backward of `conv_forward`.
 
     Parameters
@@ -85,9 +85,8 @@ def conv_backward(gradient, deferred, w, g, groups=1, wanted=True, dy=None):
         As in the forward.
     wanted : bool
         Whether `dy` is: nobody asks for the gradient with respect to an image.
-    dy : ndarray, shape (N, H, W, groups*C), optional
-        Gradient that reaches the same activation on another way, already cut by the ReLU; the result is added to it
-        in place.
+    skip_grad : ndarray, shape (N, H, W, groups*C), optional
+        Gradient that reaches the same activation another way, cut as the ReLU cuts; the result is the sum of both.
 
     Returns
     -------
@@ -98,14 +97,15 @@ def conv_backward(gradient, deferred, w, g, groups=1, wanted=True, dy=None):
     dw : ndarray, shape of w
     """
     if suits(w.shape, g, groups):
-        dy, sums, dw = winograd_backward(gradient, deferred, w, g, dy)
+        dy, sums, dw = winograd_backward(gradient, deferred, w, g, skip_grad)
         return dy if wanted else None, sums, dw
     # One partial sum of dw a chunk; few of them where the weights are many.
     chunks = min(len(deferred.raw), max(4, min(32, (1 << 24) // w.size)))
     x, B, begin, planes, *scratch = _prepare(deferred, w, g, groups, chunks)
     (N, _, L), OL, n_threads = x.shape, g.OW * w.shape[3], len(planes)
-    norm, add = along(deferred.norm, L), dy is not None
-    dx = dy.reshape(x.shape) if add else empty(x.shape, w.dtype)
+    norm = along(deferred.norm, L)
+    dx = empty(x.shape, w.dtype)
+    skip = dx[:0] if skip_grad is None else skip_grad.reshape(x.shape)
     sums, dw = empty((chunks, 2, w.shape[2] * groups), np.float64), empty(w.shape, w.dtype)
     _backward(
         np.zeros(2, np.int64),
@@ -123,7 +123,7 @@ def conv_backward(gradient, deferred, w, g, groups=1, wanted=True, dy=None):
         empty(planes.shape, w.dtype),
         *scratch,
         empty((n_threads, 2, norm.shape[1]), w.dtype),
-        add,
+        skip,
         dx if wanted else dx[:0],
         sums,
         empty((chunks, *_taps(w).shape), w.dtype),
@@ -240,7 +240,7 @@ def _backward(
     copies,
     products,
     lanes,
-    add,
+    skip,
     dx,
     sums,
     dws,
@@ -274,7 +274,7 @@ def _backward(
             for k in range(images if len(dx) else 0):
                 for h in range(H):
                     collect(dplane[k], h, g, C * groups, line)
-                    finish(line, x[n + k, h], norm, add, dx[n + k, h], lane)
+                    finish(line, x[n + k, h], norm, line_of(skip, n + k, h), dx[n + k, h], lane)
         fold(lane, sums[t])
         if fetch_add(counters[1:]) == chunks - 1:
             add_up(dws, dw)

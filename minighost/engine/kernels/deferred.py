@@ -27,6 +27,7 @@ __all__ = [
     "batch_norm_backward",
     "plain",
     "plain_gradient",
+    "rectified",
 ]
 
 
@@ -91,7 +92,9 @@ def along(rows, L):
     return out.reshape(n, L)
 
 
-def finalize_stats(raw, statistics, gamma, beta, running_mean, running_var, momentum=0.1, eps=1e-5, relu=False):
+def finalize_stats(
+    raw, statistics, gamma, beta, running_mean, running_var, training=True, momentum=0.1, eps=1e-5, relu=False
+):
     """Turn the statistics of a convolution's result into the batch norm that is due.
 
     Parameters
@@ -100,7 +103,9 @@ def finalize_stats(raw, statistics, gamma, beta, running_mean, running_var, mome
     statistics : ndarray, shape (2, C), float64
         Mean and biased variance of raw.
     gamma, beta, running_mean, running_var : ndarray, shape (C,)
-        The running statistics are updated in place.
+        In training the running statistics are updated in place.
+    training : bool
+        Use the batch's statistics; otherwise the running ones, which the gradient takes for constants.
     momentum, eps : float
     relu : bool
 
@@ -115,16 +120,26 @@ def finalize_stats(raw, statistics, gamma, beta, running_mean, running_var, mome
     TypeError, ValueError
         If the vectors do not fit, or there is one value per channel only.
     """
-    refuse_single(raw)
-    gamma, beta, *_ = fitting(raw, gamma, beta, running_mean, running_var)
+    gamma, beta, *running = fitting(raw, gamma, beta, running_mean, running_var)
+    if training:
+        refuse_single(raw)
     R = raw.size // raw.shape[3]
-    mean, var = statistics
-    inv_std, scale, shift = scale_and_shift(mean, var, R, gamma, beta, running_mean, running_var, True, momentum, eps)
+    mean, var = statistics if training else (v.astype(np.float64) for v in running)
+    inv_std, scale, shift = scale_and_shift(
+        mean, var, R, gamma, beta, running_mean, running_var, training, momentum, eps
+    )
     floor = np.full_like(mean, 0 if relu else -np.inf)
     waiting = Deferred(
         raw, np.array([scale, shift, mean, floor]).astype(raw.dtype), np.empty((0, len(mean)), raw.dtype)
     )
-    return waiting, (raw, mean, mean - waiting.norm[2], inv_std, scale)
+    return waiting, (raw, mean, mean - waiting.norm[2], inv_std, scale, training)
+
+
+def rectified(deferred):
+    """The same activation with a ReLU after its batch norm."""
+    norm = deferred.norm.copy()
+    norm[3] = 0
+    return deferred._replace(norm=norm)
 
 
 def batch_norm_backward(dy, sums, cache):
@@ -143,9 +158,11 @@ def batch_norm_backward(dy, sums, cache):
     gradient : DeferredGradient
     dgamma, dbeta : ndarray, shape (C,)
     """
-    raw, mean, rounding, inv_std, scale = cache
+    raw, mean, rounding, inv_std, scale, training = cache
     s1, s2 = sums.sum(0)
     dbeta, dgamma = s1, (s2 - rounding * s1) * inv_std
-    slope, constant = slope_and_constant(dgamma, dbeta, raw.size // raw.shape[3], mean, inv_std, scale)
+    slope = constant = np.zeros_like(scale)
+    if training:
+        slope, constant = slope_and_constant(dgamma, dbeta, raw.size // raw.shape[3], mean, inv_std, scale)
     rows = np.array([scale, slope, constant]).astype(dy.dtype)
     return DeferredGradient(dy, raw, rows), dgamma.astype(dy.dtype), dbeta.astype(dy.dtype)

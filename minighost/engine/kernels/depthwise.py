@@ -14,7 +14,7 @@ import numpy as np
 
 from minighost.engine.kernels.deferred import along, chunks_of
 from minighost.engine.kernels.plane import fill, input_gradient_taps, interleave, planes_of, tap_offsets
-from minighost.engine.kernels.tiles import finish, fold, multiply_add
+from minighost.engine.kernels.tiles import finish, fold, line_of, multiply_add
 from minighost.engine.launch import fetch_add, kernel, share, threads, tile
 from minighost.engine.memory import empty
 from minighost.engine.moments import add_moments, fold_moments, merge_moments, room_for_moments
@@ -69,7 +69,7 @@ def depthwise_forward(deferred, w, g, b=None, summing=True):
     return out, statistics
 
 
-def depthwise_backward(gradient, deferred, w, g, dy=None):
+def depthwise_backward(gradient, deferred, w, g, skip_grad=None):
     """Backward of `depthwise_forward`.
 
     Parameters
@@ -77,9 +77,8 @@ def depthwise_backward(gradient, deferred, w, g, dy=None):
     gradient : DeferredGradient
     pending, w, g
         As in the forward.
-    dy : ndarray, shape (N, H, W, C), optional
-        Gradient that reaches the same activation on another way, already cut by the ReLU; the result is added to it
-        in place.
+    skip_grad : ndarray, shape (N, H, W, C), optional
+        Gradient that reaches the same activation another way, cut as the ReLU cuts; the result is the sum of both.
 
     Returns
     -------
@@ -90,8 +89,9 @@ def depthwise_backward(gradient, deferred, w, g, dy=None):
     dw : ndarray, shape (KH, KW, C)
     """
     x, counters, chunks, planes, lines = _prepare(deferred, g)
-    (N, H, L), C, OL, n_threads, KK = x.shape, w.shape[2], g.OW * w.shape[2], len(planes), g.KH * g.KW
-    dx, add = (empty(deferred.raw.shape, w.dtype), False) if dy is None else (dy, True)
+    (N, _, L), C, OL, n_threads, KK = x.shape, w.shape[2], g.OW * w.shape[2], len(planes), g.KH * g.KW
+    dx = empty(x.shape, w.dtype)
+    skip = dx[:0] if skip_grad is None else skip_grad.reshape(x.shape)
     norm, sums = along(deferred.norm, L), empty((chunks, 2, C), np.float64)
     width, dws = planes.shape[4], empty((chunks, KK, C), np.float64)
     above, before, taps, offsets, bounds = input_gradient_taps(g, width, C)
@@ -116,13 +116,13 @@ def depthwise_backward(gradient, deferred, w, g, dy=None):
         empty((n_threads, g.SW, width), w.dtype),
         empty((n_threads, 2, norm.shape[1]), w.dtype),
         empty((n_threads, KK * OL), w.dtype),
-        add,
-        dx.reshape(N, H, L),
+        skip,
+        dx,
         sums,
         dws,
         n_threads=n_threads,
     )
-    return dx, sums, dws.sum(0).reshape(w.shape).astype(w.dtype)
+    return dx.reshape(deferred.raw.shape), sums, dws.sum(0).reshape(w.shape).astype(w.dtype)
 
 
 def _prepare(deferred, g):
@@ -186,7 +186,7 @@ def _backward(
     phases,
     lanes,
     taps,
-    add,
+    skip,
     dx,
     sums,
     dws,
@@ -210,7 +210,7 @@ def _backward(
                 count = min(2, H - h)
                 _convolve_back(dflat, h, count, width, offsets, bounds, w, g, C, phases[thread], row)
                 for k in range(count):
-                    finish(row[k], x[n, h + k], norm, add, dx[n, h + k], lane)
+                    finish(row[k], x[n, h + k], norm, line_of(skip, n, h + k), dx[n, h + k], lane)
         _fold_taps(tap, dws[t])
         fold(lane, sums[t])
 

@@ -8,7 +8,7 @@ float64 sums per channel.
 
 from minighost.engine.launch import tile
 
-__all__ = ["accumulate", "add_up", "finish", "fold", "mask_and_add", "multiply_add", "normalise"]
+__all__ = ["accumulate", "add_up", "finish", "fold", "line_of", "mask_and_add", "multiply_add", "normalise"]
 
 
 @tile
@@ -54,10 +54,13 @@ def mask_and_add(dy, y, x, mean, floor, total, moment):
 
 
 @tile
-def finish(d, x, norm, add, dx, lanes):
-    """Cut the gradient of a line where the ReLU cut, add it to what is there, and take the sums of the result."""
+def finish(d, x, norm, skip_grad, dx, lanes):
+    """Cut the gradient of a line where the ReLU cut, add the one that skips the layer, and take the sums of both."""
     zero = d.dtype.type(0)
-    if not add:
+    if len(skip_grad):
+        for k in range(len(dx)):
+            dx[k] = skip_grad[k]
+    else:
         for k in range(len(dx)):
             dx[k] = zero
     if norm.shape[1] == 0:
@@ -70,6 +73,14 @@ def finish(d, x, norm, add, dx, lanes):
         v = dx[k] + (zero if y * scale[k] + shift[k] <= floor else d[k])
         s, m = total[k] + v, moment[k] + v * (y - mean[k])
         dx[k], total[k], moment[k] = v, s, m
+
+
+@tile
+def line_of(lines, n, h):
+    """Line h of image n; of no images, no line."""
+    _, H, L = lines.shape
+    first = (n * H + h) * L
+    return lines.reshape(-1)[first : first + L]
 
 
 @tile

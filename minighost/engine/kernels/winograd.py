@@ -28,7 +28,7 @@ import numpy as np
 from minighost.engine.gemm import gemm, transposed
 from minighost.engine.kernels.deferred import along
 from minighost.engine.kernels.plane import collect, deinterleave, fill, interleave
-from minighost.engine.kernels.tiles import finish, fold, multiply_add
+from minighost.engine.kernels.tiles import finish, fold, line_of, multiply_add
 from minighost.engine.kernels.winograd_sums import (
     OUTPUTS,
     PIXELS,
@@ -112,12 +112,13 @@ def winograd_forward(deferred, w, g, b=None, summing=True):
     return out.reshape(len(x), g.OH, g.OW, OC), statistics
 
 
-def winograd_backward(gradient, deferred, w, g, dy=None):
+def winograd_backward(gradient, deferred, w, g, skip_grad=None):
     """Backward; parameters and results as for `conv_backward`, but that the gradient is always wanted."""
     most = max(4, min(32, (1 << 22) // w.size))
     x, B, chunks, counters, planes, line, rows, seen, products = _prepare(deferred, w, g, most)
     (N, _, L), OL, C, n_threads, DL = x.shape, g.OW * w.shape[3], w.shape[2], len(planes), products.shape[3]
-    dx, add = (empty(x.shape, w.dtype), False) if dy is None else (dy.reshape(x.shape), True)
+    dx = empty(x.shape, w.dtype)
+    skip = dx[:0] if skip_grad is None else skip_grad.reshape(x.shape)
     norm, dws = along(deferred.norm, L), empty((chunks, 36, C, w.shape[3]), w.dtype)
     lanes, sums = empty((n_threads, 2, norm.shape[1]), w.dtype), empty((chunks, 2, C), np.float64)
     w, transpose = transposed(w)
@@ -142,7 +143,7 @@ def winograd_backward(gradient, deferred, w, g, dy=None):
         seen,
         products,
         lanes,
-        add,
+        skip,
         dx,
         sums,
         dws,
@@ -245,7 +246,7 @@ def _backward(
     seen,
     products,
     lanes,
-    add,
+    skip,
     dx,
     sums,
     dws,
@@ -285,7 +286,7 @@ def _backward(
                 _input_transform_backward(looked, k * TH, rows[thread], C, plane[0])
                 for h in range(H):
                     collect(plane, h, g, C, line)
-                    finish(line, x[n + k, h], norm, add, dx[n + k, h], lane)
+                    finish(line, x[n + k, h], norm, line_of(skip, n + k, h), dx[n + k, h], lane)
             plane[:] = 0
         fold(lane, sums[t])
 

@@ -1,0 +1,32 @@
+"""The operations of `ops` for layers: the same functions, which also take and return lazy values.
+
+A function says in a few lines what it leaves for later. Where an argument is not lazy, or not in the way that is asked
+for, arrays go to the function of the same name in `ops`. Read `values`, then `gradients`.
+"""
+
+from minighost.nn.functional.calls import fusing
+from minighost.nn.functional.conv import conv2d_backward, conv2d_forward
+from minighost.nn.functional.joins import (
+    add,
+    add_backward,
+    add_forward,
+    concat_backward,
+    concat_forward,
+    first_channels_backward,
+    first_channels_forward,
+)
+from minighost.nn.functional.norm import batch_norm_backward, batch_norm_forward, relu_backward, relu_forward
+from minighost.nn.functional.squeeze import (
+    global_avg_pool_backward,
+    global_avg_pool_forward,
+    scale_backward,
+    scale_forward,
+)
+from minighost.nn.functional.values import Lazy, materialize
+
+__all__ = [
+    "Lazy", "add", "add_backward", "add_forward", "batch_norm_backward", "batch_norm_forward", "concat_backward",
+    "concat_forward", "conv2d_backward", "conv2d_forward", "first_channels_backward", "first_channels_forward",
+    "fusing", "global_avg_pool_backward", "global_avg_pool_forward", "materialize", "relu_backward", "relu_forward",
+    "scale_backward", "scale_forward",
+]  # fmt: skip

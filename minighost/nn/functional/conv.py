@@ -1,0 +1,184 @@
+"""Convolution of lazy activations: normalised on the way in, summed for the next batch norm on the way out."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minighost import ops
+from minighost.engine import check, kernels
+from minighost.engine.geometry import Geometry, geometry
+from minighost.nn.functional.calls import fuses
+from minighost.nn.functional.gradients import InputGradient, RawGradient
+from minighost.nn.functional.joins import add, shares
+from minighost.nn.functional.values import Activation, Sum, activation, materialize
+from minighost.ops.bias import bias_gradient
+
+__all__ = ["conv2d_backward", "conv2d_forward"]
+
+
+class _Conv(NamedTuple):
+    """What the backward of a lazy convolution needs; `parts` are those of x."""
+
+    parts: list
+    w: np.ndarray
+    b: np.ndarray | None
+    g: Geometry
+    groups: int
+    kind: Any
+
+
+def conv2d_forward(x, w, b=None, stride=1, padding=0, dilation=1, groups=1, lazy=False):
+    """`ops.conv2d_forward`, which with ``lazy=True`` takes and returns an `Activation` where it can."""
+    if not (lazy and fuses() and _fits(x, w, b, groups)):
+        return ops.conv2d_forward(materialize(x), w, b, stride, padding, dilation, groups)
+    if isinstance(x, np.ndarray):
+        x = check.array("conv2d", "x", x, 4)
+    w, b = check.array("conv2d", "w", w, 4), None if b is None else check.array("conv2d", "b", b, 1)
+    x, (KH, KW, C, _) = activation(x), w.shape
+    g = geometry("conv2d", x.shape[1:3], (KH, KW), stride, padding, dilation)
+    if C == 1 < groups:
+        kind = _Depthwise
+    elif groups == KH == KW == 1 and (g.SH, g.SW, g.PH, g.PW) == (1, 1, 0, 0):
+        kind = _Pointwise
+    else:
+        kind = _Dense
+    cache = _Conv(kind.parts_of(x), w, b, g, groups, kind)
+    results = kind.forward(cache)
+    out = Activation([kernels.plain(raw) for raw, _ in results], [statistics for _, statistics in results])
+    return out, cache
+
+
+def conv2d_backward(dout, cache, dx_wanted=True, onto=None):
+    """`ops.conv2d_backward`; `onto` is a gradient that reaches x another way, and dx is the sum of both."""
+    if not isinstance(cache, _Conv):
+        dx, dw, db = ops.conv2d_backward(materialize(dout), cache, dx_wanted)
+        return (add(dx, onto) if dx_wanted else None), dw, db
+    db = None if cache.b is None else bias_gradient(np.ascontiguousarray(materialize(dout)), cache.b)
+    dx, dw = cache.kind.backward(_raw_gradients(dout, cache), cache, dx_wanted, onto)
+    return (dx if dx_wanted else None), dw.reshape(cache.w.shape), db
+
+
+def _fits(x, w, b, groups):
+    """Whether the arguments fit a kernel; `ops` takes or refuses all others."""
+    C, OC = w.shape[2:] if w.ndim == 4 else (0, 0)
+    return (
+        isinstance(x, (np.ndarray, Activation, Sum))
+        and x.ndim == 4
+        and x.size > 0 < w.size
+        and x.dtype == w.dtype
+        and x.shape[3] == C * groups
+        and OC % groups == 0
+        and not C == 1 < groups < OC
+        and (b is None or b.shape == (OC,) and b.dtype == w.dtype)
+    )
+
+
+def _raw_gradients(dout, cache):
+    """The gradient with respect to the raw result, part by part."""
+    g, parts = cache.g, cache.parts if cache.kind is _Depthwise else cache.parts[:1]
+    planes = (len(parts[0].raw), g.OH, g.OW)
+    channels = [p.raw.shape[3] for p in parts] if cache.kind is _Depthwise else [cache.w.shape[3]]
+    if isinstance(dout, RawGradient) and not dout.is_read():
+        if [p.dy.shape for p in dout.parts] == [(*planes, C) for C in channels]:
+            return dout.parts
+    dout = check.array("conv2d backward", "dout", np.asarray(dout), 4)
+    check.shape_is("conv2d backward", "dout", dout, (*planes, cache.w.shape[3]))
+    check.same_dtype("conv2d backward", dout=dout, w=cache.w)
+    return [kernels.plain_gradient(np.ascontiguousarray(d)) for d in (dout[..., mine] for mine in shares(channels))]
+
+
+class _Pointwise:
+    """A matrix product, pixel by pixel; x in one part or two, with gates."""
+
+    @staticmethod
+    def parts_of(x):
+        return x.parts if len(x.parts) < 3 else [x.as_one()]
+
+    @staticmethod
+    def forward(c):
+        return [kernels.pointwise_forward(c.parts, c.w[0, 0], c.b)]
+
+    @staticmethod
+    def backward(gradients, c, dx_wanted, onto):
+        skip = _skip_grad(onto, c.parts) if not any(len(p.gate) for p in c.parts) else None
+        branches, dw = kernels.pointwise_backward(gradients[0], c.parts, c.w[0, 0], skip)
+        dys, sums, dgates = zip(*branches, strict=True)
+        if skip is not None and isinstance(onto, InputGradient):
+            sums = [np.concatenate([sums[0], onto.sums[0]])]
+        dx = _input_gradient(c.parts, dys, sums, dgates if len(c.parts[0].gate) else None)
+        return (dx if skip is not None else add(dx, onto)), dw
+
+
+class _Depthwise:
+    """One filter per channel, so that each part is a convolution of its own."""
+
+    @staticmethod
+    def parts_of(x):
+        return [x.as_one()] if any(len(p.gate) for p in x.parts) else x.parts
+
+    @staticmethod
+    def _filters(c):
+        KH, KW, _, C = c.w.shape
+        mine = shares([p.raw.shape[3] for p in c.parts])
+        return [np.ascontiguousarray(c.w.reshape(KH, KW, C)[..., m]) for m in mine], mine
+
+    @staticmethod
+    def forward(c):
+        filters, mine = _Depthwise._filters(c)
+        biases = [None if c.b is None else c.b[m] for m in mine]
+        return [
+            kernels.depthwise_forward(part, w, c.g, b) for part, w, b in zip(c.parts, filters, biases, strict=True)
+        ]
+
+    @staticmethod
+    def backward(gradients, c, dx_wanted, onto):
+        filters, _ = _Depthwise._filters(c)
+        skips = [_skip_grad(onto, c.parts)]
+        if len(c.parts) > 1:
+            belongs = isinstance(onto, InputGradient) and onto.belongs_to(c.parts)
+            skips = onto.dys if belongs else [None] * len(c.parts)
+        done = [
+            kernels.depthwise_backward(gradient, part, w, c.g, skip)
+            for gradient, part, w, skip in zip(gradients, c.parts, filters, skips, strict=True)
+        ]
+        dys, sums, dws = zip(*done, strict=True)
+        dx = _input_gradient(c.parts, dys, sums)
+        return (dx if skips[0] is not None else add(dx, onto)), np.concatenate(dws, axis=-1)
+
+
+class _Dense:
+    """Any other kernel, groups included; x in one part without a gate."""
+
+    @staticmethod
+    def parts_of(x):
+        return [x.as_one()]
+
+    @staticmethod
+    def forward(c):
+        return [kernels.conv_forward(c.parts[0], c.w, c.g, c.groups, c.b)]
+
+    @staticmethod
+    def backward(gradients, c, dx_wanted, onto):
+        skip = _skip_grad(onto, c.parts)
+        dy, sums, dw = kernels.conv_backward(gradients[0], c.parts[0], c.w, c.g, c.groups, dx_wanted, skip)
+        if not dx_wanted:
+            return None, dw
+        dx = _input_gradient(c.parts, [dy], [sums])
+        return (dx if skip is not None else add(dx, onto)), dw
+
+
+def _input_gradient(parts, dys, sums, dgates=None):
+    """An `InputGradient`; where a plain array went in, an array."""
+    if len(parts) == 1 and parts[0].norm.shape[1] == len(parts[0].gate) == 0:
+        return dys[0]
+    return InputGradient(parts, list(dys), list(sums), dgates)
+
+
+def _skip_grad(onto, parts):
+    """The array in `onto` that a kernel can add in passing, or None: of a single part, and cut as the part is."""
+    if len(parts) != 1:
+        return None
+    if isinstance(onto, InputGradient):
+        return onto.dys[0] if onto.belongs_to(parts) and onto.dgates is None else None
+    fits = isinstance(onto, np.ndarray) and parts[0].norm.shape[1] == 0 and check.is_plain(onto)
+    return onto if fits and onto.shape == parts[0].raw.shape and onto.dtype == parts[0].raw.dtype else None

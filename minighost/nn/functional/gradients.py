@@ -1,0 +1,145 @@
+"""Lazy gradients: what layers hand back to one another.
+
+A convolution returns an `InputGradient`: the ReLU before it has already cut the numbers, and the two sums that the
+batch norm before it needs come with them. Batch norm turns it into a `RawGradient`, three numbers per channel with
+which the convolution before it finishes the gradient on the way into its tile.
+"""
+
+import numpy as np
+
+from minighost import ops
+from minighost.nn.functional.values import Lazy
+
+__all__ = ["GatedGradient", "InputGradient", "RawGradient", "RectifiedGradient"]
+
+
+class _InParts(Lazy):
+    """A gradient in parts whose channels stand side by side; `_parts` are arrays of their shapes."""
+
+    _value = None
+
+    def _parts(self):
+        raise NotImplementedError
+
+    def _arrays(self):
+        raise NotImplementedError
+
+    @property
+    def shape(self):
+        """(N, H, W, C)."""
+        parts = self._parts()
+        return (*parts[0].shape[:3], sum(p.shape[3] for p in parts))
+
+    @property
+    def dtype(self):
+        """Of the numbers."""
+        return self._parts()[0].dtype
+
+    @property
+    def size(self):
+        """The number of numbers."""
+        return sum(p.size for p in self._parts())
+
+    def is_read(self):
+        """Whether it has become an array, which somebody may have changed."""
+        return self._value is not None
+
+    def materialize(self):
+        """The array, which is computed once."""
+        if self._value is None:
+            arrays = self._arrays()
+            self._value = arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=3)
+        return self._value
+
+
+class InputGradient(_InParts):
+    """The gradient with respect to an `Activation`; zero where the activation's ReLU cut.
+
+    Attributes
+    ----------
+    parts : list of kernels.Deferred
+        The activation's own.
+    dys : list of ndarray
+        With respect to each part; where a part has a gate, with respect to the gate's result.
+    sums : list of ndarray, shape (chunks, 2, C)
+        Of dy and ``dy * (raw - mean)``.
+    dgates : list of ndarray, shape (N, C), or None
+    """
+
+    def __init__(self, parts, dys, sums, dgates=None):
+        self.parts, self.dys, self.sums, self.dgates = parts, dys, sums, dgates
+
+    def belongs_to(self, parts):
+        """Whether it is the gradient with respect to these very parts, and nobody has touched it."""
+        same = len(parts) == len(self.parts) and all(a is b for a, b in zip(parts, self.parts, strict=True))
+        return same and not self.is_read()
+
+    def of(self, parts):
+        """The same numbers as the gradient with respect to what the parts were made of."""
+        return InputGradient(parts, self.dys, self.sums, self.dgates)
+
+    def _parts(self):
+        return self.dys
+
+    def _arrays(self):
+        return self.dys
+
+
+class RawGradient(_InParts):
+    """The gradient with respect to a convolution's raw result: ``scale*dy + slope*raw + constant``.
+
+    Attributes
+    ----------
+    parts : list of kernels.DeferredGradient
+    """
+
+    def __init__(self, parts):
+        self.parts = parts
+
+    def _parts(self):
+        return [p.dy for p in self.parts]
+
+    def _arrays(self):
+        return [p.dy * c[0] + p.raw * c[1] + c[2] for p in self.parts for c in [p.coefficients]]
+
+
+class RectifiedGradient(_InParts):
+    """The gradient with respect to a `Sum`, not yet cut by the ReLU after the sum.
+
+    Attributes
+    ----------
+    dout : ndarray
+        With respect to the ReLU's result.
+    out : ndarray
+        The ReLU's result.
+    """
+
+    def __init__(self, dout, out):
+        self.dout, self.out = dout, out
+
+    def _parts(self):
+        return [self.dout]
+
+    def _arrays(self):
+        return [ops.relu_backward(self.dout, self.out)]  # the result is 0 just where the ReLU cut
+
+
+class GatedGradient(_InParts):
+    """``gate * dy``, the gradient with respect to what was gated, still without the way through the gate itself.
+
+    Attributes
+    ----------
+    before, after : list of kernels.Deferred
+        What was gated, without and with its gate.
+    dys : list of ndarray
+        With respect to the gate's result.
+    """
+
+    def __init__(self, before, after, dys):
+        self.before, self.after, self.dys = before, after, dys
+
+    def _parts(self):
+        return self.dys
+
+    def _arrays(self):
+        return [dy * p.gate[:, None, None] for dy, p in zip(self.dys, self.after, strict=True)]
