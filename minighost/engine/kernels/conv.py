@@ -75,7 +75,7 @@ def conv_forward(deferred, w, g, groups=1, b=None, summing=True):
     return out.reshape(len(x), g.OH, g.OW, -1), statistics
 
 
-def conv_backward(gradient, deferred, w, g, groups=1, wanted=True, skip_grad=None):
+def conv_backward(gradient, deferred, w, g, groups=1, wanted=True, skip_grad=None, overwrite_skip=False):
     """Backward of `conv_forward`.
 
     Parameters
@@ -87,6 +87,8 @@ def conv_backward(gradient, deferred, w, g, groups=1, wanted=True, skip_grad=Non
         Whether `dy` is: nobody asks for the gradient with respect to an image.
     skip_grad : ndarray, shape (N, H, W, groups*C), optional
         Gradient that reaches the same activation another way, cut as the ReLU cuts; the result is the sum of both.
+    overwrite_skip : bool
+        Write the result into `skip_grad`.
 
     Returns
     -------
@@ -97,14 +99,14 @@ def conv_backward(gradient, deferred, w, g, groups=1, wanted=True, skip_grad=Non
     dw : ndarray, shape of w
     """
     if suits(w.shape, g, groups):
-        dy, sums, dw = winograd_backward(gradient, deferred, w, g, skip_grad)
+        dy, sums, dw = winograd_backward(gradient, deferred, w, g, skip_grad, overwrite_skip)
         return dy if wanted else None, sums, dw
     # One partial sum of dw a chunk; few of them where the weights are many.
     chunks = min(len(deferred.raw), max(4, min(32, (1 << 24) // w.size)))
     x, B, begin, planes, *scratch = _prepare(deferred, w, g, groups, chunks)
     (N, _, L), OL, n_threads = x.shape, g.OW * w.shape[3], len(planes)
     norm = along(deferred.norm, L)
-    dx = empty(x.shape, w.dtype)
+    dx = skip_grad.reshape(x.shape) if overwrite_skip else empty(x.shape, w.dtype)
     skip = dx[:0] if skip_grad is None else skip_grad.reshape(x.shape)
     sums, dw = empty((chunks, 2, w.shape[2] * groups), np.float64), empty(w.shape, w.dtype)
     _backward(

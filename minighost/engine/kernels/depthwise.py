@@ -69,7 +69,7 @@ def depthwise_forward(deferred, w, g, b=None, summing=True):
     return out, statistics
 
 
-def depthwise_backward(gradient, deferred, w, g, skip_grad=None):
+def depthwise_backward(gradient, deferred, w, g, skip_grad=None, overwrite_skip=False):
     """Backward of `depthwise_forward`.
 
     Parameters
@@ -79,6 +79,8 @@ def depthwise_backward(gradient, deferred, w, g, skip_grad=None):
         As in the forward.
     skip_grad : ndarray, shape (N, H, W, C), optional
         Gradient that reaches the same activation another way, cut as the ReLU cuts; the result is the sum of both.
+    overwrite_skip : bool
+        Write the result into `skip_grad`.
 
     Returns
     -------
@@ -90,7 +92,7 @@ def depthwise_backward(gradient, deferred, w, g, skip_grad=None):
     """
     x, counters, chunks, planes, lines = _prepare(deferred, g)
     (N, _, L), C, OL, n_threads, KK = x.shape, w.shape[2], g.OW * w.shape[2], len(planes), g.KH * g.KW
-    dx = empty(x.shape, w.dtype)
+    dx = skip_grad.reshape(x.shape) if overwrite_skip else empty(x.shape, w.dtype)
     skip = dx[:0] if skip_grad is None else skip_grad.reshape(x.shape)
     norm, sums = along(deferred.norm, L), empty((chunks, 2, C), np.float64)
     width, dws = planes.shape[4], empty((chunks, KK, C), np.float64)

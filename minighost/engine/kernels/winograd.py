@@ -112,12 +112,12 @@ def winograd_forward(deferred, w, g, b=None, summing=True):
     return out.reshape(len(x), g.OH, g.OW, OC), statistics
 
 
-def winograd_backward(gradient, deferred, w, g, skip_grad=None):
+def winograd_backward(gradient, deferred, w, g, skip_grad=None, overwrite_skip=False):
     """Backward; parameters and results as for `conv_backward`, but that the gradient is always wanted."""
     most = max(4, min(32, (1 << 22) // w.size))
     x, B, chunks, counters, planes, line, rows, seen, products = _prepare(deferred, w, g, most)
     (N, _, L), OL, C, n_threads, DL = x.shape, g.OW * w.shape[3], w.shape[2], len(planes), products.shape[3]
-    dx = empty(x.shape, w.dtype)
+    dx = skip_grad.reshape(x.shape) if overwrite_skip else empty(x.shape, w.dtype)
     skip = dx[:0] if skip_grad is None else skip_grad.reshape(x.shape)
     norm, dws = along(deferred.norm, L), empty((chunks, 36, C, w.shape[3]), w.dtype)
     lanes, sums = empty((n_threads, 2, norm.shape[1]), w.dtype), empty((chunks, 2, C), np.float64)

@@ -49,7 +49,10 @@ def conv2d_forward(x, w, b=None, stride=1, padding=0, dilation=1, groups=1, lazy
 
 
 def conv2d_backward(dout, cache, dx_wanted=True, onto=None):
-    """`ops.conv2d_backward`; `onto` is a gradient that reaches x another way, and dx is the sum of both."""
+    """`ops.conv2d_backward`; `onto` is a gradient that reaches x another way, and dx is the sum of both.
+
+    A lazy `onto` is used up: the sum is written over it.
+    """
     if not isinstance(cache, _Conv):
         dx, dw, db = ops.conv2d_backward(materialize(dout), cache, dx_wanted)
         return (add(dx, onto) if dx_wanted else None), dw, db
@@ -137,8 +140,9 @@ class _Depthwise:
         if len(c.parts) > 1:
             belongs = isinstance(onto, InputGradient) and onto.belongs_to(c.parts)
             skips = onto.dys if belongs else [None] * len(c.parts)
+        overwrite = skips[0] is not None and isinstance(onto, InputGradient)
         done = [
-            kernels.depthwise_backward(gradient, part, w, c.g, skip)
+            kernels.depthwise_backward(gradient, part, w, c.g, skip, overwrite)
             for gradient, part, w, skip in zip(gradients, c.parts, filters, skips, strict=True)
         ]
         dys, sums, dws = zip(*done, strict=True)
@@ -160,7 +164,8 @@ class _Dense:
     @staticmethod
     def backward(gradients, c, dx_wanted, onto):
         skip = _skip_grad(onto, c.parts)
-        dy, sums, dw = kernels.conv_backward(gradients[0], c.parts[0], c.w, c.g, c.groups, dx_wanted, skip)
+        overwrite = skip is not None and isinstance(onto, InputGradient)
+        dy, sums, dw = kernels.conv_backward(gradients[0], c.parts[0], c.w, c.g, c.groups, dx_wanted, skip, overwrite)
         if not dx_wanted:
             return None, dw
         dx = _input_gradient(c.parts, [dy], [sums])

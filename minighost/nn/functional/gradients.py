@@ -8,37 +8,20 @@ which the convolution before it finishes the gradient on the way into its tile.
 import numpy as np
 
 from minighost import ops
-from minighost.nn.functional.values import Lazy
+from minighost.nn.functional.values import Lazy, together
 
 __all__ = ["GatedGradient", "InputGradient", "RawGradient", "RectifiedGradient"]
 
 
 class _InParts(Lazy):
-    """A gradient in parts whose channels stand side by side; `_parts` are arrays of their shapes."""
+    """A gradient in parts whose channels stand side by side."""
 
-    _value = None
-
-    def _parts(self):
-        raise NotImplementedError
+    def __init__(self, arrays):
+        self.shape, self.dtype = together(arrays)
+        self._value = None
 
     def _arrays(self):
         raise NotImplementedError
-
-    @property
-    def shape(self):
-        """(N, H, W, C)."""
-        parts = self._parts()
-        return (*parts[0].shape[:3], sum(p.shape[3] for p in parts))
-
-    @property
-    def dtype(self):
-        """Of the numbers."""
-        return self._parts()[0].dtype
-
-    @property
-    def size(self):
-        """The number of numbers."""
-        return sum(p.size for p in self._parts())
 
     def is_read(self):
         """Whether it has become an array, which somebody may have changed."""
@@ -67,6 +50,7 @@ class InputGradient(_InParts):
     """
 
     def __init__(self, parts, dys, sums, dgates=None):
+        super().__init__(dys)
         self.parts, self.dys, self.sums, self.dgates = parts, dys, sums, dgates
 
     def belongs_to(self, parts):
@@ -77,9 +61,6 @@ class InputGradient(_InParts):
     def of(self, parts):
         """The same numbers as the gradient with respect to what the parts were made of."""
         return InputGradient(parts, self.dys, self.sums, self.dgates)
-
-    def _parts(self):
-        return self.dys
 
     def _arrays(self):
         return self.dys
@@ -94,10 +75,8 @@ class RawGradient(_InParts):
     """
 
     def __init__(self, parts):
+        super().__init__([p.dy for p in parts])
         self.parts = parts
-
-    def _parts(self):
-        return [p.dy for p in self.parts]
 
     def _arrays(self):
         return [p.dy * c[0] + p.raw * c[1] + c[2] for p in self.parts for c in [p.coefficients]]
@@ -115,10 +94,8 @@ class RectifiedGradient(_InParts):
     """
 
     def __init__(self, dout, out):
+        super().__init__([dout])
         self.dout, self.out = dout, out
-
-    def _parts(self):
-        return [self.dout]
 
     def _arrays(self):
         return [ops.relu_backward(self.dout, self.out)]  # the result is 0 just where the ReLU cut
@@ -136,10 +113,8 @@ class GatedGradient(_InParts):
     """
 
     def __init__(self, before, after, dys):
+        super().__init__(dys)
         self.before, self.after, self.dys = before, after, dys
-
-    def _parts(self):
-        return self.dys
 
     def _arrays(self):
         return [dy * p.gate[:, None, None] for dy, p in zip(self.dys, self.after, strict=True)]

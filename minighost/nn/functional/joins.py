@@ -1,5 +1,6 @@
 """Concatenation and sums of lazy values: parts stay the arrays they are, and a sum is computed when it is read."""
 
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ __all__ = [
 
 def shares(channels):
     """Which channels are whose: slices, one per number of channels."""
-    ends = np.cumsum(channels).tolist()
+    ends = accumulate(channels)
     return [slice(end - C, end) for C, end in zip(channels, ends, strict=True)]
 
 

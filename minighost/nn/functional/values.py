@@ -12,12 +12,14 @@ reads such a value - NumPy, an operation of `ops`, a user's module - gets an arr
 value is that array, for later readers too, and changes made to it in place are seen as they would be in any array.
 """
 
+import math
+
 import numpy as np
 
 from minighost import ops
 from minighost.engine import kernels
 
-__all__ = ["Activation", "Lazy", "Sum", "activation", "materialize", "waits"]
+__all__ = ["Activation", "Lazy", "Sum", "activation", "materialize", "together", "waits"]
 
 
 def materialize(x):
@@ -25,10 +27,25 @@ def materialize(x):
     return x.materialize() if isinstance(x, Lazy) else x
 
 
+def together(arrays):
+    """Shape and dtype of arrays whose channels stand side by side."""
+    first = arrays[0]
+    if len(arrays) == 1:
+        return first.shape, first.dtype
+    return (*first.shape[:3], sum(a.shape[3] for a in arrays)), first.dtype
+
+
 class Lazy(np.lib.mixins.NDArrayOperatorsMixin):
     """What can be used like an array, and is computed then."""
 
     ndim = 4
+    shape: tuple
+    dtype: np.dtype
+
+    @property
+    def size(self):
+        """The number of numbers."""
+        return math.prod(self.shape)
 
     def materialize(self):
         """The array."""
@@ -78,21 +95,7 @@ class Activation(Lazy):
 
     def __init__(self, parts, statistics=None):
         self.parts, self.statistics, self._value = parts, statistics, None
-
-    @property
-    def shape(self):
-        """(N, H, W, C)."""
-        return (*self.parts[0].raw.shape[:3], sum(p.raw.shape[3] for p in self.parts))
-
-    @property
-    def dtype(self):
-        """Of the numbers."""
-        return self.parts[0].raw.dtype
-
-    @property
-    def size(self):
-        """The number of numbers."""
-        return sum(p.raw.size for p in self.parts)
+        self.shape, self.dtype = together([p.raw for p in parts])
 
     def materialize(self):
         """The array; this value has one plain part from now on."""
@@ -149,21 +152,7 @@ class Sum(Lazy):
 
     def __init__(self, parts, shortcut, relu=False):
         self.parts, self.shortcut, self.relu, self._value = parts, shortcut, relu, None
-
-    @property
-    def shape(self):
-        """(N, H, W, C)."""
-        return self.shortcut.raw.shape
-
-    @property
-    def dtype(self):
-        """Of the numbers."""
-        return self.shortcut.raw.dtype
-
-    @property
-    def size(self):
-        """The number of numbers."""
-        return self.shortcut.raw.size
+        self.shape, self.dtype = shortcut.raw.shape, shortcut.raw.dtype
 
     def is_read(self):
         """Whether it has become an array, which somebody may have changed."""
