@@ -40,6 +40,11 @@ def assert_folds(model, x):
     return f
 
 
+def nodes_of(f):
+    """What it consists of, in order."""
+    return [op.node for segment in f.segments for op in segment.ops]
+
+
 def steps_of(f):
     """The steps of the last plan's only stage."""
     *_, (stages,) = f._plans.values()
@@ -73,7 +78,7 @@ def test_every_network_computes_the_same_when_folded(rng, name, dtype):
 
 @pytest.mark.parametrize("name", mg.models.names())
 def test_no_layer_of_a_network_is_left_unfolded(name):
-    assert not any(isinstance(node, fold_nodes.Plain) for node in nn.fold(network(name))._nodes)
+    assert not any(isinstance(node, fold_nodes.Plain) for node in nodes_of(nn.fold(network(name))))
 
 
 @pytest.mark.parametrize("options", [{"ratio": 1}, {"ratio": 3}, {"gate": "clip"}, {"width": 0.3}])
@@ -242,7 +247,7 @@ def test_nan_passes_through_as_it_does_in_the_layers(rng):
 @pytest.mark.small
 def test_a_batch_norm_is_folded_into_its_convolution():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU6(), nn.ConvBNAct(4, 4, 3, groups=4))
-    assert [type(node) for node in nn.fold(model)._nodes] == [fold_nodes.Convolution] * 2
+    assert [type(node) for node in nodes_of(nn.fold(model))] == [fold_nodes.Convolution] * 2
 
 
 class Doubled(nn.Module):
@@ -257,7 +262,7 @@ class Doubled(nn.Module):
 
 
 class Reversed(nn.Sequential):
-    """A chain whose forward does something else; `chain` would be wrong for it."""
+    """A sequence that runs the other way round."""
 
     def forward(self, x):
         for layer in self._layers[::-1]:
@@ -285,19 +290,84 @@ def test_a_layer_whose_forward_was_replaced_is_unknown(rng, make):
 
 @pytest.mark.small
 def test_an_unknown_layer_takes_part_as_it_is(rng):
-    for unknown in (Doubled(4), Reversed(nn.ReLU(), nn.BatchNorm2d(4))):
-        model = perturbed(nn.Sequential(nn.ConvBNAct(6, 4, 3), unknown, nn.ConvBNAct(4, 3, 1)))
-        f = assert_folds(model, rng.normal(size=(5, 4, 4, 6)))
-        assert [isinstance(node, fold_nodes.Plain) for node in f._nodes] == [False, True, False]
-        assert all(m._cache is None for m in f._nodes[1].layer.modules())
+    model = perturbed(nn.Sequential(nn.ConvBNAct(6, 4, 3), Doubled(4), nn.ConvBNAct(4, 3, 1)))
+    f = assert_folds(model, rng.normal(size=(5, 4, 4, 6)))
+    assert [isinstance(node, fold_nodes.Plain) for node in nodes_of(f)] == [False, True, False]
+    assert all(m._cache is None for m in nodes_of(f)[1].layer.modules())
 
 
 @pytest.mark.small
-def test_an_unknown_layer_inside_a_block_makes_the_block_unknown(rng):
-    block = nn.GhostBottleneck(6, 10, 6, rng=0)
-    block.se = Doubled(10)
+def test_whatever_a_forward_does_with_known_layers_folds(rng):
+    model = perturbed(nn.Sequential(nn.Conv2d(6, 4, 3), Reversed(nn.ReLU(), nn.BatchNorm2d(4)), nn.Conv2d(4, 3, 1)))
+    f = assert_folds(model, rng.normal(size=(5, 4, 4, 6)))
+    assert [type(node) for node in nodes_of(f)] == [fold_nodes.Convolution] * 2
+
+
+class Shaped(nn.Module):
+    """A layer that asks for its input's shape."""
+
+    def forward(self, x):
+        return x.reshape(len(x), -1)
+
+
+@pytest.mark.small
+def test_deep_networks_fold(rng):
+    layers = [layer for _ in range(300) for layer in (nn.MaxPool2d(1), nn.ReLU())]
+    assert_folds(nn.Sequential(*layers), rng.normal(size=(1, 2, 2, 1)))
+
+
+@pytest.mark.small
+def test_a_layer_that_asks_for_shapes_is_called(rng):
+    model = perturbed(nn.Sequential(nn.ConvBNAct(6, 4, 3), Shaped(), nn.Linear(64, 3)))
+    f = assert_folds(model, rng.normal(size=(5, 4, 4, 6)))
+    assert [getattr(node, "reason", "") for node in nodes_of(f)] == ["", "it reads the numbers", ""]
+
+
+@pytest.mark.small
+def test_a_method_that_a_class_was_given_later_is_respected(rng, monkeypatch):
+    model, x = perturbed(nn.Sequential(nn.Conv2d(6, 4, 3), nn.ReLU())), rng.normal(size=(2, 4, 4, 6))
+    forward = nn.Conv2d.forward
+    monkeypatch.setattr(nn.Conv2d, "forward", lambda self, x: 2 * forward(self, x))
+    f = assert_folds(model, x)
+    assert isinstance(nodes_of(f)[0], fold_nodes.Plain)
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("where", ["se", "shortcut", "ghost1.cheap", "ghost2.cheap.bn"])
+def test_an_unknown_layer_inside_a_block_is_called_and_the_others_fold(rng, where):
+    block = nn.GhostBottleneck(6, 10, 8, stride=2, se_hidden=2, rng=0)
+    *path, name = where.split(".")
+    owner = block
+    for step in path:
+        owner = getattr(owner, step)
+    unknown = {
+        "se": lambda: Doubled(10),
+        "shortcut": lambda: nn.Sequential(nn.ConvBNAct(6, 8, 1, 2), Doubled(8)),
+        "ghost1.cheap": lambda: Doubled(5),
+        "ghost2.cheap.bn": lambda: Doubled(4),
+    }
+    setattr(owner, name, unknown[where]())
     f = assert_folds(perturbed(block), rng.normal(size=(2, 4, 4, 6)))
-    assert isinstance(f._nodes[0], fold_nodes.Plain)
+    kinds = [type(node) for node in nodes_of(f)]
+    assert kinds.count(fold_nodes.Plain) == 1 and fold_nodes.Affine not in kinds
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("n", [3, 4, 6, 8, 9])
+def test_the_first_channels_of_anything_fold(rng, n):
+    """Of two values side by side: within the first, at its end, within the second, and all of them."""
+
+    class First(nn.Module):
+        def __init__(self, second):
+            self.first, self.second = nn.ConvBNAct(6, 4, 3), second
+
+        def forward(self, x):
+            y = self.first(x)
+            y, _ = nn.functional.concat_forward(y, self.second(y))
+            return nn.functional.first_channels_forward(y, n)[0]
+
+    for second in (nn.ConvBNAct(4, 4, 3), nn.ConvBNAct(4, 4, 3, groups=2), nn.ReLU6(), Doubled(4)):
+        assert_folds(perturbed(First(second)), rng.normal(size=(3, 5, 4, 6)))
 
 
 def digest(model):

@@ -10,7 +10,7 @@ import numpy as np
 from minighost.arguments import number, whole
 from minighost.models.registry import register
 from minighost.models.rounding import make_divisible
-from minighost.nn import Chain, ConvBNAct, Dropout, GhostBottleneck, GlobalAvgPool, Linear, ReLU, Sequential
+from minighost.nn import ConvBNAct, Dropout, GhostBottleneck, GlobalAvgPool, Linear, Module, ReLU, Sequential
 
 __all__ = ["GhostNet", "ghostnet_cifar", "ghostnet_cifar_fast", "ghostnet_short"]
 
@@ -39,7 +39,7 @@ FEATURES = 1280
 
 
 @register
-class GhostNet(Chain):
+class GhostNet(Module):
     """GhostNet with a width multiplier: images (N, H, W, 3) -> logits (N, num_classes).
 
     Parameters
@@ -109,6 +109,19 @@ class GhostNet(Chain):
         self.act = ReLU()
         self.dropout = Dropout(dropout, rng)
         self.classifier = Linear(FEATURES, num_classes, rng=rng)
+
+    def forward(self, x):
+        """(N, H, W, 3) -> (N, num_classes)."""
+        x = self.tail(self.stages(self.stem(x)))
+        x = self.act(self.head(self.pool(x)))
+        return self.classifier(self.dropout(x))
+
+    def backward(self, dout):
+        """Gradient with respect to the images, if it is wanted."""
+        self._take_cache(dout)
+        dout = self.dropout.backward(self.classifier.backward(dout))
+        dout = self.pool.backward(self.head.backward(self.act.backward(dout)))
+        return self.stem.backward(self.stages.backward(self.tail.backward(dout)))
 
 
 @register

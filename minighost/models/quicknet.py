@@ -14,7 +14,7 @@ import numpy as np
 from minighost.arguments import number, whole
 from minighost.models.registry import register
 from minighost.models.rounding import make_divisible
-from minighost.nn import Chain, Conv2d, ConvBNAct, GhostModule, GlobalAvgPool, Linear, PatchWhitening, Sequential
+from minighost.nn import Conv2d, ConvBNAct, GhostModule, GlobalAvgPool, Linear, Module, PatchWhitening, Sequential
 
 __all__ = ["QuickNet"]
 
@@ -22,7 +22,7 @@ WIDTHS = 64, 256, 256  # maps of the three blocks
 
 
 @register
-class QuickNet(Chain):
+class QuickNet(Module):
     """Whitening stem, three blocks (convolution, pooling, convolution), mean, classifier.
 
     Images (N, H, W, 3) -> logits (N, num_classes).
@@ -69,6 +69,15 @@ class QuickNet(Chain):
         for module in self.blocks.modules():
             if isinstance(module, Conv2d) and module.groups == 1:
                 _hand_on(module.weight.data)
+
+    def forward(self, x):
+        """(N, H, W, 3) -> (N, num_classes)."""
+        return self.classifier(self.pool(self.blocks(self.stem(x))))
+
+    def backward(self, dout):
+        """Gradient with respect to the images, if it is wanted."""
+        self._take_cache(dout)
+        return self.stem.backward(self.blocks.backward(self.pool.backward(self.classifier.backward(dout))))
 
     def prepare(self, images):
         """Compute the stem's filters from images (N, H, W, 3), normalised as in training."""

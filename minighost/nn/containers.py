@@ -9,10 +9,6 @@ __all__ = ["Chain", "ModuleList", "Sequential"]
 class Chain(Module):
     """A module that is nothing but its attributes one after the other, in the order in which they were set."""
 
-    def chain(self):
-        """All layers."""
-        return list(self.children())
-
     def forward(self, x):
         """First to last."""
         for layer in self.children():

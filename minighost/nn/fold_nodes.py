@@ -1,7 +1,8 @@
 """What a folded network consists of: nodes that list their steps for the machine in `engine.inference`.
 
-A node has ``emit(program, value)``, which lists its steps and returns the value that they leave, and
-``seal(weights)``, which copies its weights into the long array of all of them.
+A node has ``emit(program, *values)``, which lists its steps and returns the value that they leave, and
+``seal(weights)``, which copies its weights into the long array of all of them. A node that joins values also has
+``apply(*arrays)``, for where an unknown layer beside it keeps the machine from doing it.
 """
 
 from dataclasses import dataclass
@@ -9,33 +10,41 @@ from typing import Any
 
 import numpy as np
 
+from minighost import ops
 from minighost.engine import inference
 from minighost.engine.geometry import Geometry
 from minighost.engine.kernels.winograd import suits
-from minighost.nn.module import Module
 
-__all__ = ["Affine", "Convolution", "GlobalMean", "Plain", "Pool", "Side", "emit"]
+__all__ = ["Add", "Affine", "Concat", "Convolution", "FirstChannels", "Gate", "GlobalMean", "Node", "Plain", "Pool"]
+
+
+class Node:
+    """The base class."""
+
+    def seal(self, weights):
+        """Most nodes have no weights."""
+
+    def emit(self, program, *values):
+        """List the steps."""
+        raise NotImplementedError
 
 
 @dataclass
-class Affine:
-    """A batch norm that found no convolution in front of it, or an activation alone."""
+class Affine(Node):
+    """A batch norm that found no convolution before it, or an activation alone; so small that each program has it."""
 
     scale: Any
     shift: Any
     act: tuple = inference.NONE
 
-    def seal(self, weights):
-        """It is so small that it is written into each program."""
-
     def emit(self, program, value):
-        """One step a part."""
+        """One step per part."""
         one = np.ones(value.C)
         return program.affine(value, self.scale * one, self.shift * one, self.act)
 
 
 @dataclass
-class Convolution:
+class Convolution(Node):
     """A convolution or linear layer with all that was folded into it: w (KH, KW, C/groups, OC), b (OC,).
 
     `filters` of a depthwise convolution see the same channel. The last channels of its result may have been cut off.
@@ -69,8 +78,15 @@ class Convolution:
         g = Geometry(*self.shape[:2], *self.stride, *self.padding, *self.dilation, OH=4, OW=4)
         return suits(self.shape, g, self.groups)
 
+    def cut(self, channels):
+        """Keep the first channels of the result only; False if that is not possible."""
+        if self.w.shape[2] > 1 < self.groups:
+            return False
+        self.w, self.b = self.w[..., :channels], self.b[:channels]
+        return True
+
     def emit(self, program, value):
-        """A product where the kernel is a single tap; one filter a channel; Winograd; or windows and a product."""
+        """A product where the kernel is a single tap; one filter per channel; Winograd; or windows and a product."""
         if self._depthwise:
             KH, KW, _, OC = self.w.shape
             if value.C != OC or self.filters > 1:
@@ -87,19 +103,16 @@ class Convolution:
 
 
 @dataclass
-class GlobalMean:
+class GlobalMean(Node):
     """The mean over the plane."""
 
-    def seal(self, weights):
-        """It has no weights."""
-
     def emit(self, program, value):
-        """One step a part."""
+        """One step per part."""
         return program.mean(value)
 
 
 @dataclass
-class Pool:
+class Pool(Node):
     """The maximum or the mean over windows."""
 
     maximum: bool
@@ -107,46 +120,68 @@ class Pool:
     stride: Any
     padding: Any
 
-    def seal(self, weights):
-        """It has no weights."""
-
     def emit(self, program, value):
-        """One step a part."""
+        """One step per part."""
         stride = self.kernel_size if self.stride is None else self.stride
         return program.pool(value, self.maximum, program.window(value, self.kernel_size, stride, self.padding))
 
 
 @dataclass
-class Side:
-    """Two chains that see the same value, and what becomes of their results.
+class Concat(Node):
+    """Channels side by side, which costs nothing."""
 
-    "concatenate", "add", or "gate": the second weighs what it sees, channel by channel.
-    """
+    def emit(self, program, *values):
+        """No step."""
+        return inference.Value(sum((v.parts for v in values), ()), values[0].H, values[0].W)
 
-    how: str
-    first: list
-    second: list
-
-    def seal(self, weights):
-        """Both chains."""
-        for node in (*self.first, *self.second):
-            node.seal(weights)
-
-    def emit(self, program, value):
-        """First, second, and their union."""
-        first, second = emit(self.first, program, value), emit(self.second, program, value)
-        if self.how == "gate":
-            return program.scale(first, program.whole(second))
-        if self.how == "add":
-            return program.add(first, second)
-        return inference.Value(first.parts + second.parts, first.H, first.W)
+    def apply(self, *arrays):
+        """In one array."""
+        return ops.concat_forward(*arrays)[0]
 
 
 @dataclass
-class Plain:
-    """A layer that is not known here, as a copy in evaluation mode."""
+class Add(Node):
+    """A sum."""
 
-    layer: Module
+    def emit(self, program, value, other):
+        """One step per part."""
+        return program.add(value, other)
+
+    def apply(self, a, b):
+        """In one array."""
+        return ops.add_forward(a, b)[0]
+
+
+@dataclass
+class Gate(Node):
+    """Every channel times its gate, one number per image."""
+
+    def emit(self, program, value, gate):
+        """One step per part."""
+        return program.scale(value, program.whole(gate))
+
+    def apply(self, x, gate):
+        """In one array."""
+        return ops.scale_forward(x, gate)[0]
+
+
+@dataclass
+class FirstChannels(Node):
+    """``x[..., :n]``, where the convolution before it could not be cut instead."""
+
+    n: int
+
+    def apply(self, x):
+        """A view."""
+        return x[..., : self.n]
+
+
+@dataclass
+class Plain(Node):
+    """A layer that is not known here, as a copy in evaluation mode, and why it is not."""
+
+    layer: Any
+    reason: str
 
     def __call__(self, x):
         """Run it and forget what it keeps for a backward."""
@@ -154,10 +189,3 @@ class Plain:
         for module in self.layer.modules():
             module._cache = None
         return out
-
-
-def emit(nodes, program, value):
-    """The steps of nodes one after the other."""
-    for node in nodes:
-        value = node.emit(program, value)
-    return value

@@ -1,14 +1,16 @@
 """Fold a trained network for inference, and run it: a few images at a time through as many layers as possible."""
 
 import contextlib
+import itertools
 import math
 
 import numpy as np
 
 from minighost.engine import check, inference
 from minighost.engine.memory import empty
-from minighost.nn.fold_nodes import GlobalMean, Plain, emit
-from minighost.nn.folding import evaluating, in_evaluation, nodes_of
+from minighost.nn.fold_graph import Segment, segments_of
+from minighost.nn.fold_nodes import FirstChannels, GlobalMean, Plain
+from minighost.nn.folding import Trace, in_evaluation
 from minighost.nn.module import Buffer, Module, Parameter
 
 __all__ = ["Folded", "fold"]
@@ -60,19 +62,29 @@ class Folded:
     Parameters
     ----------
     model : Module
+
+    Attributes
+    ----------
+    segments : list of Segment
+        What it consists of.
     """
 
     def __init__(self, model):
-        self._hollow = evaluating(model, hollow=True)  # to ask whether an input fits
         # A layer's own forward, set on the object, may be bound to this very model: no copy changes that.
         self._bound = model if any("forward" in vars(m) for m in model.modules()) else None
         dtypes = [value.data.dtype for _, value in model._named((Parameter, Buffer))]
-        self._nodes, weights = nodes_of(model), _Weights()
-        for node in self._nodes:
-            if not isinstance(node, Plain):
-                node.seal(weights)
+        with self._evaluation():
+            trace = Trace(model)
+        self._hollow = trace.hollow  # to ask whether an input fits
+        self.segments, weights = segments_of(trace.out), _Weights()
+        for segment in self.segments:
+            for op in segment.ops:
+                op.node.seal(weights)
         self._weights = weights.together(dtypes[0] if dtypes else np.float64)
         self._plans: dict = {}
+
+    def _evaluation(self):
+        return contextlib.nullcontext() if self._bound is None else in_evaluation(self._bound)
 
     def __call__(self, x):
         """(N, ...) -> what the model would return in evaluation mode.
@@ -82,7 +94,7 @@ class Folded:
         TypeError, ValueError
             What the model's layers raise if the input does not fit.
         """
-        with contextlib.nullcontext() if self._bound is None else in_evaluation(self._bound):
+        with self._evaluation():
             plan = self._plans.get((x.shape, x.dtype)) if isinstance(x, np.ndarray) else None
             if plan is None:
                 plan = self._plan(x)
@@ -91,20 +103,15 @@ class Folded:
             return x
 
     def _plan(self, x):
-        """Check the input, divide the nodes into stages, and write a program for each."""
-        known = not any(isinstance(node, Plain) for node in self._nodes)
+        """Check the input, divide the segments into stages, and write a program for each."""
+        known = not any(segment.has(Plain) for segment in self.segments)
         out = self._try(x, known)
         if x.ndim == 0 or len(x) == 0:
             return [lambda x: out]
         plan: list = []
-        nodes = list(self._nodes)
-        while nodes:
-            if isinstance(nodes[0], Plain):
-                plan.append(nodes.pop(0))
-                continue
-            count = next((k for k, node in enumerate(nodes) if isinstance(node, Plain)), len(nodes))
-            plan.append(_Stages(nodes[:count], self._weights))
-            del nodes[:count]
+        for by_machine, run in itertools.groupby(self.segments, lambda one: not one.has(Plain, FirstChannels)):
+            segments = list(run)
+            plan += [_Stages(segments, self._weights)] if by_machine else [_Calls(s, self._weights) for s in segments]
         plan = plan or [np.copy]
         self._plans[x.shape, x.dtype] = plan
         for oldest in list(self._plans)[: max(0, len(self._plans) - _PLANS)]:  # a copy: other Python threads do it too
@@ -139,14 +146,36 @@ class _Weights:
         return out
 
 
+class _Calls:
+    """A segment with an unknown layer in it, one op after the other."""
+
+    def __init__(self, segment, weights):
+        self.segment = segment
+        self.stages = {id(op): _stage(op, weights) for op in segment.ops}
+
+    def __call__(self, x):
+        values = {id(self.segment.source): x}
+        for op in self.segment.ops:
+            values[id(op)] = self.stages[id(op)](*(values[id(source)] for source in op.sources))
+        return values[id(self.segment.ops[-1])]
+
+
+def _stage(op, weights):
+    if isinstance(op.node, Plain):
+        return op.node
+    if hasattr(op.node, "apply"):
+        return op.node.apply
+    return _Stages([Segment(op.sources[0], [op])], weights)
+
+
 class _Stages:
-    """Nodes in a row that are all known, written down for one shape of input at the first call.
+    """Segments in a row that the machine can run, written down for one shape of input at the first call.
 
     Each stage is a kernel's run over the batch, for as many images at a time as its activations fit into the cache.
     """
 
-    def __init__(self, nodes, weights):
-        self.nodes, self.weights, self.written = nodes, weights, (None, [])
+    def __init__(self, segments, weights):
+        self.segments, self.weights, self.written = segments, weights, (None, [])
 
     def __call__(self, x):
         x = check.array("fold", "x", x, x.ndim)
@@ -161,32 +190,33 @@ class _Stages:
 
     def _write(self, x):
         weights = self.weights.astype(x.dtype, copy=False)  # where no weights say what dtype, the input does
-        nodes, stages, shape = self.nodes, [], x.shape
+        segments, stages, shape = self.segments, [], x.shape
         sizes = self._images_at_a_time(x)
-        while nodes:
+        while segments:
             B = sizes[0]
-            count = next((k for k, other in enumerate(sizes) if other != B), len(nodes))
+            count = next((k for k, other in enumerate(sizes) if other != B), len(segments))
             program, value = _begin(shape, x.dtype)
-            value = emit(nodes[:count], program, value)
+            for segment in segments[:count]:
+                value = segment.emit(program, value)
             program.finish(value)
             steps, size = program.assemble(B)
-            shape = _shape(shape, nodes[:count], value)
+            shape = _shape(shape, segments[:count], value)
             lines = np.concatenate([np.zeros(0, x.dtype), *program.lines])
             stages.append((B, shape, steps, weights, lines, size))
-            nodes, sizes = nodes[count:], sizes[count:]
+            segments, sizes = segments[count:], sizes[count:]
         return stages
 
     def _images_at_a_time(self, x):
-        """For each node; a power of 2, and small enough that there are some tiles for the threads to share."""
+        """For each segment; a power of 2, and small enough that there are some tiles for the threads to share."""
         sizes, shape = [], x.shape
-        for node in self.nodes:
+        for segment in self.segments:
             program, value = _begin(shape, x.dtype)
-            value = node.emit(program, value)
+            value = segment.emit(program, value)
             program.finish(value)
             fit = max(_TILE // max(1, program.assemble(1)[1]), _ROWS // (value.H * value.W), program.least)
             fit = min(fit, -(-len(x) // 4))
             sizes.append(1 << max(0, fit.bit_length() - 1))
-            shape = _shape(shape, [node], value)
+            shape = _shape(shape, [segment], value)
         return sizes
 
 
@@ -197,9 +227,9 @@ def _begin(shape, dtype):
     return inference.Program(dtype), inference.Value((inference.Part(inference.INPUT, C),), H, W)
 
 
-def _shape(shape, nodes, value):
-    """Of the result: the planes are gone behind a global mean."""
-    if any(isinstance(node, GlobalMean) for node in nodes):
+def _shape(shape, segments, value):
+    """Of the result: the planes are gone after a global mean."""
+    if any(isinstance(segment.ops[-1].node, GlobalMean) for segment in segments):
         return (shape[0], value.C)
     if len(shape) == 4:
         return (shape[0], value.H, value.W, value.C)

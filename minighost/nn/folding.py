@@ -1,203 +1,154 @@
-"""Which nodes a layer stands for in a folded network: batch norm in the convolution, activation behind it.
+"""Tracing a network: it is run once in evaluation mode on a value without numbers, and its layers say what they do.
 
 In evaluation batch norm is ``scale*x + shift`` with fixed numbers, so it disappears into the weights of the convolution
-in front of it (Jacob et al. 2018, "Quantization and training of neural networks", §3.2): ``conv(x, w*scale) + shift``.
+before it (Jacob et al. 2018, "Quantization and training of neural networks", §3.2): ``conv(x, w*scale) + shift``.
 
-A layer that is not known here takes part as it is, as a copy in evaluation mode: right, but not faster. To make a layer
-known, `rule` has to be told which nodes it stands for; a network that runs its layers one after the other says so with
-`Module.chain`.
+A layer with a `rule` here says which node it stands for. Any other module just runs, and the layers inside it say what
+they do. One that wants to see numbers is unknown: it takes part as it is, as a copy in evaluation mode - right, but not
+faster.
 """
 
 import contextlib
 import copy
-from dataclasses import replace
 
 import numpy as np
 
 from minighost.engine import inference
 from minighost.engine.check import pair
 from minighost.nn import layers
-from minighost.nn.blocks import ConvBNAct, SqueezeExcite
-from minighost.nn.fold_nodes import Affine, Convolution, GlobalMean, Plain, Pool, Side
-from minighost.nn.ghost import GhostBottleneck, GhostModule
+from minighost.nn.fold_nodes import Affine, Concat, Convolution, GlobalMean, Plain, Pool
+from minighost.nn.functional.traced import Traced, Unreadable
 from minighost.nn.module import Buffer, Parameter
-from minighost.nn.residual import ResidualBlock
 from minighost.nn.whitening import PatchWhitening
 
-__all__ = ["evaluating", "in_evaluation", "nodes_of", "rule"]
+__all__ = ["Trace", "evaluating", "in_evaluation", "rule"]
 
-_METHODS = {"forward", "maps", "_path", "children", "named_children"}  # one of a layer's own makes it unknown
 _rules: dict = {}
 _ACTS = {
-    layers.ReLU: inference.RELU, layers.ReLU6: inference.RELU6, layers.ClipGate: inference.CLIP,
-    layers.HardSigmoid: inference.HARD_SIGMOID, layers.HardSwish: inference.HARD_SWISH,
-}  # fmt: skip
+    layers.ReLU: inference.RELU,
+    layers.ReLU6: inference.RELU6,
+    layers.ClipGate: inference.CLIP,
+    layers.HardSigmoid: inference.HARD_SIGMOID,
+    layers.HardSwish: inference.HARD_SWISH,
+}
 
 
 def rule(kind):
-    """Decorator: the function below turns a layer of exactly this class into a list of nodes."""
+    """Decorator: ``function(layer, x, layers)`` says what a layer of exactly this class makes of a `Traced` value."""
 
     def add(function):
-        _rules[kind] = function
+        _rules[kind] = kind.forward, function
         return function
 
     return add
 
 
-def nodes_of(layer):
-    """The nodes that a layer stands for, as few as possible; a layer without a rule is one `Plain` node."""
-    try:
-        return _known(layer)
-    except _Unknown:
-        pass
-    chain = _chain(layer)
-    if chain is None:
-        return [Plain(evaluating(layer))]
-    return _merged([node for link in chain for node in nodes_of(link)])
+class Trace:
+    """The trace of a model.
 
+    Parameters
+    ----------
+    model : Module
+        It is not modified: a copy without weights runs in its place.
 
-class _Unknown(Exception):
-    """A layer inside has no rule."""
+    Attributes
+    ----------
+    hollow : Module
+        That copy, in evaluation mode.
+    out : Traced
+        What the model returns.
+    """
 
+    def __init__(self, model):
+        self.hollow = evaluating(model, hollow=True)
+        named = zip(self.hollow.modules(), model.named_modules(), strict=True)
+        self._originals = {id(copied): (path, original) for copied, (path, original) in named}
+        self.out = self(self.hollow, Traced(self))
 
-def _known(*chain):
-    """The nodes of layers one after the other, if all are known; None in place of a layer is passed over."""
-    nodes = []
-    for layer in chain:
-        if layer is None:
-            continue
-        if type(layer) in _rules and _METHODS.isdisjoint(vars(layer)):
-            nodes += _rules[type(layer)](layer)
-        elif (links := _chain(layer)) is not None:
-            nodes += _known(*links)
-        else:
-            raise _Unknown
-    return _merged(nodes)
+    def __call__(self, module, *args, **kwargs):
+        """What a module that is called with a `Traced` value returns."""
+        path, original = self._originals.get(id(module), (type(module).__name__, module))
+        known_forward, what = _rules.get(type(module), (None, None))
+        if "forward" in vars(module):
+            return self._unknown(path, original, args, kwargs, "its forward was replaced")
+        if known_forward is type(module).forward and len(args) == 1 and not kwargs:
+            return what(original, args[0], (path,))
+        try:
+            out = module.forward(*args, **kwargs)
+        except Unreadable as reason:
+            return self._unknown(path, original, args, kwargs, str(reason))
+        if not isinstance(out, Traced):
+            return self._unknown(path, original, args, kwargs, "its result does not depend on its input alone")
+        return out
 
-
-def _chain(layer):
-    """`Module.chain`, unless a subclass, or this very layer, has a forward of its own below it."""
-    for kind in (layer, *type(layer).__mro__):
-        if "chain" in vars(kind):
-            return layer.chain()
-        if "forward" in vars(kind) or "__call__" in vars(kind):
-            return None
-    return None
-
-
-def _merged(nodes):
-    """Fold what only scales, shifts or clips into the convolution in front of it."""
-    merged: list = []
-    for node in nodes:
-        before = merged[-1] if merged else None
-        open_ended = isinstance(before, (Affine, Convolution)) and before.act == inference.NONE
-        if not (isinstance(node, Affine) and open_ended):
-            merged.append(node)
-        elif isinstance(before, Convolution):
-            merged[-1] = replace(
-                before, w=before.w * node.scale, b=before.b * node.scale + node.shift, act=node.act,
-            )  # fmt: skip
-        else:
-            merged[-1] = Affine(before.scale * node.scale, before.shift * node.scale + node.shift, node.act)
-    return merged
+    def _unknown(self, path, original, args, kwargs, reason):
+        if len(args) > 1 or kwargs:
+            raise Unreadable(f"{path} is unknown ({reason}) and takes more than one argument")
+        return args[0].then(Plain(evaluating(original), reason), layers=(path,))
 
 
 @rule(layers.Conv2d)
-def _conv2d(layer):
-    b = np.zeros(layer.weight.shape[3]) if layer.bias is None else _double(layer.bias)
-    filters = layer.weight.shape[3] // layer.groups
+def _conv2d(layer, x, path):
+    w, b = _double(layer.weight), _bias(layer)
+    filters = w.shape[3] // layer.groups
     steps = (pair("Conv2d", name, getattr(layer, name), 0) for name in ("stride", "padding", "dilation"))
-    return [Convolution(_double(layer.weight), b, *steps, layer.groups, filters)]
+    return x.then(Convolution(w, b, *steps, layer.groups, filters), layers=path, channels=w.shape[3])
 
 
 @rule(layers.Linear)
-def _linear(layer):
-    b = np.zeros(layer.weight.shape[1]) if layer.bias is None else _double(layer.bias)
-    return [Convolution(_double(layer.weight)[None, None], b)]
+def _linear(layer, x, path):
+    w = _double(layer.weight)[None, None]
+    return x.then(Convolution(w, _bias(layer)), layers=path, channels=w.shape[3])
 
 
 @rule(layers.BatchNorm2d)
-def _batch_norm(layer):
+def _batch_norm(layer, x, path):
     scale = _double(layer.weight) / np.sqrt(_double(layer.running_var) + layer.eps)
     shift = _double(layer.bias) - _double(layer.running_mean) * scale
-    return [Affine(scale, shift, inference.RELU if layer.relu else inference.NONE)]
-
-
-@rule(ConvBNAct)
-def _conv_bn_act(layer):
-    return _known(layer.conv, layer.pool, layer.bn, layer.act)
+    act = inference.RELU if layer.relu else inference.NONE
+    return x.then(Affine(scale, shift, act), layers=path, channels=len(scale))
 
 
 @rule(layers.CReLU)
-def _crelu(layer):
-    return [Side("concatenate", [Affine(1.0, 0.0, inference.RELU)], [Affine(-1.0, 0.0, inference.RELU)])]
+def _crelu(layer, x, path):
+    halves = [x.then(Affine(sign, 0.0, inference.RELU), layers=path) for sign in (1.0, -1.0)]
+    return halves[0].then(Concat(), halves[1], channels=x.channels and 2 * x.channels)
 
 
 @rule(PatchWhitening)
-def _patch_whitening(layer):
-    return [Convolution(_double(layer.weight), _double(layer.bias), padding=layer.padding), *_known(layer.act)]
+def _patch_whitening(layer, x, path):
+    w = _double(layer.weight)
+    x = x.then(Convolution(w, _double(layer.bias), padding=layer.padding), layers=path, channels=w.shape[3])
+    return x.trace(layer.act, x)
 
 
 @rule(layers.MaxPool2d)
 @rule(layers.AvgPool2d)
-def _pool(layer):
-    return [Pool(type(layer) is layers.MaxPool2d, **layer._options)]
+def _pool(layer, x, path):
+    return x.then(Pool(type(layer) is layers.MaxPool2d, **layer._options), layers=path, channels=x.channels)
 
 
 @rule(layers.GlobalAvgPool)
-def _global_avg_pool(layer):
-    return [GlobalMean()]
+def _global_avg_pool(layer, x, path):
+    return x.then(GlobalMean(), layers=path, channels=x.channels)
 
 
 @rule(layers.Identity)
 @rule(layers.Dropout)
-def _nothing(layer):
-    return []
+def _nothing(layer, x, path):
+    return x
 
 
-@rule(SqueezeExcite)
-def _squeeze_excite(layer):
-    return [Side("gate", [], [GlobalMean(), *_known(layer.reduce, layer.act, layer.expand, layer.gate)])]
-
-
-@rule(GhostModule)
-def _ghost_module(layer):
-    primary = _known(layer.primary)
-    if layer.cheap is None:
-        return primary
-    cheap = _known(layer.cheap)
-    ghosts = layer.out_channels - _channels(primary)
-    surplus = _channels(cheap) - ghosts
-    if ghosts <= 0:
-        return primary
-    if surplus > 0:
-        if len(cheap) > 1 or cheap[0].w.shape[2] > 1 < cheap[0].groups:
-            raise _Unknown  # the last maps cannot be cut off
-        cheap = [replace(cheap[0], w=cheap[0].w[..., :ghosts], b=cheap[0].b[:ghosts])]  # the surplus is not computed
-    return [*primary, Side("concatenate", [], cheap)]
-
-
-def _channels(nodes):
-    """How many come out of a convolution and what follows it and keeps their number."""
-    kinds = [type(node) for node in nodes]
-    if kinds[:1] != [Convolution] or not {Affine, Pool}.issuperset(kinds[1:]):
-        raise _Unknown
-    return nodes[0].w.shape[3]
-
-
-@rule(GhostBottleneck)
-def _ghost_bottleneck(layer):
-    path = _known(layer.ghost1, layer.depthwise, layer.se, layer.ghost2)
-    return [Side("add", path, _known(layer.shortcut))]
-
-
-@rule(ResidualBlock)
-def _residual_block(layer):
-    return [Side("add", _known(layer.first, layer.second), _known(layer.shortcut)), *_known(layer.act)]
+def _activation(act):
+    return lambda layer, x, path: x.then(Affine(1.0, 0.0, act), layers=path, channels=x.channels)
 
 
 for _kind, _act in _ACTS.items():
-    rule(_kind)(lambda layer, act=_act: [Affine(1.0, 0.0, act)])
+    rule(_kind)(_activation(_act))
+
+
+def _bias(layer):
+    return np.zeros(layer.weight.shape[-1]) if layer.bias is None else _double(layer.bias)
 
 
 def _double(value):

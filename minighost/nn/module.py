@@ -15,6 +15,7 @@ from minighost.engine.check import written_in_place
 from minighost.nn import checksums
 from minighost.nn.functional.calls import calls
 from minighost.nn.functional.joins import add
+from minighost.nn.functional.traced import Traced
 from minighost.nn.functional.values import Lazy, materialize
 
 __all__ = ["BY_LAYERS", "Buffer", "Module", "Parameter", "backward_onto"]
@@ -100,12 +101,10 @@ class Module:
         """Return the gradient with respect to the input and add to every `Parameter.grad`."""
         raise NotImplementedError(f"{type(self).__name__} does not define backward(dout)")
 
-    def chain(self):
-        """The layers that `forward` runs one after the other and nothing else, or None; `nn.fold` goes by it."""
-        return None
-
     def __call__(self, *args, **kwargs):
         """Run `forward`; an error inside it names the path of the layer where it arose."""
+        if args and isinstance(args[0], Traced):
+            return args[0].trace(self, *args, **kwargs)
         self._cache = self._output = self._fingerprints = None
         calls.depth += 1
         try:

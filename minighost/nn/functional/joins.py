@@ -7,7 +7,9 @@ import numpy as np
 
 from minighost import ops
 from minighost.engine import check, kernels
+from minighost.nn.fold_nodes import Add, Concat, FirstChannels
 from minighost.nn.functional.gradients import InputGradient, RectifiedGradient
+from minighost.nn.functional.traced import is_traced
 from minighost.nn.functional.values import Activation, Sum, activation, materialize, waits
 
 __all__ = [
@@ -36,6 +38,9 @@ class _Concat(NamedTuple):
 
 def concat_forward(*xs):
     """`ops.concat_forward`; lazy values stay where they are."""
+    if is_traced(*xs):
+        known = all(x.channels for x in xs)
+        return xs[0].then(Concat(), *xs[1:], channels=sum(x.channels for x in xs) if known else None), None
     if not any(isinstance(x, Activation) for x in xs) or len({(x.shape[:3], x.dtype, x.ndim) for x in xs}) > 1:
         return ops.concat_forward(*map(materialize, xs))
     xs = [activation(x) for x in xs]
@@ -66,6 +71,8 @@ def _some(dgates, mine):
 
 def first_channels_forward(x, n):
     """``x[..., :n]``."""
+    if is_traced(x):
+        return (x if x.channels and n >= x.channels else x.then(FirstChannels(n), channels=n)), None
     return (x if n >= x.shape[3] else materialize(x)[..., :n]), x.shape[3]
 
 
@@ -88,6 +95,8 @@ def add(a, b):
 
 def add_forward(a, b):
     """`ops.add_forward`; a sum of normalised values is computed in one pass when it is read."""
+    if is_traced(a, b):
+        return a.then(Add(), b, channels=a.channels or b.channels), None
     if not (
         isinstance(a, Activation)
         and len(a.parts) < 3

@@ -6,8 +6,10 @@ import numpy as np
 
 from minighost import ops
 from minighost.engine import kernels
+from minighost.nn.fold_nodes import Gate, GlobalMean
 from minighost.nn.functional.gradients import GatedGradient, InputGradient
 from minighost.nn.functional.joins import add, split
+from minighost.nn.functional.traced import is_traced
 from minighost.nn.functional.values import Activation, materialize, waits
 
 __all__ = ["global_avg_pool_backward", "global_avg_pool_forward", "scale_backward", "scale_forward"]
@@ -22,6 +24,8 @@ class _Scale(NamedTuple):
 
 def scale_forward(x, gate):
     """`ops.scale_forward`; what waits to be normalised is given a gate."""
+    if is_traced(x, gate):
+        return x.then(Gate(), gate, channels=x.channels), None
     if not (
         isinstance(x, Activation) and waits(x.parts) and gate.dtype == x.dtype and gate.shape == (len(x), x.shape[3])
     ):
@@ -49,6 +53,8 @@ class _Mean(NamedTuple):
 
 def global_avg_pool_forward(x):
     """`ops.global_avg_pool_forward`; what waits is normalised on the way into the sum."""
+    if is_traced(x):
+        return x.then(GlobalMean(), channels=x.channels), None
     if not (isinstance(x, Activation) and waits(x.parts)):
         return ops.global_avg_pool_forward(materialize(x))
     means = [kernels.plane_mean(p) for p in x.parts]

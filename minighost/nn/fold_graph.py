@@ -1,0 +1,124 @@
+"""From a trace to stages: batch norms and activations vanish into convolutions, and the rest is divided where one value
+is all that is handed on.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from minighost.engine import inference
+from minighost.nn.fold_nodes import Affine, Concat, Convolution, FirstChannels, Plain
+
+__all__ = ["Op", "Segment", "segments_of"]
+
+
+@dataclass
+class Op:
+    """A node in its place.
+
+    Attributes
+    ----------
+    node : fold_nodes.Node, or None for the network's input
+    sources : list of Op
+    layers : list of str
+        Paths of the layers that stand in it: the node's own, then those that vanished into it.
+    """
+
+    node: Any
+    sources: list
+    layers: list
+
+
+@dataclass
+class Segment:
+    """Ops between two places where a single value is handed on: from `source` to the result of the last."""
+
+    source: Op
+    ops: list
+
+    def emit(self, program, value):
+        """List the steps of all of them."""
+        values = {id(self.source): value}
+        for op in self.ops:
+            values[id(op)] = op.node.emit(program, *(values[id(source)] for source in op.sources))
+        return values[id(self.ops[-1])]
+
+    def has(self, *kinds):
+        """Whether a node of one of these classes is in it."""
+        return any(isinstance(op.node, kinds) for op in self.ops)
+
+
+def segments_of(traced):
+    """The segments that lead to a `Traced` value, in order."""
+    ops = _merged(_ordered(traced))
+    last = {id(source): k for k, op in enumerate(ops) for source in op.sources}
+    last[id(ops[-1])] = len(ops)
+    segments, first, source = [], 1, ops[0]
+    for k, op in enumerate(ops):
+        if k and all(last.get(id(other), 0) <= k for other in ops[:k]):
+            segments.append(Segment(source, ops[first : k + 1]))
+            first, source = k + 1, op
+    return segments
+
+
+def _ordered(traced):
+    """The ops that lead to a value, sources first; a stack of our own, for networks deeper than Python's."""
+    ops: dict = {}
+    stack = [traced]
+    while stack:
+        value = stack[-1]
+        missing = [source for source in value.sources if id(source) not in ops]
+        if missing:
+            stack += reversed(missing)
+            continue
+        stack.pop()
+        if id(value) not in ops:
+            ops[id(value)] = Op(value.node, [ops[id(source)] for source in value.sources], list(value.layers))
+    return sorted(ops.values(), key=lambda op: op.node is not None)  # the network's input first
+
+
+def _merged(ops):
+    """Fold what only scales, shifts, clips or cuts off into the convolution before it."""
+    readers: dict = {}
+    for op in ops:
+        for source in op.sources:
+            readers[id(source)] = readers.get(id(source), 0) + 1
+    became: dict = {}
+    kept = []
+    for op in ops:
+        op.sources = [became.get(id(source), source) for source in op.sources]
+        before = op.sources[0] if len(op.sources) == 1 else None
+        if before is not None and readers[id(before)] == 1 and _folds(op, before, readers):
+            became[id(op)], readers[id(before)] = before, readers.get(id(op), 0)
+        else:
+            kept.append(op)
+    return [op for op in kept if op is kept[-1] or op.node is None or readers.get(id(op), 0)]
+
+
+def _folds(op, before, readers):
+    """Fold an op into the only one before it, whose result nobody else reads; False if that is not possible."""
+    node, earlier = op.node, before.node
+    if isinstance(node, FirstChannels) and isinstance(earlier, Concat):
+        return _cut(node.n, before, readers)
+    if not (isinstance(node, Affine) and isinstance(earlier, (Affine, Convolution)) and earlier.act == inference.NONE):
+        return False
+    if isinstance(earlier, Convolution):
+        before.node = replace(earlier, w=earlier.w * node.scale, b=earlier.b * node.scale + node.shift, act=node.act)
+    else:
+        before.node = Affine(earlier.scale * node.scale, earlier.shift * node.scale + node.shift, node.act)
+    before.layers += op.layers
+    return True
+
+
+def _cut(n, concat, readers):
+    """Have the last convolution of a concatenation compute fewer channels, so that n are left in all."""
+    *others, last = concat.sources
+    widths = [source.node.w.shape[3] for source in concat.sources if isinstance(source.node, Convolution)]
+    if len(widths) < len(concat.sources) or readers[id(last)] != 1:
+        return False
+    left = n - sum(widths[:-1])
+    if left == 0 and len(others) == 1:
+        concat.sources = others
+        readers[id(last)] = 0
+        return True
+    return 0 < left and last.node.cut(left)
+

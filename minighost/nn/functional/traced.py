@@ -1,0 +1,50 @@
+"""What a layer is given while a network is only being looked at: no numbers, but where they would come from."""
+
+from minighost.nn.functional.values import Lazy
+
+__all__ = ["Traced", "Unreadable", "is_traced"]
+
+
+class Unreadable(BaseException):
+    """A layer wants numbers, or their shape, where there are none; no ``except Exception`` in it may stop this."""
+
+
+class Traced(Lazy):
+    """A value of a network that is being traced.
+
+    Attributes
+    ----------
+    trace : callable
+        ``trace(module, *args, **kwargs)`` is what a call of a module with this value leads to.
+    node : object
+        What it is the result of; None of the network's input.
+    sources : tuple of Traced
+        What that is applied to.
+    layers : tuple of str
+        Paths of the layers that stand for it.
+    channels : int or None
+        If they are known.
+    """
+
+    def __init__(self, trace, node=None, sources=(), layers=(), channels=None):
+        self.trace, self.node, self.sources, self.layers, self.channels = trace, node, sources, layers, channels
+
+    def then(self, node, *others, layers=(), channels=None):
+        """The result of a node that is applied to this value, and to others."""
+        return Traced(self.trace, node, (self, *others), layers, channels)
+
+    def materialize(self):
+        """There is no array."""
+        raise Unreadable("it reads the numbers")
+
+    @property
+    def shape(self):
+        """There is none."""
+        raise Unreadable("it reads the shape")
+
+    dtype = size = ndim = shape
+
+
+def is_traced(*values):
+    """Whether one of them is."""
+    return any(isinstance(value, Traced) for value in values)
