@@ -1,5 +1,7 @@
 """Modules: what they contain, how they load, what they say when misused; gradients of the blocks."""
 
+import contextlib
+
 import numpy as np
 import pytest
 from gradients import assert_module_gradients
@@ -371,3 +373,46 @@ def test_a_first_layer_of_any_kind_spares_the_images_gradient(options, fusing, r
     with nn.fusing(fusing):
         assert unit.backward(unit(x)) is None
     assert unit.conv.weight.grad is not None
+
+
+class Listener(nn.Hook):
+    def __init__(self):
+        self.heard = []
+
+    def before_forward(self, module, x):
+        self.heard.append(("forward", module, x))
+
+    def after_forward(self, module, x, out):
+        self.heard.append(("forward done", module, out))
+
+    def before_backward(self, module, dout):
+        self.heard.append(("backward", module, dout))
+
+    def after_backward(self, module, dout, dx):
+        self.heard.append(("backward done", module, dx))
+
+
+def test_a_hook_hears_arrays_in_the_order_of_the_passes_and_changes_nothing(rng):
+    x, dout = rng.normal(size=(2, 4, 4, 3)), rng.normal(size=(2, 4, 4, 5))
+    answers = []
+    for listen in (False, True):
+        model = nn.Sequential(nn.ConvBNAct(3, 5, 3, rng=0), nn.ReLU6()).astype(np.float64)
+        listener = Listener()
+        with nn.hooked(model, listener) if listen else contextlib.nullcontext():
+            out = model(x)
+            answers.append((out, model.backward(dout)))
+    conv, bn, act = model[0].conv, model[0].bn, model[1]
+    order = [("forward", layer) for layer in (conv, bn, act)] + [("backward", layer) for layer in (act, bn, conv)]
+    wanted = [(word, module) for event, module in order for word in (event, f"{event} done")]
+    assert [(event, module) for event, module, _ in listener.heard] == wanted
+    assert all(type(array) is np.ndarray for _, _, array in listener.heard)
+    for plain, heard in zip(*answers, strict=True):
+        assert_allclose(heard, plain, rtol=1e-10, atol=1e-10)
+    assert not {"forward", "backward"} & (vars(conv).keys() | vars(bn).keys())
+
+
+def test_a_hook_ends_with_its_block_even_if_a_layer_fails(rng):
+    layer = nn.Conv2d(3, 5, 3)
+    with pytest.raises(ValueError, match="channels"), nn.hooked([layer], Listener()):
+        layer(rng.normal(size=(2, 4, 4, 4)).astype(np.float32))
+    assert "forward" not in vars(layer)

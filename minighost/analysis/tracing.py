@@ -11,13 +11,11 @@ from layer to layer, units that are zero for every image, gradients that vanish 
 """
 
 import contextlib
-import functools
 from dataclasses import dataclass
 
 import numpy as np
 
-from minighost.nn import Parameter, fusing
-from minighost.nn.replaced import replaced
+from minighost.nn import Hook, Parameter, fusing, hooked
 
 __all__ = ["Layer", "Statistics", "Trace", "trace"]
 
@@ -176,39 +174,36 @@ def trace(model):
     """
     if not hasattr(model, "named_modules"):
         raise TypeError(f"trace: model is a {type(model).__name__}, must be a Module")
-    found, methods = Trace(), []
+    found, paths = Trace(), {}
     for path, module in model.named_modules():
-        if hasattr(module.forward, "traced"):
+        if isinstance(getattr(module.forward, "hook", None), _Recorder):
             raise RuntimeError(f"trace: {path} is being traced already; leave the outer `with mg.trace(...)` first")
         if not list(module.children()) or any(isinstance(value, Parameter) for value in vars(module).values()):
-            forward, backward = _reporting(module, path or type(module).__name__, found)
-            methods += [(module, "forward", forward), (module, "backward", backward)]
-    with replaced(methods), fusing(False):
+            paths[module] = path or type(module).__name__
+    with hooked(paths, _Recorder(found, paths)), fusing(False):
         yield found
 
 
-def _reporting(module, path, found):
-    """The two passes of one object, with a report."""
-    forward, backward = module.forward, module.backward
+class _Recorder(Hook):
+    """Takes the statistics of what passes."""
 
-    @functools.wraps(forward)
-    def recorded_forward(x, *args, **kwargs):
-        before = Statistics.of(x)  # at once: the layer may be allowed to work in place
-        out = forward(x, *args, **kwargs)
-        found.layers[path] = Layer(path, type(module).__name__, before, Statistics.of(out))
-        return out
+    def __init__(self, found, paths):
+        self.layers, self.paths, self.inputs = found.layers, paths, []  # innermost last
 
-    @functools.wraps(backward)
-    def recorded_backward(dout, *args, **kwargs):
-        above = Statistics.of(dout)
-        dx = backward(dout, *args, **kwargs)
-        layer = found.layers.get(path)
+    def before_forward(self, module, x):
+        self.inputs.append(Statistics.of(x))  # at once: the layer may be allowed to work in place
+
+    def after_forward(self, module, x, out):
+        path = self.paths[module]
+        self.layers[path] = Layer(path, type(module).__name__, self.inputs.pop(), Statistics.of(out))
+
+    def before_backward(self, module, dout):
+        self.inputs.append(Statistics.of(dout))
+
+    def after_backward(self, module, dout, dx):
+        layer, above = self.layers.get(self.paths[module]), self.inputs.pop()
         if layer is not None:  # otherwise its forward ran before the block
             layer.dout, layer.dx = above, Statistics.of(dx) if dx is not None else None
-        return dx
-
-    recorded_forward.traced = True
-    return recorded_forward, recorded_backward
 
 
 def _row(layer, width):

@@ -15,13 +15,11 @@ It is a yardstick: an engine that fuses two layers can stay below it, and one th
 moves several times as much.
 """
 
-import contextlib
 import math
 from dataclasses import dataclass
 
 from minighost import analysis
-from minighost.nn import Conv2d, Linear
-from minighost.nn.replaced import replaced
+from minighost.nn import Conv2d, Hook, Linear, hooked
 
 __all__ = ["Piece", "inference_cost", "training_cost"]
 
@@ -85,9 +83,10 @@ def _layers(model, input_shape):
 
     Batch norm's vectors count as parameters of the layer in front.
     """
-    with _watched(model) as taken:
+    inputs = _Inputs(model)
+    with hooked(inputs.places, inputs):
         rows = analysis.count(model, input_shape)
-    layers = []
+    taken, layers = inputs.taken, []
     for row in rows:
         if row.path in taken:
             layers.append([row.path, row.macs, taken[row.path], math.prod(row.output_shape), row.params])
@@ -96,21 +95,15 @@ def _layers(model, input_shape):
     return layers
 
 
-@contextlib.contextmanager
-def _watched(model):
-    """Note how many numbers an image each convolution and linear layer takes in; a module states only what it gives."""
-    taken: dict = {}
-    places: dict = {}
-    for path, module in model.named_modules(remove_duplicate=False):
-        if isinstance(module, (Conv2d, Linear)):
-            places.setdefault(module, []).append(path)
-    with replaced([(module, "forward", _noting(taken, paths, module.forward)) for module, paths in places.items()]):
-        yield taken
+class _Inputs(Hook):
+    """Notes how many numbers per image each convolution and linear layer takes in; a module states only its output."""
 
+    def __init__(self, model):
+        self.taken: dict = {}
+        self.places: dict = {}
+        for path, module in model.named_modules(remove_duplicate=False):
+            if isinstance(module, (Conv2d, Linear)):
+                self.places.setdefault(module, []).append(path)
 
-def _noting(taken, paths, forward):
-    def noting(x, *args):
-        taken.update(dict.fromkeys(paths, math.prod(x.shape[1:])))
-        return forward(x, *args)
-
-    return noting
+    def before_forward(self, module, x):
+        self.taken.update(dict.fromkeys(self.places[module], math.prod(x.shape[1:])))

@@ -17,6 +17,7 @@ examples:
   minighost summary
   minighost summary --width 0.5 --input 32 --classes 10 --stem-stride 1
   minighost summary --layers | less
+  minighost summary --fused | less
   minighost summary --set model.ratio=1 --json > plain.json
 """
 
@@ -26,6 +27,9 @@ def add_arguments(parser):
     parser.add_argument("--classes", metavar="N", type=int, default=1000, help="number of classes (1000)")
     parser.add_argument("--input", metavar="SIZE", default="224", help="side of the image in pixels, or HxW (224)")
     parser.add_argument("--layers", action="store_true", help="every layer instead of every block")
+    parser.add_argument(
+        "--fused", action="store_true", help="what becomes of every layer in inference: merged into which, or why not"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON, always with every layer")
 
 
@@ -38,6 +42,10 @@ def run(args):
     chosen = Config.resolve(toml_path=args.config, overrides=flags.overrides(args), base=published).model
     options = {"width": chosen.width, **chosen.options, "num_classes": args.classes}
     model = models.create(chosen.name, **options)
+    if args.fused:
+        became = _became(model)
+        print(json.dumps(became, indent=1) if args.json else "\n".join(_fused(became)))
+        return
     rows = analysis.count(model, shape)
     if args.json:
         print(json.dumps(_as_dict(chosen.name, options, shape, rows), indent=1))
@@ -65,6 +73,30 @@ def _blocks(rows):
 def _layers(rows):
     body = [(row.path, *cells) for row, cells in zip(rows, _cells(rows), strict=True)]
     return _table(body, ("total", *_total(rows)), ("layer",))  # no kind: it would not fit 80 columns
+
+
+def _became(model):
+    """What `nn.fold` makes of each layer: a dictionary from path to one line."""
+    from minighost import nn
+
+    became = nn.fold(model).explain()
+    layers = [path for path, module in model.named_modules() if path and not list(module.children())]
+    whole = tuple(f"{path}." for path in became)  # a layer of several is known, or called, as one
+    silent = [path for path in layers if path not in became and not path.startswith(whole)]
+    return {**became, **dict.fromkeys(silent, "does nothing in evaluation")}
+
+
+def _fused(became):
+    """A table of them, and a line that counts."""
+    from minighost.cli.terminal import table
+
+    words = ("part of ", " of its own", "called ")
+    merged, own, called = (sum(word in text for text in became.values()) for word in words)
+    return [
+        *table(list(became.items()), ("layer", "in inference"), "<<"),
+        "",
+        f"{merged} of {len(became)} layers vanish into others, {own} could not, {called} are called as they are",
+    ]
 
 
 def _cells(rows):

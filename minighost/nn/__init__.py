@@ -6,6 +6,7 @@ from minighost.nn.containers import Chain, ModuleList, Sequential
 from minighost.nn.folded import fold
 from minighost.nn.functional import fusing
 from minighost.nn.ghost import GhostBottleneck, GhostModule
+from minighost.nn.hooks import Hook, hooked
 from minighost.nn.layers import (
     AvgPool2d,
     BatchNorm2d,
@@ -27,8 +28,35 @@ from minighost.nn.residual import ResidualBlock
 from minighost.nn.whitening import PatchWhitening
 
 __all__ = [
-    "AvgPool2d", "BatchNorm2d", "Buffer", "CReLU", "Chain", "ClipGate", "Conv2d", "ConvBNAct", "Dropout",
-    "GhostBottleneck", "GhostModule", "GlobalAvgPool", "HardSigmoid", "HardSwish", "Identity", "Linear", "MaxPool2d",
-    "Module", "ModuleList", "Parameter", "PatchWhitening", "ReLU", "ReLU6", "ResidualBlock", "Sequential",
-    "SqueezeExcite", "checking", "fold", "fusing",
-]  # fmt: skip
+    "AvgPool2d",
+    "BatchNorm2d",
+    "Buffer",
+    "CReLU",
+    "Chain",
+    "ClipGate",
+    "Conv2d",
+    "ConvBNAct",
+    "Dropout",
+    "GhostBottleneck",
+    "GhostModule",
+    "GlobalAvgPool",
+    "HardSigmoid",
+    "HardSwish",
+    "Hook",
+    "Identity",
+    "Linear",
+    "MaxPool2d",
+    "Module",
+    "ModuleList",
+    "Parameter",
+    "PatchWhitening",
+    "ReLU",
+    "ReLU6",
+    "ResidualBlock",
+    "Sequential",
+    "SqueezeExcite",
+    "checking",
+    "fold",
+    "fusing",
+    "hooked",
+]

@@ -6,9 +6,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from minighost.engine import inference
-from minighost.nn.fold_nodes import Affine, Concat, Convolution, FirstChannels
+from minighost.nn.fold_nodes import (
+    Affine,
+    Concat,
+    Convolution,
+    FirstChannels,
+    Plain,
+)
 
-__all__ = ["Op", "Segment", "segments_of"]
+__all__ = ["Op", "Segment", "explain", "segments_of"]
 
 
 @dataclass
@@ -21,11 +27,14 @@ class Op:
     sources : list of Op
     layers : list of str
         Paths of the layers that stand in it: the node's own, then those that vanished into it.
+    apart : str
+        Why it did not vanish into the one before it, where such a node may.
     """
 
     node: Any
     sources: list
     layers: list
+    apart: str = ""
 
 
 @dataclass
@@ -87,19 +96,33 @@ def _merged(ops):
     for op in ops:
         op.sources = [became.get(id(source), source) for source in op.sources]
         before = op.sources[0] if len(op.sources) == 1 else None
-        if before is not None and readers[id(before)] == 1 and _folds(op, before, readers):
+        op.apart = _apart(op, before, readers)
+        if before is not None and not op.apart and _folds(op, before, readers):
             became[id(op)], readers[id(before)] = before, readers.get(id(op), 0)
         else:
             kept.append(op)
     return [op for op in kept if op is kept[-1] or op.node is None or readers.get(id(op), 0)]
 
 
+def _apart(op, before, readers):
+    """Why a batch norm or an activation cannot vanish into the op before it."""
+    if not isinstance(op.node, Affine):
+        return ""
+    if before.node is None:
+        return "nothing comes before it"
+    if not isinstance(before.node, (Affine, Convolution)):
+        return f"after {before.node.kind()}"
+    if readers[id(before)] > 1:
+        return "its input is read twice"
+    return "" if before.node.act == inference.NONE else "after an activation"
+
+
 def _folds(op, before, readers):
     """Fold an op into the only one before it, whose result nobody else reads; False if that is not possible."""
     node, earlier = op.node, before.node
-    if isinstance(node, FirstChannels) and isinstance(earlier, Concat):
+    if isinstance(node, FirstChannels) and isinstance(earlier, Concat) and readers[id(before)] == 1:
         return _cut(node.n, before, readers)
-    if not (isinstance(node, Affine) and isinstance(earlier, (Affine, Convolution)) and earlier.act == inference.NONE):
+    if not isinstance(node, Affine):
         return False
     if isinstance(earlier, Convolution):
         before.node = replace(earlier, w=earlier.w * node.scale, b=earlier.b * node.scale + node.shift, act=node.act)
@@ -122,3 +145,16 @@ def _cut(n, concat, readers):
         return True
     return 0 < left and last.node.cut(left)
 
+
+def explain(segments):
+    """What became of the layers: a dictionary from path to one line; what is not in it does nothing in evaluation."""
+    became = {}
+    for op in (op for segment in segments for op in segment.ops):
+        for first, path in zip([None, *op.layers[:1] * len(op.layers)], op.layers, strict=False):
+            if first is not None:
+                became[path] = f"part of {first}"
+            elif isinstance(op.node, Plain):
+                became[path] = f"called as it is: {op.node.reason}"
+            else:
+                became[path] = op.node.kind() + (f" of its own: {op.apart}" if op.apart else "")
+    return became

@@ -24,6 +24,12 @@ class Node:
     def seal(self, weights):
         """Most nodes have no weights."""
 
+    words = ""
+
+    def kind(self):
+        """What it is, in words."""
+        return self.words
+
     def emit(self, program, *values):
         """List the steps."""
         raise NotImplementedError
@@ -32,6 +38,8 @@ class Node:
 @dataclass
 class Affine(Node):
     """A batch norm that found no convolution before it, or an activation alone; so small that each program has it."""
+
+    words = "scale and shift"
 
     scale: Any
     shift: Any
@@ -78,6 +86,14 @@ class Convolution(Node):
         g = Geometry(*self.shape[:2], *self.stride, *self.padding, *self.dilation, OH=4, OW=4)
         return suits(self.shape, g, self.groups)
 
+    def kind(self):
+        """Its form."""
+        KH, KW, C, _ = self.shape if self.w is None else self.w.shape
+        if KH == KW == 1:
+            return "matrix product"
+        depthwise = " depthwise" if C == 1 < self.groups else ""
+        return f"{KH}x{KW}{depthwise} convolution" + (" (Winograd)" if self.w is None and self._winograd else "")
+
     def cut(self, channels):
         """Keep the first channels of the result only; False if that is not possible."""
         if self.w.shape[2] > 1 < self.groups:
@@ -106,6 +122,8 @@ class Convolution(Node):
 class GlobalMean(Node):
     """The mean over the plane."""
 
+    words = "mean over the plane"
+
     def emit(self, program, value):
         """One step per part."""
         return program.mean(value)
@@ -114,6 +132,8 @@ class GlobalMean(Node):
 @dataclass
 class Pool(Node):
     """The maximum or the mean over windows."""
+
+    words = "pooling"
 
     maximum: bool
     kernel_size: Any
@@ -130,6 +150,8 @@ class Pool(Node):
 class Concat(Node):
     """Channels side by side, which costs nothing."""
 
+    words = "concatenation"
+
     def emit(self, program, *values):
         """No step."""
         return inference.Value(sum((v.parts for v in values), ()), values[0].H, values[0].W)
@@ -142,6 +164,8 @@ class Concat(Node):
 @dataclass
 class Add(Node):
     """A sum."""
+
+    words = "sum"
 
     def emit(self, program, value, other):
         """One step per part."""
@@ -156,6 +180,8 @@ class Add(Node):
 class Gate(Node):
     """Every channel times its gate, one number per image."""
 
+    words = "gate"
+
     def emit(self, program, value, gate):
         """One step per part."""
         return program.scale(value, program.whole(gate))
@@ -169,6 +195,8 @@ class Gate(Node):
 class FirstChannels(Node):
     """``x[..., :n]``, where the convolution before it could not be cut instead."""
 
+    words = "first channels"
+
     n: int
 
     def apply(self, x):
@@ -179,6 +207,8 @@ class FirstChannels(Node):
 @dataclass
 class Plain(Node):
     """A layer that is not known here, as a copy in evaluation mode, and why it is not."""
+
+    words = "unknown layer"
 
     layer: Any
     reason: str

@@ -8,7 +8,7 @@ import numpy as np
 
 from minighost.engine import check, inference
 from minighost.engine.memory import empty
-from minighost.nn.fold_graph import Segment, segments_of
+from minighost.nn.fold_graph import Segment, explain, segments_of
 from minighost.nn.fold_nodes import FirstChannels, GlobalMean, Plain
 from minighost.nn.folding import Trace, in_evaluation
 from minighost.nn.module import Buffer, Module, Parameter
@@ -82,6 +82,13 @@ class Folded:
                 op.node.seal(weights)
         self._weights = weights.together(dtypes[0] if dtypes else np.float64)
         self._plans: dict = {}
+
+    def explain(self):
+        """What became of each layer: a dictionary from its path to one line, in the order of the computation.
+
+        Layers that do nothing in evaluation are not in it.
+        """
+        return explain(self.segments)
 
     def _evaluation(self):
         return contextlib.nullcontext() if self._bound is None else in_evaluation(self._bound)

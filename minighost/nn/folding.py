@@ -61,8 +61,9 @@ class Trace:
 
     def __init__(self, model):
         self.hollow = evaluating(model, hollow=True)
-        named = zip(self.hollow.modules(), model.named_modules(), strict=True)
-        self._originals = {id(copied): (path, original) for copied, (path, original) in named}
+        named = list(model.named_modules())
+        modules = [*self.hollow.modules(), *(original for _, original in named)]
+        self._originals = {id(module): one for module, one in zip(modules, [*named, *named], strict=True)}
         self.out = self(self.hollow, Traced(self))
 
     def __call__(self, module, *args, **kwargs):

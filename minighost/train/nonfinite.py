@@ -3,8 +3,7 @@
 import numpy as np
 
 from minighost.errors import NonFiniteError
-from minighost.nn import fusing
-from minighost.nn.replaced import replaced
+from minighost.nn import Hook, fusing, hooked
 
 __all__ = ["explain", "unusable"]
 
@@ -80,23 +79,22 @@ def _in_weights(model):
 
 def _in_outputs(model, x):
     """First layer whose output is not finite; an inner layer ends before the one around it, so it is named first."""
-    found = []
-    inner = [(name, module) for name, module in model.named_modules() if name]
-    with replaced([(module, "forward", _watch(name, module, found)) for name, module in inner]), fusing(False):
+    names = {module: name for name, module in model.named_modules() if name}
+    watch = _Watch(names)
+    with hooked(names, watch), fusing(False):
         model(x)
-    return found[0] if found else None
+    return watch.found
 
 
-def _watch(name, module, found):
-    forward = module.forward
+class _Watch(Hook):
+    """Notes the first output that is not finite."""
 
-    def watched(*args, **options):
-        out = forward(*args, **options)
-        if not found and isinstance(out, np.ndarray) and not np.isfinite(out).all():
-            found.append(f"output of layer {name!r} ({type(module).__name__}): {_count(out)}")
-        return out
+    def __init__(self, names):
+        self.names, self.found = names, None
 
-    return watched
+    def after_forward(self, module, x, out):
+        if self.found is None and isinstance(out, np.ndarray) and not np.isfinite(out).all():
+            self.found = f"output of layer {self.names[module]!r} ({type(module).__name__}): {_count(out)}"
 
 
 def _in_gradients(model):
