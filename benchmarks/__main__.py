@@ -13,8 +13,8 @@ __all__ = ["main"]
 
 
 def main(argv=None):
-    """Run the benchmarks; returns the exit status: 1 if a contestant failed or computes something else, 2 if asked for
-    what there is not."""
+    """Run the benchmarks; returns the exit status: 1 if a contestant failed or computes something else, 2 if something
+    unknown was asked for."""
     args = _parser().parse_args(argv)
     try:
         works, peers = _works(args.only), _peers(args.peers)
@@ -40,16 +40,16 @@ def main(argv=None):
 
 
 def _parser():
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="minighost beside its peers, in turns.")
-    parser.add_argument("--only", metavar="WORK,...", action="append", help="these works; * stands for anything")
-    parser.add_argument("--peers", metavar="PEER,...", action="append", help="these peers; PEER@1 is with one thread")
-    parser.add_argument("--rounds", metavar="N", type=int, default=7, help="turns of everybody (7)")
-    parser.add_argument("--threads", metavar="N", type=int, default=2, help="threads of everybody (2)")
-    parser.add_argument("--seconds", metavar="S", type=float, default=1.0, help="length of a turn (1)")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Compare minighost with its peers.")
+    parser.add_argument("--only", metavar="WORK,...", action="append", help="only these works; * matches anything")
+    parser.add_argument("--peers", metavar="PEER,...", action="append", help="only these; PEER@1 runs on one thread")
+    parser.add_argument("--rounds", metavar="N", type=int, default=7, help="turns per peer (7)")
+    parser.add_argument("--threads", metavar="N", type=int, default=2, help="threads per peer (2)")
+    parser.add_argument("--seconds", metavar="S", type=float, default=1.0, help="length of a turn in seconds (1)")
     parser.add_argument(
         "--out", metavar="DIR", default="benchmarks/results", help="folder of the results (benchmarks/results)"
     )
-    parser.add_argument("--list", action="store_true", help="say what would be done and by whom, and do nothing")
+    parser.add_argument("--list", action="store_true", help="list what would be run and by whom, and run nothing")
     return parser
 
 
@@ -62,7 +62,7 @@ def _works(only):
     for pattern in _names(only or ["*"]):
         found = fnmatch.filter(WORKS, pattern)
         if not found:
-            raise ValueError(f"--only {pattern}: there is no such work; there is {', '.join(WORKS)}")
+            raise ValueError(f"--only {pattern}: no such work; available: {', '.join(WORKS)}")
         chosen += found
     return [WORKS[name] for name in WORKS if name in chosen]
 

@@ -48,7 +48,7 @@ def ratio(theirs, ours):
     Parameters
     ----------
     theirs, ours : list of float
-        Seconds a step, one number a round.
+        Seconds per step, one number per round.
 
     Returns
     -------

@@ -24,7 +24,7 @@ def resnet20(num_classes=10, rng=0):
 
 
 def vgg(num_classes=10, rng=0):
-    """Pairs of 3x3 convolutions, 64, 128 and 256 channels wide, a maximum over 2x2 pixels behind the first two."""
+    """Pairs of 3x3 convolutions, 64, 128 and 256 channels wide, with 2x2 max pooling after the first two."""
     rng = np.random.default_rng(rng)
     layers, channels = [], 3
     for width in (64, 128, 256):

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.pareto``: minutes of training against accuracy, one line a run.
+"""``python -m benchmarks.pareto``: minutes of training against accuracy, one line per run.
 
     python -m benchmarks.pareto runs/* --out pareto.png
 

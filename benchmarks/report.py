@@ -15,11 +15,11 @@ HEAD = """\
 
 {cpu}, {cores} cores, {system}, Python {python}; {versions}.
 
-Every contestant in a process of its own, warmed up, in turns of about {turn:g} s. Times are those of a step: the
-median of {n} rounds, and the middle half of them. "Times minighost's" is taken within each round: above 1, minighost
-is faster. "Apart" is the largest difference between the results, relative to the largest number. "Start" is from the
-imports to the end of the first step, compilation and the computing of these results included. "MiB" is the most memory
-that the whole process, libraries included, held during its turns.
+Every contestant runs in its own process, warmed up, in turns of about {turn:g} s. Times are per step: the median of {n}
+rounds, and the middle half of them. "Times minighost's" is computed within each round: above 1, minighost is faster.
+"Apart" is the largest difference between the results, relative to the largest number. "Start" runs from the imports to
+the end of the first step, including compilation and the computation of these results. "MiB" is the peak memory of the
+whole process, libraries included, during its turns.
 """
 
 
@@ -50,7 +50,7 @@ def write(folder, outcome):
 
 
 def markdown(outcome):
-    """One table a work."""
+    """One table per work."""
     of = outcome["machine"]
     head = HEAD.format(
         **{key: of[key] for key in ("cpu", "cores", "system", "python")},

@@ -27,7 +27,7 @@ def interleave(workers, rounds, seconds, sleep=time.sleep, tell=lambda text: Non
     Returns
     -------
     dict of str to list of float
-        Seconds a step, one number a round.
+        Seconds per step, one number per round.
     """
     steps = {name: steps_for(worker.step_s, seconds) for name, worker in workers.items()}
     times = {name: [] for name in workers}

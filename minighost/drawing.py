@@ -1,7 +1,7 @@
-"""The room in which pictures are drawn: matplotlib as it is made, whatever settings the user has.
+"""Where pictures are drawn: matplotlib with its own defaults, whatever settings the user has.
 
 A matplotlibrc may ask for LaTeX or for fonts that are not here, and ``MPLBACKEND`` may name what only a notebook has:
-neither must spoil a picture, still less end a training. Figures are made without pyplot: no window, no global state.
+neither must spoil a picture, let alone end a training run. Figures are made without pyplot: no window, no global state.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ def picture(path, width, height, dpi=120):
     Parameters
     ----------
     path : path-like
-        Its suffix says what is written, of what matplotlib writes; PNG without a suffix.
+        Its suffix names the format, one that matplotlib writes; PNG without a suffix.
     width, height : float
         Inches.
     dpi : int
@@ -37,7 +37,7 @@ def picture(path, width, height, dpi=120):
     Raises
     ------
     ValueError
-        matplotlib writes no such files.
+        matplotlib does not write such files.
     OSError
         The file cannot be written; what was there before is untouched.
     """
@@ -68,12 +68,12 @@ def check_picture(flag, path):
 
             known = FigureCanvasBase.get_supported_filetypes()
         if _suffix(path) not in known:
-            raise ValueError(f"{flag} {path}: pictures are {', '.join(sorted(known))}, not {_suffix(path)}")
+            raise ValueError(f"{flag} {path}: unknown format {_suffix(path)!r}; available: {', '.join(sorted(known))}")
 
 
 @contextlib.contextmanager
 def _plain_settings():
-    """Within the block matplotlib has the settings that it is made with."""
+    """Within the block matplotlib has its default settings."""
     matplotlib = _matplotlib()
     kept = {key: value for key, value in matplotlib.rcParamsDefault.items() if not key.startswith("backend")}
     with matplotlib.rc_context(), warnings.catch_warnings():

@@ -29,7 +29,7 @@ def one_line(error):
     elif isinstance(error, OSError) and error.strerror:
         text = error.strerror
     elif isinstance(error, MemoryError):
-        text = f"out of memory: {str(error) or 'no more to be had'}; a smaller batch, width or input needs less"
+        text = f"out of memory: {str(error) or 'none left'}; use a smaller batch, width or input"
     else:
         text = str(error) or type(error).__name__
     line = printable(" ".join(text.split()))

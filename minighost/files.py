@@ -15,7 +15,7 @@ from pathlib import Path
 __all__ = ["alone", "check_target", "remove_stale", "write_atomic"]
 
 SUFFIX = ".tmp"
-TOKEN = 8  # letters that tell the temporary files of one name apart
+TOKEN = 8  # characters that tell the temporary files of one name apart
 
 
 def write_atomic(path, content):
@@ -61,9 +61,9 @@ def check_target(flag, path):
         return
     folder = Path(os.path.realpath(path)).parent
     if os.path.isdir(path):
-        raise IsADirectoryError(f"{flag} {path}: this is a folder; name a file in it")
+        raise IsADirectoryError(f"{flag} {path}: is a folder; name a file in it")
     if not os.path.lexists(path) and not folder.is_dir():
-        raise FileNotFoundError(f"{flag} {path}: there is no folder {Path(path).parent}; make it first")
+        raise FileNotFoundError(f"{flag} {path}: no folder {Path(path).parent}; create it first")
 
 
 def remove_stale(folder, names):

@@ -1,4 +1,4 @@
-"""Opening the files that a user names: regular ones only, and no more of them than they may have.
+"""Opening the files that a user names: only regular ones, and only up to a size limit.
 
 A pipe or a terminal in place of a file would make a program wait for ever, and ``/dev/zero`` fills the memory.
 """
@@ -57,7 +57,7 @@ def read_regular(path, most):
     with open_regular(path) as file:
         content = file.read(most + 1)  # not the size it claims: files of the kernel, as in /proc, claim 0
     if len(content) > most:
-        raise FormatError(f"{os.fsdecode(path)}: more than {most:,} bytes; a file of this kind has fewer")
+        raise FormatError(f"{os.fsdecode(path)}: more than {most:,} bytes; a file of this kind is smaller")
     return content
 
 
@@ -66,7 +66,7 @@ def _check(path, mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
     if not stat.S_ISREG(mode):
         kind = _KINDS.get(stat.S_IFMT(mode), "something special")
-        raise FormatError(f"{os.fsdecode(path)}: {kind}, but a regular file is needed")
+        raise FormatError(f"{os.fsdecode(path)}: is {kind}, but a regular file is needed")
 
 
 def _without_waiting(path, flags):

@@ -144,7 +144,7 @@ def test_what_cannot_be_traced_is_refused(tmp_path):
         pass
     with pytest.raises(ValueError, match="no layer ran inside the with block"):
         trace.draw(tmp_path / "a.png")
-    with pytest.raises(KeyError, match="no layer 'stem' was run; there are none"):
+    with pytest.raises(KeyError, match="no layer 'stem' was run; available: none"):
         trace["stem"]
 
 

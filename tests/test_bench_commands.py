@@ -77,7 +77,7 @@ def test_a_profile_names_the_kernels_and_their_share_of_the_step(capsys, tmp_pat
     assert other[0] == "inference" and max(len(line) for line in lines if str(tmp_path) not in line) <= 80
     rows = lines[start + 2 : lines.index("", start)]
     assert any(row.startswith("kernels.pointwise._backward ") for row in rows)
-    assert rows[-1].startswith("outside of kernels")
+    assert rows[-1].startswith("outside kernels")
     column = lines[start].index("%") + 1  # of the share's last digit
     assert sum(float(row[:column].split()[-1]) for row in rows) == pytest.approx(100, abs=1)
     training, _ = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["results"]
@@ -147,7 +147,7 @@ def test_arrays_that_fit_into_the_cache_are_admitted():
 
 
 @pytest.mark.parametrize("argv, message", [
-    (["ghostnett"], "bench: there is no 'ghostnett' (did you mean 'ghostnet'?); there is ghostnet, "),
+    (["ghostnett"], "bench: unknown name 'ghostnett' (did you mean 'ghostnet'?); available: ghostnet, "),
     (["ghostnet", "--kernel", "3"], "--kernel: has no effect on ghostnet: it is of operations, and this is a network"),
     (["conv", "--batch", "3"], "--batch: has no effect on conv: it is of networks, and this is an operation"),
     (["roofline", "--shape", "1,1,1,1"], "--shape: has no effect on roofline"),
@@ -166,7 +166,7 @@ def test_arrays_that_fit_into_the_cache_are_admitted():
     (["conv", "--shape", "1,0,3,4"], "--shape 1,0,3,4: must be N,H,W,C"),
     (["conv", "--shape", "1,6,6,4", "--groups", "3"], "groups=3 must divide the channels of the shape, 4 (4 % 3 = 1)"),
     (["conv", "--shape", "1,6,6,4", "--groups", "2", "--out", "3"], "groups=2 must divide out, 3 (3 % 2 = 1)"),
-    (["relu", "--json", "no/such/x.json"], "--json no/such/x.json: there is no folder no/such; make it first"),
+    (["relu", "--json", "no/such/x.json"], "--json no/such/x.json: no folder no/such; create it first"),
     (["relu", "--kernel", "3"], "bench: relu has no setting 'kernel'; it has none"),
     (["depthwise", "--out", "3"], "bench: depthwise has no setting 'out'; it has kernel, stride"),
     (["depthwise", "--kernel", "0"], "--kernel 0: must be a whole number of at least 1"),
@@ -177,7 +177,7 @@ def test_what_is_wrong_is_one_line(capsys, argv, message):
 
 
 def test_an_unknown_operation_is_named_from_python_too():
-    with pytest.raises(ValueError, match="bench: unknown operation 'con'; there is conv, "):
+    with pytest.raises(ValueError, match="bench: unknown operation 'con'; available: conv, "):
         bench.bench_operation("con", (1, 1, 1, 1))
 
 
@@ -216,7 +216,7 @@ def test_warmup_says_how_long_and_where(capsys, monkeypatch):
     monkeypatch.setattr(bench, "kernels_folder", lambda: "some/folder")
     lines = printed(capsys, "warmup", "ghostnet", "ghostnet_short").splitlines()
     assert lines[0] == "ghostnet        training step   1.25 s, inference   0.50 s"
-    assert lines[2] == "kernels are kept in some/folder"
+    assert lines[2] == "kernels are cached in some/folder"
     assert [line.split()[0] for line in printed(capsys, "warmup").splitlines()[:-1]] == models.names()
 
 
@@ -231,7 +231,7 @@ def test_the_folder_of_kernels_is_there():
 
 
 @pytest.mark.parametrize("argv, message", [
-    (["resnet"], "warmup: there is no network 'resnet'; there is ghostnet, "),
+    (["resnet"], "warmup: unknown network 'resnet'; available: ghostnet, "),
     (["--threads", "-1"], "threads: n=-1 must lie between 1 and"),
     (["--threads", "99999"], "threads: n=99999 must lie between 1 and"),
     (["--threads", "two"], "invalid int value: 'two'"),

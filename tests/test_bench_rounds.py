@@ -231,8 +231,8 @@ def test_the_list_does_nothing(capsys):
 
 
 @pytest.mark.parametrize("argv, message", [
-    (["--only", "alexnet"], "--only alexnet: there is no such work; there is ghostnet-1.0-train, "),
-    (["--peers", "jax"], "--peers jax: there is no peer 'jax'; there is minighost, torch-nchw, "),
+    (["--only", "alexnet"], "--only alexnet: no such work; available: ghostnet-1.0-train, "),
+    (["--peers", "jax"], "--peers jax: unknown peer 'jax'; available: minighost, torch-nchw, "),
     (["--peers", "minighost@x"], "what follows the @ is a number of threads, as in minighost@1"),
     (["--rounds", "0"], "--rounds 0: must be greater than 0"),
     (["--seconds", "-1"], "--seconds -1.0: must be greater than 0"),

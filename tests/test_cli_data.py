@@ -30,7 +30,7 @@ def test_the_contact_sheet_is_a_picture(capsys, tmp_path):
     (["--data-dir", "{tmp}"], "shapes10 is generated and reads no files"),
     (["--set", "data.train_size=0"], "data.train_size: expected a whole number >= 1 and <= 1,000,000, got '0'"),
     (["--set", "data.size=9"], "unknown key 'data.size'"),
-    ([*SMALL, "--out", "{tmp}/none/sheet.png"], "--out {tmp}/none/sheet.png: there is no folder {tmp}/none"),
+    ([*SMALL, "--out", "{tmp}/none/sheet.png"], "--out {tmp}/none/sheet.png: no folder {tmp}/none"),
 ])
 def test_what_is_wrong_is_one_line(capsys, tmp_path, argv, message):
     (tmp_path / "page.tar.gz").write_text("<!DOCTYPE html><title>404 Not Found</title>")

@@ -55,7 +55,7 @@ def test_a_wrong_command_line_is_one_line(capsys, argv, message):
     (FileNotFoundError(2, "No such file or directory", "a/b"), "a/b: No such file or directory"),
     (OSError(28, "No space left on device"), "No space left on device"),
     (OSError("every mirror failed"), "every mirror failed"),
-    (MemoryError(), "out of memory: no more to be had; a smaller batch, width or input needs less"),
+    (MemoryError(), "out of memory: none left; use a smaller batch, width or input"),
     (NonFiniteError("step 3: loss is nan"), "step 3: loss is nan"),
     (RunLocked("runs/a: locked"), "runs/a: locked"),
     (TypeError(), "TypeError"),

@@ -63,7 +63,7 @@ def test_a_finished_run_is_not_written_over_unasked(capsys, run):
     assert contents(run) == before
 
 
-def test_overwrite_begins_anew_and_gives_the_same_weights(copy, run):
+def test_overwrite_starts_over_and_gives_the_same_weights(copy, run):
     (copy / "log.jsonl").write_text("")
     assert main(["train", *TINY, "--overwrite", "--out", str(copy)]) == 0
     weights = [next((folder / "checkpoints").glob("last-*.safetensors")).read_bytes() for folder in (run, copy)]
@@ -81,8 +81,8 @@ def test_resume_with_a_configuration_that_was_changed_by_hand_names_key_values_a
     config["model"]["width"] = 0.2
     (copy / "config.json").write_text(json.dumps(config))
     error = refused(capsys, "train", "--resume", "--out", copy)
-    assert "config.json is no longer that of this run: model.width = 0.1 in the checkpoint, 0.2 in" in error
-    assert "Write the checkpoint's values back into it, or begin anew in another folder with --out" in error
+    assert "config.json no longer belongs to this run: model.width = 0.1 in the checkpoint, 0.2 in" in error
+    assert "Write the checkpoint's values back into it, or start over in another folder with --out" in error
 
 
 @pytest.mark.parametrize("argv, message", [
@@ -128,7 +128,7 @@ def test_flags_alone_change_a_recipe_to_one_epoch_or_another_network(name):
 def test_eval_finds_what_the_training_found(capsys, run):
     summary = json.loads((run / "summary.json").read_text())
     text = printed(capsys, "eval", "--checkpoint", run)
-    assert f"{100 * summary['test_accuracy']:.2f} % right: {round(40 * summary['test_accuracy'])} of 40 test" in text
+    assert f"{100 * summary['test_accuracy']:.2f} % correct: {round(40 * summary['test_accuracy'])} of 40 test" in text
     assert f"loss {summary['test_loss']:.4f}" in text
     assert max(map(len, text.splitlines()[1:])) <= 80
 

@@ -59,9 +59,9 @@ def test_a_training_file_decides_the_network_and_flags_win_over_it(capsys, tmp_p
     [
         (["--width", "0"], "model.width: expected a number > 0, got '0'"),
         (["--width", "wide"], "model.width: expected a number > 0, got 'wide'"),
-        (["--input", "0"], "--input 0: must be a side or HxW in whole pixels"),
-        (["--input", "32x"], "--input 32x: must be a side or HxW in whole pixels"),
-        (["--input", "2x3x4"], "--input 2x3x4: must be a side or HxW in whole pixels"),
+        (["--input", "0"], "--input 0: must be one side or HxW in whole pixels"),
+        (["--input", "32x"], "--input 32x: must be one side or HxW in whole pixels"),
+        (["--input", "2x3x4"], "--input 2x3x4: must be one side or HxW in whole pixels"),
         (["--classes", "0"], "num_classes=0"),
         (["--classes", "ten"], "--classes: invalid int value: 'ten'"),
         (["--model", "resnet"], "unknown model 'resnet'"),

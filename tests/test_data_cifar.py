@@ -270,7 +270,7 @@ def test_nowhere_says_what_was_looked_for_and_the_three_ways(tmp_path):
         data.load("cifar10", "train", archive=tmp_path)
     with pytest.raises(ValueError, match="a directory or an archive, not both"):
         data.load("cifar10", "train", archive=tmp_path, directory=tmp_path)
-    with pytest.raises(ValueError, match="unknown split 'val'; there are 'train', 'test'"):
+    with pytest.raises(ValueError, match="unknown split 'val'; available: 'train', 'test'"):
         data.load("cifar10", "val", directory=tmp_path)
 
 

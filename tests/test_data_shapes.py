@@ -96,7 +96,7 @@ def test_a_linear_softmax_stays_under_half_but_above_chance():
 
 
 @pytest.mark.parametrize("arguments, message", [
-    ((0,), "n = 0"), ((10, -1), "seed = -1"), ((10, 0, "valid"), "unknown split 'valid'; there are 'train', 'test'")])
+    ((0,), "n = 0"), ((10, -1), "seed = -1"), ((10, 0, "valid"), "unknown split 'valid'; available: 'train', 'test'")])
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         data.shapes10(*arguments)
@@ -104,7 +104,7 @@ def test_bad_arguments_are_named(arguments, message):
 
 def test_load_knows_its_names_and_says_which():
     assert data.names() == ("shapes10", "cifar10")
-    with pytest.raises(ValueError, match="unknown data set 'cifar100'; there are shapes10, cifar10"):
+    with pytest.raises(ValueError, match="unknown data set 'cifar100'; available: shapes10, cifar10"):
         data.load("cifar100", "train")
     with pytest.raises(ValueError, match="reads no files, but got /some/where; did you mean --data cifar10"):
         data.load("shapes10", "train", directory="/some/where")

@@ -72,7 +72,7 @@ def test_the_suffix_says_what_is_written_and_an_unknown_one_is_refused_before_th
         bent(tmp_path / name)
         assert (tmp_path / name).read_bytes().startswith(head)
     message = refused(capsys, "data", "--out", tmp_path / "p.txt")
-    assert f"--out {tmp_path}/p.txt: pictures are " in message and message.endswith(", not txt\n")
+    assert f"--out {tmp_path}/p.txt: unknown format 'txt'; available: " in message and "png" in message
 
 
 def test_names_are_not_mathematics_and_need_not_be_utf_8(tmp_path):

@@ -159,9 +159,9 @@ def test_only_leftovers_of_the_names_given_are_removed(tmp_path):
 
 
 def test_a_place_that_no_file_can_take_is_known_before_the_work(tmp_path):
-    with pytest.raises(FileNotFoundError, match=f"--out {tmp_path}/no/f: there is no folder {tmp_path}/no; make it"):
+    with pytest.raises(FileNotFoundError, match=f"--out {tmp_path}/no/f: no folder {tmp_path}/no; create it"):
         check_target("--out", tmp_path / "no" / "f")
-    with pytest.raises(IsADirectoryError, match=f"--out {tmp_path}: this is a folder; name a file in it"):
+    with pytest.raises(IsADirectoryError, match=f"--out {tmp_path}: is a folder; name a file in it"):
         check_target("--out", tmp_path)
     for path in (tmp_path / "f", os.devnull, None):
         check_target("--out", path)

@@ -49,7 +49,7 @@ def link(path, target):
 
 def test_only_a_regular_file_is_opened(special, tmp_path):
     path = special("x")
-    with pytest.raises(FormatError, match=f"^{path}: a (pipe|socket|device), but a regular file is needed$"):
+    with pytest.raises(FormatError, match=f"^{path}: is a (pipe|socket|device), but a regular file is needed$"):
         open_regular(path)
     with pytest.raises(IsADirectoryError):
         open_regular(tmp_path)

@@ -213,7 +213,7 @@ def test_bad_options_are_named(options, message):
 
 def test_an_unknown_model_is_refused_with_the_list():
     with pytest.raises(
-        ValueError, match=r"unknown model 'gostnet' \(did you mean 'ghostnet'\?\); there is .*ghostnet_cifar"
+        ValueError, match=r"unknown model 'gostnet' \(did you mean 'ghostnet'\?\); available: .*ghostnet_cifar"
     ):
         mg.models.create("gostnet")
     assert "ghostnet" in mg.models.names()

@@ -274,7 +274,7 @@ def test_each_way_of_being_wrong_is_named(tmp_path, saved):
     tensors.unlink()
     assert message() == f"{tensors}: missing; c.json names it as the checkpoint's tensors"
     tensors.write_bytes(b"x" * 7)
-    assert message() == f"{tensors}: 7 bytes, expected {record['size']}; the file is truncated or not this one"
+    assert message() == f"{tensors}: 7 bytes, expected {record['size']}; the file is truncated or another one"
     tensors.write_bytes(bytes(record["size"]))
     assert message() == f"{tensors}: SHA-256 differs from the one in c.json; the file has been altered or damaged"
     meta.write_text("<html>")
@@ -292,7 +292,7 @@ def test_each_way_of_being_wrong_is_named(tmp_path, saved):
     meta.write_text(resealed({**record, "tensors": {**record["tensors"], "w": ["float32", [4, 3]]}}))
     assert message() == f"{tensors}: tensors differ from the manifest: w ['float32', [3, 4]] for ['float32', [4, 3]]"
     meta.write_bytes(b" " * (checkpoint.LARGEST_JSON + 1))
-    assert message() == f"{meta}: more than 4,194,304 bytes; a file of this kind has fewer"
+    assert message() == f"{meta}: more than 4,194,304 bytes; a file of this kind is smaller"
 
 
 def test_a_file_that_is_no_safetensors_is_refused_even_under_a_right_checksum(tmp_path, saved):
@@ -315,7 +315,7 @@ def test_one_checkpoint_is_not_taken_for_another(tmp_path):
     best.rename(last)
     aside.rename(best)
     for name, other in (("last", "best"), ("best", "last")):
-        with pytest.raises(FormatError, match=rf"{name}.json: names '{other}-.*, so it is another checkpoint than"):
+        with pytest.raises(FormatError, match=rf"{name}.json: names '{other}-.*, so it is not the checkpoint"):
             load_checkpoint(tmp_path / name)
 
 

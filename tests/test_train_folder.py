@@ -125,7 +125,7 @@ def test_a_last_line_cut_short_is_dropped_with_a_warning(tmp_path, last):
     path, said = tmp_path / "log.jsonl", []
     path.write_bytes(b'{"step": 1}\n' + last.encode("utf-8", "surrogateescape"))
     assert read_log(path, warn=said.append) == [{"step": 1}]
-    assert said == [f"{path}: dropped the last line, which is cut short"]
+    assert said == [f"{path}: dropped the last line, which is incomplete"]
 
 
 def test_a_broken_line_in_the_middle_is_an_error_with_its_number(tmp_path):

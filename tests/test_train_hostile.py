@@ -112,7 +112,7 @@ def test_a_tensor_of_any_value_is_refused_when_a_run_goes_on(halted, capsys, nam
     tensors[name][...] = value
     save_checkpoint(last, tensors, about)
     status, text = answered(capsys, "train", "--resume", "--out", halted)
-    assert status == 2 and f"cannot go on from this checkpoint: {name}: " in text
+    assert status == 2 and f"cannot continue from this checkpoint: {name}: " in text
 
 
 # How much a file may ask for -----------------------------------------------------------------------------------------

@@ -20,30 +20,30 @@ def test_a_folder_that_holds_a_run_is_not_written_over(straight, tmp_path, monke
     with pytest.raises(ValueError) as error:
         run(settings(folder), stream=None)
     assert str(error.value) == (
-        f"{folder}: already holds this run, finished; use --overwrite to begin anew, or another --out"
+        f"{folder}: already holds this run, finished; use --overwrite to start over, or another --out"
     )
     with pytest.raises(ValueError) as error:
         run(settings(folder, train__epochs=4, seed=1), stream=None)
     assert str(error.value) == (
         f"{folder}: already holds a run of another configuration "
-        "(seed = 0 there, 1 now; train.epochs = 3 there, 4 now); use --overwrite to begin anew, or another --out"
+        "(seed = 0 there, 1 now; train.epochs = 3 there, 4 now); use --overwrite to start over, or another --out"
     )
     with pytest.raises(ValueError) as error:
         run(settings(folder, train__lr=1), resume=True, stream=None)
     assert str(error.value) == (
         f"{folder}: cannot resume with another configuration: train.lr = 0.05 there, 1.0 now. "
-        "Leave those settings out, or begin anew in another folder with --out"
+        "Leave those settings out, or start over in another folder with --out"
     )
     assert kept == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_an_unfinished_run_names_resume_first_and_overwriting_begins_anew(straight, tmp_path, monkeypatch):
+def test_an_unfinished_run_names_resume_first_and_overwriting_starts_over(straight, tmp_path, monkeypatch):
     folder = tmp_path / "run"
     with monkeypatch.context() as patch:
         at_step(patch, 3, ctrl_c)
         with pytest.raises(Interrupted):
             run(settings(folder, seed=9), stream=None)
-    with pytest.raises(ValueError, match="already holds this run, unfinished; use --resume to go on"):
+    with pytest.raises(ValueError, match="already holds this run, unfinished; use --resume to continue"):
         run(settings(folder, seed=9), stream=None)
     (folder / "notes.txt").write_text("mine")
     run(settings(folder), overwrite=True, stream=None)

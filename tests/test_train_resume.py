@@ -110,11 +110,11 @@ def test_a_changed_key_is_named_with_both_values_and_the_fix(copy):
     with pytest.raises(ValueError) as error:
         resume(copy)
     assert str(error.value) == (
-        f"{copy}: config.json is no longer that of this run: "
+        f"{copy}: config.json no longer belongs to this run: "
         "model.dropout = None in the checkpoint, 0.5 in config.json; "
         "train.label_smoothing = 0.0 in the checkpoint, 0.1 in config.json; "
         "train.momentum = 0.9 in the checkpoint, 0.8 in config.json. "
-        "Write the checkpoint's values back into it, or begin anew in another folder with --out"
+        "Write the checkpoint's values back into it, or start over in another folder with --out"
     )
 
 
@@ -137,7 +137,7 @@ def test_other_images_or_labels_of_the_same_mean_are_refused(copy, monkeypatch, 
 
     monkeypatch.setattr(data, "load", altered)
     name = f"{'training' if split == 'train' else 'test'} {part}"
-    with pytest.raises(ValueError, match=f"{copy}: the {name} are not those that this run began with; go on with"):
+    with pytest.raises(ValueError, match=f"{copy}: the {name} are not those that this run began with; continue with"):
         resume(copy)
 
 
@@ -183,7 +183,7 @@ def test_a_checkpoint_of_the_first_release_goes_on_and_says_what_was_not_compare
     )
     resume(copy, stream)
     assert (
-        "note: this checkpoint has no hash of its images and labels; only mean colours were compared"
+        "note: this checkpoint has no hash of its images and labels; only the mean colours were compared"
         in stream.getvalue()
     )
     assert outcome(copy)[:3] == outcome(straight[0])[:3]
@@ -206,5 +206,5 @@ def test_a_resume_with_nothing_left_to_train_has_the_whole_summary(straight, tmp
 def test_best_does_not_pass_for_last(copy, straight):
     shutil.copytree(straight[0] / "checkpoints", copy / "checkpoints", dirs_exist_ok=True)
     shutil.copy(copy / "checkpoints" / "best.json", copy / "checkpoints" / "last.json")
-    with pytest.raises(FormatError, match="last.json: names 'best-.*another checkpoint than 'last'"):
+    with pytest.raises(FormatError, match="last.json: names 'best-.*not the checkpoint 'last'"):
         resume(copy)

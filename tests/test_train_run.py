@@ -65,7 +65,7 @@ def test_what_is_printed_says_what_happens_before_during_and_after(straight):
         "compiling kernels ... ",
         "to go\n",
         "    3/3 ",
-        f"{100 * summary['test_accuracy']:.2f} % of 40 test images right",
+        f"{100 * summary['test_accuracy']:.2f} % of 40 test images correct",
         f"minighost eval --checkpoint {folder}",
     ):
         assert part in text
@@ -300,6 +300,6 @@ def test_a_gradient_that_is_not_finite_names_the_parameter_nearest_to_the_loss(t
     with pytest.raises(NonFiniteError) as error:
         run(settings(tmp_path / "run"), stream=None)
     assert "the gradient's norm is nan; gradient of '1.bias' (and 2 more towards the input): 4 of 4" in str(error.value)
-    assert "No weight was changed; there is no checkpoint yet." in str(error.value)
+    assert "No weight was changed; no checkpoint exists yet." in str(error.value)
     for name, p in kept.pop("model").named_parameters():
         assert_array_equal(p.data, kept[name])

@@ -59,7 +59,7 @@ def test_no_way_of_saving_lets_a_spoilt_state_through(tmp_path, monkeypatch, whe
             ctrl_c()
 
     at_step(monkeypatch, 6 if when == "end of the first epoch" else 4, action)
-    with np.errstate(all="ignore"), pytest.raises(NonFiniteError, match="was not saved; there is no checkpoint yet"):
+    with np.errstate(all="ignore"), pytest.raises(NonFiniteError, match="was not saved; no checkpoint exists yet"):
         run(settings(tmp_path, train__checkpoint_steps=4 * (when == "in between")), stream=None)
     assert not list((tmp_path / "checkpoints").glob("*")) and not (tmp_path / "lock.json").exists()
 
@@ -77,7 +77,7 @@ def test_a_file_with_impossible_values_is_no_network(straight, tmp_path, capsys,
     with pytest.raises(FormatError, match=rf"last.json: .*{message}"):
         load_run(tmp_path)
     trainer = object.__new__(Trainer)
-    with pytest.raises(FormatError, match=rf"last.json: cannot go on from this checkpoint: .*{message}"):
+    with pytest.raises(FormatError, match=rf"last.json: cannot continue from this checkpoint: .*{message}"):
         trainer.load(tmp_path / "checkpoints" / "last")
     assert main(["eval", "--checkpoint", str(tmp_path)]) == 2
     assert message in capsys.readouterr().err

@@ -77,7 +77,7 @@ def contestant(label, threads):
     """
     name, at, number = label.partition("@")
     if name not in PEERS:
-        raise ValueError(f"there is no peer {name!r}; there is {', '.join(PEERS)}")
+        raise ValueError(f"unknown peer {name!r}; available: {', '.join(PEERS)}")
     if at and not (number.isdigit() and int(number) > 0):
         raise ValueError(f"peer {label}: what follows the @ is a number of threads, as in {name}@1")
     return Contestant(label, name, int(number) if at else threads)

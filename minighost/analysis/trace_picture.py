@@ -1,4 +1,4 @@
-"""A traced network as a picture: one row a layer, from the image at the top to the logits at the bottom."""
+"""A traced network as a picture: one row per layer, from the image at the top to the logits at the bottom."""
 
 import numpy as np
 
@@ -56,7 +56,7 @@ def _spread(axes, rows, outputs):
     spreads = [one.std for one in outputs if one.std > 0]
     if spreads:
         axes.set_xscale("log")
-        axes.set_xlim(min(spreads) / 10, None)  # a mean behind batch norm is a rounding error, and far to the left
+        axes.set_xlim(min(spreads) / 10, None)  # a mean after batch norm is a rounding error, and far to the left
     axes.set_title("outputs: spread", fontsize=9)
     axes.legend(fontsize=7)
 

@@ -40,7 +40,7 @@ class Statistics:
     bad : int
         Numbers that are infinite or not a number.
     counts, edges : ndarray, shape (48,) and (49,)
-        Histogram between `low` and `high`, or a little beyond them where they are too close for so many bins.
+        Histogram between `low` and `high`, or a little beyond them where they are too close for this number of bins.
     """
 
     shape: tuple
@@ -116,7 +116,7 @@ class Trace:
 
     def __getitem__(self, path):
         if path not in self.layers:
-            raise KeyError(f"trace: no layer {path!r} was run; there are {', '.join(self.layers) or 'none'}")
+            raise KeyError(f"trace: no layer {path!r} was run; available: {', '.join(self.layers) or 'none'}")
         return self.layers[path]
 
     def __iter__(self):
@@ -135,7 +135,7 @@ class Trace:
         from minighost.analysis.trace_picture import save  # matplotlib takes a second to import
 
         if not self.layers:
-            raise ValueError("trace: there is nothing to draw: no layer ran inside the with block")
+            raise ValueError("trace: nothing to draw: no layer ran inside the with block")
         return save(list(self), path)
 
 

@@ -27,6 +27,6 @@ def peak_memory(status="/proc/self/status"):
 
 
 def forget_peak(switch="/proc/self/clear_refs"):
-    """Let `peak_memory` begin anew with what is held now, where the system can do that: Linux."""
+    """Reset `peak_memory` to what is held now, where the system can do that: Linux."""
     with contextlib.suppress(OSError):
         Path(switch).write_text("5", encoding="ascii")

@@ -50,7 +50,7 @@ class TrainingStep:
 class Measured:
     """One thing that was timed.
 
-    Its name, its `Timing`, the pieces it consists of (`cost.Piece`), images a call, and its `Profile` if wanted.
+    Its name, its `Timing`, the pieces it consists of (`cost.Piece`), images per call, and its `Profile` if wanted.
     """
 
     name: str

@@ -20,7 +20,7 @@ __all__ = ["OPERATIONS", "Case", "bench_operation"]
 
 @dataclass
 class Case:
-    """An operation with its arrays: two functions, what is learnt, operations a number.
+    """An operation with its arrays: two functions, what is learnt, operations per number.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ def bench_operation(name, shape, repeats=10, warmup=2, **settings):
         An unknown operation, a setting that it does not have, or numbers that do not fit together.
     """
     if name not in OPERATIONS:
-        raise ValueError(f"bench: unknown operation {name!r}; there is {', '.join(OPERATIONS)}")
+        raise ValueError(f"bench: unknown operation {name!r}; available: {', '.join(OPERATIONS)}")
     build, defaults = OPERATIONS[name]
     for setting in settings:
         if setting not in defaults:

@@ -1,9 +1,9 @@
-"""What this machine attains at best: how many operations a second, how many bytes a second.
+"""What this machine attains at best: how many operations per second, how many bytes per second.
 
 A piece of work with F operations and B bytes cannot take less than ``max(F / peak, B / bandwidth)`` - the roofline
 (Williams, Waterman & Patterson 2009). Both roofs are measured, not looked up: the peak by matrix products in single
-precision, one BLAS call a thread, as the kernels use it; the bandwidth by a copy and a triad ``a = b + s*c`` on arrays
-well over the last-level cache. Work on smaller arrays stays in cache and may beat this bandwidth.
+precision, one BLAS call per thread, as the kernels use it; the bandwidth by a copy and a triad ``a = b + s*c`` on
+arrays well over the last-level cache. Work on smaller arrays stays in cache and may beat this bandwidth.
 """
 
 import functools
@@ -59,7 +59,7 @@ class Roofline:
         return max(self.copy, self.triad)
 
     def attainable(self, intensity):
-        """Operations a second at `intensity` operations a byte: ``min(peak, bandwidth * intensity)``."""
+        """Operations per second at `intensity` operations per byte: ``min(peak, bandwidth * intensity)``."""
         return min(self.flops, self.bandwidth * intensity)
 
     def seconds(self, flops, nbytes):

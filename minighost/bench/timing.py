@@ -23,7 +23,7 @@ class Timing:
     first : float
         The very first call: compilation, or loading from the cache on disk, included.
     samples : tuple of float
-        The calls behind the warm-up, in order.
+        The calls after the warm-up, in order.
 
     Examples
     --------

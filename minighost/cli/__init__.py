@@ -1,1 +1,1 @@
-"""The command line: one thin file a command, `main` in front of them, what they share beside them."""
+"""The command line: one thin file per command, `main` in front of them, and beside them what they share."""

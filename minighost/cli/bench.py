@@ -1,12 +1,12 @@
-"""Time a network or an operation, beside what this machine could do at best.
+"""Time a network or an operation and compare it with this machine's limits.
 
 WHAT is a network (ghostnet, ...), an operation (conv, depthwise, pointwise,
 batch_norm, batch_norm_relu, relu, max_pool, avg_pool), or roofline for the
-machine alone. Times are medians of --repeats calls behind the warm-up;
-"roofline" is the share of what peak and bandwidth, measured here, allow.
-FLOPs are twice the multiply-adds; bytes are the least that must be moved layer
-by layer: inputs, outputs and parameters once for each pass. With --profile: the
-step kernel by kernel, with the bytes of each kernel's arrays.
+machine alone. Times are medians of --repeats calls after the warm-up;
+"roofline" is the share of what the measured peak and bandwidth allow. FLOPs are
+twice the multiply-adds; bytes are the minimum that must be moved layer by
+layer: inputs, outputs and parameters once per pass. --profile shows the step
+kernel by kernel, with the bytes of each kernel's arrays.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import difflib
 import json
 import sys
 
-HELP = "time a network or an operation, beside the machine's limits"
+HELP = "time a network or an operation against the machine's limits"
 
 EXAMPLES = """\
 examples:
@@ -33,29 +33,29 @@ SHAPE = (128, 32, 32, 64)
 def add_arguments(parser):
     parser.add_argument("what", metavar="WHAT", help="a network, an operation, or roofline")
     both = parser.add_argument_group("both")
-    both.add_argument("--threads", metavar="N", type=int, help="threads of the kernels (0: every core)")
-    both.add_argument("--repeats", metavar="N", type=int, default=10, help="calls that count (10)")
-    both.add_argument("--warmup", metavar="N", type=int, default=2, help="calls before that do not (2)")
-    both.add_argument("--json", metavar="FILE", help="write all figures there as well; - prints them alone")
+    both.add_argument("--threads", metavar="N", type=int, help="number of threads (0: one per core)")
+    both.add_argument("--repeats", metavar="N", type=int, default=10, help="timed calls (10)")
+    both.add_argument("--warmup", metavar="N", type=int, default=2, help="untimed calls before them (2)")
+    both.add_argument("--json", metavar="FILE", help="also write all figures to FILE; - prints only them")
     networks = parser.add_argument_group("networks")
-    networks.add_argument("--batch", metavar="N", type=int, help="images a step (128)")
-    networks.add_argument("--size", metavar="N", type=int, help="side of the images in pixels (32)")
+    networks.add_argument("--batch", metavar="N", type=int, help="images per step (batch size) (128)")
+    networks.add_argument("--size", metavar="N", type=int, help="height and width of the images in pixels (32)")
     networks.add_argument("--classes", metavar="N", type=int, help="number of classes (10)")
     networks.add_argument("--width", metavar="W", type=float, help="width multiplier of the network")
-    networks.add_argument("--mode", choices=("train", "infer", "both"), help="training step, inference (both)")
+    networks.add_argument("--mode", choices=("train", "infer", "both"), help="training step, inference, or both (both)")
     networks.add_argument(
         "--set",
         metavar="KEY=VALUE",
         action="append",
-        help="an option of the network, as in stem_stride=1; may be repeated",
+        help="an option of the network, e.g. stem_stride=1; may be repeated",
     )
-    networks.add_argument("--profile", action="store_true", default=None, help="kernel by kernel as well")
+    networks.add_argument("--profile", action="store_true", default=None, help="also time kernel by kernel")
     operations = parser.add_argument_group("operations")
-    operations.add_argument("--shape", metavar="N,H,W,C", help="of the input (128,32,32,64)")
-    operations.add_argument("--kernel", metavar="K", type=int, help="side of the kernel (3; of pools 2)")
-    operations.add_argument("--stride", metavar="S", type=int, help="of the kernel (1; of pools 2)")
-    operations.add_argument("--out", metavar="C", type=int, help="channels that come out (as many as go in)")
-    operations.add_argument("--groups", metavar="G", type=int, help="groups of a convolution (1)")
+    operations.add_argument("--shape", metavar="N,H,W,C", help="input shape (128,32,32,64)")
+    operations.add_argument("--kernel", metavar="K", type=int, help="kernel size (3; pooling: 2)")
+    operations.add_argument("--stride", metavar="S", type=int, help="stride (1; pooling: 2)")
+    operations.add_argument("--out", metavar="C", type=int, help="output channels (same as input channels)")
+    operations.add_argument("--groups", metavar="G", type=int, help="groups of the convolution (1)")
 
 
 def run(args):
@@ -66,7 +66,7 @@ def run(args):
     if args.what not in known:
         close = difflib.get_close_matches(args.what, known, 1)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise ValueError(f"bench: there is no {args.what!r}{hint}; there is {', '.join(known)}")
+        raise ValueError(f"bench: unknown name {args.what!r}{hint}; available: {', '.join(known)}")
     for flag in ("repeats", "warmup"):
         _at_least_one(flag, getattr(args, flag))
     check_target("--json", args.json)
@@ -88,7 +88,7 @@ def _roofline(args):
     from minighost.bench import report
     from minighost.cli import speeds
 
-    _only(args, (), "roofline takes --threads and --json only")
+    _only(args, (), "roofline takes only --threads and --json")
     roof = _measure_roof()
     print("\n".join(speeds.roofline(roof)))
     return report.document({"what": "roofline"}, [], roof)
@@ -99,7 +99,7 @@ def _network(args):
     from minighost.bench import report
     from minighost.cli import speeds
 
-    _only(args, OF_NETWORKS, "it is of operations, and this is a network")
+    _only(args, OF_NETWORKS, "it belongs to operations, and this is a network")
     batch, size = _given(args, "batch", 128), _given(args, "size", 32)
     options = {"num_classes": _given(args, "classes", 10), **_options(args)}
     found = bench.bench_network(
@@ -129,7 +129,7 @@ def _operation(args):
     from minighost.bench import report
     from minighost.cli import speeds
 
-    _only(args, OF_OPERATIONS, "it is of networks, and this is an operation")
+    _only(args, OF_OPERATIONS, "it belongs to networks, and this is an operation")
     shape = SHAPE if args.shape is None else _shape(args.shape)
     settings = {
         name: _given(args, name, None) for name in ("kernel", "stride", "out", "groups")
@@ -172,7 +172,7 @@ def _at_least_one(flag, value):
 
 
 def _options(args):
-    """The network's options: from --width and --set, which wins."""
+    """The network's options, from --width and --set; --set wins."""
     from minighost.train.values import Free
 
     found = {} if args.width is None else {"width": args.width}
@@ -180,7 +180,7 @@ def _options(args):
         key, equals, value = setting.partition("=")
         key = key.strip().removeprefix("model.")  # the spelling of the other commands
         if not equals or not key:
-            raise ValueError(f"--set {setting}: must read KEY=VALUE, as in --set stem_stride=1")
+            raise ValueError(f"--set {setting}: must read KEY=VALUE, e.g. --set stem_stride=1")
         found[key] = Free().read(f"--set {key}", value.strip())
     return found
 
@@ -191,5 +191,5 @@ def _shape(text):
     except ValueError:
         shape = ()
     if len(shape) != 4 or min(shape) < 1:
-        raise ValueError(f"--shape {text}: must be N,H,W,C in whole numbers of at least 1, as in 128,32,32,64")
+        raise ValueError(f"--shape {text}: must be N,H,W,C in whole numbers of at least 1, e.g. 128,32,32,64")
     return shape

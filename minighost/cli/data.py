@@ -1,13 +1,13 @@
-"""Look at a data set: is it all there, how many of each class, how bright.
+"""Look at a data set: is it complete, how many images per class, how bright.
 
 Every record is read and checked. --out draws the first images of each class.
-CIFAR-10 is looked for in --data-dir, in --data-archive, or else in the folder
-that downloads go to.
+CIFAR-10 is looked for in --data-dir, in --data-archive, or else in the download
+folder.
 """
 
 from minighost.cli import flags
 
-HELP = "look at a data set, verify it, download it"
+HELP = "inspect, verify or download a data set"
 
 EXAMPLES = """\
 examples:
@@ -20,7 +20,7 @@ examples:
 def add_arguments(parser):
     flags.add_config_flags(parser, ["--data", "--data-dir", "--data-archive"])
     parser.add_argument("--download", action="store_true", help="download CIFAR-10 (170 MB) if it is not there yet")
-    parser.add_argument("--out", dest="sheet", metavar="FILE.png", help="write a contact sheet")
+    parser.add_argument("--out", dest="sheet", metavar="FILE.png", help="write a contact sheet of the images")
 
 
 def run(args):
@@ -50,7 +50,7 @@ def _load(config, split, download):
     except FileNotFoundError as error:
         if not here_only:
             raise
-        ways = "--download fetches it (170 MB), --data-dir DIR or --data-archive FILE reads yours"
+        ways = "--download fetches it (170 MB), --data-dir DIR or --data-archive FILE reads your copy"
         raise FileNotFoundError(f"no CIFAR-10 in {directory}; {ways}") from error
 
 

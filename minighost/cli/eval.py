@@ -1,13 +1,13 @@
-"""Measure a trained network on the images it has not seen.
+"""Measure a trained network on images it has not seen.
 
-Prints accuracy, loss and, class by class, how many were right and what the
-others were taken for. The data are those of the run; --data-dir says where
-they are now.
+Prints accuracy, loss and, for each class, how many images were classified
+correctly and what it is most often confused with. The data are those of the
+run; --data-dir says where they are now.
 """
 
 from minighost.cli import flags
 
-HELP = "accuracy of a run, class by class"
+HELP = "measure the accuracy of a run, class by class"
 
 EXAMPLES = """\
 examples:
@@ -21,7 +21,7 @@ def add_arguments(parser):
     for flag in ("--data-dir", "--data-archive"):
         key, metavar, text = flags.KEYS[flag]
         parser.add_argument(flag, dest=key, metavar=metavar, help=text)
-    parser.add_argument("--batch-size", metavar="N", type=int, default=250, help="images at a time (250)")
+    parser.add_argument("--batch-size", metavar="N", type=int, default=250, help="images per batch (250)")
     parser.add_argument("--split", choices=("test", "train"), default="test", help="which images (test)")
     parser.add_argument("--out", metavar="FILE.png", help="write the confusion matrix as a picture")
 
@@ -87,20 +87,20 @@ def _lines(args, loaded, dataset, result):
         bar = terminal.bar(share, 20, colours)
         rows.append((name, f"{right:,}", f"{all_:,}", f"{100 * share:.1f} %", bar, _mistaken(confusion, k, dataset)))
     epochs = f"{loaded.epoch} epoch{'' if loaded.epoch == 1 else 's'}"
-    views = {"mirror": ", each with its mirror image", "shift": ", each with its mirror image and shifted by a pixel"}
+    views = {"mirror": ", each with its mirror image", "shift": ", each with its mirror image and shifted by one pixel"}
     looked = views.get(loaded.config.train.views, "")
     right = int(confusion.trace())
     return [
         f"{args.checkpoint}: {loaded.config.model.name} after {epochs} of {dataset.name}",
-        f"{100 * result.accuracy:.2f} % right: {right:,} of {len(dataset):,} {args.split} images{looked}; "
+        f"{100 * result.accuracy:.2f} % correct: {right:,} of {len(dataset):,} {args.split} images{looked}; "
         f"loss {result.loss:.4f}",
         "",
-        *terminal.table(rows, ("class", "right", "of", "share", "", "mostly taken for"), "<>>><<"),
+        *terminal.table(rows, ("class", "correct", "of", "share", "", "most often confused with"), "<>>><<"),
     ]
 
 
 def _mistaken(confusion, k, dataset):
-    """What class `k` is mostly taken for if it is not recognised."""
+    """What class `k` is most often confused with."""
     wrong = confusion[k].copy()
     wrong[k] = 0
     return f"{dataset.classes[wrong.argmax()]} ({wrong.max()})" if wrong.any() else ""

@@ -10,14 +10,14 @@ KEYS = {  # flag: (key, metavar, help)
     "--model": ("model.name", "NAME", "the network (ghostnet)"),
     "--width": ("model.width", "W", "width multiplier of the network"),
     "--stem-stride": ("model.stem_stride", "S", "stride of the first convolution (1 suits small images)"),
-    "--data": ("data.name", "NAME", "shapes10 (embedded) or cifar10"),
+    "--data": ("data.name", "NAME", "shapes10 (built in) or cifar10"),
     "--data-dir": ("data.dir", "DIR", "folder that holds the data set"),
-    "--data-archive": ("data.archive", "FILE", "the data set's archive, read without unpacking"),
+    "--data-archive": ("data.archive", "FILE", "archive of the data set, read without unpacking it"),
     "--epochs": ("train.epochs", "N", "passes over the training images"),
-    "--batch-size": ("train.batch_size", "N", "images a step"),
+    "--batch-size": ("train.batch_size", "N", "images per step (batch size)"),
     "--lr": ("train.lr", "LR", "peak learning rate"),
-    "--seed": ("seed", "N", "the one number all randomness comes from"),
-    "--threads": ("threads", "N", "threads of the kernels (0: every core); the results do not depend on it"),
+    "--seed": ("seed", "N", "random seed"),
+    "--threads": ("threads", "N", "number of threads (0: one per core); results do not depend on it"),
     "--out": ("out", "RUN", "folder of the run"),
 }
 
@@ -27,9 +27,9 @@ def add_config_flags(parser, flags):
     for flag in flags:
         key, metavar, text = KEYS[flag]
         parser.add_argument(flag, dest=key, metavar=metavar, help=text)
-    parser.add_argument("--config", metavar="FILE.toml", help="settings from a file; flags and --set win over it")
+    parser.add_argument("--config", metavar="FILE.toml", help="settings from a file; flags and --set override it")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[],
-                        help="any setting, as in train.momentum=0.8; may be repeated; a wrong KEY lists them all")
+                        help="any setting, e.g. train.momentum=0.8; may be repeated; an unknown KEY lists all keys")
 
 
 def overrides(args):
@@ -38,14 +38,14 @@ def overrides(args):
     for setting in args.set:
         key, equals, value = setting.partition("=")
         if not equals or not key.strip():
-            raise ValueError(f"--set {setting}: must read KEY=VALUE, as in --set train.epochs=3")
+            raise ValueError(f"--set {setting}: must read KEY=VALUE, e.g. --set train.epochs=3")
         found[key.strip()] = value.strip()
     return found
 
 
 def add_run_flags(parser):
     """Add what every command that reads a finished run takes."""
-    parser.add_argument("--checkpoint", metavar="RUN", required=True, help="folder of a run of `minighost train`")
+    parser.add_argument("--checkpoint", metavar="RUN", required=True, help="run folder written by `minighost train`")
     parser.add_argument("--best", action="store_true",
-                        help="the weights that did best on the test images instead of the last ones")
+                        help="use the weights with the best test accuracy instead of the last ones")
     parser.add_argument("--threads", metavar="N", type=int, help=KEYS["--threads"][2])

@@ -1,17 +1,17 @@
-"""Check a hand-written backward against slopes of its forward.
+"""Check gradients against finite differences.
 
-WHAT is an operation, a block or a network of minighost, "all" of them, or a
-file of your own: FILE.py, which defines forward, backward and inputs. There
-forward(*inputs) returns (out, cache), backward(dout, cache) the gradients of
-the inputs in their order, and inputs is a list of arrays. A file is run as a
-program of yours, with all that it may do. A check that fails says where the
-two first part and what that looks like, and ends with status 1.
+WHAT is an operation, a block or a network of minighost, "all" of them, or your
+own FILE.py, which defines forward, backward and inputs: forward(*inputs)
+returns (out, cache), backward(dout, cache) returns the gradients of the inputs
+in the same order, and inputs is a list of arrays. The file is run as an
+ordinary program, with all your permissions. A check that fails reports the
+first difference and its likely cause, and exits with status 1.
 """
 
 import difflib
 from pathlib import Path
 
-HELP = "check a backward against slopes of its forward"
+HELP = "check gradients against finite differences"
 
 EXAMPLES = """\
 examples:
@@ -22,9 +22,9 @@ examples:
 
 
 def add_arguments(parser):
-    parser.add_argument("what", metavar="WHAT", help="a name (an unknown one lists all), all, or FILE.py")
-    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of inputs and upstream gradient (0)")
-    parser.add_argument("--draw", metavar="FILE", help="draw the first wrong gradient there")
+    parser.add_argument("what", metavar="WHAT", help="a name (an unknown one lists all names), all, or FILE.py")
+    parser.add_argument("--seed", metavar="N", type=int, default=0, help="random seed of the inputs and dout (0)")
+    parser.add_argument("--draw", metavar="FILE", help="draw the first wrong gradient into this picture")
 
 
 def run(args):
@@ -53,7 +53,7 @@ def _pieces(args):
     if args.what != "all" and args.what not in catalogue.NAMES:
         close = difflib.get_close_matches(args.what, catalogue.NAMES, 1)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise ValueError(f"gradcheck: there is no {args.what!r}{hint}; there is {', '.join(catalogue.NAMES)}, all")
+        raise ValueError(f"gradcheck: unknown name {args.what!r}{hint}; available: {', '.join(catalogue.NAMES)}, all")
     return (piece for name in names for piece in catalogue.pieces(name, args.seed))
 
 
@@ -62,9 +62,9 @@ def _own(path):
     import runpy
 
     if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: there is no such file")
+        raise FileNotFoundError(f"{path}: no such file")
     found = runpy.run_path(path)
     missing = [name for name in ("forward", "backward", "inputs") if name not in found]
     if missing:
-        raise ValueError(f"{path}: must define forward, backward and inputs, a list; there is no {', '.join(missing)}")
+        raise ValueError(f"{path}: must define forward, backward and inputs (a list); missing: {', '.join(missing)}")
     return path, (found["forward"], found["backward"]), found["inputs"]

@@ -1,11 +1,11 @@
-"""Exercises: write it yourself, and be told what is wrong.
+"""Exercises: write it yourself and find out what is wrong.
 
 init writes the exercises into a folder, as Python files with gaps. Fill the
-gaps in any editor; check says whether it is right, and if not, where and what
-that looks like; watch checks a file whenever it is saved. Without an ACTION:
-where you stand and what comes next. A check runs your file as a program of
-yours, with all that it may do. check ends with status 0 if all is right, else
-with 1.
+gaps in any editor; check says whether your code is right and, if not, where it
+goes wrong and the likely mistake; watch checks a file whenever it is saved.
+Without an ACTION: where you stand and what comes next. A check runs your file
+as an ordinary program, with all your permissions. check exits with status 0 if
+everything is right, otherwise with 1.
 """
 
 HELP = "exercises from a sum of products to a ghost network"
@@ -18,11 +18,11 @@ examples:
   minighost learn init                 write the exercises
   minighost learn                      where you stand, what comes next
   minighost learn check                check the next unfinished exercise
-  minighost learn check col2im         check that one; a number does too, or all
+  minighost learn check col2im         check this one; also by number, or all
   minighost learn watch                check a file whenever it is saved
   minighost learn hint                 the next hint; hint 6 2 shows the second
-  minighost learn solution 6           after it passed, or with --yes
-  minighost learn reset 6              the gaps again; your file is kept
+  minighost learn solution 6           once it has passed, or with --yes
+  minighost learn reset 6              restore the gaps; your file is kept
 """
 
 
@@ -30,8 +30,8 @@ def add_arguments(parser):
     parser.add_argument("action", metavar="ACTION", nargs="?", choices=("next", *ACTIONS), default="next",
                         help=", ".join(ACTIONS))
     parser.add_argument("names", metavar="NAME", nargs="*",
-                        help="number or name of an exercise (the next unfinished one); after it a hint's number")
-    parser.add_argument("--dir", metavar="DIR", help="the folder of your files (minighost-exercises)")
+                        help="number or name of an exercise (the next unfinished one), then the number of a hint")
+    parser.add_argument("--dir", metavar="DIR", help="folder of your files (minighost-exercises)")
     parser.add_argument("--yes", action="store_true", help="show a solution before the exercise has passed")
 
 
@@ -39,9 +39,9 @@ def run(args):
     from minighost.learn.folder import Folder, here
 
     if args.names and args.action in OF_ALL:
-        raise ValueError(f"learn {args.action}: takes no NAME, got {' '.join(args.names)}; --dir names a folder")
+        raise ValueError(f"learn {args.action}: takes no NAME, got {' '.join(args.names)}; a folder goes after --dir")
     if len(args.names) > (2 if args.action == "hint" else 1):
-        raise ValueError(f"learn {args.action}: one NAME is enough, got {' '.join(args.names)}")
+        raise ValueError(f"learn {args.action}: takes one NAME, got {' '.join(args.names)}")
     folder = Folder(here(args.dir), _warn)
     if args.action == "init":
         return _init(folder)
@@ -49,7 +49,7 @@ def run(args):
         where = _dir(folder)
         if args.action == "next":
             return _first(folder, where)
-        raise ValueError(f"there are no exercises in {folder.path} yet; `minighost learn init{where}` writes them")
+        raise ValueError(f"no exercises in {folder.path} yet; `minighost learn init{where}` writes them")
     return globals()[f"_{args.action}"](folder, args)
 
 
@@ -61,7 +61,7 @@ def _init(folder):
     exercises = [name for name in done.new if name.endswith(".py")]
     print(f"{len(exercises)} {'exercise' if len(exercises) == 1 else 'exercises'} written to {folder.path}")
     for words, names in (
-        ("renewed, because you had not changed them", done.renewed),
+        ("updated, because you had not changed them", done.renewed),
         ("left alone, because you changed them", done.left),
     ):
         if names:
@@ -88,11 +88,11 @@ def _next(folder, args):
         return
     exercise = unfinished[0]
     outcome, changed = folder.outcome(exercise)
-    began = {"wrong": "wrong so far"}.get(outcome, "begun" if changed else "not started")
+    began = {"wrong": "wrong so far"}.get(outcome, "started" if changed else "not started")
     print(f"next  {exercise.number} {exercise.name}, {began}")
     _prose(exercise.title, 6)
     print(f"file  {folder.file(exercise)}")
-    print(f"then  minighost learn check{_dir(folder)}     or leave `minighost learn watch{_dir(folder)}` running")
+    print(f"then  minighost learn check{_dir(folder)}     or keep `minighost learn watch{_dir(folder)}` running")
 
 
 def _list(folder, args):
@@ -103,7 +103,7 @@ def _list(folder, args):
     for exercise in exercises():
         outcome, changed = folder.outcome(exercise, entries)
         if changed:
-            outcome = "begun" if outcome == "not started" else f"{outcome}, changed since"
+            outcome = "started" if outcome == "not started" else f"{outcome}, changed since"
         rows.append((str(exercise.number), exercise.name, outcome, exercise.title))
     for line in table(rows, ("", "name", "outcome", "task"), "><<<"):
         print(_fit(line))
@@ -145,7 +145,7 @@ def _watch(folder, args):
     first = _meant(folder, args)
     if first is None:
         return
-    print(f"watching {folder.path}: save a file to have it checked; Ctrl-C ends", flush=True)
+    print(f"watching {folder.path}: save a file to have it checked; Ctrl-C stops", flush=True)
     before = stamps(folder)
     for exercise in chain([first], saved(folder, before)):
         print()
@@ -169,7 +169,7 @@ def _hint(folder, args):
     number = None
     if len(args.names) == 2:
         if not args.names[1].isdecimal():
-            raise ValueError(f"learn hint {' '.join(args.names)}: the second must be a hint's number, 1 to 3")
+            raise ValueError(f"learn hint {' '.join(args.names)}: the second NAME must be the number of a hint, 1 to 3")
         number = int(args.names[1])
     number, text = folder.hint(exercise, number)
     print(f"hint {number} of {len(exercise.hints)} for {exercise.stem}")
@@ -187,7 +187,7 @@ def _solution(folder, args):
     if not (args.yes or folder.progress.of(exercise.stem).get("passed")):
         raise ValueError(
             f"{exercise.stem} has not passed yet; `minighost learn hint {exercise.number}` may be enough, "
-            "--yes shows the solution all the same"
+            "--yes shows the solution anyway"
         )
     print(yours(exercise.source), end="")
 
@@ -199,14 +199,14 @@ def _reset(folder, args):
         raise ValueError("learn reset: name the exercise, by number or name")
     exercise = find(args.names[0])
     aside = folder.reset(exercise)
-    print(f"{folder.file(exercise)} is as it was given" + (f"; your file is {aside}" if aside else ""))
+    print(f"{folder.file(exercise)} is back to its original" + (f"; your version is now {aside}" if aside else ""))
 
 
 # Words ---------------------------------------------------------------------------------------------------------
 
 
 def _meant(folder, args):
-    """The exercise that is named, or the next unfinished one; None, said so, if all have passed."""
+    """The exercise that is named, or the next unfinished one; None, with a message, if all have passed."""
     from minighost.learn.ladder import find
 
     if args.names:

@@ -31,13 +31,13 @@ EXPECTED = (ValueError, TypeError, OSError, MemoryError, ModuleNotFoundError, No
 
 EXAMPLES = """\
 examples:
-  minighost train                               train a small GhostNet on embedded images
+  minighost train                               train a small GhostNet on built-in images
   minighost eval --checkpoint RUN               accuracy of that run, class by class
   minighost predict cat.jpg --checkpoint RUN    what does it see in a picture?
   minighost summary --width 0.5                 shapes, parameters and multiply-adds, layer by layer
   minighost data --data shapes10 --out a.png    look at the images
   minighost bench ghostnet                      how fast is it on this machine?
-  minighost warmup                              compile the kernels ahead
+  minighost warmup                              compile the kernels in advance
   minighost gradcheck conv                      is the backward the derivative of the forward?
   minighost learn init                          write it yourself: exercises, checked
   minighost step conv                           watch it work, forward and backward, number by number
@@ -84,7 +84,7 @@ def main(argv=None):
 
 
 def _open_streams():
-    """Make the standard streams such that nothing is lost or mixed up by writing to them."""
+    """Prepare the standard streams so that nothing written to them is lost or mixed up."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -102,7 +102,7 @@ def _open_streams():
 
 
 def complain(error):
-    """Tell of an error that a user can cause, in one line on stderr; returns the exit status."""
+    """Report an error that a user can cause, in one line on stderr; returns the exit status."""
     return _say(f"error: {one_line(error)}", 2)
 
 
@@ -158,7 +158,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parse(argv):
-    parser = _Parser(prog="minighost", description="Build, train and look into GhostNet on a CPU.", epilog=EXAMPLES)
+    parser = _Parser(prog="minighost", description="Build, train and inspect GhostNet on a CPU.", epilog=EXAMPLES)
     parser.add_argument("--version", action="version", version=f"minighost {__version__}")
     parser.add_argument("--debug", action="store_true", default=False, help=argparse.SUPPRESS)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)

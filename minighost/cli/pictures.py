@@ -24,9 +24,9 @@ STANDARD_INPUT = "-"
 def read(path, size):
     """Read an image file, cut out its centre square and scale that to `size` x `size`.
 
-    PNG, JPEG, GIF, BMP, TIFF, WebP and PPM (PBM, PGM) are read. The picture is turned upright by its EXIF note if it
+    PNG, JPEG, GIF, BMP, TIFF, WebP and PPM (PBM, PGM) are read. The picture is rotated upright by its EXIF tag if it
     has one; transparency is laid on white; grey, palette, CMYK, YCbCr and LAB become RGB, and of 16 bits a sample the
-    upper 8 are kept; colour profiles are not applied. Of an animation or a file of many pages the first is taken.
+    upper 8 are kept; colour profiles are not applied. Of an animation or a file of many pages the first is used.
     Scaling is bicubic over the whole area a pixel covers; a JPEG that is too large for `MEMORY` is decoded at half, a
     quarter or an eighth of its size.
 
@@ -70,7 +70,7 @@ def _content(path):
             raise FormatError(f"{os.fsdecode(path)}: a directory, not an image; name the files in it") from error
     name = "standard input"
     if sys.stdin is None or sys.stdin.isatty():
-        raise FormatError(f"{name}: a terminal or closed; send a picture into it, as in ... IMAGE < cat.png")
+        raise FormatError(f"{name}: a terminal or closed; redirect a picture into it, e.g. ... - < cat.png")
     content = sys.stdin.buffer.read(LARGEST + 1)
     if len(content) > LARGEST:
         raise FormatError(f"{name}: more than {LARGEST:,} bytes; a picture has fewer")
@@ -169,7 +169,7 @@ def _check_memory(image, content, size):
 
 
 def _in_one_scan(jpeg, components):
-    """Whether a JPEG's first scan has all there is of all components, so that it is decoded row by row."""
+    """Whether a JPEG's first scan holds all of every component, so that it is decoded row by row."""
     at = 2
     while at + 4 < len(jpeg) and jpeg[at] == 0xFF and jpeg[at + 1] in _WITH_LENGTH:
         length = int.from_bytes(jpeg[at + 2:at + 4], "big")
@@ -190,7 +190,7 @@ def _check_white(image):
     bits, signed = tags.get(BITS_PER_SAMPLE, (1,)), 2 in tags.get(SAMPLE_FORMAT, (1,))
     if signed or 12 in bits or 32 in bits or (16 in bits and tags.get(PHOTOMETRIC, 0) == 0):
         raise ValueError(f"its pixels are {bits[0]}-bit numbers{', signed' if signed else ''}, and nothing says "
-                         "which is white")
+                         "which value is white")
 
 
 def _transparent_colour(image):
@@ -217,11 +217,11 @@ def rgb(image, key=None):
     from PIL import Image
 
     if image.mode == "F":
-        raise ValueError("its pixels are floating-point numbers, and nothing says which is white")
+        raise ValueError("its pixels are floating-point numbers, and nothing says which value is white")
     if image.mode.startswith("I"):  # 16 bits of grey: convert("RGB") would clip instead of scale
         grey = np.asarray(image)
         if not (0 <= grey.min() and grey.max() <= 0xFFFF):
-            raise ValueError("its pixels are 32-bit numbers, and nothing says which is white")
+            raise ValueError("its pixels are 32-bit numbers, and nothing says which value is white")
         return Image.fromarray(np.where(grey == key, 0xFF, grey >> 8).astype(np.uint8)).convert("RGB")
     if key is not None:
         image.info["transparency"] = key

@@ -1,9 +1,9 @@
-"""Show pictures to a trained network.
+"""Classify your own pictures with a trained network.
 
-Takes any image file: its centre square is cut out and scaled to the size the
-network was trained on. Prints what the network then sees, with its three most
-probable classes. Of several files those that cannot be read are listed on
-stderr, the others are shown, and the exit status is 2.
+Takes any image file: the centre square is cut out and scaled to the size the
+network was trained on. Prints what the network then sees, with the three most
+probable classes. If some of several files cannot be read, they are listed on
+stderr, the others are classified, and the exit status is 2.
 """
 
 import shutil
@@ -11,7 +11,7 @@ import sys
 
 from minighost.cli import flags
 
-HELP = "what a trained network sees in your pictures"
+HELP = "classify your own pictures with a trained network"
 
 EXAMPLES = """\
 examples:
@@ -25,7 +25,7 @@ def add_arguments(parser):
     parser.add_argument("images", metavar="IMAGE", nargs="+",
                         help="PNG, JPEG, GIF, BMP, TIFF, WebP or PPM; - is standard input")
     flags.add_run_flags(parser)
-    parser.add_argument("--save", metavar="FILE.png", help="draw images and answers as a picture")
+    parser.add_argument("--save", metavar="FILE.png", help="draw images and predictions as a picture")
 
 
 def run(args):
@@ -51,7 +51,7 @@ def run(args):
 
 
 def _read(paths, size):
-    """Names, images and notes of the pictures that can be read. The others are told of; one alone is raised."""
+    """Names, images and notes of the pictures that can be read. The others are reported; a single one is raised."""
     from minighost.cli import pictures
     from minighost.cli.main import complain
 
@@ -82,7 +82,7 @@ def _rank(loaded, images, top=3):
 
 
 def _beside(image, ranking):
-    """The image as letters with the answers to its right, or under it where the terminal is narrow."""
+    """The image as characters, with the answers to its right, or below it where the terminal is narrow."""
     from minighost.cli import terminal
 
     colours = terminal.colours(sys.stdout)

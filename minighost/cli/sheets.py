@@ -11,7 +11,7 @@ __all__ = ["contact_sheet", "predictions"]
 
 
 def contact_sheet(dataset, path, columns=12):
-    """Draw the first images of every class, a row a class, and write them to a file.
+    """Draw the first images of every class, one row per class, and write them to a file.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ def contact_sheet(dataset, path, columns=12):
     path : str or path-like
         Written over if it is there.
     columns : int
-        Images a row; a class that has fewer leaves the rest of its row white.
+        Images per row; a class that has fewer leaves the rest of its row white.
     """
     side, classes = dataset.images.shape[1], dataset.classes
     step = side + 2  # a gap of two pixels keeps neighbours apart

@@ -6,7 +6,7 @@ __all__ = ["profile", "roofline", "speeds"]
 
 
 def speeds(results):
-    """Two small tables: how fast, and out of what that follows.
+    """Two small tables: how fast, and what that is computed from.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def speeds(results):
     ]  # fmt: skip
     heads = (
         ("", "median ms", "min ms", "IQR ms", "images/s", "GFLOP/s", "GB/s", "roofline"),
-        ("", "MFLOP", "MB at least", "FLOP/byte", "roofline ms", "first call s"),
+        ("", "MFLOP", "minimum MB", "FLOP/byte", "roofline ms", "first call s"),
     )
     return [*table(fast, heads[0], "<" + ">" * 7), "", *table(costs, heads[1], "<" + ">" * 5)]
 
@@ -42,7 +42,7 @@ def speeds(results):
 def profile(result):
     """A step kernel by kernel: share of its time and of the roofline in per cent.
 
-    Kernels that take less than a hundredth of it share the last line but one.
+    Kernels that take less than a hundredth of it share the second-to-last line.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def profile(result):
     if small:
         calls = sum(one["calls"] for one in small)
         rows.append(line(f"{len(small)} more", f"{calls}", sum(one["ms"] for one in small), *[""] * 4))
-    rows.append(line("outside of kernels", "", rest, *[""] * 4))
+    rows.append(line("outside kernels", "", rest, *[""] * 4))
     head = (result["name"], "calls", "ms", "%", "MB", "GB/s", "GF/s", "roof%")
     return table(rows, head, "<" + ">" * 7)
 
@@ -75,12 +75,12 @@ def profile(result):
 def roofline(roof):
     """The two roofs in words."""
     sides = f"{roof.array_bytes / 1e6:,.0f} MB of arrays, last-level cache {roof.cache_bytes / 1e6:,.0f} MB"
-    within = "; the arrays fit into the cache" if roof.array_bytes < 2 * roof.cache_bytes else ""
+    within = "; the arrays fit in the cache" if roof.array_bytes < 2 * roof.cache_bytes else ""
     return [
-        f"peak       {roof.flops / 1e9:8.1f} GFLOP/s  float32 matrix products, one BLAS call a thread",
+        f"peak       {roof.flops / 1e9:8.1f} GFLOP/s  float32 matrix products, one BLAS call per thread",
         f"bandwidth  {roof.copy / 1e9:8.1f} GB/s     copy ({sides}{within})",
         f"           {roof.triad / 1e9:8.1f} GB/s     triad a = b + s*c",
-        f"ridge      {roof.flops / roof.bandwidth:8.1f} FLOP/byte: below that, memory is the limit",
+        f"ridge      {roof.flops / roof.bandwidth:8.1f} FLOP/byte: below this, memory is the limit",
     ]
 
 

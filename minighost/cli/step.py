@@ -1,12 +1,12 @@
 """Step through an operation, forward and backward, number by number.
 
-Writes one page that opens in any browser, without a server or a network:
-the window, its products, the running sum, the output; then the gradients,
-each contribution as it lands. Beside it stands the line of the reference
-twin that does the step. --text prints the same steps.
+Writes a single page that opens in any browser, without a server or a network
+connection: the window, its products, the running sum, the output; then the
+gradients, each contribution as it is added. Beside them you see the line of
+the reference twin that does the step. --text prints the same steps.
 
-The arrays are drawn from --seed, or are your own: --x and --w take .npy, or
-.csv and .txt for one channel.
+The arrays are random, drawn with --seed, or your own: --x and --w take .npy,
+or .csv and .txt for one channel.
 """
 
 import sys
@@ -26,9 +26,9 @@ OPERATIONS = (
     "conv", "depthwise", "grouped", "pointwise", "dilated", "transposed", "im2col", "batchnorm", "crelu", "se", "ghost",
 )  # fmt: skip
 SHAPE = {
-    "height": "of the input", "width": "of the input", "channels": "of the input", "out-channels": "of the output",
-    "kernel": "side of the kernel", "stride": "of the kernel", "padding": "on each side", "dilation": "of the kernel",
-    "groups": "must divide the channels", "hidden": "numbers between the two products of se",
+    "height": "input height", "width": "input width", "channels": "input channels", "out-channels": "output channels",
+    "kernel": "kernel size", "stride": "stride", "padding": "padding on each side", "dilation": "dilation",
+    "groups": "groups; must divide the channels", "hidden": "hidden units of squeeze-and-excite (se)",
 }  # fmt: skip
 
 
@@ -38,16 +38,16 @@ def add_arguments(parser):
         parser.add_argument(f"--{name}", metavar="N", type=int, help=words)
     parser.add_argument("--x", metavar="FILE", help="the input: .npy of (H, W) or (H, W, C), or .csv, .txt")
     parser.add_argument("--w", metavar="FILE", help="the weights: (KH, KW) or (KH, KW, C/G, OC)")
-    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the arrays that are drawn (0)")
-    parser.add_argument("--out", metavar="FILE", help="where the page goes (step-OP.html)")
+    parser.add_argument("--seed", metavar="N", type=int, default=0, help="random seed of the arrays (0)")
+    parser.add_argument("--out", metavar="FILE", help="file to write the page to (step-OP.html)")
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
-    parser.add_argument("--text", action="store_true", help="print the steps and write no page")
-    parser.add_argument("--step", metavar="N..M", help="with --text: only these steps")
+    parser.add_argument("--text", action="store_true", help="print the steps instead of writing a page")
+    parser.add_argument("--step", metavar="N..M", help="with --text: print only these steps")
 
 
 def run(args):
     if args.step is not None and not args.text:
-        raise ValueError("--step belongs to --text; in the page, move the slider")
+        raise ValueError("--step needs --text; on the page, move the slider")
     if args.text and (args.out is not None or args.open):
         raise ValueError("--text writes no page; leave out --out and --open")
     from minighost import stepper
@@ -80,4 +80,4 @@ def _show(path):
     from pathlib import Path
 
     if not webbrowser.open(Path(path).resolve().as_uri()):
-        print(f"found no browser to open it with; open {path} by hand")
+        print(f"no browser found; open {path} yourself")

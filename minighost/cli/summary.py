@@ -1,8 +1,8 @@
-"""What a network costs: output shape, parameters, multiply-adds, their share.
+"""What a network costs: output shapes, parameters, multiply-adds, their share.
 
-One line a block, or with --layers one line a layer. MACs are multiply-adds of
-convolutions and fully connected layers for one image. The defaults are the
-published GhostNet 1.0x: 5,182,508 parameters, 141,150,512 MACs.
+One line per block, or with --layers one line per layer. MACs are multiply-adds
+of convolutions and fully connected layers for one image. The defaults are those
+of the published GhostNet 1.0x: 5,182,508 parameters, 141,150,512 MACs.
 """
 
 import dataclasses
@@ -25,12 +25,12 @@ examples:
 def add_arguments(parser):
     flags.add_config_flags(parser, ["--model", "--width", "--stem-stride"])
     parser.add_argument("--classes", metavar="N", type=int, default=1000, help="number of classes (1000)")
-    parser.add_argument("--input", metavar="SIZE", default="224", help="side of the image in pixels, or HxW (224)")
-    parser.add_argument("--layers", action="store_true", help="every layer instead of every block")
+    parser.add_argument("--input", metavar="SIZE", default="224", help="image size in pixels: one side, or HxW (224)")
+    parser.add_argument("--layers", action="store_true", help="one line per layer instead of per block")
     parser.add_argument(
-        "--fused", action="store_true", help="what becomes of every layer in inference: merged into which, or why not"
+        "--fused", action="store_true", help="what happens to each layer in inference: merged into which, or why not"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON, always with every layer")
+    parser.add_argument("--json", action="store_true", help="print JSON, always layer by layer")
 
 
 def run(args):
@@ -61,7 +61,7 @@ def _input(text):
     except ValueError:
         sides = []
     if len(sides) not in (1, 2) or min(sides) < 1:
-        raise ValueError(f"--input {text}: must be a side or HxW in whole pixels, as in 224 or 224x192")
+        raise ValueError(f"--input {text}: must be one side or HxW in whole pixels, e.g. 224 or 224x192")
     return sides[0], sides[-1]
 
 

@@ -28,7 +28,7 @@ def colours(stream, environ=os.environ):
 
 
 def picture(image, colours=0):
-    """An image as lines of text, one letter wide a pixel, two pixels high a line.
+    """An image as lines of text: one character per pixel across, two pixels per line down.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def picture(image, colours=0):
     Returns
     -------
     list of str
-        H // 2 lines that each show as W letters.
+        H // 2 lines that each show as W characters.
     """
     H, W, _ = image.shape
     pairs = image[: H // 2 * 2].reshape(H // 2, 2, W, 3)  # (lines, upper and lower, W, 3)
@@ -54,7 +54,7 @@ def picture(image, colours=0):
 
 
 def _half_block(upper, lower, colours):
-    """One letter, two pixels: the upper is the colour of the block, the lower that of the ground."""
+    """One character, two pixels: the upper is the foreground colour, the lower the background."""
     return f"\x1b[38;{_code(upper, colours)}m\x1b[48;{_code(lower, colours)}m▀"
 
 
@@ -67,7 +67,7 @@ def _code(rgb, colours):
 
 
 def bar(share, width, colours=0):
-    """`share` in 0..1 as a bar `width` letters wide."""
+    """`share` in 0..1 as a bar `width` characters wide."""
     full = round(max(0.0, min(1.0, share)) * width)
     return ("█" if colours else "#") * full + ("░" if colours else ".") * (width - full)
 
@@ -80,7 +80,7 @@ def table(rows, header, align):
     rows : list of tuple of str
     header : tuple of str
     align : str
-        One letter a column: ``<`` or ``>``.
+        One character per column: ``<`` or ``>``.
     """
     widths = [max(len(row[k]) for row in [header, *rows]) for k in range(len(header))]
 

@@ -1,9 +1,9 @@
-"""Train a network and keep everything about it in one folder.
+"""Train a network and keep everything about the run in one folder.
 
-Without any flag: a small GhostNet on shapes10, images that are generated on
+Without any flags: a small GhostNet on shapes10, images that are generated on
 the spot. The folder holds the resolved configuration, a log, the checkpoint,
-curves.png and confusion.png. Ctrl-C finishes the step and saves; --resume goes
-on from there, bit for bit.
+curves.png and confusion.png. Ctrl-C finishes the current step and saves;
+--resume continues from there, bit for bit.
 """
 
 from minighost.cli import flags
@@ -22,10 +22,10 @@ examples:
 
 def add_arguments(parser):
     flags.add_config_flags(parser, flags.KEYS)
-    parser.add_argument("--preset", metavar="NAME", help="a whole recipe: cifar10-ghost or cifar10-quick; flags win")
+    parser.add_argument("--preset", metavar="NAME", help="a recipe, cifar10-ghost or cifar10-quick; flags override it")
     again = parser.add_mutually_exclusive_group()
-    again.add_argument("--resume", action="store_true", help="go on with the run in --out where it stopped")
-    again.add_argument("--overwrite", action="store_true", help="begin anew in a folder that holds a run already")
+    again.add_argument("--resume", action="store_true", help="continue the run in --out where it stopped")
+    again.add_argument("--overwrite", action="store_true", help="start over, replacing the run in this folder")
 
 
 def run(args):
@@ -34,7 +34,7 @@ def run(args):
     changes = flags.overrides(args)
     if args.resume:
         if args.preset:
-            raise ValueError("--preset: a run that goes on keeps its settings; leave --preset or --resume out")
+            raise ValueError("--preset: a resumed run keeps its settings; leave out --preset or --resume")
         config = train.resume_config(toml_path=args.config, overrides=changes)
     else:
         config = train.Config.resolve(toml_path=args.config, overrides=changes, preset=args.preset)

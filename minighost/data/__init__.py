@@ -52,7 +52,7 @@ def load(name, split, *, directory=None, archive=None, seed=0, n=None, mirrors=(
     if name == "cifar10":
         return cifar10(split, directory=directory, archive=archive, n=n, mirrors=mirrors, progress=progress)
     if name != "shapes10":
-        raise ValueError(f"unknown data set {name!r}; there are {', '.join(names())}")
+        raise ValueError(f"unknown data set {name!r}; available: {', '.join(names())}")
     if directory is not None or archive is not None:
         raise ValueError(f"shapes10 is generated and reads no files, but got {directory or archive}; "
                          "did you mean --data cifar10?")

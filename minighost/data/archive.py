@@ -1,7 +1,7 @@
 """Reading a .tar.gz, .tar.bz2, .tar.xz or .tar without extracting it.
 
 An archive is a stranger's list of file names and links. Extraction trusts all of them; this reader trusts none: it
-walks through the stream once, keeps the few members whose name and size are known beforehand, in whatever folder, and
+walks through the stream once, keeps the few members whose name and size are known in advance, in whatever folder, and
 skips the rest unseen. No path is ever made from a member's name, nothing is written, and no number in the file makes
 it allocate more than the sizes that the caller gave (for an .xz 100 MiB on top).
 """

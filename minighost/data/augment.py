@@ -1,4 +1,4 @@
-"""Augmentation: other pictures of the same things, drawn anew each epoch.
+"""Augmentation: other pictures of the same things, drawn again each epoch.
 
 Flip and crop are one gather: output pixel (i, j) of image n is input pixel (rows[n, i], columns[n, j]). A shift adds
 to the indices, a flip reverses the columns, and reflection at the border is arithmetic on indices, so that nothing is

@@ -31,7 +31,7 @@ def cifar10(split="train", *, directory=None, archive=None, n=None, mirrors=(), 
     directory : str or path-like, optional
         The folder with ``data_batch_1.bin`` ... ``test_batch.bin`` (binary layout) or ``data_batch_1`` ...
         ``test_batch`` (Python layout), or a folder that holds ``cifar-10-batches-bin``, ``cifar-10-batches-py`` or one
-        of the two official archive files. In that order the first that is there is read. If there is none, the same is
+        of the two official archive files. The first one found, in this order, is read. If there is none, the same is
         looked for in the folders inside it.
     archive : str or path-like, optional
         A ``.tar.gz``, ``.tar.bz2``, ``.tar.xz`` or ``.tar`` of either layout, whatever the folder in it is called;
@@ -66,7 +66,7 @@ def cifar10(split="train", *, directory=None, archive=None, n=None, mirrors=(), 
     by size and labels, so that re-encoded copies load too; Python batches, which are pickles, by checksum.
     """
     if split not in ("train", "test"):
-        raise ValueError(f"cifar10: unknown split {split!r}; there are 'train', 'test'")
+        raise ValueError(f"cifar10: unknown split {split!r}; available: 'train', 'test'")
     if directory is not None and archive is not None:
         raise ValueError("cifar10: give a directory or an archive, not both")
     if archive is not None:

@@ -41,7 +41,7 @@ def data_directory():
 
         return Path(pooch.os_cache("minighost"))
     except RuntimeError as error:  # what pathlib and platformdirs say
-        raise FileNotFoundError(f"there is no home directory for CIFAR-10 ({error}); set MINIGHOST_DATA_DIR to a "
+        raise FileNotFoundError(f"no home directory for CIFAR-10 ({error}); set MINIGHOST_DATA_DIR to a "
                                 f"directory of yours. {WAYS}") from error
 
 

@@ -55,7 +55,7 @@ def shapes10(n=None, seed=0, split="train"):
     ((500, 32, 32, 3), True)
     """
     if split not in _STREAM:
-        raise ValueError(f"shapes10: unknown split {split!r}; there are {', '.join(map(repr, _STREAM))}")
+        raise ValueError(f"shapes10: unknown split {split!r}; available: {', '.join(map(repr, _STREAM))}")
     n = SIZES[split] if n is None else n
     if n < 1:
         raise ValueError(f"shapes10: n = {n} images; at least 1 is needed")
@@ -154,7 +154,7 @@ def _draw_block(rng):
 
 
 def _each(values, ndim):
-    """One float32 number an image, (B,) -> (B, 1, ..., 1), ready to broadcast."""
+    """One float32 number per image, (B,) -> (B, 1, ..., 1), ready to broadcast."""
     return values.astype(np.float32).reshape((BLOCK,) + (1,) * (ndim - 1))
 
 

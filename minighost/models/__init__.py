@@ -1,4 +1,4 @@
-"""Networks, one a file: a table of the paper's rows and the loop that builds it."""
+"""Networks, one per file: a table of the paper's rows and the loop that builds it."""
 
 from minighost.models.ghostnet import GhostNet, ghostnet_cifar, ghostnet_cifar_fast, ghostnet_short
 from minighost.models.quicknet import QuickNet

@@ -158,5 +158,5 @@ def _check(width, num_classes, stage_strides, stages):
     numbers = len(stage_strides) if isinstance(stage_strides, (tuple, list)) else 1
     if numbers != stages:
         raise ValueError(
-            f"GhostNet: stage_strides={stage_strides} must have {stages} numbers, one a stage, not {numbers}"
+            f"GhostNet: stage_strides={stage_strides} must have {stages} numbers, one per stage, not {numbers}"
         )

@@ -1,9 +1,9 @@
-"""QuickNet: three blocks of two 3x3 convolutions behind a whitening stem, for small images in a hurry.
+"""QuickNet: three blocks of two 3x3 convolutions after a whitening stem, for small images in a hurry.
 
 The shape is that of Jordan 2024, "94 % on CIFAR-10 in 3.29 seconds on a single GPU" (§3; after Page 2019), with ReLU in
 place of GELU, the mean over the last plane in place of its maximum, and a stem of 3x3 patches that keeps the plane's
 size, so that the planes of 32, 16, 8 and 4 pixels divide evenly into Winograd's tiles. With ``ratio=2`` the
-convolutions are ghost modules: half of the maps are computed, half are their ghosts, made behind the pooling.
+convolutions are ghost modules: half of the maps are computed, half are their ghosts, made after the pooling.
 
 Every convolution begins with filters that hand on one channel each (§3.3): what the stem has found reaches the
 classifier from the first step on.

@@ -32,12 +32,12 @@ def create(name, **options):
     Raises
     ------
     ValueError
-        If the name or an option is unknown, the message lists what there is; or an option is of a kind that the network
-        cannot use.
+        The name or an option is unknown (the message lists those available), or an option is of a kind that the
+        network cannot use.
     """
     if name not in _builders:
         raise ValueError(
-            f"models.create: unknown model {name!r}{_nearest(name, _builders)}; there is {', '.join(names())}"
+            f"models.create: unknown model {name!r}{_nearest(name, _builders)}; available: {', '.join(names())}"
         )
     known = list(inspect.signature(_builders[name]).parameters)
     for option in options:

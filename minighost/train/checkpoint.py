@@ -28,7 +28,7 @@ HASH = 16  # letters of the hash in a partner's name
 def portable(name, array):
     """`array` as safetensors stores it rightly: C-contiguous, little-endian, a known dtype.
 
-    safetensors 0.8 writes the memory behind an array without looking at its strides, so a transposed or sliced view
+    safetensors 0.8 writes an array's memory without looking at its strides, so a transposed or sliced view
     would be saved scrambled (safetensors#825). Every tensor goes through here.
 
     Raises
@@ -133,7 +133,7 @@ def load_checkpoint(path):
             ) from None
         return load_checkpoint(path)
     if found != record["size"]:
-        raise FormatError(f"{partner}: {found} bytes, expected {record['size']}; the file is truncated or not this one")
+        raise FormatError(f"{partner}: {found} bytes, expected {record['size']}; the file is truncated or another one")
     if hashlib.sha256(content).hexdigest() != record["sha256"]:
         raise FormatError(
             f"{partner}: SHA-256 differs from the one in {_json_of(path).name}; the file has been altered or damaged"
@@ -172,7 +172,7 @@ def read_record(path):
     try:
         digest = _digest_of(record)
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path}: holds what no checkpoint holds ({error})") from error
+        raise FormatError(f"{path}: holds what a checkpoint cannot hold ({error})") from error
     if claimed != digest:
         raise FormatError(f"{path}: its own SHA-256 does not match; the file has been altered or damaged")
     if problem := _misfit(path.stem, record):
@@ -187,7 +187,7 @@ def _misfit(name, record):
         return f"names {file!r} as its tensors; expected a file in the same folder"
     if not re.fullmatch(rf"{re.escape(name)}-[0-9a-f]{{{HASH}}}\.safetensors", file):
         return (
-            f"names {file!r} as its tensors, so it is another checkpoint than {name!r}; give the files their names back"
+            f"names {file!r} as its tensors, so it is not the checkpoint {name!r}; give the files their original names"
         )
     if not _whole(size):
         return f"its size is {size!r}; expected a number of bytes"

@@ -54,23 +54,23 @@ class TrainConfig:
     optimizer: str = _key("sgd", Choice("sgd", "adamw", "muon"), "optimizer")
     momentum: float = _key(0.9, Real(least=0, below=1), "momentum of sgd and muon")
     nesterov: bool = _key(True, Flag(), "Nesterov momentum (sgd, muon)")
-    sgd_factor: float = _key(1.0, Real(above=0), "muon: what it leaves to sgd learns at so many times lr")
+    sgd_factor: float = _key(1.0, Real(above=0), "muon: learning rate, in multiples of lr, of what sgd updates instead")
     weight_decay: float = _key(5e-4, Real(least=0), "decay of weights; biases and batch norm are exempt")
-    schedule: str = _key("onecycle", Choice("onecycle", "cosine", "step", "constant"), "course of the learning rate")
-    warmup_epochs: float = _key(0.0, Real(least=0), "rise of the learning rate, in epochs")
-    anneal: str = _key("cosine", Choice("cosine", "linear"), "shape of the fall of onecycle")
+    schedule: str = _key("onecycle", Choice("onecycle", "cosine", "step", "constant"), "learning-rate schedule")
+    warmup_epochs: float = _key(0.0, Real(least=0), "warm-up of the learning rate, in epochs")
+    anneal: str = _key("cosine", Choice("cosine", "linear"), "how onecycle's rate falls")
     milestones: tuple = _key((), Numbers(least=0), "epochs at which schedule=step lowers the rate")
     gamma: float = _key(0.1, Real(above=0), "factor at each milestone")
-    label_smoothing: float = _key(0.0, Real(least=0, below=1), "share of the target spread over all classes")
-    ema_decay: float = _key(0.0, Real(least=0, below=1), "averaging of weights for evaluation; 0 is off")
-    clip_norm: float = _key(0.0, Real(least=0), "limit of the gradient's norm; 0 is off")
+    label_smoothing: float = _key(0.0, Real(least=0, below=1), "share of the target that is spread over all classes")
+    ema_decay: float = _key(0.0, Real(least=0, below=1), "decay of the averaged weights that are evaluated; 0 is off")
+    clip_norm: float = _key(0.0, Real(least=0), "largest norm of the gradient; 0 is off")
     flip: bool | str = _key(
-        True, Flag("alternate"), "mirror half of the training images; alternate: each every second epoch"
+        True, Flag("alternate"), "mirror half of the training images; alternate: each image every second epoch"
     )
-    crop: int = _key(4, Whole(0), "padding of random crops, pixels; 0 is off")
-    cutout: int = _key(0, Whole(0), "side of the square that is blanked out, pixels; 0 is off")
+    crop: int = _key(4, Whole(0), "padding of random crops in pixels; 0 is off")
+    cutout: int = _key(0, Whole(0), "side of the blanked-out square in pixels; 0 is off")
     views: str = _key(
-        "image", Choice("image", "mirror", "shift"), "averaged at the end; mirror: both sides; shift: shifted as well"
+        "image", Choice("image", "mirror", "shift"), "averaged at the end; mirror: both sides; shift: also shifted"
     )
     log_every: int = _key(10, Whole(1), "steps between lines of log.jsonl")
     checkpoint_minutes: float = _key(5.0, Real(least=0), "minutes between checkpoints within an epoch; 0 is off")
@@ -90,9 +90,9 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
-    seed: int = _key(0, Whole(0), "decides initial weights, order, augmentation and dropout")
-    threads: int = _key(0, Whole(0), "threads of the kernels; 0 is every core")
-    out: str | None = _key(None, Text(none=True), "folder of the run; runs/DATA-MODEL, numbered, if not given")
+    seed: int = _key(0, Whole(0), "random seed of initial weights, order, augmentation and dropout")
+    threads: int = _key(0, Whole(0), "number of threads; 0: one per core")
+    out: str | None = _key(None, Text(none=True), "folder of the run; by default runs/DATA-MODEL, numbered")
 
     @classmethod
     def resolve(cls, dataset=None, toml_path=None, overrides=None, base=None, check=True, preset=None):
@@ -242,7 +242,7 @@ def _preset(name):
     if name not in PRESETS:
         close = difflib.get_close_matches(name, PRESETS, 1)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise ValueError(f"unknown preset {name!r}{hint}; there is {', '.join(PRESETS)}")
+        raise ValueError(f"unknown preset {name!r}{hint}; available: {', '.join(PRESETS)}")
     return PRESETS[name]
 
 

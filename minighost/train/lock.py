@@ -40,7 +40,7 @@ def run_lock(folder):
 
 
 def _is(path, handle):
-    """Whether the file of that name is still the one that we opened: somebody may have removed it and begun anew."""
+    """Whether the file of that name is still the one that we opened: somebody may have removed it and started over."""
     try:
         return os.path.samestat(os.stat(path), os.fstat(handle.fileno()))
     except FileNotFoundError:
@@ -66,10 +66,10 @@ def _take_over(path, patience=3):
         content = read_regular(path, LONGEST)
     except FileNotFoundError:
         if os.path.lexists(path):
-            raise RunLocked(f"{path}: a link to nowhere, not a lock; remove it") from None
+            raise RunLocked(f"{path}: a broken link, not a lock; remove it") from None
         return
     except (FormatError, IsADirectoryError) as error:
-        raise RunLocked(f"{path}: stands where the lock belongs, but is none ({error}); move it away") from error
+        raise RunLocked(f"{path}: is in the lock's place but is not a lock ({error}); move it away") from error
     owner = _owner(content)
     if owner is None and content.strip(b"\0") and not BEGINNING.startswith(content[: len(BEGINNING)]):
         raise RunLocked(f"{path}: not a lock of minighost; if nobody trains here, move this file away")

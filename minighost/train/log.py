@@ -1,4 +1,4 @@
-"""The log of a run: one JSON object a line, appended, readable while the run goes on."""
+"""The log of a run: one JSON object per line, appended, readable while the run continues."""
 
 import json
 import math
@@ -84,7 +84,7 @@ def read_log(path, warn=print):
         except (ValueError, RecursionError) as error:
             if number != last:
                 raise FormatError(f"{path}, line {number + 1}: not a JSON object ({error})") from error
-            warn(f"{path}: dropped the last line, which is cut short")
+            warn(f"{path}: dropped the last line, which is incomplete")
             continue
         records.append(record)
     return records

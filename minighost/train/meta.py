@@ -24,7 +24,7 @@ class RunMeta:
     config : Config
     classes : list of str
     mean, std : list of float
-        Of the training images, a number a channel, for `minighost.data.normalize`.
+        Of the training images, one number per channel, for `minighost.data.normalize`.
     trainer : dict
         Where the run stands: ``epoch``, ``step``, and whatever else `Trainer.restore` needs.
     log_bytes : int
@@ -51,7 +51,7 @@ class RunMeta:
 
     @classmethod
     def from_dict(cls, meta, where):
-        """Inverse of `to_dict`. FormatError, `where` in front, names the key that is missing or of a wrong kind."""
+        """Inverse of `to_dict`. FormatError, prefixed with `where`, names a key that is missing or of a wrong kind."""
         for key, (fits, expected) in _RULES.items():
             if key not in _OPTIONAL and key not in meta:
                 raise FormatError(f"{where}: its meta data lack {key!r}; this is not the checkpoint of a run")
@@ -153,14 +153,14 @@ def resuming(there, now, folder):
     if differ:
         fix = "give the same --data-dir or --data-archive"
         if there.config.data.name == "shapes10":  # which is computed, and a sine may be rounded the other way
-            fix = "go on with the processor and the NumPy with which it began"
+            fix = "continue with the processor and the NumPy version it began with"
         raise ValueError(
-            f"{folder}: the {differ[0]} are not those that this run began with; {fix}, or begin anew in "
+            f"{folder}: the {differ[0]} are not those that this run began with; {fix}, or start over in "
             f"another folder with --out"
         )
     lines = []
     if not there.data:
-        lines.append("note: this checkpoint has no hash of its images and labels; only mean colours were compared")
+        lines.append("note: this checkpoint has no hash of its images and labels; only the mean colours were compared")
     changed = [
         f"{name} {there.versions[name]} (now {now.versions.get(name)})"
         for name in there.versions
@@ -168,7 +168,7 @@ def resuming(there, now, folder):
     ]
     if changed:
         lines.append(
-            f"warning: so far this run was computed with {', '.join(changed)}: what follows may differ in bits"
+            f"warning: so far this run was computed with {', '.join(changed)}: the following bits may differ"
         )
     return lines
 

@@ -7,7 +7,7 @@ far. Newton and Schulz find it with products alone,
     X <- M / |M|;    a few times:   A = X X',    X <- 3.4445 X + (-4.7750 A + 2.0315 A²) X,
 
 a polynomial that drives each singular value towards 1, roughly (between 0.7 and 1.2) but fast: its slope at 0 is 3.4.
-Each X is M with small square matrices in front of it, one a step, so that only their product ever meets the large M.
+Each X is M times small square matrices, one per step, so that only their product ever meets the large M.
 """
 
 import math
@@ -49,7 +49,7 @@ class Muon(SGD):
     """SGD with momentum, except that matrices move by the orthogonalised momentum.
 
     A matrix is the weight (KH, KW, C, OC) of a convolution with C > 1, as rows (KH*KW*C, OC). Before each step it is
-    scaled to the norm sqrt(OC): behind it comes a batch norm, to which its size means nothing, so that `lr` is an angle
+    scaled to the norm sqrt(OC): after it comes a batch norm, to which its size means nothing, so that `lr` is an angle
     and needs no decay. All other parameters - classifier, biases, batch norm, depthwise kernels - are left to `SGD`.
 
     Parameters
@@ -57,7 +57,7 @@ class Muon(SGD):
     params, lr, momentum, nesterov, weight_decay
         As in `SGD`; matrices do not decay.
     sgd_factor : float
-        What is left to `SGD` learns at so many times `lr`: an angle says nothing about how far a gradient should carry.
+        What is left to `SGD` learns at this multiple of `lr`: an angle does not say how far a gradient should carry.
 
     Raises
     ------

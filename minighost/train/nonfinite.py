@@ -35,7 +35,7 @@ def explain(model, x, where, what, logits, kept):
     if not culprit and not np.isfinite(logits).all():
         culprit = _in_outputs(model, x)
     culprit = culprit or _in_gradients(model) or "no single tensor shows it; the loss itself overflowed"
-    fate = "An earlier step spoilt it" if spoilt else "No weight was changed"
+    fate = "An earlier step corrupted it" if spoilt else "No weight was changed"
     return NonFiniteError(f"{where}: {what}; {culprit}. {fate}; {kept}. {ADVICE}")
 
 

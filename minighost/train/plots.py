@@ -1,4 +1,4 @@
-"""Pictures of a run: its curves, what it confuses, and the mistakes that it is surest of.
+"""Pictures of a run: its curves, what it confuses, and its most confident mistakes.
 
 A number that is not finite is a gap in a curve.
 """
@@ -41,7 +41,7 @@ def everything(records, evaluation, dataset, folder, title, warn):
 
 
 def attempt(draw, path, warn):
-    """Call ``draw(path)``; whether that went well. No picture is worth a training: what it raises is only told."""
+    """Call ``draw(path)``; whether that went well. No picture is worth a training run: an error is only reported."""
     try:
         draw(path)
     except Exception as error:
@@ -129,7 +129,7 @@ def _pair(axes, at, values, x, epochs, name, scale):
 
 
 def confusion(evaluation, classes, path, title):
-    """Which class is taken for which: rows are true classes and add up to 100 %; only the diagonal is right."""
+    """Which class is confused with which: rows are true classes and add up to 100 %; only the diagonal is correct."""
     counts = evaluation.confusion
     share = 100 * counts / counts.sum(axis=1, keepdims=True).clip(1)
     K = len(classes)
@@ -168,16 +168,16 @@ def confusion(evaluation, classes, path, title):
         axes.set_yticks(np.arange(K + 1) - 0.5, minor=True)
         axes.grid(which="minor", color="white", linewidth=2)
         axes.tick_params(which="minor", length=0)
-        axes.set_xlabel("taken for", color=INK, fontsize=11)
-        axes.set_ylabel("is a", color=INK, fontsize=11)
-        headline = f"{title}: {100 * evaluation.accuracy:.2f} % right\n"
+        axes.set_xlabel("predicted class", color=INK, fontsize=11)
+        axes.set_ylabel("true class", color=INK, fontsize=11)
+        headline = f"{title}: {100 * evaluation.accuracy:.2f} % correct\n"
         axes.set_title(headline, color=INK, fontsize=13, fontweight="bold")
         note = dict(transform=axes.transAxes, ha="center", color=INK, fontsize=10)
         axes.text(0.5, 1.015, "percent of each true class", **note)
 
 
 def mistakes(evaluation, dataset, path, title, rows=4, columns=8):
-    """The mistakes that the network is surest of, the surest first; with right answers behind them if there are few.
+    """The network's mistakes, most confident first; followed by correct answers if there are few.
 
     Parameters
     ----------
@@ -193,9 +193,9 @@ def mistakes(evaluation, dataset, path, title, rows=4, columns=8):
     order = np.lexsort((-sure, ~wrong))[: rows * columns]
     with picture(path, 1.25 * columns, 1.62 * rows + 0.6) as figure:
         cells = figure.subplots(rows, columns, squeeze=False).ravel()
-        few = ", then right answers" if wrong.sum() < rows * columns else ""
+        few = ", then correct answers" if wrong.sum() < rows * columns else ""
         figure.suptitle(
-            f"{title}: {int(wrong.sum())} of {len(wrong):,} test images wrong\nthe surest mistakes first{few}",
+            f"{title}: {int(wrong.sum())} of {len(wrong):,} test images wrong\nmost confident mistakes first{few}",
             color=INK,
             fontsize=13,
             fontweight="bold",
@@ -210,7 +210,7 @@ def mistakes(evaluation, dataset, path, title, rows=4, columns=8):
             cell.text(
                 0.5,
                 -0.04,
-                f"is {truth}" if wrong[index] else "right",
+                f"is {truth}" if wrong[index] else "correct",
                 transform=cell.transAxes,
                 ha="center",
                 va="top",

@@ -1,4 +1,4 @@
-"""What a person sees while a network trains: a bar in a terminal, plain lines in a file, a crash in neither."""
+"""What you see while a network trains: a bar in a terminal, plain lines in a file, a crash in neither."""
 
 import os
 import time

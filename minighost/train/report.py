@@ -16,7 +16,7 @@ def header(config, folder, model, trainer, train_set, test_set, threads):
     options = "".join(f", {key} {value}" for key, value in config.model.options.items())
     t = config.train
     extras = [f"{t.schedule}, peak rate {t.lr:g}"]
-    extras += [f"{t.sgd_factor:g} times that for what it leaves to sgd"] if t.sgd_factor != 1 else []
+    extras += [f"{t.sgd_factor:g} times that for what sgd updates"] if t.sgd_factor != 1 else []
     extras += [f"weight decay {t.weight_decay:g}"]
     extras += [f"label smoothing {t.label_smoothing:g}"] if t.label_smoothing else []
     extras += [f"weights averaged ({t.ema_decay:g})"] if t.ema_decay else []
@@ -63,14 +63,14 @@ def outcome(summary, folder, files):
     loss = "not finite" if summary["test_loss"] is None else f"{summary['test_loss']:.4f}"
     return [
         "",
-        f"{100 * summary['test_accuracy']:.2f} % of {summary['test_images']:,} test images right "
+        f"{100 * summary['test_accuracy']:.2f} % of {summary['test_images']:,} test images correct "
         f"(loss {loss}) after {summary['epochs']} epochs in {duration(summary['seconds'])}",
         *([f"look at  {'  '.join(str(folder.path / name) for name in files)}"] if files else []),
-        f"go on    minighost eval --checkpoint {where}",
+        f"next     minighost eval --checkpoint {where}",
         f"         minighost predict IMAGE --checkpoint {where}",
     ]
 
 
 def resume_command(folder):
-    """The command that goes on with the run."""
+    """The command that continues the run."""
     return f"minighost train --resume --out {shlex.quote(str(folder.path))}"

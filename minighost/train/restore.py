@@ -95,7 +95,7 @@ def load_run(path, which="last"):
     meta = RunMeta.from_dict(meta, name.with_name(f"{which}.json"))
     weights = evaluated(tensors)
     if problems := unusable(weights):
-        raise FormatError(f"{name}.json: these weights are spoilt: {'; '.join(problems)}")
+        raise FormatError(f"{name}.json: these weights are corrupt: {'; '.join(problems)}")
     size = sum(value.size for value in weights.values())
     model = recreate_model(meta.config, len(meta.classes), size, f"{name}.json")
     try:

@@ -33,7 +33,7 @@ def run(config, *, resume=False, overwrite=False, stream=None):
     resume : bool
         Go on, bit for bit, from the last checkpoint.
     overwrite : bool
-        Begin anew even if the folder holds a run.
+        Start over even if the folder holds a run.
     stream : text file, optional
         Where to report; `sys.stderr` by default.
 
@@ -91,7 +91,7 @@ def _model(config, folder, resume, num_classes):
 
 
 def _prepare(model, loader):
-    """Show some images to a network that computes a layer from them."""
+    """Show a few images to a network that computes a layer from them."""
     if hasattr(model, "prepare"):
         model.prepare(data.normalize(loader.dataset.images[:5000], loader.mean, loader.std))
 
@@ -283,7 +283,7 @@ class _Run:
         raise Interrupted(self.stop.status)
 
     def _stopped(self, when):
-        self.console.line(f"stopped by {self.stop.name} {when}. Go on with:")
+        self.console.line(f"stopped by {self.stop.name} {when}. Continue with:")
         self.console.line(f"    {report.resume_command(self.folder)}")
 
     def _finish(self):

@@ -66,7 +66,7 @@ class RunFolder:
             another configuration (each differing key is named), in config.json or in the checkpoint.
         """
         if resume and not self.has_run:
-            raise ValueError(f"{self.path}: no run to resume here (no config.json); leave out --resume to begin one")
+            raise ValueError(f"{self.path}: no run to resume here (no config.json); leave out --resume to start one")
         if not self.has_run:
             if (found := list(self._files())) and not overwrite:
                 raise ValueError(
@@ -81,7 +81,7 @@ class RunFolder:
         if resume and differences:
             raise ValueError(
                 f"{self.path}: cannot resume with another configuration: {'; '.join(differences)}. "
-                f"Leave those settings out, or begin anew in another folder with --out"
+                f"Leave those settings out, or start over in another folder with --out"
             )
         if resume:
             self._check_checkpoint(config)
@@ -89,14 +89,14 @@ class RunFolder:
         if differences:
             raise ValueError(
                 f"{self.path}: already holds a run of another configuration ({'; '.join(differences[:4])}"
-                f"{'; ...' * (len(differences) > 4)}); use --overwrite to begin anew, or another --out"
+                f"{'; ...' * (len(differences) > 4)}); use --overwrite to start over, or another --out"
             )
         if self.finished:
             raise ValueError(
-                f"{self.path}: already holds this run, finished; use --overwrite to begin anew, or another --out"
+                f"{self.path}: already holds this run, finished; use --overwrite to start over, or another --out"
             )
         raise ValueError(
-            f"{self.path}: already holds this run, unfinished; use --resume to go on, --overwrite to begin anew, "
+            f"{self.path}: already holds this run, unfinished; use --resume to continue, --overwrite to start over, "
             f"or another --out"
         )
 
@@ -107,8 +107,8 @@ class RunFolder:
         meta = self.meta()
         if differences := _compare(meta.config, config, "in the checkpoint", "in config.json"):
             raise ValueError(
-                f"{self.path}: config.json is no longer that of this run: {'; '.join(differences)}. "
-                f"Write the checkpoint's values back into it, or begin anew in another folder with --out"
+                f"{self.path}: config.json no longer belongs to this run: {'; '.join(differences)}. "
+                f"Write the checkpoint's values back into it, or start over in another folder with --out"
             )
 
     def weights(self):
@@ -181,6 +181,6 @@ def resume_config(toml_path=None, overrides=None):
     """
     folder = choose_folder(Config.resolve(toml_path=toml_path, overrides=overrides, check=False), resume=True)
     if not folder.has_run:
-        raise ValueError(f"{folder.path}: no run to resume here (no config.json); leave out --resume to begin one")
+        raise ValueError(f"{folder.path}: no run to resume here (no config.json); leave out --resume to start one")
     config = Config.resolve(toml_path=toml_path, overrides=overrides, base=Config.load(folder.config))
     return config.replace(out=str(folder.path))

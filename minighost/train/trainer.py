@@ -162,7 +162,7 @@ class Trainer:
         )
 
     def _kept(self):
-        return "there is no checkpoint yet" if self.kept is None else "the last checkpoint is good"
+        return "no checkpoint exists yet" if self.kept is None else "the last checkpoint is good"
 
     def evaluate(self, tick=lambda: None):
         """Evaluation of the test images, with the averaged weights if there are any.
@@ -264,7 +264,7 @@ class Trainer:
         """
         tensors, meta = load_checkpoint(path)
         if problems := unusable(tensors):
-            raise FormatError(f"{path}.json: cannot go on from this checkpoint: {'; '.join(problems)}")
+            raise FormatError(f"{path}.json: cannot continue from this checkpoint: {'; '.join(problems)}")
         try:
             state = self._read(meta["trainer"])
             self._set_chances(meta["trainer"]["rng"])

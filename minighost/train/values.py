@@ -95,7 +95,7 @@ class Numbers(Rule):
 
 @dataclass(frozen=True)
 class Flag(Rule):
-    """Yes or no; or one word more."""
+    """Yes or no, or one further word."""
 
     word: str | None = None
 
