@@ -142,16 +142,16 @@ def test_the_roofline_alone(capsys, tmp_path):
 
 
 def test_arrays_that_fit_into_the_cache_are_admitted():
-    assert "fit into the cache" not in "".join(speeds.roofline(ROOF))
-    assert "fit into the cache" in "".join(speeds.roofline(replace(ROOF, array_bytes=50)))
+    assert "fit in the cache" not in "".join(speeds.roofline(ROOF))
+    assert "fit in the cache" in "".join(speeds.roofline(replace(ROOF, array_bytes=50)))
 
 
 @pytest.mark.parametrize("argv, message", [
     (["ghostnett"], "bench: unknown name 'ghostnett' (did you mean 'ghostnet'?); available: ghostnet, "),
-    (["ghostnet", "--kernel", "3"], "--kernel: has no effect on ghostnet: it is of operations, and this is a network"),
-    (["conv", "--batch", "3"], "--batch: has no effect on conv: it is of networks, and this is an operation"),
+    (["ghostnet", "--kernel", "3"], "--kernel: has no effect on ghostnet: it is for operations, and this is a network"),
+    (["conv", "--batch", "3"], "--batch: has no effect on conv: it is for networks, and this is an operation"),
     (["roofline", "--shape", "1,1,1,1"], "--shape: has no effect on roofline"),
-    (["conv", "--profile"], "--profile: has no effect on conv: it is of networks, and this is an operation"),
+    (["conv", "--profile"], "--profile: has no effect on conv: it is for networks, and this is an operation"),
     (["ghostnet", "--batch", "0"], "--batch 0: must be a whole number of at least 1"),
     (["ghostnet", "--size", "-1"], "--size -1: must be a whole number of at least 1"),
     (["ghostnet", "--repeats", "0"], "--repeats 0: must be a whole number of at least 1"),
@@ -160,7 +160,7 @@ def test_arrays_that_fit_into_the_cache_are_admitted():
     (["ghostnet", "--mode", "test"], "invalid choice: 'test'"),
     (["ghostnet", "--width", "0"], "GhostNet: width must be finite and > 0, got 0.0"),
     (["ghostnet", "--set", "wide=1"], "ghostnet has no option 'wide' (did you mean 'width'?)"),
-    (["ghostnet", "--set", "width"], "--set width: must read KEY=VALUE, as in --set stem_stride=1"),
+    (["ghostnet", "--set", "width"], "--set width: must read KEY=VALUE, e.g. --set stem_stride=1"),
     (["conv", "--shape", "1,2,3"], "--shape 1,2,3: must be N,H,W,C in whole numbers of at least 1"),
     (["conv", "--shape", "1,2,3,x"], "--shape 1,2,3,x: must be N,H,W,C"),
     (["conv", "--shape", "1,0,3,4"], "--shape 1,0,3,4: must be N,H,W,C"),
@@ -223,7 +223,8 @@ def test_warmup_says_how_long_and_where(capsys, monkeypatch):
 def test_without_a_cache_warmup_says_so(capsys, monkeypatch):
     monkeypatch.setattr(bench, "warm_up", lambda name: (1.0, 1.0))
     monkeypatch.setenv("MINIGHOST_CACHE", "0")
-    assert printed(capsys, "warmup", "ghostnet").splitlines()[-1].startswith("kernels are not kept: MINIGHOST_CACHE=0")
+    last = printed(capsys, "warmup", "ghostnet").splitlines()[-1]
+    assert last.startswith("kernels are not cached: MINIGHOST_CACHE=0")
 
 
 def test_the_folder_of_kernels_is_there():

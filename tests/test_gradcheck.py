@@ -78,9 +78,9 @@ def test_a_kink_close_by_is_looked_past_and_one_exactly_there_is_counted():
     assert check(relu, np.array([1e-4, -3e-4, 2e-6, 1.0, -1.0])).findings[0].kinks == 0
     assert check(relu, np.array([0.0, 1.0, -1.0, 2.0, 3.0])).findings[0].kinks == 1
     assert check((relu[0], lambda d, x: d * (x >= 0)), np.array([0.0, 1.0, -1.0, 2.0, 3.0])).findings[0].kinks == 1
-    with pytest.raises(GradientError, match="5 of 6 slopes of x lie on a kink, where a gradient cannot be checked"):
+    with pytest.raises(GradientError, match="5 of 6 places of x lie on a kink, where a gradient cannot be checked"):
         check(relu, np.array([0.0, 0, 0, 0, 0, 1]))
-    with pytest.raises(GradientError, match=r"first wrong: x\[0\]: backward says"):  # beyond both sides of the kink
+    with pytest.raises(GradientError, match=r"first wrong: x\[0\]: your gradient"):  # beyond both sides of the kink
         check((relu[0], lambda d, x: d * np.where(x == 0, 2.0, x > 0)), np.array([0.0, 1.0, -1.0, 2.0, 3.0]))
 
 
@@ -195,9 +195,9 @@ WRONG = {
         "each channel has the factor gamma once too often"),
     "a factor of 2": (lambda x: x**2, lambda d, x: d * x, [XS], "0.5 times the right one: a factor of 2 is missing"),
     "a sign": (lambda x: 1 / x, lambda d, x: d / x**2, [XS], "the negative of the right one"),
-    "a mean in place of a sum": (
+    "a mean instead of a sum": (
         conv, conv_backward(lambda d, x, w, dx, dw, db: (dx, dw, d.mean((0, 1, 2)))), [X, W, B],
-        "1/40 of the right one, that is 1/(N*H*W) of the output: a mean in place of a sum"),
+        "1/40 of the right one, that is 1/(N*H*W) of the output: a mean instead of a sum"),
     "divided by the batch": (
         conv, conv_backward(lambda d, x, w, dx, dw, db: (dx, dw / 2, db)), [X, W, B], "0.5 times the right one"),
     "no sum over the batch": (
@@ -206,13 +206,13 @@ WRONG = {
     "the last image only": (
         conv, conv_backward(one_image_only), [X, W, B], "only the last of the 2 images counts"),
     "= for += in col2im": (windows, assigning_col2im, [R.normal(size=(2, 6, 5, 3))],
-        "each place holds only the last of its contributions: = in place of +="),
+        "each place holds only the last of its contributions: = instead of +="),
     "padding left on": (conv, conv_backward(uncropped), [X, W, B], "larger by [0, 2, 2, 0]: is padding not cut off?"),
     "padding cut off on one side": (
         conv, conv_backward(badly_cropped), [X, W, B], "moved by (-1, -1) along axes 1 and 2: is the padding"),
     "weight gradient flipped": (
         conv, conv_backward(lambda d, x, w, dx, dw, db: (dx, dw[::-1, ::-1], db)), [X, W, B],
-        "flipped along axes 0 and 1: a kernel turned round"),
+        "flipped along axes 0 and 1: a flipped kernel"),
     "kernel flipped": (
         conv, conv_backward(flipped_kernel), [X, W, B], "it would be right for w flipped along axes 0 and 1"),
     "weight not transposed": (
@@ -259,7 +259,7 @@ def test_the_message_holds_index_and_both_numbers():
         "first wrong: x[1, 0]: "
     )
     assert finding.wrong.tolist() == [[False, False], [True, False]]
-    assert f"backward says {finding.given[1, 0]:.10g}, the slope is {finding.measured[1, 0]:.10g}" in text
+    assert f"your gradient {finding.given[1, 0]:.10g}, numerical gradient {finding.measured[1, 0]:.10g}" in text
     assert finding.given[1, 0] / finding.measured[1, 0] == pytest.approx(4 / 3)
 
 
@@ -376,14 +376,14 @@ def test_a_file_of_ones_own_is_checked_and_the_error_drawn(tmp_path, capsys):
 
 def test_bad_names_and_files_are_one_line(tmp_path, capsys):
     assert main.main(["gradcheck", "grouppd"]) == 2
-    message = "gradcheck: there is no 'grouppd' (did you mean 'grouped'?); there is conv, strided"
+    message = "gradcheck: unknown name 'grouppd' (did you mean 'grouped'?); available: conv, strided"
     assert message in capsys.readouterr().err
     assert main.main(["gradcheck", "nowhere.py"]) == 2
-    assert "nowhere.py: there is no such file" in capsys.readouterr().err
+    assert "nowhere.py: no such file" in capsys.readouterr().err
     path = tmp_path / "half.py"
     path.write_text("def forward(x): return x")
     assert main.main(["gradcheck", str(path)]) == 2
-    assert "must define forward, backward and inputs, a list; there is no backward, inputs" in capsys.readouterr().err
+    assert "must define forward, backward and inputs (a list); missing: backward, inputs" in capsys.readouterr().err
 
 
 def test_a_name_prints_a_line_an_array_for_both_twins(capsys):

@@ -32,11 +32,11 @@ def test_an_exercise_has_many_names(words):
 
 
 @pytest.mark.parametrize("words, message", [
-    ("999", "there is no exercise 999: they go from 1 to "),
-    ("0", "there is no exercise 0"),
-    ("correlatte", r"there is no exercise 'correlatte'; close is 3 \(correlate\)"),
+    ("999", "no exercise 999: they are numbered 1 to "),
+    ("0", "no exercise 0"),
+    ("correlatte", r"no exercise 'correlatte'; did you mean 3 \(correlate\)"),
     ("qqqqq", "`minighost learn list` shows them all"),
-    ("", "there is no exercise ''"),
+    ("", "no exercise ''"),
     ("co", r"'co' fits \d+ exercises: .*give a number or more of the name"),
 ])
 def test_what_means_no_exercise_is_told_what_is_close(words, message):
@@ -197,7 +197,7 @@ def test_a_verdict_that_cannot_be_kept_is_still_said(folder, monkeypatch):
     monkeypatch.setattr("minighost.learn.progress.write_atomic", full)
     solve(folder, FIRST)
     assert folder.check(FIRST).outcome == RIGHT
-    assert "not remembered" in folder.said[0] and "No space" in folder.said[0]
+    assert "could not be saved" in folder.said[0] and "No space" in folder.said[0]
 
 
 def test_the_folder_is_found_from_above_and_from_inside(folder, monkeypatch):

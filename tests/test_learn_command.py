@@ -137,7 +137,7 @@ def test_the_way_of_a_learner(tmp_path, monkeypatch, capsys):
     assert "not started  ex01" in capsys.readouterr().out
 
     mine.write_text(FIRST.source.replace("total +=", "total ="))
-    assert "sum_of_products, begun" in printed(capsys, "learn")
+    assert "sum_of_products, started" in printed(capsys, "learn")
     assert main(["learn", "check"]) == 1
     text = capsys.readouterr().out
     assert text.startswith("wrong  ex01") and "+=" in text and "(stuck? minighost learn hint 1)" in text
@@ -158,15 +158,16 @@ def test_the_way_of_a_learner(tmp_path, monkeypatch, capsys):
     assert " right        Add up products." in text and len(text.splitlines()) == count + 2
     text = printed(capsys, "learn", "init")
     assert "0 exercises written" in text and f"left alone, because you changed them: {FIRST.file}" in text
-    assert f"your file is {Path('minighost-exercises', FIRST.file)}.bak1" in printed(capsys, "learn", "reset", "1")
+    kept = Path("minighost-exercises", f"{FIRST.file}.bak1")
+    assert f"your version is now {kept}" in printed(capsys, "learn", "reset", "1")
     assert f"0 of {count} right" in printed(capsys, "learn")
 
 
 @pytest.mark.parametrize("argv, message", [
     (["chekc"], "invalid choice: 'chekc'"),
-    (["check", "correlatte"], "close is 3 (correlate)"),
-    (["check", "1", "2"], "one NAME is enough"),
-    (["hint", "1", "x"], "must be a hint's number"),
+    (["check", "correlatte"], "did you mean 3 (correlate)"),
+    (["check", "1", "2"], "takes one NAME, got 1 2"),
+    (["hint", "1", "x"], "must be the number of a hint"),
     (["hint", "1", "9"], "has hints 1 to 3"),
     (["reset"], "name the exercise"),
     (["check", "--dri", "x"], "did you mean --dir?"),
@@ -246,4 +247,4 @@ def test_the_exercises_are_there_in_a_zip_too(tmp_path):
 @pytest.mark.parametrize("action", ["init", "list", "progress", "next"])
 def test_a_name_where_none_is_asked_for_is_refused(action, folder, capsys):
     error = refused(capsys, "learn", action, "elsewhere", "--dir", folder.path)
-    assert f"learn {action}: takes no NAME, got elsewhere; --dir names a folder" in error
+    assert f"learn {action}: takes no NAME, got elsewhere; a folder goes after --dir" in error

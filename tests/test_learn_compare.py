@@ -89,9 +89,9 @@ MOVED = {
     "right and up": (lambda x: np.roll(x, (-1, 1), (1, 2)), r"moved by -1 along axis 1 and \+1 along axis 2"),
     "channels": (lambda x: x[..., [1, 2, 0, 3]], r"slices in the order \[1, 2, 0, 3\]"),
     "one image": (lambda x: np.broadcast_to(x[:1], x.shape), r"always the same slice, the right one for index 0"),
-    "running total": (lambda x: np.cumsum(x).reshape(x.shape), r"total not set back to 0"),
-    "scales": (lambda x: x * [1, 2, 3, 4], r"factor of its own"),
-    "biases": (lambda x: x + [0, 2, 3, 4], r"number of its own"),
+    "running total": (lambda x: np.cumsum(x).reshape(x.shape), r"total not reset to 0"),
+    "scales": (lambda x: x * [1, 2, 3, 4], r"its own factor"),
+    "biases": (lambda x: x + [0, 2, 3, 4], r"its own constant"),
     "anywhere": (lambda x: x.ravel()[np.random.default_rng(9).permutation(x.size)].reshape(x.shape), r"wrong places"),
 }
 

@@ -52,7 +52,7 @@ def test_the_solution_passes_in_a_process_of_its_own(exercise, tmp_path):
 def test_the_stub_is_not_started(exercise, tmp_path):
     outcome, complaint = judged(exercise, stub.cut(exercise.source), tmp_path)
     assert outcome == NOT_STARTED
-    assert re.fullmatch(rf"\w+ \(line \d+ of {exercise.file}\) is still to be written", complaint)
+    assert re.fullmatch(rf"\w+ \(line \d+ of {exercise.file}\) is not written yet", complaint)
 
 
 @each

@@ -16,9 +16,9 @@ FILES = {
     "sys.exit": ("sys.exit(0)", "SystemExit: 0", "line 4 of ex01_sum_of_products.py", "needs the function to return"),
     "an exception": ("k = 5\nreturn x[k]", "IndexError", "line 5 of", "return x[k]", "x of shape (3,)", "k = 5"),
     "a missing module": ("import nonesuch", "No module named 'nonesuch'", "line 4"),
-    "deep recursion": ("return sum_of_products(x, w)", "RecursionError", "calls itself without end"),
+    "deep recursion": ("return sum_of_products(x, w)", "RecursionError", "calls itself forever"),
     "read-only": ("x[0] = 1\nreturn x @ w", "assignment destination is read-only", "line 4", "arguments belong to"),
-    "in place": ("x += 1\nreturn x @ w", "read-only", "line 4", "x = x + y in place of x += y"),
+    "in place": ("x += 1\nreturn x @ w", "read-only", "line 4", "x = x + y instead of x += y"),
     "memory": ("import numpy as np\nreturn np.ones(1 << 45)", "MemoryError", "line 5"),
     "an assertion of one's own": ("assert len(x) == 99, 'too short'", "AssertionError: too short", "line 4"),
     "an index that is no number": ("for k in x:\n    x[k]", "IndexError", "k = 1.0", "`for k in range(len(x))` counts"),
@@ -102,7 +102,7 @@ def test_half_done_says_which_function_is_left(tmp_path):
     path.write_text(solved)
     line = solved.splitlines().index("    raise NotImplementedError  # about 7 lines") + 1
     assert judge(exercise.stem, path) == (
-        NOT_STARTED, f"windows (line {line} of {exercise.file}) is still to be written"
+        NOT_STARTED, f"windows (line {line} of {exercise.file}) is not written yet"
     )  # fmt: skip
 
 
@@ -114,8 +114,8 @@ def test_a_foreign_not_implemented_error_is_wrong(tmp_path):
 PROCESSES = {
     "an endless loop": ("while True:\n    pass", 1, "still running after 1 s", "in sum_of_products:\n      "),
     "a loop that catches": ("while True:\n    try:\n        1 / 0\n    except BaseException: pass", 1, "after 1 s"),
-    "input": ("return float(input())", 20, "EOFError", "nobody to answer input()"),
-    "breakpoint": ("breakpoint()\nreturn x @ w", 20, "run the file by hand"),
+    "input": ("return float(input())", 20, "EOFError", "nobody can answer input()"),
+    "breakpoint": ("breakpoint()\nreturn x @ w", 20, "run the file yourself"),
     "sleep": ("import time\ntime.sleep(99)", 1, "still running after 1 s", "line 5", "time.sleep(99)"),
     "os._exit": ("os._exit(0)", 20, "ended Python itself, with status 0"),
     "os._exit with a status": ("print('so long')\nos._exit(7)", 20, "with status 7", "it said: so long"),

@@ -329,7 +329,7 @@ def test_a_step_is_told_in_words(show):
     first = words.inner_text()
     page.keyboard.press("ArrowRight")
     second = words.inner_text().replace("\u00a0", " ")
-    assert second == "Tap (1, 1) lies on pixel (0, 0): 4 more products go into out[0, 0, 0]." != first
+    assert second == "Tap (1, 1) is on pixel (0, 0): 4 more products go into out[0, 0, 0]." != first
     assert page.locator("#position").get_attribute("aria-valuetext") == page.locator("#where").inner_text()
 
 

@@ -102,36 +102,36 @@ def test_the_same_seed_draws_the_same_and_another_does_not():
 
 @pytest.mark.parametrize("argv, message", [
     (["bn"], "invalid choice: 'bn'"),
-    (["se", "--kernel", "3"], "--kernel has no meaning here; se takes --height, --width, --channels, --hidden"),
+    (["se", "--kernel", "3"], "--kernel does not apply; se takes --height, --width, --channels, --hidden"),
     (["conv", "--height", "9"], "step conv: --height 9 must be from 1 to 8"),
     (["conv", "--seed", "-1"], "--seed -1 must be from 0 to"),
-    (["conv", "--groups", "3"], "groups=3 must divide channels=4 (4 % 3 = 1); here G can be 1, 2, 4"),
+    (["conv", "--groups", "3"], "groups=3 must divide channels=4 (4 % 3 = 1); groups can be 1, 2, 4"),
     (["conv", "--groups", "4", "--out-channels", "6"], "groups=4 must divide out_channels=6 (6 % 4 = 2)"),
-    (["conv", "--height", "8", "--width", "8", "--channels", "8"], "12,000 are the most"),
+    (["conv", "--height", "8", "--width", "8", "--channels", "8"], "the limit is 12,000"),
     (["conv", "--height", "1", "--padding", "0"], "the kernel reaches over 3x3 pixels"),
-    (["transposed", "--kernel", "1", "--height", "1", "--stride", "1"], "padding 1 leaves an output of -1x1; pad less"),
-    (["batchnorm", "--height", "1", "--width", "1", "--x", "{one}"], "--height is said by --x"),
-    (["batchnorm", "--x", "{one}"], "one value per channel has variance 0"),
+    (["transposed", "--kernel", "1", "--height", "1", "--stride", "1"], "leaves an output of -1x1; reduce it"),
+    (["batchnorm", "--height", "1", "--width", "1", "--x", "{one}"], "--height is already set by --x"),
+    (["batchnorm", "--x", "{one}"], "a single value per channel has variance 0"),
     (["ghost", "--out-channels", "3"], "--out-channels 3 must be even"),
     (["ghost", "--kernel", "2"], "its sides must be odd"),
-    (["crelu", "--w", "{one}"], "--w has no meaning here"),
+    (["crelu", "--w", "{one}"], "--w does not apply"),
     (["conv", "--x", "{nan}"], "the number at (0, 1) is nan; replace it"),
     (["conv", "--x", "{words}"], "holds <U3, but a step needs real numbers"),
-    (["conv", "--x", "{big}"], "height 20: a step through takes 1 to 8; cut a piece out"),
+    (["conv", "--x", "{big}"], "height 20: a page can show 1 to 8; cut a piece out"),
     (["conv", "--x", "{five}"], "x must have shape (H, W), (H, W, C) or (1, H, W, C), got (1, 1, 1, 1, 1)"),
-    (["im2col", "--w", "{none}"], "none.npy: has shape (3, 3, 4, 0), so there is no number in it"),
-    (["transposed", "--w", "{none}"], "has shape (3, 3, 4, 0), so there is no number in it"),
-    (["ghost", "--channels", "4", "--w", "{none}"], "has shape (3, 3, 4, 0), so there is no number in it"),
-    (["batchnorm", "--x", "{none}"], "has shape (3, 3, 4, 0), so there is no number in it"),
+    (["im2col", "--w", "{none}"], "none.npy: has shape (3, 3, 4, 0), so it holds no numbers"),
+    (["transposed", "--w", "{none}"], "has shape (3, 3, 4, 0), so it holds no numbers"),
+    (["ghost", "--channels", "4", "--w", "{none}"], "has shape (3, 3, 4, 0), so it holds no numbers"),
+    (["batchnorm", "--x", "{none}"], "has shape (3, 3, 4, 0), so it holds no numbers"),
     (["conv", "--x", "{wide}"], "wide.npy: the number at (0, 0) is"),
     (["conv", "--x", "{junk}"], "not an array of numbers"),
     (["conv", "--x", "x.png"], "arrays are read from .npy, .csv and .txt, not from .png"),
     (["conv", "--x", "no-such.npy"], "no-such.npy: No such file or directory"),
     (["conv", "--w", "{five}"], "w must have shape (KH, KW, C/G, OC) = (KH, KW, 4, OC) for x with 4 channels"),
-    (["conv", "--out", "no/such/folder.html"], "--out no/such/folder.html: there is no folder no/such; make it first"),
-    (["conv", "--step", "3"], "--step belongs to --text"),
+    (["conv", "--out", "no/such/folder.html"], "--out no/such/folder.html: no folder no/such; create it first"),
+    (["conv", "--step", "3"], "--step needs --text"),
     (["conv", "--text", "--open"], "--text writes no page"),
-    (["crelu", "--text", "--step", "51"], "there are 50 steps"),
+    (["crelu", "--text", "--step", "51"], "must be at most 50, the number of steps"),
     (["crelu", "--text", "--step", "5..3"], "must run from a smaller to a larger number"),
     (["crelu", "--text", "--step", "a..b"], "must be a number N or a range N..M"),
 ])  # fmt: skip
@@ -172,7 +172,7 @@ def test_the_command_opens_the_page_when_asked(capsys, tmp_path, monkeypatch):
     opened = []
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("webbrowser.open", lambda url: opened.append(url) or False)
-    assert "open step-crelu.html by hand" in printed(capsys, "step", "crelu", "--open")
+    assert "open step-crelu.html yourself" in printed(capsys, "step", "crelu", "--open")
     assert opened == [(tmp_path / "step-crelu.html").resolve().as_uri()]
 
 

@@ -119,7 +119,7 @@ def test_a_run_interrupted_and_resumed_is_bit_for_bit_the_run_that_was_not(strai
         with pytest.raises(Interrupted) as stopped:
             run(settings(folder), stream=stream)
     assert stopped.value.code == 130
-    assert stream.getvalue().endswith(f"Go on with:\n    minighost train --resume --out '{folder}'\n")
+    assert stream.getvalue().endswith(f"Continue with:\n    minighost train --resume --out '{folder}'\n")
     assert not (folder / "lock.json").exists()
     assert load_checkpoint(folder / "checkpoints" / "last")[1]["trainer"]["step"] == (step - 1) % 6 + 1
     summary = run(resume_config(overrides={"out": str(folder)}), resume=True, stream=stream)
@@ -259,7 +259,7 @@ def spoil(name, value):
     return action
 
 
-SPOILT = "An earlier step spoilt it"
+SPOILT = "An earlier step corrupted it"
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("tinynet")
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 ROOT = Path(minighost.__file__).parent.parent
-RESUME = ". Go on with:\n    minighost train --resume --out {}\n"
+RESUME = ". Continue with:\n    minighost train --resume --out {}\n"
 
 
 def sends(number):

@@ -2,7 +2,7 @@
 # # Arrays and layouts
 #
 # Memory is one long street of numbered bytes. An image batch has four axes: image, row, column, channel. So somebody
-# has to decide which numbers live next door to each other. That decision is the *layout*. It changes no result, and it
+# has to decide which numbers live next door to each other. That decision is the *layout*. It changes no result, but it
 # decides how much memory a convolution has to walk through, and whether a 1x1 convolution is one matrix product.
 #
 # Run it with `python tutorials/01_arrays_and_layouts.py`; it needs no network and takes a few seconds.
@@ -23,7 +23,7 @@ import minighost as mg
 #
 #     start + n*stride[0] + h*stride[1] + w*stride[2] + c*stride[3]
 #
-# We fill an array with 0, 1, 2, ... in the order of its memory. Then every element tells where it lives.
+# We fill an array with 0, 1, 2, ... in memory order. Then every element tells us where it lives.
 
 # %%
 N, H, W, C = 2, 4, 5, 3
@@ -32,7 +32,7 @@ index = (1, 2, 3, 1)
 offset = sum(i * stride for i, stride in zip(index, x.strides, strict=True))
 print("shape  ", x.shape)
 print("strides", x.strides, "bytes: the last axis is the neighbour, 4 bytes further on")
-print(f"x{list(index)} lives {offset} bytes, {offset // 4} numbers, behind the start")
+print(f"x{list(index)} lives {offset} bytes, {offset // 4} numbers, after the start")
 assert x[index] == offset // 4
 assert x.strides == (H * W * C * 4, W * C * 4, C * 4, 4)
 
@@ -41,7 +41,7 @@ assert x.strides == (H * W * C * 4, W * C * 4, C * 4, 4)
 #
 # `transpose` swaps shape and strides and leaves the memory alone: it makes a *view*. So does a slice. But a reshape
 # wants to read the numbers in order, and in a transposed view the order of the axes is no longer that of the memory.
-# Then NumPy has to copy. `flags.c_contiguous` tells: is the last axis the neighbour, and does nothing lie in between?
+# Then NumPy has to copy. `flags.c_contiguous` tells whether the numbers lie in memory in the order of the axes.
 
 # %%
 channels_first = x.transpose(0, 3, 1, 2)  # the same bytes, read as (N, C, H, W)
@@ -64,8 +64,8 @@ assert (nchw == channels_first).all() and not np.shares_memory(nchw, x)
 #
 # With channels last (`NHWC`) the pixels are the rows of a matrix that is already there: N*H*W rows, C columns. The
 # reshape is free, as we saw. With channels first (`NCHW`) an image is a matrix too, C by H*W, but the batch is not:
-# between two pixels of one channel lie, at each border of an image, the other channels. So it takes one product for
-# each image, or a copy of everything.
+# from one image to the next, the other channels lie between two pixels of a channel. So it takes one product per
+# image, or a copy of everything.
 
 # %%
 rng = np.random.default_rng(0)
@@ -80,8 +80,8 @@ print(f"1x1 convolution: 1 product of {N * H * W}x{C} with {C}x7, or {N} product
 # %% [markdown]
 # ## Memory comes in lines
 #
-# A processor never fetches one number. It fetches a *cache line*: 64 bytes, 16 numbers in single precision. Whoever
-# uses one number of a line has paid for sixteen. So let us not ask for the time, which differs from machine to
+# A processor never fetches one number. It fetches a *cache line*: 64 bytes, 16 numbers in single precision. If you
+# use one number of a line, you have paid for sixteen. So let us not measure time, which differs from machine to
 # machine, but count the lines that an access touches. (We count as if the array began at the start of a line.)
 
 # %%
@@ -119,14 +119,14 @@ assert table["one channel, all pixels"] == (1024, 64)
 
 # %% [markdown]
 # Neither layout wins every row. But a convolution sums over *all channels* of a *few pixels*. That is what channels
-# last keep together, and it is one reason why minighost stores activations this way. Whoever wants one channel's
-# plane, to draw it for instance, pays sixteen times.
+# last keep together, and it is one reason why minighost stores activations this way. If you want the plane of one
+# channel, to draw it for instance, you pay sixteen times.
 #
 # ## The walk as a whole
 #
 # A line that is still in the cache costs little the second time. So the order of the walk matters too. Here is a cache
-# like the smallest and fastest one of many processors: 64 sets of 8 lines, 32 KiB; a line's number modulo 64 says in
-# which set it goes, and the one not used for longest leaves. How many of 65,536 reads miss?
+# like the smallest and fastest one of many processors: 64 sets of 8 lines, 32 KiB; a line's number modulo 64 says
+# which set it goes to, and the least recently used one leaves. How many of 65,536 reads miss?
 
 
 # %%
@@ -157,8 +157,8 @@ assert fetched == {"NHWC": (total // 16, total), "NCHW": (total, total // 16)}
 # unlucky twice over: 32*32 numbers are 64 lines, so the same pixel of all channels falls into one and the same set of
 # 8.
 #
-# Why then not keep NCHW and walk channel by channel? One can. But a sum over channels is finished pixel by pixel: in
-# that order it stays in a register, in the other one it is written and read again for each channel.
+# Why then not keep NCHW and walk channel by channel? You can. But a sum over channels is finished pixel by pixel: in
+# that order it stays in a register, in the other it is written and read again for each channel.
 #
 # ## A picture of it
 #
@@ -201,7 +201,7 @@ print("wrote arrays_and_layouts.png")
 #    does an odd number help?
 # 2. How many lines does "one pixel, all channels" touch in NHWC when C is 3, as in a photograph? How many of the bytes
 #    fetched are used?
-# 3. `np.concatenate` of two arrays along the channels: what is written where in each layout? A ghost module does it.
+# 3. `np.concatenate` of two arrays along the channels: what is written where in each layout? A ghost module does this.
 #
-# Read on in `minighost/ops/pointwise.py`, where the product stands, and in `docs/design.md` under "Channels last". In
+# Read on in `minighost/ops/pointwise.py`, which has the product, and in `docs/design.md` under "Channels last". In
 # `minighost learn`, exercise 18 is the pointwise convolution.

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # Convolution, four times
 #
-# What does a convolution compute? Lay a small window of weights on the image, multiply what lies on top of each other,
-# add it all up: that is one output number. Move the window, and do it again. Here we write this as loops, as windows,
-# as one matrix product, and as a handful of shifted products. All four give the same numbers. What differs is how much
-# memory they ask for, and we count it.
+# What does a convolution compute? Lay a small window of weights on the image, multiply each weight by the pixel under
+# it, add it all up: that is one output number. Move the window, and do it again. Here we write this as loops, as
+# windows, as one matrix product, and as a handful of shifted products. All four give the same numbers. What differs is
+# how much memory they need, and we count it.
 #
 # Run it with `python tutorials/02_convolution.py`; it needs no network and takes a few seconds.
 
@@ -21,7 +21,7 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## First: loops
 #
-# Letters, the same everywhere in minighost: N images of H x W pixels and C channels; a kernel of KH x KW taps; OC
+# The letters are the same everywhere in minighost: N images of H x W pixels and C channels; KH x KW taps; OC
 # output channels; an output plane of OH x OW. With stride S and padding P
 #
 #     out[n, i, j, o] = sum over u, v, c of  padded[n, i*S + u, j*S + v, c] * w[u, v, c, o]
@@ -53,7 +53,7 @@ assert out.shape == (2, 4, 3, 4)
 # ## Second: windows
 #
 # The four loops only say where windows start. `sliding_window_view` gives all windows at once, as a view: no number is
-# copied, the same pixel just appears in several windows. One `einsum` then says the sum over u, v and c.
+# copied, the same pixel just appears in several windows. One `einsum` then states the sum over u, v and c.
 
 
 # %%
@@ -97,9 +97,9 @@ np.testing.assert_allclose(product, out, atol=1e-12)
 np.testing.assert_array_equal(cols, mg.ops.im2col(x, 3, stride=2, padding=1))  # minighost's has the same rows
 
 # %% [markdown]
-# ## Fourth: a product for each tap
+# ## Fourth: one product per tap
 #
-# Turn the sum round. Fix a tap (u, v): it multiplies the whole image, shifted by (u, v), with a matrix of C x OC. That
+# Reorder the sum. Fix a tap (u, v): it multiplies the whole image, shifted by (u, v), by a matrix of C x OC. That
 # is a 1x1 convolution, which needs no im2col ([the first tutorial](01_arrays_and_layouts.py) shows why). Nine taps are
 # nine such products, added up.
 
@@ -143,10 +143,10 @@ assert mebibytes["im2col's rows"] == 9 * mebibytes["the image"] == 288
 assert mg.ops.im2col(np.zeros((1, H, W, C), np.float32), 3, padding=1).nbytes * N == 288 * 2**20  # really so
 
 # %% [markdown]
-# The remedy is to work in pieces: im2col of a few rows of one image, product, forget, next. Or to take the taps.
-# minighost's kernel takes the taps, a few images at a time, and never holds the 288 MiB.
+# The remedy is to work in pieces: im2col of a few rows of one image, product, discard, next. Or to go tap by tap.
+# minighost's kernel goes tap by tap, a few images at a time, and never holds the 288 MiB.
 #
-# The blow-up shrinks with the stride: at stride 2 a window starts at every second pixel of every second row only, and
+# The blow-up shrinks with the stride: at stride 2 a window starts only at every second pixel of every second row, and
 # the rows hold 9/4 of the image.
 
 # %%
@@ -158,9 +158,9 @@ for stride in (1, 2, 3):
 # %% [markdown]
 # ## What it looks like
 #
-# Above: a 5x5 image, its nine 3x3 windows as rows, and the output. Three windows are marked, each in its colour.
-# Below: three kernels on a drawn image, a mean and two differences. The strips at the border are the padding: to a
-# difference, zeros beside bright pixels are an edge.
+# Top: a 5x5 image, its nine 3x3 windows as rows, and the output. Three windows are marked, each in its own colour.
+# Bottom: three kernels on a generated image, a mean and two differences. The strips at the border are the padding: to
+# a difference, zeros beside bright pixels are an edge.
 
 # %%
 tiny = np.add.outer(np.arange(5.0), np.arange(5.0) ** 1.5)[None, :, :, None]
@@ -218,5 +218,5 @@ print("wrote convolution.png")
 #    `mg.ops.conv2d_forward(x, w, dilation=2)`.
 #
 # Read on in `minighost/ops/conv2d.py` and `minighost/ops/im2col.py`, the reference twins first. In `minighost learn`,
-# exercises 2 to 5, 7 and 10 to 13 build all this: windows, loops, im2col, the size of the output, stride, padding and
+# exercises 2 to 5, 7 and 10 to 13 build all of this: windows, loops, im2col, the output size, stride, padding and
 # dilation.

@@ -23,12 +23,12 @@ rng = np.random.default_rng(0)
 #
 #     out = cols @ W + b        cols (R, K),  W (K, OC),  b (OC,),  out (R, OC)
 #
-# R = N*OH*OW windows, K = KH*KW*C numbers in each. Backward we are handed `dout`, of the shape of `out`: the slope of
-# the loss for each output number. Call the loss L. Then to first order, when `out` moves by a little `delta`,
+# R = N*OH*OW windows, K = KH*KW*C numbers in each. In the backward we are given `dout`, of the shape of `out`: the
+# slope of the loss for each output number. Call the loss L. Then to first order, when `out` moves by a small `delta`,
 #
 #     L moves by  (dout * delta).sum()
 #
-# That one line is all we need. Move something, see how `out` moves, put it in, and read off the slope.
+# That one line is all we need. Move something, see how `out` moves, insert that, and read off the slope.
 #
 # **db.** Add e to b[o]: then every out[r, o] moves by e, and L by e * sum over r of dout[r, o].
 #
@@ -38,7 +38,7 @@ rng = np.random.default_rng(0)
 # **dcols.** Add e to cols[r, k]: then out[r, o] moves by e * W[k, o], and L by e * sum over o of dout[r, o] * W[k, o].
 # That is `dout @ W.T`.
 #
-# The shapes leave no other choice: `dW` must be (K, OC), and there is one way only to make it of (R, K) and (R, OC).
+# The shapes leave no other choice: `dW` must be (K, OC), and there is only one way to get it from (R, K) and (R, OC).
 
 
 # %%
@@ -65,10 +65,10 @@ def conv_backward(dout, cache):
 # %% [markdown]
 # ## col2im: where windows overlap, gradients add
 #
-# Left is dx. A pixel stands in several rows of `cols`: move it, and all of its copies move. So the slope of the pixel
-# is the *sum* of the slopes of its copies. col2im walks over the windows, as im2col did, but where im2col read it
-# adds. The `+=` is the whole point. With `=` the last window wins. A network may well learn something even so, which
-# is why the mistake must be looked for.
+# What remains is dx. A pixel appears in several rows of `cols`: move it, and all of its copies move. So the slope of
+# the pixel is the *sum* of the slopes of its copies. col2im walks over the windows, as im2col did, but where im2col
+# read, it adds. The `+=` is the whole point. With `=` the last window wins. A network may well learn something anyway,
+# which is why you have to look for the mistake.
 
 
 # %%
@@ -95,8 +95,8 @@ for name, a, c in zip(("dx", "dw", "db"), mine, theirs, strict=True):
     np.testing.assert_allclose(a, c, atol=1e-12)
 
 # %% [markdown]
-# Two codes can share a mistake. So we ask the forward itself, by differences. The next tutorial is about how that
-# works and where it fails; here it is one line.
+# Two implementations can share a mistake. So we ask the forward itself, by differences. The next tutorial is about how
+# that works and where it fails; here it is one line.
 
 # %%
 print(mg.gradcheck.check((conv_forward, conv_backward), [x, w, b, 2, 1], name="conv"))
@@ -106,9 +106,9 @@ print(mg.gradcheck.check((conv_forward, conv_backward), [x, w, b, 2, 1], name="c
 #
 # im2col copies pixels, so it is linear: there is a matrix A with `cols = A x`, of zeros and ones. col2im is its
 # transpose. It is *not* its inverse: take a picture apart and add it together again, and every pixel comes back
-# multiplied by the number of windows it stands in.
+# multiplied by the number of windows it is in.
 #
-# A transpose has one law, and it needs no matrix to be tested - any random pair will do:
+# A transpose obeys one law, and testing it needs no matrix - any random pair will do:
 #
 #     <A x, y>  =  <x, A' y>          that is    (im2col(x) * y).sum()  ==  (x * col2im(y)).sum()
 #
@@ -152,9 +152,9 @@ else:
 # %% [markdown]
 # ## How many windows see a pixel?
 #
-# col2im of ones counts it. At stride 1 a pixel of the middle stands in nine windows, a corner in four. At stride 2 the
+# col2im of ones counts them. At stride 1 a pixel in the middle is in nine windows, a corner in four. At stride 2 the
 # counts alternate between 1, 2 and 4: some pixels matter four times as much as their neighbours. The pattern returns
-# as a checkerboard when such a convolution is used the other way round, to enlarge a picture (tutorial 6).
+# as a checkerboard when such a convolution is used in reverse, to enlarge a picture (tutorial 6).
 
 # %%
 counts = {}
@@ -162,7 +162,7 @@ for stride in (1, 2, 3):
     side = {1: 8, 2: 9, 3: 8}[stride]
     ones = np.ones_like(mg.ops.im2col(np.zeros((1, side, side, 1)), 3, stride, 1))
     counts[stride] = col2im(ones, (1, side, side, 1), (3, 3), stride, 1)[0, :, :, 0]
-    print(f"stride {stride}: a pixel stands in {sorted(set(counts[stride].ravel().astype(int).tolist()))} windows")
+    print(f"stride {stride}: a pixel is in {sorted(set(counts[stride].ravel().astype(int).tolist()))} windows")
 assert counts[1][4, 4] == 9 and counts[1][0, 0] == 4
 assert set(counts[2].ravel()) == {1, 2, 4} and set(counts[3].ravel()) == {1}
 
@@ -182,9 +182,9 @@ print("wrote backward_by_hand.png")
 # ## Twice forward, twice backward - but never one forward, two backwards
 #
 # A parameter that is used twice gets the sum of two gradients, for the same reason as a pixel in two windows. So
-# layers *add* to `grad`, and `zero_grad` starts anew. That has a trap: whoever calls `backward` a second time by
-# mistake gets twice the gradient, and nobody notices. In minighost each forward serves one backward. The cache is
-# handed over once - its memory is free for the next layer at once - and a second call says so.
+# layers *add* to `grad`, and `zero_grad` starts over. That has a trap: if you call `backward` a second time by
+# mistake, you get twice the gradient, and nobody notices. In minighost each forward serves one backward. The cache is
+# used up - its memory is available to the next layer at once - and a second call raises an error.
 
 # %%
 layer = mg.nn.Conv2d(3, 4, 3, padding=1, rng=0).astype(np.float64)
@@ -209,7 +209,7 @@ assert layer.weight.grad is None
 # %% [markdown]
 # ## Try it
 #
-# 1. Why does `conv_backward` not need `b`, and why need it not remember `out`? What must the backward of a ReLU keep?
+# 1. Why does `conv_backward` not need `b`, and why not `out`? What must the backward of a ReLU keep?
 # 2. Leave out the last line of `col2im` (return `padded`). What does `mg.gradcheck.check` say?
 # 3. Divide `dw` by N in `conv_backward`. To plain gradient descent this is only another learning rate for `w`. Does
 #    the checker find it, and does it find the reason?

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # The gradient checker
 #
-# A wrong backward raises no error. The loss may fall even so, a little slower, and one looks for the reason everywhere
-# else. So how can we know that a backward is the derivative of its forward, without trusting the derivation? By asking
-# the forward: move an input a little, see how far the output moves. It sounds simple. But how little is a little? And
-# which question do we ask? Some let every mistake pass.
+# A wrong backward raises no error. The loss may still fall, a little more slowly, and you look for the reason in all
+# the wrong places. So how can we know that a backward is the derivative of its forward, without trusting the
+# derivation? By asking the forward: move an input a little, see how far the output moves. It sounds simple. But how
+# little is a little? And which question do we ask? Some let every mistake pass.
 #
 # Run it with `python tutorials/04_gradient_checker.py`; it needs no network and takes a few seconds.
 
@@ -74,9 +74,9 @@ assert curves["complex step"][0] < 1e-14
 assert best["central, float32"][1] > 1e-5
 
 # %% [markdown]
-# Two rules follow. **Check in double precision**: in single precision even the best step leaves four or five digits.
-# And **take central differences with h near 1e-5**, or the complex step where the function allows it. minighost's
-# checker tries the complex step first, and has several h to fall back on.
+# Two rules follow. **Check in double precision**: in single precision even the best step gives only four or five
+# digits. And **take central differences with h near 1e-5**, or the complex step where the function allows it.
+# minighost's checker tries the complex step first, and has several h to fall back on.
 
 # %%
 figure = Figure(figsize=(7.5, 4.2), layout="constrained")
@@ -136,14 +136,14 @@ print(f"\na backward of zeros: error {hidden:.0e} with ones upstream, {shown:.2f
 assert hidden < 1e-8 and shown > 0.1
 
 # %% [markdown]
-# Softmax has the same trap: its outputs sum to 1. And in any layer all-ones hides that `dout` was read transposed or
+# Softmax has the same trap: its outputs sum to 1. And in any layer, all-ones hides that `dout` was read transposed or
 # flipped. So the upstream gradient must be **random**; then nothing agrees by chance.
 #
 # ## minighost's checker
 #
 # `mg.gradcheck.check` takes a layer, or any pair (forward, backward), yours too. It draws the upstream gradient,
 # chooses the sharpest measurement, and also looks for what no slope shows: a backward that writes into its input, that
-# gives another result the second time, or whose result is not proportional to `dout`.
+# gives a different result the second time, or whose result is not proportional to `dout`.
 
 
 # %%
@@ -164,7 +164,7 @@ print(mg.gradcheck.check((batch_norm, backward), x))
 print(mg.gradcheck.check(mg.nn.GhostModule(3, 6, kernel_size=1, rng=1), rng.normal(size=(2, 5, 5, 3))))
 
 # %% [markdown]
-# Now wrong ones. A failure is an error that names the first wrong number and, if the pattern is a familiar one, the
+# Now for wrong ones. A failure is an error that names the first wrong number and, if the pattern is familiar, the
 # cause.
 
 
@@ -201,9 +201,9 @@ error = complaint(lambda x, w: mg.ops.conv2d_forward(x, w, padding=1), flipped_k
 assert "flipped" in str(error)
 
 # %% [markdown]
-# The error can draw itself: what the backward says, what the slopes are, and the difference. Each row of this drawing
-# is one of the nine taps. The left panel is the middle one upside down, and in the fifth row, the tap at the centre,
-# the difference is zero: turning round does not move it.
+# The error can draw itself: your gradient, the numerical gradient, and the difference. Each row of this drawing is one
+# of the nine taps. The left panel is the middle one upside down, and in the fifth row, the tap at the centre, the
+# difference is zero: flipping does not move it.
 
 # %%
 error.draw("gradient_checker_error.png")
@@ -212,12 +212,12 @@ print("\nwrote gradient_checker_error.png")
 # %% [markdown]
 # ## What a checker cannot see
 #
-# It holds the backward against *this* forward. If the forward is wrong - padding on one side only, say - and the
-# backward is its true derivative, all is well to the checker. That takes a second forward to compare with. It is the
-# reason that the operations of minighost exist twice. And at a kink, a ReLU at exactly 0, there is no slope to compare
-# with: there the checker accepts whatever lies between the slopes from the left and from the right. At a jump, or where
-# a slope is infinite (the square root's at 0), there is nothing at all to hold a backward against. That is an error,
-# not a pass: give inputs away from there.
+# It compares the backward with *this* forward. If the forward is wrong - padding on one side only, say - and the
+# backward is its true derivative, the checker is satisfied. To find that, you need a second forward to compare with,
+# which is why the operations of minighost exist twice. And at a kink, a ReLU at exactly 0, there is no single slope:
+# there the checker accepts whatever lies between the slopes from the left and from the right. At a jump, or where a
+# slope is infinite (the square root's at 0), there is nothing at all to compare a backward with. That is an error, not
+# a pass: give inputs away from there.
 
 # %%
 kinked = np.array([-1.0, 0.0, 2.0])
@@ -229,8 +229,8 @@ assert report.findings[0].kinks == 1
 # ## Try it
 #
 # 1. Leave out the mean in `backward` (keep the term with xhat). What is the diagnosis?
-# 2. Write a backward of `np.tanh` with `1 - x**2` in place of `1 - np.tanh(x)**2`. At which inputs is it nearly right?
-# 3. The checker took central differences of `batch_norm`, not the complex step: what does `np.var` compute of complex
+# 2. Write a backward of `np.tanh` with `1 - x**2` instead of `1 - np.tanh(x)**2`. At which inputs is it nearly right?
+# 3. The checker took central differences of `batch_norm`, not the complex step: what does `np.var` compute for complex
 #    numbers? Replace it by a mean of squares and look at the report again.
 #
 # Read on in `minighost/gradcheck/checker.py`, then `numeric.py` and `diagnosis.py` beside it. On the command line,

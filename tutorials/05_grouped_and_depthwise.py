@@ -2,8 +2,8 @@
 # # Grouped, depthwise, separable
 #
 # An ordinary convolution lets every output channel look at every input channel. Must it? Split the channels into G
-# groups, let each group mind its own business, and the cost falls G-fold. Go on to G = C, one channel a group, and the
-# convolution is *depthwise*: nearly free, and blind to all other channels. A 1x1 convolution gives the sight back.
+# groups, let each group mind its own business, and the cost falls G-fold. Go on to G = C, one channel per group, and
+# the convolution is *depthwise*: nearly free, and blind to all other channels. A 1x1 convolution restores the view.
 # What does each step cost, what does it see, and what can it no longer express?
 #
 # Run it with `python tutorials/05_grouped_and_depthwise.py`; it needs no network and takes a few seconds.
@@ -22,7 +22,7 @@ rng = np.random.default_rng(0)
 #
 # With G groups, a filter has k*k*C/G weights, and there are OC of them, OC/G in each group. The output still has OC
 # channels. So parameters and multiply-adds are those of the ordinary convolution divided by G. (One group alone costs
-# 1/G^2 of the whole, for it has C/G inputs *and* OC/G outputs; there are G of them.)
+# 1/G^2 of the whole, because it has C/G inputs *and* OC/G outputs; there are G of them.)
 
 # %%
 C = OC = 64
@@ -38,8 +38,8 @@ for G in (1, 2, 4, 8, 16, 32, 64):
     assert parameters == k * k * C * OC // G and layer.macs == H * W * parameters
 
 # %% [markdown]
-# The idea is older than its fame as a way to save: AlexNet (Krizhevsky et al. 2012) split its channels into two groups
-# because one GPU's memory did not hold the network, and its third convolution reads both halves.
+# The idea is older than its fame as a way to save work: AlexNet (Krizhevsky et al. 2012) split its channels into two
+# groups because one GPU's memory could not hold the network; its third convolution reads both halves.
 #
 # ## What does an output see?
 #
@@ -104,7 +104,7 @@ print("\ntwo groups = two convolutions side by side = one with a zero in every s
 #
 # A depthwise convolution looks around in each channel, a pointwise (1x1) one mixes the channels. One after the other
 # they are a *depthwise separable* convolution (MobileNet, Howard et al. 2017). Per output pixel that takes k*k*C +
-# C*OC multiplications in place of k*k*C*OC, a share of
+# C*OC multiplications instead of k*k*C*OC, a fraction of
 #
 #     1/OC + 1/k^2
 #
@@ -140,7 +140,7 @@ for OC in (4, 64, 512):
 #     w[u, v, c, o] = depthwise[u, v, c] * pointwise[c, o]
 #
 # Read it slowly: for one input channel c, *all* output channels use the same k x k pattern, only scaled. As a matrix
-# of taps against outputs it has rank 1, where the ordinary one may have rank k*k. That is the price.
+# of taps by outputs it has rank 1, while the ordinary one may have rank k*k. That is the price.
 
 # %%
 d, p = rng.normal(size=(3, 3, 8, 1)), rng.normal(size=(8, 12))
@@ -155,7 +155,7 @@ assert ranks == [1, 9]
 # ## Fewer multiplications are not less time
 #
 # A depthwise convolution reads as many numbers as an ordinary one, and does little with each. Count the multiply-adds
-# for every number that is read or written, once each:
+# per number that is read or written, once each:
 
 # %%
 C = 64
@@ -166,15 +166,15 @@ for name, numbers, macs in (
     ("depthwise 3x3", 2 * H * W * C + 9 * C, H * W * 9 * C),
 ):
     work[name] = macs / numbers
-    print(f"{name:>13}: {macs:11,} multiply-adds, {work[name]:6.1f} for each number moved")
+    print(f"{name:>13}: {macs:11,} multiply-adds, {work[name]:6.1f} per number moved")
 assert work["depthwise 3x3"] < 5 < 30 < work["pointwise"] < work["ordinary 3x3"]
 
 # %% [markdown]
 # A processor can do many multiply-adds in the time in which one number comes from memory. So the depthwise half waits
 # for memory, and 64 times fewer multiplications do not make it 64 times faster. `minighost bench depthwise` measures
-# what your machine makes of it.
+# it on your machine.
 #
-# The picture has both halves of the story: above what each kind sees, below what separating saves.
+# The picture shows both halves of the story: at the top what each kind sees, at the bottom what separating saves.
 
 # %%
 figure = Figure(figsize=(11, 5.6), layout="constrained")
@@ -209,8 +209,8 @@ print("wrote grouped_and_depthwise.png")
 # 1. Between two convolutions with two groups, reorder the channels as 0, 4, 1, 5, 2, 6, 3, 7: ShuffleNet's shuffle.
 #    What does each output see now?
 # 2. Put the 1x1 convolution *before* the depthwise one. Is the cost the same when C and OC differ? Is the rank?
-# 3. A ghost module (tutorial 11) makes half of its channels with a depthwise convolution of the other half. Draw its
-#    sight.
+# 3. A ghost module (tutorial 11) makes half of its channels with a depthwise convolution of the other half. Draw what
+#    it sees.
 #
 # Read on in `minighost/ops/depthwise.py` and, for groups, `minighost/ops/conv2d.py`. In `minighost learn`, exercises
 # 14 to 17 are grouped and depthwise convolutions, 18 the pointwise and 19 the separable one.

@@ -3,7 +3,7 @@
 #
 # Two wishes. See further without more weights and without a smaller picture: spread the taps of the kernel. Make a
 # picture larger again with learnt weights: run a strided convolution backwards. The first is called *dilated*, the
-# second *transposed*. Both are simple once one asks the right question - which input pixels does an output pixel see,
+# second *transposed*. Both are simple once you ask the right question - which input pixels does an output pixel see,
 # and how often? - and that question also explains the checkerboards that networks sometimes draw.
 #
 # Run it with `python tutorials/06_dilated_and_transposed.py`; it needs no network and takes a few seconds.
@@ -21,8 +21,8 @@ rng = np.random.default_rng(0)
 # ## Dilated: taps with gaps
 #
 # With dilation D the taps lie D pixels apart, and k of them reach over D*(k - 1) + 1 pixels. It is the same as a
-# larger kernel with zeros in the gaps; only that nobody multiplies by the zeros. Padded by D*(k - 1)/2, the output is
-# as large as the input: a dilated convolution looks further, it does not shrink anything.
+# larger kernel with zeros in the gaps, except that nobody multiplies by the zeros. Padded by D*(k - 1)/2, the output
+# is as large as the input: a dilated convolution looks further, it does not shrink anything.
 
 # %%
 x, w = rng.normal(size=(1, 12, 12, 2)), rng.normal(size=(3, 3, 2, 4))
@@ -70,7 +70,7 @@ assert [c.max() for c in fields.values()] == [49, 9, 49]
 # %% [markdown]
 # Three layers with dilations 1, 2, 4 see every one of 15x15 pixels. Three layers with dilation 2 reach over 13x13, but
 # see only every second row and column: 49 pixels, as many as without dilation, and two neighbouring outputs share no
-# input at all. The lesson: let dilations grow, do not repeat one.
+# input at all. The lesson: let dilations grow, do not repeat the same one.
 #
 # ## Transposed: the backward as a forward
 #
@@ -118,7 +118,7 @@ assert abs(left - right) < 1e-10
 print(mg.gradcheck.check((transposed_forward, transposed_backward), [x, w, 2, 1], name="transposed"))
 
 # %% [markdown]
-# "Deconvolution" is another name of it, and a misleading one. It undoes the change of *size*. It does not undo the
+# "Deconvolution" is another name for it, and a misleading one. It undoes the change of *size*. It does not undo the
 # convolution:
 
 # %%
@@ -147,7 +147,7 @@ for k in (2, 3, 4, 5):
 
 # %% [markdown]
 # With random weights, as at the start of training, more stamps mean larger numbers: the deviation of a sum grows as
-# the square root of its terms. So with 3x3 one pixel in four is twice as loud as another one, before anything is
+# the square root of the number of terms. So with 3x3 one pixel in four is twice as loud as another, before anything is
 # learnt.
 
 # %%
@@ -161,7 +161,7 @@ assert 1.7 < loudness[3][0] / loudness[3][3] < 2.3 and max(loudness[4]) / min(lo
 # %% [markdown]
 # Is "k divisible by S" a law, then? Neither necessary nor sufficient, it is a fair start (Odena et al. 2016). A flat
 # input gives a flat output if the taps of every phase have the same *sum*. The 3x3 kernel of linear interpolation has
-# that. A 4x4 kernel can learn to break it. Resizing first and convolving at stride 1 afterwards avoids the question.
+# that. A 4x4 kernel can learn to break it. Resizing first and then convolving at stride 1 avoids the question.
 
 # %%
 linear = np.outer([1, 2, 1], [1, 2, 1])[:, :, None, None] / 4.0
@@ -175,7 +175,7 @@ assert np.ptp(smooth) == 0 and np.ptp(rough) == 4
 # %% [markdown]
 # ## A picture of it all
 #
-# Above: which pixels the central output sees through three layers; the darker, the more paths. Below: a drawn image
+# Top: which pixels the central output sees through three layers; the darker, the more paths. Bottom: a generated image
 # enlarged to twice its size with a flat 3x3 kernel and with a flat 4x4 one, and the stamps that each pixel gets.
 
 # %%
@@ -208,7 +208,7 @@ print("wrote dilated_and_transposed.png")
 #
 # 1. Which three dilations see 27x27 pixels, each along exactly one path? Test them with `paths(..., side=29)`.
 # 2. For 4x4 and stride 2 each phase has 2x2 taps. So the transposed convolution is four ordinary 2x2 convolutions,
-#    their outputs interleaved. Write it so: which taps, in which order, belong to phase (0, 1)?
+#    their outputs interleaved. Write it that way: which taps, in which order, belong to phase (0, 1)?
 # 3. What is a transposed convolution with stride 1? Express it by `conv2d_forward` with a flipped kernel.
 #
 # Read on in `minighost/engine/geometry.py`, where sizes are worked out, and `minighost/ops/im2col.py`: col2im is the

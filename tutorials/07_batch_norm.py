@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Batch norm
 #
-# Batch norm gives every channel mean 0 and variance 1 over the batch, then a learnt scale and shift. A few lines of
-# forward. Why then is its backward easy to get wrong? Because the mean and the variance depend on every x, so each x
-# reaches the loss along three ways. We take them one at a time, then find a closed form of one line, and see what it
+# Batch norm gives every channel mean 0 and variance 1 over the batch, then a learnt scale and shift. The forward is a
+# few lines. Why then is its backward easy to get wrong? Because the mean and the variance depend on every x, so each x
+# reaches the loss in three ways. We take them one at a time, then find a closed form of one line, and see what it
 # means. Then: what the running statistics are, what evaluation does with them, and how batch norm vanishes.
 #
 # Run it with `python tutorials/07_batch_norm.py`; it needs no network and takes a few seconds.
@@ -104,8 +104,8 @@ print(mg.gradcheck.check((batch_norm_forward, backward_by_chain), [x, gamma, bet
 #
 # Add a constant to a channel: batch norm subtracts it again, the loss does not notice. So dx cannot have a part along
 # the constants: it must sum to zero. Stretch a channel about its mean: batch norm divides it out. So dx cannot have a
-# part along xhat either. The bracket removes just these two parts from dout - it is what a straight line, fitted to
-# dout over xhat, leaves over. (The second one exactly for eps = 0 only.)
+# part along xhat either. The bracket removes exactly these two parts from dout - it is the residual of a straight line
+# fitted to dout over xhat. (Exactly so for the second part only if eps = 0.)
 
 # %%
 dx, xhat = closed[0], cache[2]
@@ -157,8 +157,8 @@ assert abs(unbiased_mean / truth - 1) < 0.05 and abs(biased_mean / truth - (R - 
 # ## Evaluation: a fixed scale and shift
 #
 # In evaluation the statistics are constants. Then nothing mixes the images of a batch any more, and two of the three
-# ways in the backward are closed: dx is simply `dout * gamma * inv_std`. Forgetting `eval()` shows like this: the
-# answer for an image depends on who else is in the batch.
+# ways in the backward are closed: dx is simply `dout * gamma * inv_std`. You notice a forgotten `eval()` like this: the
+# answer for an image depends on what else is in the batch.
 
 # %%
 bn = mg.nn.BatchNorm2d(3).astype(np.float64)
@@ -181,7 +181,7 @@ np.testing.assert_allclose(bn.backward(dout), dout * bn.weight.data * inv_std, a
 #
 #     scale = gamma / sqrt(running_var + eps),    w' = w * scale,    b' = beta - running_mean * scale
 #
-# `w * scale` is all there is to it here: output channels are the last axis of the weights. `mg.nn.fold` does this to a
+# `w * scale` is all it takes here, as output channels are the last axis of the weights. `mg.nn.fold` does this to a
 # whole network.
 
 # %%
@@ -216,7 +216,7 @@ panels[1].scatter(xhat[..., c], dout[..., c], s=9, color="#bbbbbb", label="dout"
 panels[1].scatter(xhat[..., c], left_over, s=9, color=colours[0], label="dx, scaled")
 panels[1].plot(line, slope * line + offset, color=colours[2], lw=2, label="line through dout")
 panels[1].axhline(0, color=colours[0], lw=1)
-panels[1].set(title="backward takes a straight line away", xlabel="xhat", ylabel="gradient")
+panels[1].set(title="the backward subtracts a straight line", xlabel="xhat", ylabel="gradient")
 panels[1].legend(frameon=False, fontsize=8, loc="upper left", ncols=3, columnspacing=0.8, handletextpad=0.3)
 panels[1].set_ylim(-4, 7)
 unbiased_curve, biased_curve = np.array(history).T
@@ -236,9 +236,9 @@ print("wrote batch_norm.png")
 #
 # 1. Make a batch of one image of 1x1 pixels and call a `BatchNorm2d` in training. Why can there be no answer?
 # 2. Drop the term with xhat from `backward_closed`, then the term `mean(dout)`. What does `mg.gradcheck.check` say
-#    each time? And what would it have said had dout been all ones (tutorial 4)?
+#    each time? And what would it have said if dout had been all ones (tutorial 4)?
 # 3. Scale all weights of a convolution in front of batch norm by 10. What happens to the output, and to the gradient
 #    of those weights? This is why weight decay acts on such weights in an unusual way.
 #
-# Read on in `minighost/ops/batch_norm.py`, where `backward_affine` has the closed form sorted once more, and in
+# Read on in `minighost/ops/batch_norm.py`, where `backward_affine` has the closed form rearranged once more, and in
 # `minighost/nn/folding.py`. In `minighost learn`, exercises 21 to 23 are batch norm's forward and its two backwards.

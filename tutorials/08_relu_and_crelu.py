@@ -3,8 +3,8 @@
 #
 # ReLU cuts off everything below zero. What does it throw away? Shang et al. (2016) looked at trained filters and found
 # them in pairs: a filter, and nearly its negative. If a network learns both phases because ReLU shows it only one of
-# each, then it wastes filters; their CReLU keeps both phases of each filter instead. Is it so? We look at what ReLU
-# and CReLU do, train a small network, compute their pairing statistic - and one number more, which tells a different
+# them, it wastes filters; their CReLU keeps both phases of each filter instead. Is that so? We look at what ReLU and
+# CReLU do, train a small network, compute their pairing statistic - and one more number, which tells a different
 # story.
 #
 # Run it with `python tutorials/08_relu_and_crelu.py`; it needs no network and takes ten seconds.
@@ -46,7 +46,7 @@ assert (out[..., 2] == 0).all() and moved[2] == 0 and (moved[[0, 1, 3]] > 0).all
 #     dx  = dout[first half] where x > 0,    -dout[second half] where x < 0
 #
 # Nothing is lost: the difference of the halves is x, their sum is |x|. And unless x is exactly 0 one of the two gates
-# is open, so a unit does not die. The same layer, with its third bias at -20, now learns on.
+# is open, so a unit does not die. The same layer, with its third bias at -20, now keeps learning.
 
 # %%
 act = nn.CReLU()
@@ -68,8 +68,8 @@ mg.gradcheck.check(nn.CReLU(), rng.normal(size=(2, 3, 3, 4)))  # raises if the b
 #
 #     m_i = min over j != i of  <f_i, f_j>             -1: there is an exact negative
 #
-# The minimum over many cosines is negative for random filters, too. So it means nothing alone: it must be held against
-# random filters of the same number and size, layer by layer.
+# The minimum over many cosines is negative for random filters, too. So on its own it means nothing: it must be compared
+# with random filters of the same number and size, layer by layer.
 
 
 # %%
@@ -88,7 +88,7 @@ assert np.allclose(extremes(np.concatenate([twins, -twins], axis=3))[0], -1)  # 
 # %% [markdown]
 # ## Train, and look
 #
-# Two small networks on shapes10, alike but for the first layer: 32 filters of 5x5 and ReLU, or 16 filters and CReLU.
+# Two small networks on shapes10, the same except for the first layer: 32 5x5 filters and ReLU, or 16 filters and CReLU.
 # The second layer gets 32 channels in either case. A few seconds each: enough for a network that is far better than
 # chance (10 %), not for a good one.
 
@@ -133,11 +133,11 @@ for first in (nn.ReLU, nn.CReLU):
     assert right > 0.25
 
 # %% [markdown]
-# One run of each, so nothing is decided about which is better.
+# One run of each, so this does not decide which is better.
 #
-# Now the statistic. Beside the smallest cosine stands the *largest*: is there also a filter that is nearly the same?
-# Random filters have both, alike by symmetry. Whoever claims that networks seek opposite phases must find more at the
-# one end than at the other.
+# Now the statistic. Beside the smallest cosine is the *largest*: is there also a filter that is nearly the same?
+# Random filters have both, equal by symmetry. To claim that networks seek opposite phases, you must find more at one
+# end than at the other.
 
 # %%
 relu = models[nn.ReLU]
@@ -163,13 +163,13 @@ assert high > -low + 0.05  # deep down the similar ones outweigh
 # *The observation holds.* The first layer's filters have far better negatives than random ones, and it fades with
 # depth: the third layer is near what chance gives.
 #
-# *The story behind it does not follow.* In the first layer the largest cosine is as far out as the smallest. Filters
-# resemble each other *and* each other's negatives, evenly. A search for the missing phase would have made the negative
-# end the longer one. There is a simpler reason for both ends: filters crowd into few directions, the edges and colours
-# that occur in these images. In a handful of dimensions 32 vectors must nearly meet, one way or the other.
+# *The explanation does not follow.* In the first layer the largest cosine is as far out as the smallest. Filters
+# resemble each other *and* each other's negatives, equally. A search for the missing phase would have made the negative
+# end the longer one. There is a simpler reason for both ends: filters crowd into a few directions, the edges and
+# colours that occur in these images. In a handful of dimensions, 32 vectors must nearly meet, one way or the other.
 #
 # We can test that. Mix the trained filters with random weights. The mixtures lie in the same few directions, and know
-# nothing of phases. Are their ends as far out?
+# nothing about phases. Are their ends as far out?
 
 # %%
 f = layers["first"].reshape(75, 32).astype(np.float64)
@@ -182,7 +182,7 @@ print(f"first layer, mixed at random: smallest cosine {mixed_low:.2f}, largest {
 assert abs(mixed_low - found["first"][0]) < 0.15 and abs(mixed_high - found["first"][2]) < 0.15
 
 # %% [markdown]
-# They are: crowding is enough to explain the pairs here. Nor do the pairs go away when CReLU makes them needless:
+# They are: crowding is enough to explain the pairs here. Nor do the pairs go away when CReLU makes them unnecessary:
 
 # %%
 w = models[nn.CReLU][0].weight.data
@@ -194,9 +194,9 @@ print(f"mean of m_i, 16 filters: trained with CReLU {crelu:.2f}, with ReLU {alik
 assert crelu < null - 0.1 and alike < null - 0.1
 
 # %% [markdown]
-# This is a small network, a few seconds old, on drawn images, from one seed. Shang et al. looked at AlexNet, trained
-# on photographs. So it is no refutation. It is a reason to compute the other end, too, before one believes a
-# mechanism. And CReLU stands without it: it gets two channels from one filter, and its units do not die.
+# This is a small network, a few seconds old, on generated images, from one seed. Shang et al. looked at AlexNet,
+# trained on photographs. So this is no refutation. It is a reason to compute the other end, too, before believing a
+# mechanism. And CReLU does not need it: it gets two channels from one filter, and its units do not die.
 
 # %%
 low, high, partner = extremes(layers["first"])
@@ -238,7 +238,7 @@ print("wrote relu_and_crelu.png")
 # 1. Draw random filters of the first layer's shape, but smooth them: convolve each with a 3x3 mean. What happens to
 #    both ends? Are there pairs now?
 # 2. Train longer (`epochs=20`) or on more images. Does one end of the first layer move away from the other?
-# 3. CReLU has twice the channels, so the *next* layer costs twice as much, unless one halves the filters as here.
+# 3. CReLU has twice the channels, so the *next* layer costs twice as much, unless you halve the filters as here.
 #    Count the parameters of the first two layers of both networks.
 #
 # Read on in `minighost/ops/relu.py` (how NaN passes through) and `minighost/ops/crelu.py`. In `minighost learn`,

@@ -19,9 +19,9 @@ from minighost import nn
 # %% [markdown]
 # ## Four lines
 #
-# *Squeeze*: the mean over the plane, one number a channel. *Excite*: a narrow layer, a ReLU, a wide layer, and
-# something that ends between 0 and 1 - here the hard sigmoid `clip(z + 3, 0, 6) / 6`. What comes out is one *gate* for
-# each channel of each image. The last line multiplies.
+# *Squeeze*: the mean over the plane, one number per channel. *Excite*: a narrow layer, a ReLU, a wide layer, and
+# something that ends between 0 and 1 - here the hard sigmoid `clip(z + 3, 0, 6) / 6`. The result is one *gate* per
+# channel per image. The last line multiplies.
 
 # %%
 rng = np.random.default_rng(0)
@@ -41,8 +41,8 @@ assert np.allclose(out, block(x), atol=1e-14)
 # %% [markdown]
 # ## Everything depends on everything
 #
-# Brighten one pixel of one channel, and look at the far corner of the plane. Behind a 3x3 convolution nothing has
-# changed there. Behind the gates everything has, a little.
+# Brighten one pixel of one channel, and look at the far corner of the plane. After a 3x3 convolution nothing has
+# changed there. After the gates everything has, a little.
 
 # %%
 touched = x.copy()
@@ -54,11 +54,11 @@ assert (corner != 0).all()
 assert np.array_equal(local(touched)[0, -1, -1], local(x)[0, -1, -1])
 
 # %% [markdown]
-# ## Backward: two ways to matter
+# ## Backward: x is used twice
 #
-# `out = x * gate(x)`: x matters as what is scaled, and as what decides the scale. So its gradient has two parts.
-# The first is one product. The second runs the four lines in reverse; the broadcast over the plane becomes a sum over
-# the plane, and the mean hands every pixel an equal share.
+# `out = x * gate(x)`: x is what is scaled, and it also decides the scale. So its gradient has two parts. The first is
+# one product. The second runs the four lines in reverse; the broadcast over the plane becomes a sum over the plane, and
+# the mean gives every pixel an equal share.
 
 
 # %%
@@ -98,7 +98,7 @@ assert "is wrong" in message
 #
 # Three channels of noise, A, B and C. The answer is A where the *image's* mean of C is positive, and B where it is
 # negative. Nine pixels of C hardly tell. Without a gate the best sum of A and B is half of each, wrong by a mean square
-# of 1/2. A block with a sum behind it learns the switch.
+# of 1/2. A block followed by a sum learns the switch.
 
 # %%
 block = nn.SqueezeExcite(3, 8, rng=2)
@@ -130,8 +130,8 @@ switch = out[:, 0, 0] / x[:, 0, 0]  # out = x * gate, so any pixel gives the gat
 # %% [markdown]
 # ## What the gates of a trained network do
 #
-# Now a small network on shapes10: three convolutions, a block behind the second. We train it for a few seconds, then
-# question it with 1,000 images that it has not seen.
+# Now a small network on shapes10: three convolutions, a block after the second. We train it for a few seconds, then
+# test it on 1,000 images that it has not seen.
 
 # %%
 train, test = mg.data.shapes10(2000), mg.data.shapes10(1000, split="test")
@@ -166,12 +166,12 @@ for epoch in range(epochs):
 
 gates = gates_of_test_images()
 accuracy = (model(images).argmax(axis=1) == test.labels).mean()
-print(f"{100 * accuracy:.1f} % of the test images right")
+print(f"{100 * accuracy:.1f} % of the test images correct")
 assert accuracy > 0.6
 
 # %% [markdown]
-# *Do gates differ from image to image, and has it to do with the class?* We take the share of the variance that lies
-# between the classes' means, and the same for labels that were shuffled: that is what chance explains.
+# *Do gates differ from image to image, and does that depend on the class?* We take the share of the variance that lies
+# between the class means, and the same for shuffled labels: that is what chance explains.
 
 
 # %%
@@ -188,8 +188,8 @@ print(f"explained by the class: {100 * by_class:.1f} % of the variance; by shuff
 assert gates.std(0).mean() < 0.1 and by_class > 3 * by_chance
 
 # %% [markdown]
-# They hardly move, and a small part of that has to do with the class. *Does the network need it?* Give every image the
-# gates of another one, or all the same average gates. If accuracy stays, the block is little more than a fixed scale.
+# They hardly move, and a small part of that depends on the class. *Does the network need it?* Give every image the
+# gates of another one, or the same average gates. If accuracy stays, the block is little more than a fixed scale.
 
 # %%
 others, average = gates[rng.permutation(len(gates))], np.tile(gates.mean(axis=0), (len(gates), 1))
@@ -205,7 +205,7 @@ assert share["own gates"] == accuracy and accuracy - min(share.values()) < 0.15
 # %% [markdown]
 # So this network leans on its gates only a little: the classes of shapes10 are outlines, which are local, and an
 # average scale does nearly as well. The toy task was the other extreme. A block earns its place where the whole image
-# says which details count. Whether it does in *your* network is not a matter of belief: swap the gates and look.
+# says which details matter. Whether it does in *your* network is not a matter of belief: swap the gates and look.
 
 # %%
 figure = Figure(figsize=(10, 3.8), layout="constrained")
@@ -233,8 +233,8 @@ print("wrote squeeze_and_excite.png")
 # 1. Ask for A where the mean of C is far from 0 on either side, and for B where it is near. Which hidden units does the
 #    block need for that?
 # 2. `gate="clip"` (official TensorFlow code) is `clip(z, 0, 1)`. About half of the gates start at exactly 0. What is
-#    their gradient, and what follows for the channels behind them?
-# 3. Train for 10 epochs in place of 5. Do the bars move apart?
+#    their gradient, and what does that mean for the channels they scale?
+# 3. Train for 10 epochs instead of 5. Do the bars move apart?
 #
 # Read on in `minighost/nn/blocks.py`, which has the module, and `minighost/ops/scale.py`, its last line. In
 # `minighost learn`, exercises 26 and 27 are the block and its backward. GhostNet has such a block in 7 of its 16

@@ -3,7 +3,7 @@
 #
 # A network that is wired wrongly does not crash. It learns, a little worse than it should, and you never know. How do
 # you find out before you have waited a night? First we write the loss so that no number breaks it. Then we climb a
-# ladder of five checks, each quicker than the next - and plant a bug for every rung to catch.
+# ladder of five checks, each quicker than the next - and plant a bug for each rung to catch.
 #
 # Run it with `python tutorials/10_losses_and_sanity.py`; it needs no network and takes about ten seconds.
 
@@ -18,9 +18,9 @@ from minighost import nn
 # %% [markdown]
 # ## From logits to probabilities
 #
-# The network ends in C numbers, the logits z. Softmax makes probabilities of them: `p[k] = exp(z[k]) / sum of exp(z)`.
-# In single precision `exp(89)` is already infinite, and infinite over infinite is no number. But softmax does not
-# change when the same number is taken from all logits. So take the largest: then no exponent is above 0.
+# The network ends in C numbers, the logits z. Softmax makes them probabilities: `p[k] = exp(z[k]) / sum of exp(z)`.
+# In single precision `exp(89)` is already infinite, and infinity over infinity is not a number. But softmax does not
+# change when the same number is subtracted from all logits. So subtract the largest: then no exponent is above 0.
 
 # %%
 z = np.array([120.0, 119.0, 0.0], np.float32)
@@ -34,12 +34,12 @@ assert np.allclose(mg.ops.softmax(z - 50), mg.ops.softmax(z))
 
 # %% [markdown]
 # The loss is minus the logarithm of the right class's probability. If that is the third class here, its probability
-# rounds to 0 and the logarithm breaks, just where the network is most wrong. Never take the logarithm of a
-# softmax: `log p[k] = z[k] - max - log(sum of exp(z - max))` has no such trouble.
+# rounds to 0 and the logarithm breaks, exactly where the network is most wrong. Never take the logarithm of a
+# softmax: `log p[k] = z[k] - max - log(sum of exp(z - max))` has no such problem.
 
 # %%
 log_p = z - z.max() - np.log(np.exp(z - z.max()).sum())
-print("minus log of the softmax:", -np.log(stable[2]), " minus log p, computed at once:", -log_p[2])
+print("minus log of the softmax:", -np.log(stable[2]), " minus log p, computed directly:", -log_p[2])
 loss, dz = mg.ops.softmax_cross_entropy(z[None], np.array([2]))
 assert stable[2] == 0 and abs(loss + log_p[2]) < 1e-4 and np.isfinite(dz).all()
 
@@ -47,8 +47,8 @@ assert stable[2] == 0 and abs(loss + log_p[2]) < 1e-4 and np.isfinite(dz).all()
 # ## The gradient is a difference
 #
 # Differentiate that line and almost everything cancels: `dz = p - onehot`, divided by N for the mean over the batch.
-# Push the right logit up, all others down, each by how wrong it is. A row of the gradient adds up to 0, because the
-# same number on all logits changes nothing.
+# Push the right logit up, all others down, each by how wrong it is. A row of the gradient adds up to 0, because adding
+# the same number to all logits changes nothing.
 
 # %%
 rng = np.random.default_rng(0)
@@ -66,8 +66,9 @@ assert abs((dlogits * direction).sum() - (up - down) / (2 * h)) < 1e-8
 # ## The network, and four ways to get it wrong
 #
 # Three convolutions, each with pooling and batch norm, a mean over the plane, a linear layer. `too_large` starts with a
-# last layer of thirty times the weights. `WrongMean` forgets in its backward to divide by the pixels. `keep_gradients`
-# never clears them between steps. And `shuffled` labels no longer belong to their images, the classic of all bugs.
+# last layer whose weights are thirty times too large. The backward of `WrongMean` forgets to divide by the number of
+# pixels. `keep_gradients` never clears them between steps. And `shuffled` labels no longer belong to their images, the
+# most classic of bugs.
 
 
 # %%
@@ -108,8 +109,8 @@ shuffled = rng.permutation(train.labels)
 # %% [markdown]
 # ## Rung 1: the first loss is ln C
 #
-# A network that knows nothing should say 1/C for every class, and lose `ln C`: 2.303 for ten. Much more means that it
-# starts out sure of nonsense. One forward pass tells.
+# A network that knows nothing should say 1/C for every class, and have a loss of `ln C`: 2.303 for ten. Much more means
+# that it starts out sure of nonsense. One forward pass tells.
 
 
 # %%
@@ -124,8 +125,8 @@ assert abs(good - np.log(10)) < 0.3 < bad - np.log(10)
 # %% [markdown]
 # ## Rung 2: the gradient is the slope
 #
-# The wrong mean passes rung 1, for its forward is right. Finite differences in double precision do not let it pass, and
-# minighost's checker even says what is missing.
+# The wrong mean passes rung 1, because its forward is right. Finite differences in double precision do not let it pass,
+# and minighost's checker even says what is missing.
 
 
 # %%
@@ -142,10 +143,10 @@ print("rung 2:", bad := checked(network(WrongMean)))
 assert "is the derivative" in good and "16 times the right one" in bad
 
 # %% [markdown]
-# ## Rung 3: ten images by heart
+# ## Rung 3: memorise ten images
 #
-# Layers can all be right and the loop wrong. A network of this size must be able to learn ten images by heart; if its
-# loss does not fall to nearly nothing, look no further at data or rates. Here gradients pile up if nobody clears them.
+# Layers can all be right and the loop wrong. A network of this size must be able to memorise ten images; if its loss
+# does not fall to nearly nothing, do not bother with data or rates yet. Here gradients pile up if nobody clears them.
 
 # %%
 ten = [(x[:10], train.labels[:10])] * 60
@@ -155,11 +156,10 @@ print(f"rung 3: loss on ten images after 60 steps {losses['right'][-1]:.4f}, "
 assert losses["right"][-1] < 0.01 and losses["kept gradients"][-1] > 0.1
 
 # %% [markdown]
-# ## Rung 4: a short training, above a stated accuracy
+# ## Rung 4: a short training run, above a stated accuracy
 #
-# Shuffled labels pass all that came before - ten images can be learnt by heart with any labels. Only images that the
-# network has not seen give them away. So state beforehand what three short epochs must reach: here 60 %, where
-# guessing gives 10 %.
+# Shuffled labels pass everything so far - ten images can be memorised with any labels. Only images that the network has
+# not seen give them away. So state in advance what three short epochs must reach: here 60 %, where guessing gives 10 %.
 
 # %%
 model, misled = network(), network()
@@ -168,16 +168,16 @@ by_heart = fit(network(), [(x[:10], shuffled[:10])] * 60, 0.1)
 losses["training"] = fit(model, [(x[k], train.labels[k]) for k in order], 0.4)
 losses["shuffled labels"] = fit(misled, [(x[k], shuffled[k]) for k in order], 0.4)
 good, bad = ((m.eval()(unseen).argmax(axis=1) == test.labels).mean() for m in (model, misled))
-print(f"rung 3 with shuffled labels: loss {by_heart[-1]:.4f}, nothing to see")
-print(f"rung 4: {100 * good:.1f} % of unseen images right, with shuffled labels {100 * bad:.1f} %")
+print(f"rung 3 with shuffled labels: loss {by_heart[-1]:.4f}, nothing unusual")
+print(f"rung 4: {100 * good:.1f} % of unseen images correct, with shuffled labels {100 * bad:.1f} %")
 assert by_heart[-1] < 0.01 and good > 0.6 and bad < 0.2
 
 # %% [markdown]
 # ## Rung 5: look
 #
 # Filters of a first layer should have become edges and blobs of colour: neighbouring taps agree. Random ones look like
-# noise. A weak rung, and it is well to know it: the filters of the network that was misled become smooth too, because
-# images are smooth whatever their labels say.
+# noise. A weak rung, and you should know it: the filters of the misled network become smooth too, because images are
+# smooth whatever their labels say.
 
 
 # %%
@@ -224,7 +224,7 @@ print("wrote losses_and_sanity.png")
 # ## Try it
 #
 # 1. Swap two images of the ten for copies of others with different labels. How far can the loss fall now, and why?
-# 2. Which rung catches a network that is trained without `model.train()` behind an evaluation?
+# 2. Which rung catches a network that is trained without `model.train()` after an evaluation?
 # 3. `softmax_cross_entropy(..., smoothing=0.1)`: what is the lowest loss on ten images now? Tutorial 13 has the answer.
 #
 # Read on in `minighost/ops/cross_entropy.py` and `minighost/gradcheck/checker.py`. In `minighost learn`, exercise 31 is

@@ -90,7 +90,7 @@ assert abs(by_hand - by_difference) < 1e-6
 # %% [markdown]
 # ## A look at the two halves
 #
-# Above: the intrinsic maps of an image, below: their ghosts. The kernels are still random, yet the family likeness
+# Top: the intrinsic maps of an image, bottom: their ghosts. The kernels are still random, yet the family resemblance
 # shows.
 
 # %%
@@ -114,7 +114,7 @@ print("wrote ghost_module.png")
 # %% [markdown]
 # ## Are maps redundant?
 #
-# That was by construction: a ghost cannot but resemble its map. The paper's argument is about *ordinary* networks: some
+# That was by construction: a ghost has to resemble its map. The paper's argument is about *ordinary* networks: some
 # of their maps look like copies. So we train an ordinary one, three convolutions on shapes10, for a few seconds.
 
 # %%
@@ -144,16 +144,16 @@ for epoch in range(epochs):
         sgd.step()
 accuracy = (model.eval()(images).argmax(axis=1) == test.labels).mean()
 untrained.eval()
-print(f"trained: {100 * accuracy:.1f} % of the test images right")
+print(f"trained: {100 * accuracy:.1f} % of the test images correct")
 assert accuracy > 0.6
 
 # %% [markdown]
 # ## One map from another
 #
-# For every pair (i, j) of maps of a layer we look for the 3x3 filter that turns map i into map j best: nine numbers, by
-# least squares over 100 images. Then, on 100 *other* images, which share of map j's variance does the filtered map
+# For every pair (i, j) of maps of a layer we look for the 3x3 filter that best turns map i into map j: nine numbers, by
+# least squares over 100 images. Then, on 100 *other* images, what share of map j's variance does the filtered map
 # explain? 1 is a perfect copy. Only the pattern within an image counts, not that one image is brighter than the next:
-# light alone would make copies of any two maps. For each map j the best i counts.
+# brightness alone would make any two maps copies. For each map j the best i counts.
 
 
 # %%
@@ -194,11 +194,11 @@ for layer in range(3):
     assert layer == 0 or np.median(t) < 0.7
 
 # %% [markdown]
-# What does that say, and what not? Training makes maps *more* alike than chance does, in all three layers. But near
-# copies are few, and deeper down there is hardly any: a filter of one other map tells a part of the story there.
-# So the premise holds in part, for this small network. A ghost module does not need it for a network as it is: it is
-# trained *with* its ghosts, and finds intrinsic maps of which cheap copies are useful. Whether that pays is a question
-# for accuracy and cost together; `docs/results/README.md` has one comparison, and how to read it.
+# What does that say, and what does it not say? Training makes maps *more* alike than chance does, in all three layers.
+# But near copies are few, and there are hardly any in deeper layers: there, a filter of one other map tells part of the
+# story. So the premise holds in part, for this small network. A ghost module does not need it to hold for an ordinary
+# network: it is trained *with* its ghosts, and finds intrinsic maps of which cheap copies are useful. Whether that pays
+# is a question of accuracy and cost together; `docs/results/README.md` has one comparison, and how to read it.
 
 # %%
 maps = model[0](images)
@@ -232,7 +232,7 @@ print("wrote redundant_maps.png")
 # %% [markdown]
 # ## Try it
 #
-# 1. Predict a map from *two* others. How far does the typical share rise, and what would such a ghost cost?
+# 1. Predict a map from *two* others. How much does the typical share rise, and what would such a ghost cost?
 # 2. Give the network ghost modules (`mg.nn.GhostModule(c, n, 3, pool=2, rng=rng)`) and train again. Compare accuracy
 #    and multiply-adds, with three seeds each before you believe a difference.
 # 3. Use `dw_size=5`: what does the formula say about the saving, and what does `cost` count?

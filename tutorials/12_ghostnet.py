@@ -1,7 +1,7 @@
 # %% [markdown]
 # # GhostNet from its table
 #
-# A paper gives a network as a table. How much network is between the lines? Here we read the table of GhostNet (Han et
+# A paper gives a network as a table. How much of it is between the lines? Here we read the table of GhostNet (Han et
 # al. 2020, table 1) aloud, line by line, until our parameters and multiply-adds equal the published ones to the last
 # digit. Then we see where they go, what a width multiplier really multiplies, and what must change for small images.
 #
@@ -18,9 +18,9 @@ from minighost import nn
 # %% [markdown]
 # ## The table
 #
-# One row a bottleneck: kernel size of its depthwise convolution, channels inside, channels out, whether it has a
+# One row per bottleneck: kernel size of its depthwise convolution, channels inside, channels out, whether it has a
 # squeeze-and-excite block, stride. A bottleneck is two ghost modules: the first expands, the second reduces, and a
-# shortcut leads around both. At stride 2 a depthwise convolution stands between them.
+# shortcut leads around both. At stride 2 there is a depthwise convolution between them.
 
 # %%
 TABLE = [
@@ -41,9 +41,9 @@ assert len(TABLE) == 16 and sum(row[3] for row in TABLE) == 7
 #
 # 1. All channel numbers are rounded to multiples of 4, but never down by more than a tenth.
 # 2. The squeeze-and-excite block is a quarter as wide as the *inside*, rounded likewise.
-# 3. The shortcut is the identity where shapes allow; else a depthwise and a 1x1 convolution.
-# 4. The 1x1 convolution behind the last row goes to as many channels as that row has inside, 960. The layer to 1280
-#    features comes behind the mean over the plane; it has a bias and no batch norm.
+# 3. The shortcut is the identity where shapes allow; otherwise a depthwise and a 1x1 convolution.
+# 4. The 1x1 convolution after the last row goes to as many channels as that row has inside, 960. The layer to 1280
+#    features comes after the mean over the plane; it has a bias and no batch norm.
 # 5. The kernel size is that of the strided and the shortcut's depthwise convolutions; cheap operations are always 3x3.
 
 # %%
@@ -81,8 +81,8 @@ assert (parameters, macs) == (5_182_508, 141_150_512)
 # %% [markdown]
 # ## Where the cost is
 #
-# We take together what works on maps of one size. The two linear layers are half of the parameters and next to nothing
-# of the multiply-adds, for they see one pixel. The stem and the first bottlenecks are the other way round.
+# We group together what works on maps of one size. The two linear layers are half of the parameters and almost none of
+# the multiply-adds, because they see one pixel. The stem and the first bottlenecks are the other way round.
 
 
 # %%
@@ -138,7 +138,7 @@ assert difference == 0
 # ## The width multiplier
 #
 # Multiply all channels by a and, one reads, cost grows with a squared: a 1x1 convolution has both its channel numbers
-# multiplied. But depthwise convolutions grow with a only, 1280 does not grow at all, and rounding has its say.
+# multiplied. But depthwise convolutions grow only with a, 1280 does not grow at all, and rounding plays a part.
 
 # %%
 widths = {}
@@ -201,8 +201,8 @@ print("wrote ghostnet.png")
 # %% [markdown]
 # ## Try it
 #
-# 1. `GhostBottleneck(..., ratio=1)` puts ordinary convolutions in place of the ghosts. How many multiply-adds have they
-#    saved? Count before you guess "half".
+# 1. `GhostBottleneck(..., ratio=1)` replaces the ghosts with ordinary convolutions. How many multiply-adds did they
+#    save? Count before you guess "half".
 # 2. Which one row of the table, left out, would save most parameters? Which most multiply-adds?
 # 3. `minighost summary --width 1.0 --input 224 --classes 1000` prints all layers. Find the three most expensive.
 #

@@ -3,7 +3,7 @@
 #
 # The gradient says which way is down. How far to go, with how much memory of earlier steps, and when to slow down are
 # choices, and they matter more than most layers. We look at each in the smallest world that shows it - a bowl, a noisy
-# line - and then at all of them together in a real training of a few seconds.
+# line - and then at all of them together in a real training run of a few seconds.
 #
 # Run it with `python tutorials/13_training.py`; it needs no network and takes about ten seconds.
 
@@ -45,7 +45,7 @@ assert below < 1 < above
 # ## Momentum
 #
 # Remember where you were going: `b = momentum * b + g`, then `p -= lr * b`. Steps across the valley cancel, steps along
-# it add up, to 1 / (1 - momentum) times the gradient. The price is a swing past the bottom. Nesterov's variant,
+# it add up, to 1 / (1 - momentum) times the gradient. The cost is a swing past the bottom. Nesterov's variant,
 # `p -= lr * (g + momentum * b)`, looks one step ahead and swings less.
 
 # %%
@@ -71,8 +71,8 @@ assert np.allclose(p, paths["Nesterov"][-1])
 # ## When to slow down? Noise
 #
 # A gradient from 128 images is the right one plus noise. In one dimension, with curvature 1 and noise of size 1, a
-# weight never comes to rest; it ends in a cloud of variance `lr / (2 - lr)`. A large rate travels fast and rests badly,
-# a small one the other way round. So have both: *one cycle* (Smith & Topin 2018) rises, then falls to nothing.
+# weight never comes to rest; it ends in a cloud of variance `lr / (2 - lr)`. A large rate travels fast and settles
+# badly, a small one does the opposite. So use both: *one cycle* (Smith & Topin 2018) rises, then falls to nothing.
 
 # %%
 rng = np.random.default_rng(0)
@@ -99,9 +99,9 @@ assert noise["one cycle to 0.5"] < 0.2 * min(noise["0.5 throughout"], noise["0.0
 # %% [markdown]
 # ## Weight decay in front of a batch norm
 #
-# Decay adds `decay * p` to the gradient, so a weight that nobody needs shrinks by `1 - lr * decay` a step. But a
+# Decay adds `decay * p` to the gradient, so a weight that nobody needs shrinks by `1 - lr * decay` per step. But a
 # convolution in front of a batch norm can be ten times as large, and the network computes the same. What changes is the
-# gradient: a tenth, and always at a right angle to the weight. So what decay sets there is how fast the weight *turns*.
+# gradient: a tenth, and always perpendicular to the weight. So decay controls there how fast the weight *turns*.
 
 # %%
 x, dout = rng.normal(size=(2, 8, 6, 6, 4))
@@ -121,8 +121,8 @@ assert np.allclose(outs[0], outs[1]) and np.allclose(grads[0], 10 * grads[1]) an
 # ## Label smoothing
 #
 # Cross-entropy is never satisfied: a right answer with logits 10 apart wants them 20 apart. Smoothing by s asks for
-# `1 - s + s/C` of the right class and `s/C` of each other. Then there is a best gap, `ln` of their ratio; and the loss
-# does not go to 0 but to the entropy of what is asked for. With s = 0.1 and ten classes:
+# `1 - s + s/C` for the right class and `s/C` for each other one. Then there is a best gap, `ln` of their ratio, and the
+# loss goes not to 0 but to the entropy of the target. With s = 0.1 and ten classes:
 
 # %%
 s, C = 0.1, 10
@@ -183,11 +183,11 @@ assert last[3] < last[1] < last[2] < last[0] and right[3] > max(right[:3]) and s
 assert batch[1] - right[1] > 0.02 and abs(batch[3] - right[3]) < 0.05
 
 # %% [markdown]
-# One run each and three epochs tell the first from the fourth, and do not rank near neighbours: question 3 below shows
+# One run each and three epochs tell the first from the fourth, but do not rank near neighbours: question 3 below shows
 # how far chance alone goes. Still: plain steps of 0.5 keep up with momentum on the training loss. One cycle beats both,
-# most of all on test images. For while the rate is high, weights jump about, and the running averages of batch norm fit
+# most of all on test images. While the rate is high, weights jump about, and the running averages of batch norm fit
 # none of them; with the batch's own statistics the second run does better. One cycle comes to rest, and there the two
-# agree. Of smoothing three epochs show only that it makes the network less sure.
+# agree. As for smoothing, three epochs show only that it makes the network less sure.
 
 # %%
 figure = Figure(figsize=(11, 3.6), layout="constrained")
@@ -205,7 +205,7 @@ rates.set(title="one cycle", xlabel="step", ylabel="learning rate", ylim=(0, Non
 for (name, (losses, right, *_)), colour in zip(runs.items(), colours, strict=True):
     smooth = np.convolve(losses, np.full(15, 1 / 15), "valid")
     curves.plot(np.arange(7, 7 + len(smooth)), smooth, color=colour, label=f"{name}: {100 * right:.0f} %")
-curves.set(title="shapes10, and test images right in the end", xlabel="step", ylabel="loss, mean of 15")
+curves.set(title="shapes10, and final test accuracy", xlabel="step", ylabel="loss, mean of 15")
 curves.set_ylim(0.8, 2.5)
 curves.legend(frameon=False, fontsize=9, loc="lower left")
 for ax in (valley, rates, curves):
@@ -214,20 +214,20 @@ figure.savefig("training.png", dpi=120)
 print("wrote training.png")
 
 # %% [markdown]
-# ## Going on
+# ## Next
 #
-# All of this, with augmentation, checkpoints, curves and a resume that is exact to the bit, is one command:
+# All of this, with augmentation, checkpoints, curves and an exact resume, is one command:
 #
 #     minighost train                                        a small GhostNet on 10,000 images of shapes10
 #     minighost train --set train.label_smoothing=0.1 --epochs 8 --out runs/mine
 #     minighost train --data cifar10                         downloads CIFAR-10 (170 MB) and trains for 20 epochs
-#     minighost train --data cifar10 --data-dir DIR          the same with files that are there already
-#     minighost train --out runs/mine --resume               goes on where Ctrl-C stopped it
+#     minighost train --data cifar10 --data-dir DIR          the same with files that you already have
+#     minighost train --out runs/mine --resume               continues where Ctrl-C stopped it
 #
 # ## Try it
 #
 # 1. In the bowl, raise momentum to 0.95. Why does it take longer now, though each gradient carries further?
-# 2. What is the best constant rate for the small network, with momentum 0.9? How near does it come to one cycle?
+# 2. What is the best constant rate for the small network, with momentum 0.9? How close does it come to one cycle?
 # 3. Multiply the first layer's weights by 1.00001 at the start. How many test images does that cost or gain, and which
 #    of the differences above are larger?
 #

@@ -2,8 +2,8 @@
 # # Looking inside
 #
 # The loss does not fall. Why? It is one number; the reason is in the millions behind it. A network under a magnifying
-# glass shows most troubles at once: activations that shrink or grow from layer to layer, gradients that vanish on their
-# way down, units that are zero for every image. We build the glass, then look at each trouble through it.
+# glass shows most problems at once: activations that shrink or grow from layer to layer, gradients that vanish on their
+# way down, units that are zero for every image. We build the glass, then look at each problem through it.
 #
 # Run it with `python tutorials/14_looking_inside.py`; it needs no network and takes a few seconds.
 
@@ -19,7 +19,7 @@ from minighost import nn
 # ## The glass: wrap two methods
 #
 # Every module has a `forward` and a `backward`. A function that is set on one *object* hides its class's method. So we
-# can slip a note-taker between a layer and those who call it, and delete it afterwards, without touching any class.
+# can slip a recorder between a layer and its callers, and delete it afterwards, without touching any class.
 
 
 # %%
@@ -61,8 +61,8 @@ for name, spread, gradient in reversed(notes):
     print(f"{name:7} output spreads by {spread:.3f}, its gradient has a size of {gradient:.3f}")
 
 # %% [markdown]
-# `mg.trace` is this with more care: it names layers by their path, survives errors, and sees between layers that
-# training would run in one kernel. It keeps statistics only, not arrays. The numbers are the same.
+# `mg.trace` does this with more care: it names layers by their path, survives errors, and sees between layers that
+# training would run in one kernel. It keeps only statistics, not arrays. The numbers are the same.
 
 # %%
 with mg.trace(model) as trace:
@@ -78,7 +78,7 @@ assert "forward" not in vars(model[0])
 #
 # Thirty linear layers of 256 units, each with a ReLU. He et al. (2015) draw weights with variance 2 / inputs: a sum of
 # n products has n times the variance, and the ReLU takes half of it away. What if the spread is a little off? A ReLU
-# does not mind a factor, so factors multiply: layers of c times the weights end up `c^30` times as large, exactly.
+# does not mind a factor, so factors multiply: layers with c times the weights end up `c^30` times as large, exactly.
 
 # %%
 DEPTH, WIDTH = 30, 256
@@ -96,7 +96,7 @@ class BatchNormRows(nn.BatchNorm2d):
 
 
 def deep(scale, norm=False):
-    """Sizes of outputs and gradients behind each ReLU, from the first layer to the last."""
+    """Sizes of outputs and gradients after each ReLU, from the first layer to the last."""
     rng, layers = np.random.default_rng(1), []
     for _ in range(DEPTH):
         linear = nn.Linear(WIDTH, WIDTH, rng=rng)
@@ -121,16 +121,16 @@ for scale in (0.7, 1.4):
     assert np.isclose(sizes[scale][1][0] / sizes[1.0][1][0], scale ** (DEPTH - 1), rtol=1e-3)
 
 # %% [markdown]
-# 0.7 and 1.4 look harmless; thirty layers make 1/44,000 and 24,000 of them. It is the same for the gradient, which goes
-# through the same matrices, transposed. Batch norm brings the outputs of every layer back to one size, whatever the
-# weights. Not so the gradient: on its way down it *grows* by a fifth a layer, in plain chains of linear, batch norm and
-# ReLU (Yang et al. 2019). That is one reason why deep networks have shortcuts.
+# 0.7 and 1.4 look harmless; thirty layers turn them into 1/44,000 and 24,000. It is the same for the gradient, which
+# goes through the same matrices, transposed. Batch norm brings the outputs of every layer back to one size, whatever
+# the weights. Not so the gradient: on its way down it *grows* by a fifth per layer, in plain chains of linear, batch
+# norm and ReLU (Yang et al. 2019). That is one reason why deep networks have shortcuts.
 
 # %%
 sizes["0.7 with batch norm"] = deep(0.7, norm=True)
 out, gradient = sizes["0.7 with batch norm"]
 growth = (gradient[0] / gradient[-1]) ** (1 / (DEPTH - 1))
-print(f"with batch norm: layer 1 {out[0]:.2f}, layer 30 {out[-1]:.2f}; the gradient grows by {growth:.3f} a layer")
+print(f"with batch norm: layer 1 {out[0]:.2f}, layer 30 {out[-1]:.2f}; the gradient grows by {growth:.3f} per layer")
 assert np.allclose(out, np.sqrt(0.5), atol=0.05) and abs(growth - 1.21) < 0.03
 assert 44_000 < 0.7**-30 < 45_000 and 24_000 < 1.4**30 < 25_000
 
@@ -138,8 +138,8 @@ assert 44_000 < 0.7**-30 < 45_000 and 24_000 < 1.4**30 < 25_000
 # ## Dead units
 #
 # A ReLU whose input is negative for every image outputs zero, always. Then its gradient is zero as well, and the unit's
-# own weights stand still. A few steps that are too long are enough. We train a small network on shapes10 for 36 steps
-# and count, now and then, which of its 112 channels are zero everywhere on 50 images.
+# own weights stop moving. A few overly long steps are enough. We train a small network on shapes10 for 36 steps and
+# count, now and then, which of its 112 channels are zero everywhere on 50 images.
 
 # %%
 data = mg.data.shapes10(1000)
@@ -149,7 +149,7 @@ probe, labels = images[:50], data.labels[:50]
 
 
 def train(rate, norm=False):
-    """A network behind 36 steps, and how many channels were dead after every fourth."""
+    """A network after 36 steps, and how many channels were dead after every fourth."""
     rng, layers = np.random.default_rng(0), []
     for c, n in ((3, 16), (16, 32), (32, 64)):
         conv = [nn.ConvBNAct(c, n, 3, rng=rng)] if norm else [nn.Conv2d(c, n, 3, padding=1, rng=rng), nn.ReLU()]
@@ -196,7 +196,7 @@ print(f"with batch norm: shifts of the third stage, median {np.median(shift):.2f
 assert sum(trace[f"{stage}.1"].output.dead for stage in range(3)) > 20 and shift.min() < -0.5
 
 # %% [markdown]
-# `trace.draw` makes a picture of all that; here of a healthy network. And our own, of the three troubles.
+# `trace.draw` makes a picture of all that; here of a healthy network. And our own, of the three problems.
 
 # %%
 with mg.trace(runs["rate 0.1, batch norm"][0]) as healthy:
@@ -226,8 +226,8 @@ print("wrote trace.png and looking_inside.png")
 # %% [markdown]
 # ## Try it
 #
-# 1. Put `nn.CReLU()` in place of the ReLUs (a layer has then twice the inputs). Can a unit still die?
-# 2. In the deep network, which scale keeps the *gradient* in size if every layer has twice the outputs of the last?
+# 1. Replace the ReLUs with `nn.CReLU()` (a layer then has twice the inputs). Can a unit still die?
+# 2. In the deep network, which scale preserves the *gradient's* size if every layer has twice the outputs of the last?
 # 3. `minighost train`'s models are modules too: trace `mg.models.create("ghostnet_cifar")` on one batch. Which layers
 #    have the most zeros?
 #

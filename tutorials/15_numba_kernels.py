@@ -2,11 +2,11 @@
 # # From a loop to a kernel
 #
 # Python takes hundreds of nanoseconds for a multiplication and an addition, the processor a small fraction of one.
-# Where do the others go, and how do we get them back? We take the loop of a 1x1 convolution to a compiled loop, to one
+# Where does the rest go, and how do we get it back? We take the loop of a 1x1 convolution to a compiled loop, to one
 # in the right order, to tiles. Then we count operations and bytes, and know what no kernel can beat.
 #
-# Run it with `python tutorials/15_numba_kernels.py`; it needs no network and takes about ten seconds. All times are of
-# your machine, now; only counts are asserted.
+# Run it with `python tutorials/15_numba_kernels.py`; it needs no network and takes about ten seconds. All times are
+# measured on your machine; only counts are asserted.
 
 # %%
 import numba
@@ -22,7 +22,7 @@ njit = numba.njit(error_model="numpy", fastmath={"contract"})  # "contract": a*b
 # %% [markdown]
 # ## The loop
 #
-# A 1x1 convolution is a matrix product: each pixel, a row of C numbers, times the weights (C, OC), behind it a ReLU.
+# A 1x1 convolution is a matrix product: each pixel, a row of C numbers, times the weights (C, OC), then a ReLU.
 # Three loops say it. This function is both versions at once: the same text, run by Python or compiled by Numba.
 
 
@@ -50,20 +50,20 @@ def clock(name, function, R, C=64, OC=64):
     timing = mg.bench.measure(lambda: function(x, w, out), repeats=5, warmup=1)
     assert np.allclose(out, np.maximum(x @ w, 0), atol=1e-4)
     nanoseconds[name] = 1e9 * timing.least / (R * C * OC)
-    print(f"{name:24} first call {timing.first:7.4f} s, then {nanoseconds[name]:8.3f} ns for a multiply-add")
+    print(f"{name:24} first call {timing.first:7.4f} s, then {nanoseconds[name]:8.3f} ns per multiply-add")
 
 
 clock("Python", by_outputs, R=8)
 clock("compiled", njit(by_outputs), R=2000 if compiling else 8)
 
 # %% [markdown]
-# The first call compiles, the others run. The factor is large, and yet the processor is mostly idle still.
+# The first call compiles, the others run. The factor is large, and yet the processor is still mostly idle.
 #
 # ## The right order
 #
 # `total += ...` is a chain: each addition waits for the one before. The processor could add several numbers at once,
-# but only if the compiler may reorder the sum, and it may not: floating-point sums depend on their order. So do
-# not ask for it. Exchange the two inner loops, and each step adds to *different* outputs, which lie side by side.
+# but only if the compiler may reorder the sum, and it may not: floating-point sums depend on their order. So avoid
+# the question. Swap the two inner loops, and each step adds to *different* outputs, which lie side by side.
 
 
 # %%
@@ -115,7 +115,7 @@ megabytes = [n * 4 * R * 64 / 1e6 for n in passes]
 print(f"to and from memory: {megabytes[0]:.0f} megabytes in two passes, {megabytes[1]:.0f} in tiles")
 
 # %% [markdown]
-# How much that gains depends on your caches, and on who else uses them. It is the plan of the kernels of
+# How much that gains depends on your caches, and on who else uses them. This is how the kernels work in
 # `minighost/ops`: a tile, a product, an epilogue.
 #
 # ## What no kernel can beat
@@ -135,14 +135,14 @@ work = {  # operations, bytes, and the kernel
     "ReLU": (x.size, 4 * both, lambda: mg.ops.relu_forward(x)),
 }
 intensity = {name: flops / moved for name, (flops, moved, _) in work.items()}
-print("operations a byte:", {name: round(value, 3) for name, value in intensity.items()})
+print("operations per byte:", {name: round(value, 3) for name, value in intensity.items()})
 assert intensity["ReLU"] == 1 / 8
 if compiling:  # the weights hardly count at this size, so the intensities depend on channels and taps alone
     assert abs(intensity["1x1 convolution"] - C / 4) < 0.1 and abs(intensity["depthwise 3x3"] - 9 / 4) < 0.01
 
 threads = mg.threads().count
 roof = mg.bench.measure_roofline(threads, sizes=(256, 512), nbytes=96 << 20, repeats=3)
-print(f"this machine, {threads} threads: {roof.flops / 1e9:.0f} billion operations a second, "
+print(f"this machine, {threads} threads: {roof.flops / 1e9:.0f} billion operations per second, "
       f"{roof.bandwidth / 1e9:.1f} billion bytes; the two meet at {roof.flops / roof.bandwidth:.1f}")  # fmt: skip
 reached = {}
 for name, (flops, moved, call) in work.items():
@@ -180,13 +180,13 @@ def by_tiles(order):
 
 shares = [by_shares(threads) for threads in (1, 2, 3, 4)]
 orders = np.arange(100), np.arange(100)[::-1], np.random.default_rng(3).permutation(100)
-print("one partial sum a thread, for 1 to 4 threads:", *shares)
-print("one partial sum a tile, in three orders of work:", *(by_tiles(order) for order in orders))
+print("one partial sum per thread, for 1 to 4 threads:", *shares)
+print("one partial sum per tile, in three orders of work:", *(by_tiles(order) for order in orders))
 assert len(set(shares)) > 1 and len({by_tiles(order) for order in orders}) == 1
 
 # %% [markdown]
-# So minighost sums by tiles whose bounds depend on shapes alone, and a training gives the same bits on any number of
-# threads. Here is `prange` with one writer for each output:
+# So minighost sums by tiles whose bounds depend on shapes alone, and training gives the same bits on any number of
+# threads. Here is `prange` with one writer per output:
 
 
 # %%
@@ -226,7 +226,7 @@ at = np.geomspace(0.05, 100, 500)
 right.loglog(at, [roof.attainable(i) / 1e9 for i in at], color="#22303c", label="roof")
 for (name, value), colour in zip(reached.items(), ("#e07a3f", "#2a6f97", "#6a7f4f"), strict=True):
     right.loglog(intensity[name], value / 1e9, "o", color=colour, label=name)
-right.set(title="operations: what is reached, and the roof", xlabel="operations a byte", ylabel="billions a second")
+right.set(title="operations: attained, and the roof", xlabel="operations per byte", ylabel="billions per second")
 right.legend(frameon=False)
 for ax in (left, right):
     ax.spines[["top", "right"]].set_visible(False)
@@ -236,8 +236,8 @@ print("wrote numba_kernels.png")
 # %% [markdown]
 # ## Try it
 #
-# 1. Compile `by_outputs` with `fastmath={"contract", "reassoc"}`: now the sum may be reordered. How near does it come
-#    to the exchanged loops? Are its bits the same?
+# 1. Compile `by_outputs` with `fastmath={"contract", "reassoc"}`: now the sum may be reordered. How close does it come
+#    to the swapped loops? Are its bits the same?
 # 2. Tiles of 8 rows, of 10,000 rows: where does it get slower, and which cache is that?
 # 3. What is the intensity of a linear layer on one image, and on 128? Which of them can be quick?
 #

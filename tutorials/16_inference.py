@@ -2,8 +2,8 @@
 # # Inference: folding batch norm
 #
 # In training batch norm looks at the whole batch. Afterwards it is `scale * x + shift` with fixed numbers - and in
-# front of it stands a convolution, which multiplies and adds anyway. Why do it twice? We fold the one into the other by
-# hand, see that nothing changes, meet three cases where it must not be done, and count what is saved.
+# front of it is a convolution, which multiplies and adds anyway. Why do it twice? We fold one into the other by hand,
+# see that nothing changes, meet three cases where it must not be done, and count what is saved.
 #
 # Run it with `python tutorials/16_inference.py`; it needs no network and takes a few seconds.
 
@@ -41,7 +41,7 @@ assert np.allclose(by_hand, expected, atol=1e-12)
 
 # %% [markdown]
 # Four vectors - gamma, beta, mean, variance - have become one bias. And in single precision? The same up to rounding,
-# for the weights are rounded after the product instead of before.
+# because the weights are rounded after the product instead of before.
 
 # %%
 narrow = np.maximum(mg.ops.conv2d_forward(*(v.astype(np.float32) for v in (x, *folded)), padding=1)[0], 0)
@@ -49,13 +49,13 @@ print(f"in single precision: {np.abs(narrow - expected).max():.1e}")
 assert 0 < np.abs(narrow - expected).max() < 1e-4
 
 # %% [markdown]
-# ## Three times it must not be done
+# ## Three cases where it must not be done
 #
 # *In training.* There the scale depends on the batch, and the gradient goes through it.
 #
-# *Behind a ReLU.* `scale * max(y, 0)` is `max(scale * y, 0)` only if the scale is positive, and a shift never passes.
+# *After a ReLU.* `scale * max(y, 0)` is `max(scale * y, 0)` only if the scale is positive, and a shift never passes.
 #
-# *In front of a padded convolution.* A batch norm can be folded into the convolution *behind* it, too: the scale goes
+# *In front of a padded convolution.* A batch norm can be folded into the convolution *after* it, too: the scale goes
 # into the weights' input axis, and the shift, seen by all taps, into the bias. But padding is zeros, which no batch
 # norm has shifted. So the border comes out wrong, and only the border, where few people look.
 
@@ -83,7 +83,7 @@ assert border[1:-1, 1:-1].max() < 1e-12 and border[[0, -1]].min() > 0.1 and bord
 # %% [markdown]
 # ## What is saved
 #
-# Not multiplications, those are few. It is passes over memory. Layer by layer, what a convolution computes is written,
+# Not multiplications, those are few, but passes over memory. Layer by layer, what a convolution computes is written,
 # read and written again by batch norm, and once more by the ReLU: five passes. Folded, it is written once, finished.
 # We count for a whole GhostNet at 224x224 the numbers that leave each convolution, and every pass over them.
 
@@ -102,7 +102,7 @@ for row in rows:
         passes["folded"] += numbers
         norms, vectors = norms + 1, vectors + row.output_shape[-1]
 for name, numbers in passes.items():
-    print(f"{name:21} {4 * numbers / 1e6:6.1f} MB behind the convolutions of one image")
+    print(f"{name:21} {4 * numbers / 1e6:6.1f} MB after the convolutions of one image")
 print(f"{norms} batch norms: {4 * vectors:,} numbers become {vectors:,} biases")
 assert passes["batch norm with ReLU"] == 3 * passes["folded"] and passes["layer by layer"] > 4 * passes["folded"]
 
@@ -144,7 +144,7 @@ print(f"ten steps later the old one still says the same; a new one differs by {m
 assert moved > 0.01
 
 # %% [markdown]
-# How long does it take? Of your machine, and not asserted:
+# How long does it take? Measured on your machine, and not asserted:
 
 # %%
 rng = np.random.default_rng(1)
@@ -154,7 +154,7 @@ fast = nn.fold(net)
 for N in (1, 16, 128):
     x = rng.normal(size=(N, 32, 32, 3)).astype(np.float32)
     times[N] = [mg.bench.measure(lambda f=f, x=x: f(x), repeats=5).least / N for f in (net, fast)]
-    print(f"{N:4} images at a time: {1e3 * times[N][0]:.3f} ms an image, folded {1e3 * times[N][1]:.3f} ms")
+    print(f"{N:4} images at a time: {1e3 * times[N][0]:.3f} ms per image, folded {1e3 * times[N][1]:.3f} ms")
 
 # %% [markdown]
 # More than folding is at work there: a folded network is a program that one kernel carries out on a few images at a
@@ -165,15 +165,15 @@ figure = Figure(figsize=(10.5, 3.4), layout="constrained")
 FigureCanvasAgg(figure)
 first, second, third = figure.subplots(1, 3)
 picture = first.imshow(border, cmap="magma")
-first.set(title="folded the wrong way round", xticks=[], yticks=[])
+first.set(title="folded in the wrong direction", xticks=[], yticks=[])
 figure.colorbar(picture, ax=first, shrink=0.8, label="error")
 second.barh(list(passes), [4 * numbers / 1e6 for numbers in passes.values()], color=("#9aa5b1", "#2a6f97", "#e07a3f"))
 second.invert_yaxis()
-second.set(title="behind GhostNet's convolutions", xlabel="MB to and from memory, one image")
+second.set(title="after GhostNet's convolutions", xlabel="MB to and from memory, one image")
 for k, (name, colour) in enumerate((("model.eval()", "#2a6f97"), ("mg.nn.fold(model)", "#e07a3f"))):
     third.bar(np.arange(3) + 0.4 * k - 0.2, [1e3 * t[k] for t in times.values()], 0.4, color=colour, label=name)
 third.set_xticks(range(3), list(times))
-third.set(title="GhostNet 0.5x, here and now", xlabel="images at a time", ylabel="ms an image")
+third.set(title="GhostNet 0.5x, on this machine", xlabel="images at a time", ylabel="ms per image")
 third.legend(frameon=False)
 for ax in (second, third):
     ax.spines[["top", "right"]].set_visible(False)
@@ -183,7 +183,7 @@ print("wrote inference.png")
 # %% [markdown]
 # ## Try it
 #
-# 1. Fold a batch norm into the *linear* layer behind it. Is there a border?
+# 1. Fold a batch norm into the *linear* layer after it. Is there a border?
 # 2. A maximum over windows between convolution and batch norm: when does folding through it go wrong? Try a negative
 #    gamma, then see why `_merged` in `folding.py` leaves that pair alone.
 # 3. Pad with the value that batch norm maps to zero, instead of zeros. Does the wrong fold become right?

@@ -6,7 +6,7 @@
 # convolutions, count with minighost's own networks, and then time what was counted: multiply-adds are not milliseconds.
 #
 # Run it with `python tutorials/17_papers_and_measurements.py`; it needs no network and takes about ten seconds. Counts
-# are asserted, times are your machine's and printed only.
+# are asserted; times are those of your machine and only printed.
 
 # %%
 import numpy as np
@@ -26,9 +26,9 @@ def cost(model, shape):
 # %% [markdown]
 # ## What a ghost module is
 #
-# Often told wrongly, so let the module itself answer. Of n maps m = n/s are intrinsic. Each yields s - 1 ghosts, *not*
-# s: it is the s-th map itself. So there are `m * (s - 1)` ghosts, and they are put beside the m, not added to them. The
-# cheap operation is a depthwise convolution alone: no 1x1 convolution follows.
+# Often described wrongly, so let the module itself answer. Of n maps m = n/s are intrinsic. Each yields s - 1 ghosts,
+# *not* s: it is the s-th map itself. So there are `m * (s - 1)` ghosts, and they are put beside the m, not added to
+# them. The cheap operation is just a depthwise convolution: no 1x1 convolution follows.
 
 # %%
 n = 24
@@ -40,7 +40,7 @@ for s in (2, 3, 4):
     assert module.cheap.conv.groups == m and len(list(module.cheap.children())) == 2  # with a batch norm
 
 # %% [markdown]
-# And of GhostNet: cheap kernels are 3x3 everywhere, although the table says 5 in seven of its rows; the second ghost
+# And about GhostNet: cheap kernels are 3x3 everywhere, although the table says 5 in seven of its rows; the second ghost
 # module of a bottleneck has no ReLU, and nothing follows the sum.
 
 # %%
@@ -78,8 +78,8 @@ assert whole[1] == 141_150_512 and whole[0] / whole[1] < 1.8
 # %% [markdown]
 # ## "Scales with the width squared"
 #
-# If cost were width to the power p, what is p? Between half and full width, it is nearer to 1 for parameters: the 1280
-# features and the classifier, half of all parameters, have one side that does not scale or none.
+# If cost is width to the power p, what is p? Between half and full width, it is closer to 1 for parameters: the 1280
+# features and the classifier, half of all parameters, have at most one side that scales.
 
 # %%
 full, half = (cost(mg.models.create("ghostnet", width=width), (224, 224, 3)) for width in (1.0, 0.5))
@@ -122,7 +122,7 @@ assert round(macs / 1e6) == 569 and round(ones / macs, 2) == 0.95  # as in the p
 # %% [markdown]
 # ## Multiply-adds are not milliseconds
 #
-# Five layers of exactly the same number of multiply-adds. What differs is how many bytes each must move for them, and
+# Five layers with exactly the same number of multiply-adds. What differs is how many bytes each must move for them, and
 # how well the work fills the processor. Look at your own times before you read on.
 
 # %%
@@ -140,13 +140,13 @@ for name, (layer, shape) in equal.items():
     assert layer.macs == 9 * 2**20
     moved = x.nbytes + out.nbytes + layer.weight.data.nbytes
     times[name] = 1e3 * mg.bench.measure(lambda layer=layer, x=x: layer(x), repeats=5).least / 8
-    print(f"{name:21} {layer.macs:,} multiply-adds, {2 * 8 * layer.macs / moved:6.1f} operations a byte: "
-          f"{times[name]:6.3f} ms an image")  # fmt: skip
+    print(f"{name:21} {layer.macs:,} multiply-adds, {2 * 8 * layer.macs / moved:6.1f} operations per byte: "
+          f"{times[name]:6.3f} ms per image")  # fmt: skip
 
 # %% [markdown]
 # A depthwise convolution does few operations with each byte and waits for memory (tutorial 15 has the reason),
 # and so does a linear layer on few images. The 3x3 may even beat the 1x1: counts are those of the definition,
-# and Winograd's method, `engine/kernels/winograd.py`, computes 16 outputs with 36 multiplications in place of 144.
+# and Winograd's method, `engine/kernels/winograd.py`, computes 16 outputs with 36 multiplications instead of 144.
 #
 # So a network that trades dense multiply-adds for depthwise ones may save less time than its count says. GhostNet with
 # its ghosts and without, on 32x32 images, in inference and in training:
@@ -171,7 +171,7 @@ assert counted[1] > 1.3 * counted[2]
 
 # %% [markdown]
 # And these are not even equal networks: where a ghost module is a 1x1 convolution with 3x3 ghosts, the plain 1x1 sees
-# no neighbours. Nor is one machine another: the paper measured on the ARM processor of a phone. When you read "faster",
+# no neighbours. Nor are machines equal: the paper measured on the ARM processor of a phone. When you read "faster",
 # ask: on what, with how many images at a time, at equal accuracy? Then measure.
 
 # %%
@@ -187,7 +187,7 @@ left.set(title="a ghost module: times fewer multiply-adds", xlabel="input channe
 left.legend(frameon=False, ncols=3, fontsize=9)
 right.barh(list(times), list(times.values()), color="#2a6f97")
 right.invert_yaxis()
-right.set(title="the same 9,437,184 multiply-adds, here and now", xlabel="ms an image")
+right.set(title="the same 9,437,184 multiply-adds, on this machine", xlabel="ms per image")
 for ax in (left, right):
     ax.spines[["top", "right"]].set_visible(False)
 figure.savefig("papers_and_measurements.png", dpi=120)
@@ -197,7 +197,7 @@ print("wrote papers_and_measurements.png")
 # ## Try it
 #
 # 1. Choose n, c and k so that a ghost module with s = 2 has *more* multiply-adds than the convolution. What is d then?
-# 2. Time the five layers with one image in place of eight. Which changes most, and why the linear one?
+# 2. Time the five layers with one image instead of eight. Which changes most, and why is it the linear one?
 # 3. `minighost bench ghostnet --width 0.5 --set stem_stride=1 --set ratio=1`, and without the ratio: what share of the
 #    roof does each reach?
 #

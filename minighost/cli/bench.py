@@ -99,7 +99,7 @@ def _network(args):
     from minighost.bench import report
     from minighost.cli import speeds
 
-    _only(args, OF_NETWORKS, "it belongs to operations, and this is a network")
+    _only(args, OF_NETWORKS, "it is for operations, and this is a network")
     batch, size = _given(args, "batch", 128), _given(args, "size", 32)
     options = {"num_classes": _given(args, "classes", 10), **_options(args)}
     found = bench.bench_network(
@@ -129,7 +129,7 @@ def _operation(args):
     from minighost.bench import report
     from minighost.cli import speeds
 
-    _only(args, OF_OPERATIONS, "it belongs to networks, and this is an operation")
+    _only(args, OF_OPERATIONS, "it is for networks, and this is an operation")
     shape = SHAPE if args.shape is None else _shape(args.shape)
     settings = {
         name: _given(args, name, None) for name in ("kernel", "stride", "out", "groups")

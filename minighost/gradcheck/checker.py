@@ -1,4 +1,4 @@
-"""The check: every way in which a backward can betray itself, the cheap ones first.
+"""The check: every way in which a backward can be found wrong, the cheap ones first.
 
 1.  The forward gives the same bits twice, and finite ones.
 2.  The backward gives the same bits twice, and changes neither the inputs nor the upstream gradient.
@@ -21,7 +21,7 @@ from minighost.gradcheck.subject import subject_of
 
 __all__ = ["Finding", "Report", "check"]
 
-SMALL = 400  # an array of at most so many numbers is checked at every index
+SMALL = 400  # an array of at most this many numbers is checked at every index
 MANY, LARGE = 10, 5000  # arrays and numbers; more of both, a network's, are moved together first
 DIRECTIONS, SAMPLES = 8, 32
 MEASURED = 1e-3  # a slope is known if its error is at most this share of it, or of the array's largest
@@ -29,7 +29,7 @@ MEASURED = 1e-3  # a slope is known if its error is at most this share of it, or
 
 @dataclass
 class Finding:
-    """One gradient beside its slopes.
+    """One gradient beside its numerical gradient.
 
     Attributes
     ----------
@@ -37,15 +37,15 @@ class Finding:
         The array's.
     shape : tuple of int
     how : str
-        What the slopes are: "linear: exact differences", "complex step", "central differences".
+        How it was measured: "linear: exact differences", "complex step", "central differences".
     where : str
         "every index", or directions and indices.
     error : float
-        Largest deviation as a share of the array's largest slope.
+        Largest deviation as a share of the array's largest gradient.
     kinks : int
-        Slopes that lie on a kink, where any value between left and right is right.
+        Places that lie on a kink, where any value between the slopes on either side is right.
     given, measured : ndarray or None
-        Gradient and slopes, if every index was measured.
+        Gradient and numerical gradient, if every index was measured.
     wrong : ndarray of bool, or None
         Where they differ.
     """
@@ -68,7 +68,7 @@ class Finding:
 
 @dataclass
 class Report:
-    """What a check that passed has looked at; printing it shows a line an array."""
+    """What a check that passed has looked at; printing it shows one line per array."""
 
     name: str
     findings: list
@@ -89,7 +89,7 @@ def check(what, inputs, *, backward=None, seed=0, tolerance=1e-6, name=None):
         ``(out, cache)``, and ``backward(dout, cache)`` the gradients of the inputs in their order; a forward that
         returns ``out`` alone goes with ``backward(dout, *inputs)``.
     inputs : ndarray or list
-        Arrays of floats are converted to float64 and checked; everything else is handed on as it is.
+        Arrays of floats are converted to float64 and checked; everything else is passed on unchanged.
     backward : callable, optional
     seed : int
         Of the upstream gradient, the directions and the sampled indices.
@@ -106,7 +106,7 @@ def check(what, inputs, *, backward=None, seed=0, tolerance=1e-6, name=None):
     Raises
     ------
     GradientError
-        The backward is wrong: the message says where, by how much, and what that looks like. Or a slope cannot be
+        The backward is wrong: the message says where, by how much, and the likely cause. Or the gradient cannot be
         measured at these inputs: they lie on a jump, an infinite slope, too many kinks, or the forward rounds too much.
     TypeError
         There is nothing to check: no array of floats, or no backward.
@@ -136,7 +136,7 @@ def check(what, inputs, *, backward=None, seed=0, tolerance=1e-6, name=None):
             raise _error(subject, found, dout)
         findings.append(found)
     if together_wrong:
-        raise _failure(subject, "the gradients of all arrays together are wrong, but none of them alone is by much")
+        raise _failure(subject, "the gradients of all arrays together are wrong, but none of them is far off alone")
     order = list(subject.arrays)
     return Report(subject.name, sorted(findings, key=lambda found: order.index(found.name)))
 
@@ -152,12 +152,12 @@ def _upstream(subject, rng):
     if not np.array_equal(first, second, equal_nan=True):
         raise _failure(
             subject,
-            "forward gave two different results for the same inputs; fix its random numbers, and let it forget "
+            "forward gave two different results for the same inputs; fix its random seed, and let it not depend on "
             "earlier calls",
         )
     if not np.isfinite(first).all():
         count = np.count_nonzero(~np.isfinite(first))
-        raise _failure(subject, f"forward returned {count} NaNs or infinities; give inputs at which it is finite")
+        raise _failure(subject, f"forward returned {count} NaNs or infinities; give inputs where it is finite")
     return rng.normal(size=first.shape)
 
 
@@ -168,7 +168,7 @@ def _steady_gradients(subject, dout):
     given = dout.copy()
     first = _copied(subject.backward(given))
     if not np.array_equal(given, dout):
-        raise _failure(subject, "backward changed dout, which belongs to its caller; work on a copy")
+        raise _failure(subject, "backward changed dout, which belongs to the caller; work on a copy")
     _refuse_changes(subject, before, "backward")
     second = subject.backward(given)
     for name, x in first.items():
@@ -210,7 +210,7 @@ def _refuse_nonlinear(subject, gradients, dout, rng):
     other = rng.normal(size=dout.shape)
     subject.forward()
     one, both = _copied(subject.backward(other)), _copied(subject.backward(dout + other))
-    rounding = 1e-12 * np.abs(dout).sum()  # all that there is where the right gradient is 0
+    rounding = 1e-12 * np.abs(dout).sum()  # nothing else is left where the right gradient is 0
     for name, x in gradients.items():
         expected = x + one[name]
         if not np.abs(both[name] - expected).max(initial=0) <= 1e-8 * np.abs(expected).max(initial=0) + rounding:
@@ -247,7 +247,7 @@ def _compare(subject, name, given, dout, rng, tolerance):
     if found.kinks > max(2, 0.2 * len(value)):
         raise _failure(
             subject,
-            f"{found.kinks} of {len(value)} slopes of {name} lie on a kink, where a gradient cannot be checked; give "
+            f"{found.kinks} of {len(value)} places of {name} lie on a kink, where a gradient cannot be checked; give "
             "inputs that avoid it (a ReLU's 0, equal values under a maximum)",
         )
     room = MEASURED**2 * np.abs(dout).sum()
@@ -302,7 +302,8 @@ def _error(subject, found, dout):
     place = _place(found, index)
     text = (
         f"the gradient of {found.name} is wrong at {count} of {total} places ({found.how})\n"
-        f"first wrong: {place}: backward says {found.given[index]:.10g}, the slope is {found.measured[index]:.10g}"
+        f"first wrong: {place}: your gradient {found.given[index]:.10g}, "
+        f"numerical gradient {found.measured[index]:.10g}"
     )
     return _failure(subject, text + _because(causes(subject, found, dout)), found)
 
@@ -312,8 +313,8 @@ def _unmeasured(found, unknown, slopes):
     index = np.unravel_index(first, found.shape) if found.where == "every index" else (first,)
     if np.isfinite(slopes[first].error):
         why = (
-            f"the best of all steps gives {slopes[first].value:.3g} +- {slopes[first].error:.1g}: there is a jump, an "
-            "infinite slope, or rounding that outweighs the slope; give inputs away from it"
+            f"the best of all steps gives {slopes[first].value:.3g} +- {slopes[first].error:.1g}: a jump, an infinite "
+            "slope, or rounding that outweighs the slope; give inputs away from it"
         )
     else:
         why = (
@@ -321,7 +322,10 @@ def _unmeasured(found, unknown, slopes):
             "inside its domain"
         )
     count, name = np.count_nonzero(unknown), found.name
-    return f"{count} of {unknown.size} slopes of {name} cannot be measured, the first at {_place(found, index)}: {why}"
+    return (
+        f"{count} of {unknown.size} numerical gradients of {name} cannot be measured, the first at "
+        f"{_place(found, index)}: {why}"
+    )
 
 
 def _place(found, index):

@@ -1,4 +1,4 @@
-"""Why a gradient is wrong: the usual mistakes, each recognised by what it leaves behind.
+"""Why a gradient is wrong: the usual mistakes, each recognised by its traces.
 
 A wrong gradient of a usual mistake is nearly always the right gradient of something else: of a part of the output (an
 ``=`` that should be ``+=``), of another kernel (flipped, transposed), of the right thing at another place (padding cut
@@ -126,7 +126,7 @@ def _named(factor, case):
             sizes.setdefault(int(np.prod([shape[k] for k in axes])), "*".join(letters[k] for k in axes))
     for size, name in sizes.items():
         if size > 2 and abs(factor * size - 1) < CLOSE:
-            return f"1/{size} of the right one, that is 1/({name}) of the output: a mean in place of a sum"
+            return f"1/{size} of the right one, that is 1/({name}) of the output: a mean instead of a sum"
         if size > 2 and abs(factor / size - 1) < CLOSE:
             return f"{size} times the right one, that is {name} of the output: a division by it is missing"
     if abs(factor - 2) < CLOSE or abs(factor - 0.5) < CLOSE:
@@ -135,7 +135,7 @@ def _named(factor, case):
 
 
 def _channel_factor(case):
-    """Each channel off by a factor of its own: a forgotten scale."""
+    """Each channel off by its own factor: a forgotten scale."""
     if case.x.ndim < 2:
         return None
     a, n = (v.reshape(-1, v.shape[-1]) for v in (case.given, case.right))
@@ -147,13 +147,13 @@ def _channel_factor(case):
             return f"each channel lacks the factor {name}"
         if other.shape == factor.shape and np.allclose(factor, other, rtol=1e-4):
             return f"each channel has the factor {name} once too often"
-    return "each channel is off by a factor of its own: is a scale per channel (gamma, 1/std) left out?"
+    return "each channel is off by its own factor: is a per-channel scale (gamma, 1/std) left out?"
 
 
 def _flipped(case):
     for axes in _spatial_sets(case.x.shape):
         if case.is_like(np.flip(case.right, axes)):
-            return f"it is the right one, flipped along {_axes(axes)}: a kernel turned round"
+            return f"it is the right one, flipped along {_axes(axes)}: a flipped kernel"
     return None
 
 
@@ -227,7 +227,7 @@ def _other_kernel(case):
 
 
 def _part(case):
-    """Only some positions of the output contribute: an assignment in place of an addition, a loop that ends early."""
+    """Only some positions of the output contribute: an assignment instead of an addition, a loop that ends early."""
     parts = case.parts
     if parts is None or len(parts) < 2:
         return None
@@ -237,12 +237,12 @@ def _part(case):
     for words, chosen in (("last", last), ("first", mask.argmax(0))):
         alone = np.take_along_axis(flat, chosen[None], 0)[0].reshape(case.x.shape)
         if case.is_like(alone):
-            return f"each place holds only the {words} of its contributions: = in place of +="
+            return f"each place holds only the {words} of its contributions: = instead of +="
     N = case.dout.shape[0]
     images = parts.reshape(N, -1, *case.x.shape).sum(1)
     for n, words in ((N - 1, "last"), (0, "first")):
         if N > 1 and case.is_like(images[n]):
-            return f"only the {words} of the {N} images counts: a sum over N is missing, or = in place of +="
+            return f"only the {words} of the {N} images counts: a sum over N is missing, or = instead of +="
     grid = parts.reshape(*case.dout.shape[:-1], *case.x.shape)
     for axis in range(1, case.dout.ndim - 1):
         size = case.dout.shape[axis]
@@ -293,7 +293,7 @@ RULES = (
 
 
 def _spatial_sets(shape):
-    """Axes along which a kernel may be turned round: the first two of a weight, the middle two of a plane."""
+    """Axes along which a kernel may be flipped: the first two of a weight, the middle two of a plane."""
     if len(shape) != 4:
         return [(k,) for k in range(len(shape)) if shape[k] > 1]
     return [axes for axes in ((0, 1), (0,), (1,), (1, 2), (2,)) if max(shape[k] for k in axes) > 1]

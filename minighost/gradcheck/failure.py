@@ -22,5 +22,5 @@ class GradientError(AssertionError):
         from minighost.gradcheck.picture import save  # matplotlib takes a second to import
 
         if self.finding is None or self.finding.measured is None:
-            raise ValueError("gradcheck: there is nothing to draw: this failure is not of single numbers")
+            raise ValueError("gradcheck: nothing to draw: this failure is not about single numbers")
         return save(self.finding, path)

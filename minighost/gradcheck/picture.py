@@ -1,4 +1,4 @@
-"""A picture of a wrong gradient: what the backward says, what the slopes are, where they part."""
+"""A picture of a wrong gradient: your gradient, the numerical gradient, and their difference."""
 
 import numpy as np
 
@@ -26,9 +26,8 @@ def save(finding, path):
             parse_math=False,  # a name is not mathematics
         )
         panels = figure.subplots(1, 3)
-        for axes, values, title in zip(
-            panels, (given, measured, given - measured), ("backward says", "slopes measured", "difference"), strict=True
-        ):
+        titles = "your gradient", "numerical gradient", "difference"
+        for axes, values, title in zip(panels, (given, measured, given - measured), titles, strict=True):
             drawn = axes.imshow(values, cmap="RdBu_r", vmin=-peak, vmax=peak, aspect="auto", interpolation="nearest")
             axes.set_title(title)
             axes.set_xticks([])

@@ -76,7 +76,7 @@ class _Functions:
         else:
             raise GradientError(
                 f"gradcheck {self.name}: backward returned {len(found)} gradients for {len(self.arrays)} inputs "
-                f"({', '.join(self.arrays)}); return one for each, in their order"
+                f"({', '.join(self.arrays)}); return one for each, in the same order"
             )
         return {n: None if pairs[n] is None else np.asarray(pairs[n]) for n in self.arrays}
 
@@ -108,7 +108,7 @@ class _Layer:
         self._chances = [(g, g.bit_generator.state) for g in generators if isinstance(g, np.random.Generator)]
 
     def from_the_output(self):
-        """Last layers first: a wrong backward spoils all gradients before its layer, and none behind it."""
+        """Last layers first: a wrong backward spoils all gradients before its layer, and none after it."""
         return list(self.arrays)[::-1]
 
     def forward(self):
@@ -130,7 +130,7 @@ def _has_slope(x):
 
 
 def _parameter_names(function, count):
-    """Names of the first parameters, from the signature if it has so many."""
+    """Names of the first `count` parameters, from the signature if it has that many."""
     try:
         names = [
             p.name for p in inspect.signature(function).parameters.values()

@@ -74,7 +74,7 @@ def untouched(before, after, what):
         place = tuple(int(k) for k in np.argwhere(changed)[0])
         raise AssertionError(
             f"{what} was written to: {_at(place)}it was {_number(before[place])} before the call and is "
-            f"{_number(after[place])} now; write to a new array (np.zeros, x.copy()) in place of the argument"
+            f"{_number(after[place])} now; write to a new array (np.zeros, x.copy()) instead of the argument"
         )
 
 
@@ -143,7 +143,7 @@ def _is_array(got, want, what):
             return
         raise AssertionError(f"{what}: returned {_article(type(got).__name__)}, must return a number")
     if isinstance(got, list):
-        raise AssertionError(f"{what}: returned a list, must return an array: np.array(...) makes one of it")
+        raise AssertionError(f"{what}: returned a list, must return an array: np.array(...) converts it")
     if not isinstance(got, (np.ndarray, np.generic, numbers.Number)):
         raise AssertionError(f"{what}: returned {_article(type(got).__name__)}, must return an array")
 
@@ -173,7 +173,7 @@ def _same_kind(got, want, what):
         return
     fix = {
         ("i", "f"): "make the result with a dtype of floats (np.zeros without dtype=int; np.zeros_like copies it)",
-        ("f", "i"): "divide with // in place of /, or index in place of computing",
+        ("f", "i"): "divide with // instead of /, or index instead of computing",
         ("b", "f"): "a comparison gives True and False; multiply with it",
     }.get((kind, must))
     raise AssertionError(

@@ -1,4 +1,4 @@
-"""The learner's folder: one file an exercise, a README, and the progress. A file that the learner changed is theirs."""
+"""The learner's folder: one file per exercise, a README, the progress. A file that the learner changed is theirs."""
 
 import os
 from dataclasses import dataclass, field
@@ -19,18 +19,18 @@ DEFAULT = "minighost-exercises"
 README = """\
 # Exercises
 
-Each file holds a task, what is given, and functions with gaps, from exercise 1 on. Fill the gaps in any editor, then
+Each file holds a task, what is given, and functions with gaps. Start with exercise 1. Fill the gaps in any editor, then
 
     minighost learn check         checks the next unfinished exercise
-    minighost learn check 7       or any one, by number or name
+    minighost learn check 7       checks any one, by number or name
     minighost learn watch         checks a file whenever it is saved
-    minighost learn hint          a nudge; again for the next of three
-    minighost learn solution 7    after it passed (or with --yes)
-    minighost learn reset 7       begins again, and keeps what there was
-    minighost learn list          all of them
+    minighost learn hint          a hint; again for the next of three
+    minighost learn solution 7    once it has passed (or with --yes)
+    minighost learn reset 7       restores the gaps and keeps your file
+    minighost learn list          lists all exercises
 
-in this folder or in the one above it. A check runs your file as a program of yours. `progress.json` remembers what
-passed; without it you only lose that.
+in this folder or in the one above it. A check runs your file as an ordinary program. `progress.json` remembers what
+has passed; if you delete it, only that is lost.
 """
 
 
@@ -80,7 +80,7 @@ class Folder:
         return self.path.is_dir() and any(self.file(e).exists() for e in exercises())
 
     def init(self):
-        """Write what is missing, renew stubs that nobody touched, leave everything else alone.
+        """Write what is missing, update stubs that nobody touched, leave everything else alone.
 
         Returns
         -------
@@ -122,7 +122,7 @@ class Folder:
         """
         content = self._content(exercise)
         if content == stub.cut(exercise.source).encode("utf-8"):
-            verdict = Verdict(NOT_STARTED, "the file is as it was given: the task is at its top, the gaps at its end")
+            verdict = Verdict(NOT_STARTED, "the file is unchanged: the task is at its top, the gaps at its end")
         else:
             verdict = grade(exercise, self.file(exercise), show=show, content=content, **options)
         changes = {"outcome": verdict.outcome, "checked": fingerprint(content)}
@@ -131,7 +131,7 @@ class Folder:
         try:
             self.progress.note(exercise.stem, **changes)
         except OSError as error:  # the verdict is worth saying, though it cannot be kept
-            self.warn(f"the outcome is not remembered: {error.filename}: {error.strerror}")
+            self.warn(f"the outcome could not be saved: {error.filename}: {error.strerror}")
         return verdict
 
     def outcome(self, exercise, entries=None):

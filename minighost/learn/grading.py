@@ -118,7 +118,7 @@ class _Printed(threading.Thread):
                 self.tail = (self.tail + piece)[-2000:]
                 if self.show and left:
                     text = letters.decode(piece)
-                    more = "\n... (it prints more; that is not shown)\n" if len(text) >= left else ""
+                    more = "\n... (it prints more, which is not shown)\n" if len(text) >= left else ""
                     self.show(text[:left] + more)
                     left = max(0, left - len(text))
                 if self.bytes > PRINTED:
@@ -152,7 +152,7 @@ def _verdict(process, printed, folder, path, content, seconds):
         trace = (folder / "trace.txt").read_text(encoding="utf-8", errors="replace")
         where = _where(trace, path, content)
         if trace.startswith("Timeout"):
-            return Verdict(WRONG, f"still running after {seconds:g} s, and stopped: a loop without end?{where}")
+            return Verdict(WRONG, f"still running after {seconds:g} s, and stopped: an endless loop?{where}")
         crash = re.match(r"(?:Fatal Python error|Windows fatal exception): (.*)", trace)
         if crash:
             reason = crash[1]
@@ -179,4 +179,4 @@ def _where(trace, path, content):
 
 def _crash(reason, trace):
     deep = trace.count("\n  File ") > 50
-    return "\n  that is: a function that calls itself without end" if deep and "Segm" in reason else ""
+    return "\n  that is: a function that calls itself forever" if deep and "Segm" in reason else ""

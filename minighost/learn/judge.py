@@ -32,27 +32,27 @@ MEMORY = 3 << 30  # beyond what the interpreter and NumPy have when the learner'
 
 EXPLAINED = (
     (ValueError, "assignment destination is read-only", "this line writes to an argument, and arguments belong to "
-     "whoever calls: write to an array of your own (np.zeros, or x.copy())"),
-    (ValueError, "is read-only", "this line changes an argument in place, and arguments belong to whoever "
-     "calls: write x = x + y in place of x += y, or begin with x.copy()"),
+     "the caller: write to your own array (np.zeros, or x.copy())"),
+    (ValueError, "is read-only", "this line changes an argument in place, and arguments belong to the "
+     "caller: write x = x + y instead of x += y, or begin with x.copy()"),
     (ValueError, "could not broadcast input array", "the two sides of = have different shapes; a slice that reaches "
      "beyond the edge is shorter than it looks"),
     (ValueError, "setting an array element with a sequence", "the left side is one number, the right side an array: is "
      "an index or a sum missing?"),
-    (TypeError, "only 0-dimensional arrays", "one number is asked for, and there is an array: is an index or a sum "
+    (TypeError, "only 0-dimensional arrays", "a single number is needed, but this is an array: is an index or a sum "
      "missing?"),
-    (TypeError, "only length-1 arrays", "one number is asked for, and there is an array: is an index or a sum "
+    (TypeError, "only length-1 arrays", "a single number is needed, but this is an array: is an index or a sum "
      "missing?"),
     (IndexError, "only integers, slices", "an index must be a whole number; `for k in range(len(x))` counts, `for k in "
-     "x` takes the numbers of x"),
-    (TypeError, "as a data type", "the shape is one argument, in brackets of its own: np.zeros((H, W))"),
-    (TypeError, "positional arguments but", "brackets of its own round a shape, as in np.zeros((H, W))? Or an argument "
-     "too many or too few?"),
+     "x` goes through the numbers of x"),
+    (TypeError, "as a data type", "the shape is a single argument, in its own brackets: np.zeros((H, W))"),
+    (TypeError, "positional arguments but", "are brackets around a shape missing, as in np.zeros((H, W))? Or is "
+     "there an argument too many or too few?"),
     (IndexError, "is out of bounds for axis", "a loop that runs too far, or two indices swapped?"),
     (UnboundLocalError, "", "the name is read before this function has given it a value: assign to it above"),
-    (RecursionError, "", "a function that calls itself without end"),
-    (MemoryError, "", f"an exercise gets {MEMORY >> 30} GiB and needs far less: a wrong shape, a list without end?"),
-    (EOFError, "", "there is nobody to answer input() during a check"),
+    (RecursionError, "", "a function that calls itself forever"),
+    (MemoryError, "", f"an exercise gets {MEMORY >> 30} GiB and needs far less: a wrong shape, an endless list?"),
+    (EOFError, "", "nobody can answer input() during a check"),
     (SystemExit, "", "this line ends the program: a check needs the function to return"),
 )  # fmt: skip
 
@@ -109,7 +109,7 @@ def _failure(error, path, content):
     if isinstance(error, NotImplementedError) and gaps:
         frames = _frames(error, path)
         name, line = (frames[-1][0].f_code.co_name, frames[-1][1]) if frames else gaps[0]
-        return NOT_STARTED, f"{name} (line {line} of {path.name}) is still to be written"
+        return NOT_STARTED, f"{name} (line {line} of {path.name}) is not written yet"
     said_by_the_check = isinstance(error, AssertionError) and not _raised_in(error, path) and str(error)
     return WRONG, _cut(str(error) if said_by_the_check else _exception(error, path))
 
@@ -231,7 +231,7 @@ def _exception(error, path):
     if not frames:
         frame, line = list(traceback.walk_tb(error.__traceback__))[-1]
         called = linecache.getline(frame.f_code.co_filename, line).strip()
-        lines.append("  the check could not use what your function returned; it does")
+        lines.append("  the check could not use what your function returned; it calls")
         lines.append(f"      {called}")
     head = said.splitlines()[0]
     rest = [f"  {line}" for line in said.splitlines()[1:12]]
@@ -244,7 +244,7 @@ def _explained(error):
         if isinstance(error, kind) and words in str(error):
             return [f"  that is: {meaning}"]
     if type(error).__name__ == "BdbQuit":
-        return ["  that is: a breakpoint() found no keyboard; run the file by hand to debug it"]
+        return ["  that is: a breakpoint() has no keyboard here; run the file yourself to debug it"]
     return []
 
 

@@ -93,12 +93,12 @@ def find(words):
     if found:
         raise ValueError(f"{words!r} fits {len(found)} exercises: {_names(found)}; give a number or more of the name")
     if number:
-        raise ValueError(f"there is no exercise {number[1]}: they go from {_ends()}")
+        raise ValueError(f"no exercise {number[1]}: they are numbered {_ends()}")
     names = difflib.get_close_matches(asked, [e.name for e in exercises()], 3, 0.5)
     close = [e for e in exercises() if e.name in names]
     raise ValueError(
-        f"there is no exercise {words!r}; "
-        + (f"close is {_names(close)}" if close else "`minighost learn list` shows them all")
+        f"no exercise {words!r}; "
+        + (f"did you mean {_names(close)}?" if close else "`minighost learn list` shows them all")
     )
 
 

@@ -85,7 +85,7 @@ class Progress:
             aside = free_name(self.path, "broken")
             os.replace(self.path, aside)
             reason = str(error).splitlines()[0]
-            self.warn(f"{self.path}: {reason}; it is kept as {aside.name}, and progress begins anew")
+            self.warn(f"{self.path}: {reason}; it is kept as {aside.name}, and progress starts over")
             return {}
 
 

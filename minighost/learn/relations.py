@@ -86,7 +86,7 @@ def _factor(got, want):
             sign = "minus " if value < 0 else ""
             if value == factor:
                 return f"it is {sign}{n} times the right one: is a division by {n} missing?"
-            return f"it is {sign}1/{n} of the right one: a mean in place of a sum, or divided by {n} once too often?"
+            return f"it is {sign}1/{n} of the right one: a mean instead of a sum, or divided by {n} once too often?"
     return f"it is {factor:.6g} times the right one, everywhere"
 
 
@@ -111,7 +111,7 @@ def _flipped(got, want):
             if min((want.shape[k] for k in axes), default=0) > 1 and _like(got, np.flip(want, axes)):
                 if want.ndim == 1:
                     return "it is the right one in reverse order"
-                return f"it is the right one flipped along {_names(axes)}: a window or kernel turned round?"
+                return f"it is the right one flipped along {_names(axes)}: a window or kernel flipped?"
     return None
 
 
@@ -147,12 +147,12 @@ def _reordered(got, want):
 
 def _running(got, want):
     if want.size > 2 and _like(got.ravel(), np.cumsum(want.ravel())):
-        return "each number has all those before it added: is a total not set back to 0?"
+        return "each number has all those before it added: is a total not reset to 0?"
     return None
 
 
 def _repeated(got, want):
-    """One slice of an axis in place of all."""
+    """One slice of an axis instead of all."""
     for axis in range(want.ndim):
         mine, right = np.moveaxis(got, axis, 0), np.moveaxis(want, axis, 0)
         if want.size > len(right) > 1 and np.ptp(mine, axis=0).max() == 0 and np.ptp(right, axis=0).max() > 0:
@@ -165,11 +165,11 @@ def _repeated(got, want):
 def _function_of(got, want):
     with np.errstate(all="ignore"):
         others = (
-            (np.maximum(want, 0), "it is the right one with 0 in place of what is negative"),
+            (np.maximum(want, 0), "it is the right one with 0 instead of what is negative"),
             (np.abs(want), "it is the right one without its signs"),
             (want**2, "it is the square of the right one: is a square root missing?"),
             (np.sqrt(want), "it is the square root of the right one: is a square missing?"),
-            (1 / want, "it is 1 over the right one: divided the wrong way round?"),
+            (1 / want, "it is 1 over the right one: is the division upside down?"),
             (np.exp(want), "it is exp of the right one: is a logarithm missing?"),
             (np.log(want), "it is the logarithm of the right one"),
             (1 - want, "it is 1 minus the right one"),
@@ -195,9 +195,9 @@ def _per_channel(got, want):
     factor = (a * b).sum(0) / np.maximum((b * b).sum(0), 1e-300)
     telling = np.ptp(b, axis=0).all() and np.abs(factor).min() > CLOSE and (np.abs(factor - 1) > CLOSE).sum() > 1
     if telling and _like(a, factor * b):
-        return f"along axis {want.ndim - 1} each index is off by a factor of its own: is a scale left out?"
+        return f"along axis {want.ndim - 1} each index is off by its own factor: is a scale left out?"
     if (np.abs((a - b)[0]) > CLOSE).sum() > 1 and _like(a - b, np.broadcast_to((a - b)[0], b.shape), b):
-        return f"along axis {want.ndim - 1} each index is off by a number of its own: is a bias or mean left out?"
+        return f"along axis {want.ndim - 1} each index is off by its own constant: is a bias or mean left out?"
     return None
 
 
@@ -220,7 +220,7 @@ def _place(got, want):
     for axes in [*combinations(sides, 1), *combinations(sides, 2)]:
         inside = tuple(slice(1, -1) if k in axes else slice(None) for k in range(want.ndim))
         if not wrong[inside].any():
-            return f"only the border along {_names(axes)} is wrong{empty or ': what stands beyond the edge?'}"
+            return f"only the border along {_names(axes)} is wrong{empty or ': what lies beyond the edge?'}"
     for axis in sides:
         bad = np.flatnonzero(np.moveaxis(wrong, axis, 0).reshape(want.shape[axis], -1).any(1))
         if 0 < len(bad) <= want.shape[axis] / 2:
@@ -237,7 +237,7 @@ def _anywhere(got, want):
 def _nearly(got, want):
     size = max(float(np.abs(want).max()), math.ulp(1.0))
     if np.abs(got - want).max() < 1e-5 * size:
-        return "it is nearly right: something computed in float32, or an eps left out or put at another place?"
+        return "it is nearly right: is something computed in float32, or an eps left out or misplaced?"
     return None
 
 

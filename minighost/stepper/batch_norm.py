@@ -105,7 +105,7 @@ def _normalise(script, a, pixels):
         for p in cells:
             value = (x[p] - mu) * s
             script.step(
-                line, say("Channel {}: less the mean, over the standard deviation.", c),
+                line, say("Channel {}: subtract the mean, divide by the standard deviation.", c),
                 [say("{} = ({x} - {w}) * {w} = {new}", spelled("xhat", *p), x[p], mu, s, value)], [(xhat, p, value)],
                 [("x", x, [p]), ("w", mean, [(0, c)]), ("w", inv_std, [(0, c)]), ("new", xhat, [p])],
                 landmark=p == cells[-1],
@@ -156,15 +156,15 @@ def _three_terms(script, a, pixels, R):
             by_mean, by_var = db / R, xhat[p] * dg / R
             value = scale * s * (dout[p] - by_mean - by_var)
             script.step(
-                line, say("Channel {}: x counts directly, through the mean, and through the variance.", c),
-                [say("directly:         dout = {d}", dout[p]),
-                 say("by the mean:      dbeta / R = {} / {} = {}", db, R, by_mean),
-                 say("by the variance:  xhat * dgamma / R = {x} * {} / {} = {}", xhat[p], dg, R, by_var),
+                line, say("Channel {}: x acts directly, through the mean, and through the variance.", c),
+                [say("directly:              dout = {d}", dout[p]),
+                 say("through the mean:      dbeta / R = {} / {} = {}", db, R, by_mean),
+                 say("through the variance:  xhat * dgamma / R = {x} * {} / {} = {}", xhat[p], dg, R, by_var),
                  say("{} = {w} * {w} * ({d} - {} - {}) = {new}",
                      spelled("dx", *p), scale, s, dout[p], by_mean, by_var, value)],
                 [(dx, p, value)], [("d", dout, [p]), ("x", xhat, [p]), *vectors, ("new", dx, [p])],
                 landmark=p == cells[-1],
             )  # fmt: skip
     script.scope()
-    script.step(line, say("dx is complete. Over each channel it sums to 0: a shift of all its values would have been "
-                          "taken out by the mean."), landmark=True)  # fmt: skip
+    script.step(line, say("dx is complete. It sums to 0 over each channel, because the mean would have removed a "
+                          "shift of all its values."), landmark=True)  # fmt: skip

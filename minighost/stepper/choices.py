@@ -6,7 +6,7 @@ LIMITS = {
     "height": (1, 8), "width": (1, 8), "channels": (1, 8), "out_channels": (1, 8), "kernel": (1, 5), "stride": (1, 4),
     "padding": (0, 4), "dilation": (1, 4), "groups": (1, 8), "hidden": (1, 8), "seed": (0, 2**32 - 1),
 }  # fmt: skip
-MAX_STEPS = 12_000  # beyond that nobody steps, and the page grows past what a phone likes
+MAX_STEPS = 12_000  # nobody steps further, and the page would get too large for a phone
 
 _PLANE = {"height": 4, "width": 4, "channels": 4}
 _WALK = {"kernel": 3, "stride": 1, "padding": 1}
@@ -30,21 +30,21 @@ TAKES_W = ("conv", "depthwise", "grouped", "pointwise", "dilated", "transposed",
 
 
 def check_options(op, given, seed, x, w):
-    """Refuse what does not exist, is out of its limits, or is said twice; `x` and `w` are the files, or None."""
+    """Refuse what does not exist, is out of its limits, or is set twice; `x` and `w` are the files, or None."""
     for name in given:
         if name not in DEFAULTS[op]:
             flags = ", ".join(flag(n) for n in DEFAULTS[op])
-            raise ValueError(f"step {op}: {flag(name)} has no meaning here; {op} takes {flags}")
+            raise ValueError(f"step {op}: {flag(name)} does not apply; {op} takes {flags}")
     for name, value in {**given, "seed": seed}.items():
         low, high = LIMITS[name]
         if not low <= value <= high:
             raise ValueError(f"step {op}: {flag(name)} {value} must be from {low} to {high}")
     if w is not None and op not in TAKES_W:
-        raise ValueError(f"step {op}: --w has no meaning here; it is for {', '.join(TAKES_W)}")
+        raise ValueError(f"step {op}: --w does not apply; it is for {', '.join(TAKES_W)}")
     for file, source, said in ((x, "--x", ("height", "width", "channels")), (w, "--w", ("kernel", "out_channels"))):
         for name in said:
             if file is not None and name in given:
-                raise ValueError(f"step {op}: {flag(name)} is said by {source} {file} already; leave one of them out")
+                raise ValueError(f"step {op}: {flag(name)} is already set by {source} {file}; leave out one of them")
 
 
 def flag(name):

@@ -1,7 +1,7 @@
 """Convolution with any number of groups: dense, grouped, depthwise, pointwise, dilated.
 
-One dense set of kernels is drawn (or given), and each number of groups keeps the blocks on its diagonal: the same
-weights stay where they are, and the others are no longer there. So a page can hold all numbers of groups at once.
+One dense set of kernels is drawn (or given), and each number of groups keeps the blocks on its diagonal: these
+weights stay where they are, and the others disappear. So a page can hold all numbers of groups at once.
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ def blocks(w, groups, of_groups=1):
 
 
 def kind_of(C, OC, groups):
-    """What a convolution with so many groups is called."""
+    """What a convolution with this number of groups is called."""
     if groups == 1:
         return "dense" if C * OC > 1 else "one channel"
     return "depthwise" if groups == C else "grouped"
@@ -59,8 +59,8 @@ def conv_script(x, w, dout, stride=1, padding=0, dilation=1, groups=1, twin="con
         macs=int(w.size) * g.OH * g.OW,
     )  # fmt: skip
     border = g.PH, g.PW
-    padded = "input, in its padding" if any(border) else "input"
-    xs, ws = plane("x", padded, x, border), kernels("w", "kernels, channel read \u2192 written", w, groups)
+    padded = "input, padded" if any(border) else "input"
+    xs, ws = plane("x", padded, x, border), kernels("w", "kernels, input channel \u2192 output channel", w, groups)
     outs, douts = plane("out", "output", np.zeros(out.shape[1:])), plane("dout", "gradient of out, given", dout)
     dxs = plane("dx", "gradient of x", np.zeros(x.shape))
     dws = kernels("dw", "gradient of w", np.zeros(w.shape), groups)
@@ -71,7 +71,7 @@ def conv_script(x, w, dout, stride=1, padding=0, dilation=1, groups=1, twin="con
     gather(script, lines["forward"], walk, xs, ws, strip, outs)
     script.same(outs, out[0], f"{twin}_forward")
 
-    strip = row("row", "the kernel, and what goes back", walk, ("w", "w*dout"))
+    strip = row("row", "the kernel, and what it sends back", walk, ("w", "w*dout"))
     script.phase("backward", "dx", [douts, dxs, ws, strip])
     scatter(script, lines["dx"], walk, douts, ws, strip, dxs)
     script.same(dxs, dx[0], f"{twin}_backward")

@@ -35,14 +35,14 @@ def crelu_script(x, dout):
             value = x[i, j, c]
             plus, minus = max(value, 0.0), max(-value, 0.0)
             script.step(
-                line, say("Channel {} keeps what is positive in x; channel {} what is negative, with its sign turned.",
+                line, say("Channel {} keeps what is positive in x; channel {} what is negative, with its sign flipped.",
                           c, C + c),
                 [say("{} = max({x}, 0) = {new}", spelled("out", i, j, c), value, plus),
                  say("{} = max({x}, 0) = {new}", spelled("out", i, j, C + c), -value, minus)],
                 [(outs, (i, j, c), plus), (outs, (i, j, C + c), minus)],
                 [("x", xs, [(i, j, c)]), ("new", outs, [(i, j, c), (i, j, C + c)])], landmark=j == W - 1,
             )  # fmt: skip
-    script.step(line, say("out is complete. Nothing is lost: + phase less - phase is x."), landmark=True)
+    script.step(line, say("out is complete. Nothing is lost: + phase minus - phase is x."), landmark=True)
     script.same(outs, out[0], "crelu_forward")
 
     script.phase("backward", "dx", [xs, douts, dxs])
@@ -59,7 +59,7 @@ def crelu_script(x, dout):
                 [("x", xs, [(i, j, c)]), ("d", douts, [(i, j, c), (i, j, C + c)]), ("new", dxs, [(i, j, c)])],
                 landmark=j == W - 1,
             )  # fmt: skip
-    words = say("dx is complete: each x was alive in one phase and takes that one's gradient.")
+    words = say("dx is complete: each x was active in one phase and takes the gradient of that phase.")
     script.step(line, words, landmark=True)
     script.same(dxs, dx[0], "crelu_backward")
     return script

@@ -9,7 +9,7 @@ from minighost.inputs import open_regular
 
 __all__ = ["load"]
 
-LARGEST = 1e100  # of a learner's numbers: the square of one, times another, is still finite
+LARGEST = 1e100  # of a learner's numbers: the square of one times another is still finite
 
 
 def load(path):
@@ -18,7 +18,7 @@ def load(path):
     Parameters
     ----------
     path : str or Path
-        ``.npy``; or a table of numbers, divided by commas in ``.csv`` and by blanks in ``.txt``.
+        ``.npy``; or a table of numbers, separated by commas in ``.csv`` and by blanks in ``.txt``.
 
     Raises
     ------
@@ -45,12 +45,12 @@ def load(path):
     if array.dtype.kind not in "iuf":
         raise ValueError(f"{path}: holds {array.dtype}, but a step needs real numbers")
     if array.size == 0:
-        raise ValueError(f"{path}: has shape {array.shape}, so there is no number in it")
+        raise ValueError(f"{path}: has shape {array.shape}, so it holds no numbers")
     with np.errstate(over="ignore"):  # a wider float may not fit; the next line says so
         array = array.astype(np.float64)
     if not np.isfinite(array).all():
         where = tuple(int(k) for k in np.argwhere(~np.isfinite(array))[0])
-        raise ValueError(f"{path}: the number at {where} is {array[where]}; replace it, all must be finite")
+        raise ValueError(f"{path}: the number at {where} is {array[where]}; replace it: all numbers must be finite")
     if (np.abs(array) > LARGEST).any():
         where = tuple(int(k) for k in np.argwhere(np.abs(array) > LARGEST)[0])
         raise ValueError(

@@ -7,8 +7,8 @@ A `Script` is one run of one operation. It holds
     frames   the steps, in order
 
 and a frame says only what changes: which cells get which value (`writes`), which cells are looked at and as what
-(`marks`), which line of the reference twin does it, the equation with its numbers, and a sentence. Whoever plays the
-frames can go backward too, since the value that a cell had is known when the frame is met.
+(`marks`), which line of the reference twin does it, the equation with its numbers, and a sentence. The frames can be
+played backwards too, since the value that a cell had is known when the frame is met.
 
 `Script.step` carries its writes out on the arrays at once. So what the last frame shows is what was computed step by
 step, and `Script.same` compares it with what the operation itself returned.
@@ -71,11 +71,11 @@ class Array:
     border : (int, int)
         Rows and columns on each side that are padding; indices then begin below zero.
     across : int, optional
-        How many panels stand side by side.
+        How many panels are side by side.
     rows, columns : list of str, optional
         Headings; the indices by default, none for an empty list.
     narrow : bool
-        Rather break its panels into lines than stand wide.
+        Break its panels into lines rather than be wide.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class Script:
         self._scope = []
 
     def scope(self, *marks):
-        """Cells that stay tinted behind the steps to come; each mark is (role, array, indices)."""
+        """Cells that stay tinted during the steps to come; each mark is (role, array, indices)."""
         self._scope = [mark for mark in marks if mark[2]]
 
     def step(self, line, words, equations=(), writes=(), marks=(), landmark=False):

@@ -39,10 +39,10 @@ def ghost_script(x, w, cheap, dout):
     dense, depthwise = reference_lines("pointwise" if P == (0, 0) else "conv2d"), reference_lines("depthwise")
     script, zeros = Script("ghost module"), np.zeros
 
-    xs, ws = plane("x", "input", x, P), kernels("w", "primary kernels, channel \u2192 map", w, 1)
-    ys = plane("y", "intrinsic maps, in their padding", zeros((H, W, m)), (1, 1))
+    xs, ws = plane("x", "input", x, P), kernels("w", "primary kernels, input channel \u2192 map", w, 1)
+    ys = plane("y", "intrinsic maps, padded", zeros((H, W, m)), (1, 1))
     cheaps = kernels("cheap", "one kernel for each map", cheap, m)
-    ghosts = plane("ghosts", "one of each map", zeros((H, W, m)))
+    ghosts = plane("ghosts", "one ghost per map", zeros((H, W, m)))
     outs = plane("out", "output", np.full(dout.shape, np.nan))
     strip = row("row", "of im2col, the kernel, their products", first, ("x", "w", "x*w"))
     script.phase("forward", "maps y", [xs, ys, ws, strip])
@@ -61,9 +61,9 @@ def ghost_script(x, w, cheap, dout):
     dys = plane("dy", "gradient of the maps", zeros((H, W, m)))
     script.phase("backward", "split", [douts, dghosts])
     _copy(script, SPLIT.line("return tuple(np.split"), douts, m, dghosts, 0, m, "d",
-          say("Concatenation only put things side by side, so its backward cuts: the second half is the ghosts' "
+          say("Concatenation only puts things side by side, so its backward splits: the second half is the ghosts' "
               "gradient. The first half waits."))  # fmt: skip
-    strip = row("row", "the kernel, and what goes back", second, ("cheap", "cheap*d"))
+    strip = row("row", "the kernel, and what it sends back", second, ("cheap", "cheap*d"))
     script.phase("backward", "dy, first way", [dghosts, dys, cheaps, strip])
     scatter(script, depthwise["dx"], second, dghosts, cheaps, strip, dys)
     strip = row("row", "of one map, and what each weight receives", second, ("y", "y*d"))
@@ -74,7 +74,7 @@ def ghost_script(x, w, cheap, dout):
     _second_way(script, douts, dys, (H, W, m))
     script.same(dys, want["dy"], "add_forward")
 
-    strip = row("row", "the kernel, and what goes back", first, ("w", "w*dy"))
+    strip = row("row", "the kernel, and what it sends back", first, ("w", "w*dy"))
     dxs, dws = plane("dx", "gradient of x", zeros(x.shape)), kernels("dw", "gradient of w", zeros(w.shape), 1)
     script.phase("backward", "dx", [dys, dxs, ws, strip])
     scatter(script, dense["dx"], first, dys, ws, strip, dxs)
@@ -117,7 +117,7 @@ def _second_way(script, dout, dy, shape):
         for i, j in np.ndindex(H, W):
             p, old, more = (i, j, c), dy[i, j, c], dout[i, j, c]
             script.step(
-                line, say("Map {} was seen twice: by its ghost, and in the output itself. The second gradient is added "
+                line, say("Map {} was used twice: by its ghost, and in the output itself. The second gradient is added "
                           "to the first.", c),
                 [say("{} = {} + {d} = {new}", spelled("dy", *p), old, more, old + more)], [(dy, p, old + more)],
                 [("d", dout, [p]), ("new", dy, [p])], landmark=(i, j) == (H - 1, W - 1),

@@ -1,7 +1,7 @@
 """Convolution as one matrix product: im2col, the product, its two gradients, col2im.
 
-`conv` shows the same numbers window by window; here the matrices stand as wholes, so that one sees why pixels under
-several windows appear in several rows, and why going back they receive a sum.
+`conv` shows the same numbers window by window; here you see the whole matrices: why pixels under several windows appear
+in several rows, and why they receive a sum in the backward.
 """
 
 import numpy as np
@@ -40,14 +40,14 @@ def im2col_script(x, w, dout, stride=1, padding=0, dilation=1):
     def matrix(name, note, values, down, along):
         return Array(name, note, np.reshape(values, (len(down), len(along)))[None], (0, 1, 2), rows=down, columns=along)
 
-    xs = plane("x", "input" + (", in its padding" if padding else ""), x, (g.PH, g.PW))
-    cols = matrix("cols", "a row for each window, a column for each tap", np.full((R, K), np.nan), rows, taps)
+    xs = plane("x", "input" + (", padded" if padding else ""), x, (g.PH, g.PW))
+    cols = matrix("cols", "one row per window, one column per tap", np.full((R, K), np.nan), rows, taps)
     ws = matrix("w", "the kernels as columns", w.reshape(K, OC), taps, channels)
-    outs = matrix("out", "a row for each position", np.full((R, OC), np.nan), rows, channels)
+    outs = matrix("out", "one row per position", np.full((R, OC), np.nan), rows, channels)
     douts = matrix("dout", "gradient of out, given", dout.reshape(R, OC), rows, channels)
     dws = matrix("dw", "gradient of w", np.full((K, OC), np.nan), taps, channels)
     dcols = matrix("dcols", "gradient of cols", np.full((R, K), np.nan), rows, taps)
-    dxs = plane("dx", "gradient of x, in its padding" if padding else "gradient of x", np.zeros(x.shape), (g.PH, g.PW))
+    dxs = plane("dx", "gradient of x, padded" if padding else "gradient of x", np.zeros(x.shape), (g.PH, g.PW))
 
     script.phase("forward", "im2col", [xs, cols])
     _fill(script, walk, xs, cols)
@@ -88,7 +88,7 @@ def _fill(script, walk, x, cols):
         )  # fmt: skip
     script.step(
         IM2COL.line("return cols.reshape"),
-        say("cols is complete. A pixel that several windows share stands in several rows."), landmark=True,
+        say("cols is complete. A pixel that several windows share appears in several rows."), landmark=True,
     )  # fmt: skip
 
 
@@ -117,7 +117,7 @@ def _weights(script, cols, dout, dw):
         a, b = cols.values[0, :, n], dout.values[0, :, o]
         products = [v for pair in zip(a, b, strict=True) for v in pair]
         script.step(
-            line, say("Column {} of cols times column {} of dout: every window adds what its tap saw times the "
+            line, say("Column {} of cols times column {} of dout: every window adds what its tap saw, times the "
                       "gradient there.", n, o),
             [say("{} = " + " + ".join(["{x} * {d}"] * R) + " = {new}", spelled("dw", n, o), *products, a @ b)],
             [(dw, (0, n, o), a @ b)],
@@ -154,7 +154,7 @@ def _add_back(script, walk, dcols, dx):
         for n, ((u, v, h, k), c) in enumerate((tap, c) for tap in taps for c in range(walk.C)):
             old, more = dx[h, k, c], dcols.values[0, r, n]
             where = "pixel" if 0 <= h < H and 0 <= k < W else "padding, at"
-            words = f"Row {{}}, tap ({{}}, {{}}) lands on {where} ({{}}, {{}}): added to what is there."
+            words = f"Row {{}}, tap ({{}}, {{}}) lands on {where} ({{}}, {{}}): it is added to what is already there."
             script.step(
                 line, say(words, r, u, v, h, k),
                 [say("{} = {} + {d} = {new}", spelled("dx", h, k, c), old, more, old + more)],
@@ -164,6 +164,6 @@ def _add_back(script, walk, dcols, dx):
     script.scope()
     script.step(
         COL2IM.line("return padded[:, PH"),
-        say("What fell on the padding is dropped; the rest is dx, the numbers that conv2d_backward returns."),
+        say("What landed on the padding is dropped; the rest is dx, the numbers that conv2d_backward returns."),
         landmark=True,
     )

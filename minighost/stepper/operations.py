@@ -1,4 +1,4 @@
-"""The operations that can be stepped through: their options, the arrays drawn for them, and what stands above the page.
+"""The operations that can be stepped through: their options, the arrays drawn for them, the headings of the page.
 
 Drawn numbers are small whole ones (halves where a product follows a product), so that every line can be done in the
 head; weights and incoming gradients are never 0, since a 0 hides mistakes.
@@ -28,7 +28,7 @@ TITLES = {
     "depthwise": (
         "Depthwise convolution", "out[i, j, c] = sum over u, v of x[i*S - P + u*D, j*S - P + v*D, c] * w[u, v, 0, c]"
     ),
-    "grouped": ("Grouped convolution", "as a convolution, but output channel o sees only its own group's C/G channels"),
+    "grouped": ("Grouped convolution", "a convolution whose output channel o sees only its own group's C/G channels"),
     "pointwise": ("Pointwise convolution", "out[i, j, :] = x[i, j, :] @ w: a matrix product at every pixel"),
     "dilated": ("Dilated convolution", _SUM),
     "transposed": ("Transposed convolution", "out[i*S - P + u*D, j*S - P + v*D, o] += x[i, j, c] * w[u, v, o, c]"),
@@ -40,10 +40,10 @@ TITLES = {
 }  # fmt: skip
 
 
-# Where the highlighted line of the reference twin does at once what the page does one by one.
+# Where the highlighted line of the reference twin does in one go what the page does one by one.
 NOTES = {
-    "depthwise": ["the reference takes one tap at all positions together, this page one position after the other"],
-    "pointwise": ["the reference takes all pixels in one product, this page one after the other"],
+    "depthwise": ["the reference takes one tap at all positions together, this page one position at a time"],
+    "pointwise": ["the reference takes all pixels in one product, this page one at a time"],
     "im2col": ["the reference fills cols column by column, this page row by row: a row is a window"],
 }
 
@@ -74,7 +74,7 @@ def build(op, x=None, w=None, seed=0, **options):
         If an option does not exist for the operation, is out of its limits, or contradicts a file.
     """
     if op not in DEFAULTS:
-        raise ValueError(f"step: there is no {op!r}; there is {', '.join(NAMES)}")
+        raise ValueError(f"step: unknown operation {op!r}; available: {', '.join(NAMES)}")
     given = {name: value for name, value in options.items() if value is not None}
     check_options(op, given, seed, x, w)
     chosen = {**DEFAULTS[op], **given}
@@ -110,7 +110,7 @@ def _input(op, file, chosen, rng):
     for name, size in zip(("height", "width", "channels"), x.shape[-3:], strict=True):
         low, high = LIMITS[name]
         if not low <= size <= high:
-            raise ValueError(f"{file}: {name} {size}: a step through takes {low} to {high}; cut a piece out")
+            raise ValueError(f"{file}: {name} {size}: a page can show {low} to {high}; cut a piece out")
         chosen[name] = size
     if op == "batchnorm" and len(x) > 4:
         raise ValueError(f"{file}: {len(x)} images, but at most 4 can be stepped through; cut a piece out")
@@ -136,7 +136,7 @@ def _weights(op, w, chosen, rng, groups):
         )
     for name, sizes in (("kernel", w.shape[:2]), ("out_channels", w.shape[3:])):
         if max(sizes) > LIMITS[name][1]:
-            raise ValueError(f"step {op}: w has shape {w.shape}, but {flag(name)[2:]} is {LIMITS[name][1]} at most")
+            raise ValueError(f"step {op}: w has shape {w.shape}, but {flag(name)[2:]} is at most {LIMITS[name][1]}")
     chosen["out_channels"] = w.shape[3]
     return w
 
@@ -144,7 +144,7 @@ def _weights(op, w, chosen, rng, groups):
 def _refuse_many(op, steps):
     if steps > MAX_STEPS:
         raise ValueError(
-            f"step {op}: that would be about {steps:,} steps, and {MAX_STEPS:,} are the most; take fewer channels, a "
+            f"step {op}: that would be about {steps:,} steps; the limit is {MAX_STEPS:,}. Take fewer channels, a "
             "smaller plane or a smaller kernel"
         )
 
@@ -164,7 +164,7 @@ def _conv(op, x, w, chosen, rng, given):
         name, n = ("channels", C) if C % groups else ("out_channels", OC)
         raise ValueError(
             f"step {op}: groups={groups} must divide {name}={n} ({n} % {groups} = {n % groups}); "
-            f"here G can be {', '.join(map(str, choices))}"
+            f"groups can be {', '.join(map(str, choices))}"
         )
     fewest = 1 if w is None else groups  # a dense set of kernels holds those of all groups; a grouped file does not
     w = _weights(op, w, chosen, rng, fewest)
@@ -191,12 +191,12 @@ def _transposed(op, x, w, chosen, rng, given):
     sides, most = LIMITS["kernel"][1], LIMITS["out_channels"][1]
     if w.ndim != 4 or w.shape[3] != C or max(w.shape[:2]) > sides or w.shape[2] > most:
         raise ValueError(
-            f"step transposed: w must have shape (KH, KW, OC, C) = (KH, KW, OC, {C}), with KH and KW of {sides} and OC "
-            f"of {most} at most; got {w.shape}"
+            f"step transposed: w must have shape (KH, KW, OC, C) = (KH, KW, OC, {C}), with KH and KW at most "
+            f"{sides} and OC at most {most}; got {w.shape}"
         )
     size = [large_size(n, k, S, P, D) for n, k in zip(x.shape[:2], w.shape[:2], strict=True)]
     if min(size) < 1:
-        raise ValueError(f"step transposed: padding {P} leaves an output of {size[0]}x{size[1]}; pad less")
+        raise ValueError(f"step transposed: padding {P} leaves an output of {size[0]}x{size[1]}; reduce it")
     _refuse_many(op, 3 * x.size * (w.shape[0] * w.shape[1] + 2))
     dout = _nonzero(rng, *size, w.shape[2])
     shapes = f"x {_size(x)}, kernel {w.shape[0]}x{w.shape[1]}, {_walk(S, P, D)}: out {_size(dout)}"
@@ -217,7 +217,7 @@ def _im2col(op, x, w, chosen, rng, given):
 def _batch_norm(op, x, w, chosen, rng, given):
     R, C = x.size // x.shape[3], x.shape[3]
     if R < 2:
-        raise ValueError("step batchnorm: one value per channel has variance 0; take more images, rows or columns")
+        raise ValueError("step batchnorm: a single value per channel has variance 0; take more images, rows or columns")
     gamma, beta = rng.choice([0.5, 1.0, 2.0], C), rng.choice([-1.0, 0.5, 1.0], C)
     script = batch_norm_script(x, gamma, beta, _nonzero(rng, *x.shape))
     return [script], 0, f"x {_size(x)}: R = {R} values per channel"
@@ -243,7 +243,7 @@ def _se(op, x, w, chosen, rng, given):
 def _ghost(op, x, w, chosen, rng, given):
     n = chosen["out_channels"]
     if w is None and n % 2:
-        raise ValueError(f"step ghost: --out-channels {n} must be even, half of the maps are ghosts")
+        raise ValueError(f"step ghost: --out-channels {n} must be even: half of the maps are ghosts")
     chosen = {**chosen, "out_channels": n // 2}
     w = _weights(op, w, chosen, rng, 1)
     if w.shape[0] % 2 == 0 or w.shape[1] % 2 == 0:
@@ -251,7 +251,7 @@ def _ghost(op, x, w, chosen, rng, given):
     m = w.shape[3]
     if 2 * m > LIMITS["out_channels"][1]:
         most = LIMITS["out_channels"][1]
-        raise ValueError(f"step ghost: w makes {m} maps and {m} ghosts; {most} together are the most")
+        raise ValueError(f"step ghost: w makes {m} maps and {m} ghosts; together they may be at most {most}")
     _refuse_many(op, 3 * x.shape[0] * x.shape[1] * m * (w.shape[0] * w.shape[1] + 9 + 4))
     dout = _nonzero(rng, *x.shape[:2], 2 * m)
     script = ghost_script(x, w, _nonzero(rng, 3, 3, 1, m), dout)

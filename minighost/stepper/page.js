@@ -1,14 +1,14 @@
 
 "use strict";
-// Plays the steps in #data. A frame says only what changes, so going forward carries its values out and going back puts
-// the old ones in their place again; a jump is many of these. Whatever comes from the data is shown as text, never as HTML.
+// Plays the steps in #data. A frame says only what changes, so going forward applies its values and going back restores
+// the old ones; a jump is many of these. Whatever comes from the data is shown as text, never as HTML.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const at = id => document.getElementById(id);
 const ROLES = ["scope", "x", "w", "d", "new"];  // as in frames.py
 
 let script;          // the run that is shown: {arrays, phases, frames, ...}
-let position = -1;   // index of the last frame that was carried out
+let position = -1;   // index of the last frame that was applied
 let cells = [];      // cells[array][cell]: the <td>
 let values = [];     // values[array][cell]: its number, or null
 let figures = [];    // figures[array]: the <figure>
@@ -24,7 +24,7 @@ function make(tag, className, text) {
   return element;
 }
 
-// At most three decimals and no zeros behind them, as format_number in frames.py.
+// At most three decimals and no trailing zeros, as format_number in words.py.
 function format(value) {
   if (value === null) return "\u00b7";
   const size = Math.abs(value);

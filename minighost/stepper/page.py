@@ -1,4 +1,4 @@
-"""Put a story into the page: one HTML file with its style, its script and its data, which asks nothing of a network."""
+"""Put a story into the page: one HTML file with its style, script and data, which loads nothing from a network."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""Squeeze-and-excitation: x decides how much of x passes, so its gradient comes back on two ways."""
+"""Squeeze-and-excitation: x decides how much of x passes, so its gradient comes back in two ways."""
 
 import numpy as np
 
@@ -40,7 +40,7 @@ def squeeze_excite_script(x, w1, b1, w2, b2, dout):
         "dx": plane("dx", "gradient of x", np.full(x.shape, np.nan)),
         "w1": Array("w1", "C to hidden", w1, (0, 1)), "w2": Array("w2", "hidden to C", w2, (0, 1)),
         "b1": vector("b1", "bias", D, b1), "b2": vector("b2", "bias", C, b2),
-        "s": vector("s", "squeezed: one mean for each channel", C), "z": vector("z", "s @ w1 + b1", D),
+        "s": vector("s", "squeezed: one mean per channel", C), "z": vector("z", "s @ w1 + b1", D),
         "h": vector("h", "relu(z)", D), "a": vector("a", "h @ w2 + b2", C),
         "gate": vector("gate", "hard_sigmoid(a)", C),
         "dgate": vector("dgate", "gradient of gate", C, 0), "da": vector("da", "gradient of a, and of b2", C),
@@ -75,7 +75,7 @@ def squeeze_excite_script(x, w1, b1, w2, b2, dout):
     script.phase("backward", "weights", [a[k] for k in ("dgate", "a", "da", "h", "dw2", "w2", "dh", "z", "dz", "s",
                                                         "dw1", "w1", "ds")])  # fmt: skip
     _each_back(script, GATE_BACK.line("return np.where(np.abs(cache) < 3, dout / 6, 0)"), a["dgate"], a["a"], a["da"],
-               lambda v: float(abs(v) < 3) / 6, "The gate's slope: 1/6 between -3 and 3, 0 beyond.")  # fmt: skip
+               lambda v: float(abs(v) < 3) / 6, "The slope of the gate: 1/6 between -3 and 3, 0 beyond.")  # fmt: skip
     _product_back(script, a["da"], a["h"], a["w2"], a["dw2"], a["dh"])
     _each_back(script, RELU_BACK.line("return np.where(cache <= 0, 0, dout)"), a["dh"], a["z"], a["dz"],
                lambda v: float(v > 0), "ReLU lets the gradient through where z was positive.")  # fmt: skip
@@ -153,7 +153,7 @@ def _product_back(script, dout, x, w, dw, dx):
         pairs = [(dout[0, o], w[k, o]) for o in range(dout.width)]
         value = sum(p * q for p, q in pairs)
         script.step(
-            line, say("{} went into {} sums, and collects from them all.", spelled(x.name, k), dout.width),
+            line, say("{} went into {} sums, and collects from all of them.", spelled(x.name, k), dout.width),
             [say("{} = " + " + ".join(["{d} * {w}"] * len(pairs)) + " = {new}", spelled(dx.name, k),
                  *(v for pair in pairs for v in pair), value)],
             [(dx, (0, k), value)],
@@ -188,8 +188,8 @@ def _scale_back(script, a, shape):
             p = i, j, c
             d, pixel, old = a["dout"][p], a["x"][p], a["dgate"][0, c]
             script.step(
-                line, say("The product hands dout to both sides: to x times the gate, and to the gate times x, summed "
-                          "over the plane that shared it."),
+                line, say("The product passes dout to both factors: to x, times the gate, and to the gate, times x, "
+                          "summed over the plane that shared it."),
                 [say("{} = {d} * {w} = {new}", spelled("dx", *p), d, gate, d * gate),
                  say("{} = {} + {d} * {x} = {new}", spelled("dgate", c), old, d, pixel, old + d * pixel)],
                 [(a["dx"], p, d * gate), (a["dgate"], (0, c), old + d * pixel)],
@@ -210,8 +210,8 @@ def _mean_back(script, a, shape):
                     [("d", a["ds"], [(0, c)]), ("scope", a["dx"], cells)], landmark=True)  # fmt: skip
         for p in cells:
             old = a["dx"][p]
-            words = say("x mattered twice: as what is scaled, and through its mean. The two gradients add.")
+            words = say("x was used twice: as what is scaled, and through its mean. The two gradients add up.")
             script.step(sum_line, words, [say("{} = {} + {d} = {new}", spelled("dx", *p), old, share, old + share)],
                         [(a["dx"], p, old + share)], [("d", a["ds"], [(0, c)]), ("new", a["dx"], [p])],
                         landmark=p == cells[-1])  # fmt: skip
-    script.step(sum_line, say("dx is complete: the gradient of both ways together."), landmark=True)
+    script.step(sum_line, say("dx is complete: the gradients of both ways together."), landmark=True)

@@ -1,8 +1,8 @@
 """The walk in single products: what all convolutions on these pages are made of.
 
 `gather` collects a window into one number, which is a convolution's forward. `scatter` gives one number back to its
-window, and `kernel_gradient` adds up what each weight saw; together they are the backward. Seen from a transposed
-convolution the same two change places: its forward scatters and its backward gathers. So the arrays are handed in under
+window, and `kernel_gradient` adds up what each weight saw; together they are the backward. In a transposed
+convolution the two change places: its forward scatters and its backward gathers. So the arrays are passed in under
 the names that they have there, and the roles say which of them is a gradient.
 """
 
@@ -66,7 +66,7 @@ def _gather_one(script, lines, walk, arrays, i, j, ins, o, role):
     script.step(
         lines.add,
         say("{} is complete: the row times column {} of the kernel matrix.", name, o) if sums else
-        say("All taps of {} lie on the padding: it stays 0.", name),
+        say("All taps of {} are on the padding: it stays 0.", name),
         [say(whole, name, *sums, out[cell])] if len(sums) > 1 else [], column, [("new", out, [cell])], landmark=True,
     )  # fmt: skip
 
@@ -108,8 +108,8 @@ def _scatter_one(script, lines, walk, arrays, i, j, ins, o, role):
             equations.append(say(f"{{}} = {{}} + {{{role}}} * {{w}} = {{new}}", where, old, d, weight, new))
             adds.append((dx, (h, k, c), new))
         script.step(
-            lines.add, _tap(walk, "Tap ({}, {}) lies on pixel ({}, {}): " if walk.taps > 1 else "Pixel ({}, {}): ",
-                            f"{_counted(G, 'contribution')} {'lands' if G == 1 else 'land'} on top of what is there.",
+            lines.add, _tap(walk, "Tap ({}, {}) is on pixel ({}, {}): " if walk.taps > 1 else "Pixel ({}, {}): ",
+                            f"{_counted(G, 'contribution')} {'is' if G == 1 else 'are'} added to what is there.",
                             u, v, h, k),
             equations, adds,
             [("w", w, [(u, v, c, o) for c in ins]), ("scope", row, row_cells(walk, 1, [(u, v, h, k)])),
@@ -144,8 +144,8 @@ def _kernel_gradient_one(script, lines, walk, arrays, i, j, ins, o, roles):
     writes += [(row, e, d * x[p]) for e, p in zip(entries[1], pixels, strict=True)]
     script.step(
         lines.visit,
-        say(f"{{}} = {b}: each weight of kernel {{}} met it once, through the number under its tap. That number times "
-            f"{b} is what the weight receives.", name, d, o, d),
+        say(f"{{}} = {b}: each weight of kernel {{}} met it once, through the number under its tap. The weight "
+            f"receives that number times {b}.", name, d, o, d),
         [say(f"{row.rows[1]} = row of {x.name} * {b}", d)], writes, [("new", row, entries[1])], landmark=True,
     )  # fmt: skip
     for u, v, h, k in inside:
@@ -158,7 +158,7 @@ def _kernel_gradient_one(script, lines, walk, arrays, i, j, ins, o, roles):
             adds.append((dw, (u, v, c, o), new))
         script.step(
             lines.add, _tap(walk, "Tap ({}, {}) saw pixel ({}, {}): " if walk.taps > 1 else "Pixel ({}, {}): ",
-                            f"times {dout.name} it is added to {_counted(G, 'weight')}, as at every position.",
+                            f"times {dout.name}, it is added to {_counted(G, 'weight')}, as at every position.",
                             u, v, h, k),
             equations, adds,
             [(roles[0], x, [(h, k, c) for c in ins]), ("scope", row, row_cells(walk, 1, [(u, v, h, k)])),
@@ -174,7 +174,7 @@ def _window_words(walk, x, out, i, j, ins, taps, inside):
     template = f"{out} ({{}}, {{}}): the window covers rows {{}} to {{}} and columns {{}} to {{}} of {x}"
     values = [i, j, rows[0], rows[-1], columns[0], columns[-1]]
     if len(taps) == 1:
-        template, values = f"{out} ({{}}, {{}}): under the kernel lies pixel ({{}}, {{}}) of {x}", [i, j, *taps[0][2:]]
+        template, values = f"{out} ({{}}, {{}}): the kernel is on pixel ({{}}, {{}}) of {x}", [i, j, *taps[0][2:]]
     elif (walk.g.DH, walk.g.DW) != (1, 1):
         template, values = template + ", one pixel in {}", [*values, walk.g.DH]
     if walk.groups > 1:
@@ -183,7 +183,7 @@ def _window_words(walk, x, out, i, j, ins, taps, inside):
     template += ". Read in the order (u, v, c) it is one row of im2col"
     missing = len(taps) - len(inside)
     if missing:
-        template += f"; {{}} of its {len(taps)} taps {'lies' if missing == 1 else 'lie'} on the padding"
+        template += f"; {{}} of its {len(taps)} taps {'is' if missing == 1 else 'are'} on the padding"
         values.append(missing)
     return say(template + ".", *values)
 
@@ -193,7 +193,7 @@ def _tap_words(walk, u, v, h, k, name):
     if walk.g.KH * walk.g.KW == 1:
         return say(f"Pixel ({{}}, {{}}) times the kernel: {_counted(n, 'product')} for {{}}.", h, k, name)
     go = "one more product goes" if n == 1 else f"{n} more products go"
-    return say(f"Tap ({{}}, {{}}) lies on pixel ({{}}, {{}}): {go} into {{}}.", u, v, h, k, name)
+    return say(f"Tap ({{}}, {{}}) is on pixel ({{}}, {{}}): {go} into {{}}.", u, v, h, k, name)
 
 
 def _tap(walk, where, what, u, v, h, k):
@@ -204,7 +204,7 @@ def _give_words(name, d, o, dx, dropped, role):
     way = "goes back the way it came: " if role == "d" else f"is scattered into {dx}: "
     template = f"{{}} = {{{role}}} {way}times each weight of kernel {{}}, to the pixel under the tap"
     if dropped:
-        verb, are = ("falls", "is") if dropped == 1 else ("fall", "are")
+        verb, are = ("lands", "is") if dropped == 1 else ("land", "are")
         template += f"; {{}} {verb} on the padding and {are} dropped"
     return say(template + ".", name, d, o, *([dropped] if dropped else []))
 

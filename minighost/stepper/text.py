@@ -14,9 +14,9 @@ def parse_range(text, count):
     except ValueError:
         raise ValueError(f"--step {text!r}: must be a number N or a range N..M") from None
     if not 1 <= a <= b:
-        raise ValueError(f"--step {text}: must run from a smaller to a larger number, from 1 on")
+        raise ValueError(f"--step {text}: must run from a smaller to a larger number, starting at 1")
     if b > count:
-        raise ValueError(f"--step {text}: there are {count:,} steps")
+        raise ValueError(f"--step {text}: must be at most {count:,}, the number of steps")
     return a, b
 
 
@@ -59,7 +59,7 @@ def lines(story, first=1, last=None, bold=False):
 
 
 def _result(script, last):
-    """The array that a phase computed, as it stands then."""
+    """The array that a phase computed, at the end of it."""
     array = _last_written(script, last)
     values = array.initial.transpose(array.axes).ravel().copy()
     for frame in script.frames[: last + 1]:

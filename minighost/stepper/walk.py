@@ -1,4 +1,4 @@
-"""A kernel's walk over a plane: where it goes, and how planes, kernels and rows of im2col stand on the page.
+"""A kernel's walk over a plane: where it goes, and how planes, kernels and rows of im2col are laid out on the page.
 
 Letters as everywhere: (i, j) is a position of the smaller plane, (u, v) a tap, (h, k) the pixel under it, c and o
 channels.
@@ -61,7 +61,7 @@ class Lines(NamedTuple):
 
 
 def plane(name, note, values, border=(0, 0)):
-    """A picture (H, W, C), one panel for each channel, with `border` rows and columns of padding around it."""
+    """A picture (H, W, C), one panel per channel, with `border` rows and columns of padding around it."""
     (PH, PW), C = border, values.shape[2]
     padded = np.pad(np.asarray(values, np.float64), [(PH, PH), (PW, PW), (0, 0)])
     titles = [f"channel {c}" for c in range(C)] if C > 1 else None
@@ -69,7 +69,7 @@ def plane(name, note, values, border=(0, 0)):
 
 
 def kernels(name, note, w, groups):
-    """Weights (KH, KW, C/G, OC) as a table of kernels, channel read by channel written; groups leave places empty."""
+    """Weights (KH, KW, C/G, OC) as a table of kernels, input channel by output channel; groups leave places empty."""
     KH, KW, per_group, OC = w.shape
     C = per_group * groups
     table, titles = np.full((KH, KW, C, OC), np.nan), []
@@ -84,7 +84,7 @@ def kernels(name, note, w, groups):
 
 
 def row(name, note, walk, lines):
-    """A row of im2col, cut at each row of the kernel; `lines` are the names of what stands under each other."""
+    """A row of im2col, cut at each row of the kernel; `lines` are the names of its lines, from top to bottom."""
     g, per_group = walk.g, walk.C // walk.groups
     columns = [f"{v},{c}" if per_group > 1 else str(v) for v in range(g.KW) for c in range(per_group)]
     titles = [f"u = {u}" for u in range(g.KH)] if g.KH > 1 else None

@@ -35,7 +35,7 @@ def format_text(text):
 
 
 def format_number(value):
-    """At most three decimals and no zeros behind them; the page's `format` does the same."""
+    """At most three decimals and no trailing zeros; the page's `format` does the same."""
     value = float(value)
     if np.isnan(value):
         return "."

@@ -43,7 +43,7 @@ def on_shapes(words):
     Parameters
     ----------
     words : str
-        What usually lies behind them in this exercise.
+        Their usual cause in this exercise.
     """
     try:
         yield

@@ -5,8 +5,8 @@ import numpy as np
 from minighost.learn.compare import frozen, function, same
 
 HINTS = (
-    "Go through the places k = 0 to K - 1 one by one, and keep a running total that starts at nothing.",
-    "`for k in range(len(x)):` goes through the places. In the loop, add the product of the two numbers at place k to "
+    "Go through the indices k = 0 to K - 1 one by one, and keep a running total that starts at zero.",
+    "`for k in range(len(x)):` goes through the indices. In the loop, add the product of the two numbers at index k to "
     "the total. The return comes after the loop, not in it.",
     "Before the loop `total = 0.0`; in the loop `total += ` the product of x[k] and w[k]; after it `return total`.",
 )
@@ -33,9 +33,9 @@ def check(mine):
     x, w = np.array([1.0, 2.0, 3.0]), np.array([10.0, 20.0, 40.0])
     products = x * w
     known = [
-        (products[-1], "this is the last product alone: is it total = in place of total +=?"),
-        (products[0], "this is the first product alone: does the return stand in the loop? Move it to the left"),
-        (products[1:].sum(), "the first product is missing: places count from 0"),
+        (products[-1], "this is the last product alone: is it total = instead of total +=?"),
+        (products[0], "this is the first product alone: is the return inside the loop? Move it to the left"),
+        (products[1:].sum(), "the first product is missing: indices count from 0"),
         (products[:-1].sum(), "the last product is missing: range(K) already ends at K - 1"),
         ((x + w).sum(), "this is the sum of all numbers: the * is missing"),
         (x @ x, "this is the sum of x[k] * x[k]: w is not used"),

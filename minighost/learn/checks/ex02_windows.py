@@ -7,9 +7,9 @@ from minighost.learn.compare import frozen, function, same, untouched
 
 HINTS = (
     "A slice takes two ends for each axis, rows first: image[a:b, c:d] holds rows a to b - 1 and columns c to d - 1.",
-    "The window begins at row i and is KH rows high, so it ends before row i + KH; columns alike. For all windows, "
-    "make an array of zeros of shape (OH, OW, KH, KW) and fill it in two loops.",
-    "window: image[i : i + KH, ...]. windows: OH = H - KH + 1, OW alike; for every i in range(OH) and j in range(OW) "
+    "The window begins at row i and is KH rows high, so it ends before row i + KH; likewise for columns. For all "
+    "windows, make an array of zeros of shape (OH, OW, KH, KW) and fill it in two loops.",
+    "window: image[i : i + KH, ...]. windows: OH = H - KH + 1, likewise OW; for every i in range(OH), j in range(OW) "
     "the place [i, j] of the result gets window(image, i, j, KH, KW).",
 )
 
@@ -71,7 +71,7 @@ def _windows(windows):
             (right[::KH, ::KW], "these windows stand side by side; a window begins at every row and every column"),
             (right.swapaxes(0, 1), "rows of places come first: [i, j] is the window at row i, column j"),
             (np.broadcast_to(image[:OH, :OW, None, None], right.shape), "each window holds its top left pixel only"),
-            (only, "only the first place is filled: does the return stand in the loop?"),
+            (only, "only the first place is filled: is the return inside the loop?"),
         ]
         call = f"windows(image of {H}x{W} that counts from 0, KH={KH}, KW={KW})"
         same(windows(frozen(image), KH, KW), right, call, hints=known if right.size > 9 else ())

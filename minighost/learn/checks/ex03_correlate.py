@@ -16,7 +16,7 @@ HINTS = (
 WRONG = {
     "overwrites instead of adding": ("out[i, j] += ", "out[i, j] = ", r"last product.*\+="),
     "turns the kernel round": ("+= image[i + u, j + v] * w[u, v]",
-                               "+= image[i + u, j + v] * w[KH - 1 - u, KW - 1 - v]", r"turned round"),
+                               "+= image[i + u, j + v] * w[KH - 1 - u, KW - 1 - v]", r"flipped"),
     "transposes the kernel": ("(H, W), (KH, KW) = image.shape, w.shape",
                               "w = w.T; (H, W), (KH, KW) = image.shape, w.shape", r"axis 0|transposed"),
     "no + 1": ("H - KH + 1, W - KW + 1", "H - KH, W - KW", r"one too few"),
@@ -49,8 +49,8 @@ def _compare(correlate, image, w, what):
     for name, was, now in zip(("image", "w"), before, (image, w), strict=True):
         untouched(was, now, f"{what}: {name}")
     known = [
-        (windows[:, :, -1, -1] * w[-1, -1], "each place holds its last product alone: = in place of +="),
-        (_sums(windows, w[::-1, ::-1]), "w is turned round by 180 degrees; here w[u, v] meets image[i + u, j + v]"),
+        (windows[:, :, -1, -1] * w[-1, -1], "each place holds its last product alone: = instead of +="),
+        (_sums(windows, w[::-1, ::-1]), "w is flipped in both directions; here w[u, v] meets image[i + u, j + v]"),
         ((windows + w).sum((2, 3)), "this is a sum of sums: the * is missing"),
         (_around(image, w), "the window reaches up and left, over the edge: image[i + u, j + v], not i - u and j - v"),
     ]

@@ -22,7 +22,7 @@ WRONG = {
                            r"channel 0 alone"),
     "first image only": ("x[n, i :", "x[0, i :", r"always the same slice"),
     "no + 1": ("H - KH + 1, W - KW + 1", "H - KH, W - KW", r"one too few"),
-    "turns the kernel round": ("* w[:, :, :, o]", "* w[::-1, ::-1, :, o]", r"turned round"),
+    "turns the kernel round": ("* w[:, :, :, o]", "* w[::-1, ::-1, :, o]", r"flipped"),
     "rows and columns swapped": ("i : i + KH, j : j + KW]", "j : j + KH, i : i + KW]", r"axes 1 and 2 swapped"),
     "the mean": (".sum() + b[o]", ".mean() + b[o]", r"mean"),
     "channels first": ("    return out", "    return out.transpose(0, 3, 1, 2)", r"axes in another order"),
@@ -57,8 +57,8 @@ def _compare(conv_forward, x, w, b, what):
         (sums[..., :1] + b, "every channel is made with the first kernel, w[:, :, :, 0]"),
         (sums / count + b, "this is the mean of the products; it must be their sum"),
         (products[:, :, :, 0].sum((3, 4)) + b, "this is input channel 0 alone: the sum runs over c too"),
-        (products[:, :, :, -1].sum((3, 4)) + b, "only the last input channel counts: = in place of +="),
-        (turned + b, "the kernels are turned round by 180 degrees; w[u, v] meets the pixel at i + u, j + v"),
+        (products[:, :, :, -1].sum((3, 4)) + b, "only the last input channel counts: = instead of +="),
+        (turned + b, "the kernels are flipped in both directions; w[u, v] meets the pixel at i + u, j + v"),
     ]
     before = x.copy(), w.copy(), b.copy()
     same(conv_forward(x, w, b), sums + b, what, hints=known)

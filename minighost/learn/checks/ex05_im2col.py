@@ -24,7 +24,7 @@ WRONG = {
                            "    return cols.reshape(N * OH * OW, KH * KW * C).T", r"window is a row"),
     "no + 1": ("H - KH + 1, W - KW + 1", "H - KH, W - KW", r"places.*\+ 1"),
     "u and v swapped": ("cols[:, :, :, u, v]", "cols[:, :, :, v, u]", r"v must run faster|out of bounds"),
-    "a window turned round": ("cols[:, :, :, u, v]", "cols[:, :, :, -1 - u, -1 - v]", r"turned round"),
+    "a window flipped": ("cols[:, :, :, u, v]", "cols[:, :, :, -1 - u, -1 - v]", r"flipped"),
     "no reshape": ("    return cols.reshape(N * OH * OW, KH * KW * C)", "    return cols", r"\.reshape"),
     "the last row forgotten": ("for u in range(KH)", "for u in range(KH - 1)", r"only.*is 0 there"),
     "a view that is written to": ("    return cols.", "    x[:] = 0\n    return cols.", r"was written to"),
@@ -62,9 +62,9 @@ def _compare(im2col, x, kernel_size, what):
         (ordered(0, 2, 1, 3, 4, 5), "j must run faster than i down the rows: (n, i, j), row by row as when you read"),
         (ordered(1, 2, 0, 3, 4, 5), "all windows of the first image come first: (n, i, j)"),
         (np.broadcast_to(windows[:, :, :, :1, :1], windows.shape).reshape(rows), "each row repeats its top left pixel"),
-        (windows[:, :, :, ::-1, ::-1].reshape(rows), "the windows are turned round: (0, 0) is their top left"),
+        (windows[:, :, :, ::-1, ::-1].reshape(rows), "the windows are flipped: (0, 0) is their top left"),
         (right.T, "a window is a row of cols, not a column"),
-        (fewer.reshape(-1, right.shape[1]), "one too few rows and columns of places: OH = H - KH + 1, OW alike"),
+        (fewer.reshape(-1, right.shape[1]), "one too few rows and columns of places: OH = H - KH + 1, OW likewise"),
     ]
     before = x.copy()
     got = im2col(x, kernel_size)

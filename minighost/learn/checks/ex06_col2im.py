@@ -6,8 +6,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from minighost.learn.compare import frozen, function, same, untouched
 
 HINTS = (
-    "Take your im2col and let the numbers flow the other way: what it read is written to, what it wrote is read.",
-    "First give the columns their six names back: cols.reshape(N, OH, OW, KH, KW, C). Then, for one u and v, the slice "
+    "Take your im2col and let the numbers flow the other way: what it read is now written to, what it wrote is read.",
+    "First give the columns their six axes back: cols.reshape(N, OH, OW, KH, KW, C). Then, for one u and v, the slice "
     "of the image that im2col read from is the slice to add to. Several (u, v) reach the same pixel.",
     "From zeros of x_shape, for each u and v: image[:, u : u + OH, ...] += cols[:, :, :, u, v].",
 )
@@ -22,7 +22,7 @@ WRONG = {
     "u and v swapped": ("image[:, u : u + OH, v : v + OW] +=", "image[:, v : v + OH, u : u + OW] +=",
                         r"v along the columns|broadcast"),
     "all to one place": ("image[:, u : u + OH, v : v + OW] +=", "image[:, :OH, :OW] +=", r"top left"),
-    "a window turned round": ("+= cols[:, :, :, u, v]", "+= cols[:, :, :, -1 - u, -1 - v]", r"turned round"),
+    "a window flipped": ("+= cols[:, :, :, u, v]", "+= cols[:, :, :, -1 - u, -1 - v]", r"flipped"),
     "another order of the columns": ("cols.reshape(N, OH, OW, KH, KW, C)",
                                      "cols.reshape(N, OH, OW, C, KH, KW).transpose(0, 1, 2, 4, 5, 3)", r"\(u, v, c\)"),
     "the images fastest": ("cols.reshape(N, OH, OW, KH, KW, C)",
@@ -65,19 +65,19 @@ def _compare(col2im, cols, x_shape, kernel_size, what):
     six = cols.reshape(N, OH, OW, KH, KW, C)
     right, count = _add(six, x_shape), _add(np.ones(six.shape), x_shape)
     known = [
-        (_add(six, x_shape, last=True), "each pixel keeps only the last of what it should collect: = in place of +="),
-        (_add(six, x_shape, last="window"), "each pixel keeps only the last window that sees it: = in place of +="),
+        (_add(six, x_shape, last=True), "each pixel keeps only the last of what it should collect: = instead of +="),
+        (_add(six, x_shape, last="window"), "each pixel keeps only the last window that sees it: = instead of +="),
         (_add(np.broadcast_to(six[:1, :1, :1], six.shape), x_shape),
          "every window gets row 0 of cols: does the number of the row move on?"),
         (right / count, "this is the mean of what the windows hold; it must be their sum"),
         (right + 1, "it is too large by 1: the sums start from zeros"),
         (_add(six[:, :, :, :-1], x_shape), "the last row of the windows does not count: u = 0 .. KH - 1"),
-        (_add(six[:, :, :, ::-1, ::-1], x_shape), "the windows are turned round: (0, 0) is their top left pixel"),
+        (_add(six[:, :, :, ::-1, ::-1], x_shape), "the windows are flipped: (0, 0) is their top left pixel"),
         (_add(cols.reshape(N, OH, OW, C, KH, KW).transpose(0, 1, 2, 4, 5, 3), x_shape),
          "a row of cols is read in another order than (u, v, c), c fastest"),
         (_add(cols.reshape(OH, OW, N, KH, KW, C).transpose(2, 0, 1, 3, 4, 5), x_shape),
          "the rows of cols are read in another order than (n, i, j), j fastest"),
-        (_add(six.sum((3, 4), keepdims=True), x_shape), "everything is added to the windows' top left pixel"),
+        (_add(six.sum((3, 4), keepdims=True), x_shape), "everything is added to the windows' top left pixels"),
     ]  # fmt: skip
     if KH == KW > 1:
         turned = _add(six.swapaxes(3, 4), x_shape)

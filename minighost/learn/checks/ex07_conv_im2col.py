@@ -7,7 +7,7 @@ from minighost.learn.compare import frozen, function, same
 
 HINTS = (
     "Three steps: windows to rows (im2col), one product, rows back to an image. Write down the shape after each.",
-    "w.reshape(KH * KW * C, OC) takes the first three axes as one and leaves every number where it is; a transposition "
+    "w.reshape(KH * KW * C, OC) merges the first three axes and leaves every number where it is; a transposition "
     "would not.",
     "rows = cols @ columns + b has the shape (N*OH*OW, OC); reshape it to (N, OH, OW, OC).",
 )
@@ -17,7 +17,7 @@ WRONG = {
     "the weight is cut the wrong way": (
         "w.reshape(KH * KW * C, OC)", "w.reshape(OC, KH * KW * C).T", r"no transposition",
     ),
-    "the kernel is turned round": ("w.reshape(KH", "w[::-1, ::-1].reshape(KH", r"turned round"),
+    "the kernel is flipped": ("w.reshape(KH", "w[::-1, ::-1].reshape(KH", r"flipped"),
     "the rows stay rows": (
         "rows.reshape(N, H - KH + 1, W - KW + 1, OC)", "rows", r"2 axes where there must be 4",
     ),
@@ -36,7 +36,7 @@ def check(mine):
     image, digits = np.arange(9.0).reshape(1, 3, 3, 1), np.array([1.0, 10.0, 100.0, 1000.0]).reshape(2, 2, 1, 1)
     want = np.array([4310.0, 5421.0, 7643.0, 8754.0]).reshape(1, 2, 2, 1)
     what = "conv_forward(x: the pixels 0 to 8 as a 3x3 image, w: a 2x2 kernel [[1, 10], [100, 1000]], b = 0)"
-    known = [(_plain(image, digits[::-1, ::-1]), "the kernel is turned round; w[0, 0] meets the window's first pixel")]
+    known = [(_plain(image, digits[::-1, ::-1]), "the kernel is flipped; w[0, 0] meets the window's first pixel")]
     same(conv_forward(*frozen(image, digits, np.zeros(1))), want, what, hints=known)
 
     known = [(want, "b is left out"), (want + 14, "b counts twice")]
@@ -44,7 +44,7 @@ def check(mine):
 
     two = np.concatenate([digits, -digits], axis=3)
     what = what.replace("[100, 1000]], b = 0", "[100, 1000]] and its negative, b = 0")
-    known = [(_cut_wrongly(image, two, 0), "w must be taken as (KH*KW*C, OC) as it lies: no transposition, no .T")]
+    known = [(_cut_wrongly(image, two, 0), "w must be taken as (KH*KW*C, OC) as it is: no transposition, no .T")]
     same(conv_forward(*frozen(image, two, np.zeros(2))), np.concatenate([want, -want], 3), what, hints=known)
 
     rng = np.random.default_rng(7)
@@ -54,8 +54,8 @@ def check(mine):
         known = [
             (_plain(x, w), "b is left out"),
             (_plain(x, w) + 2 * b, "b counts twice"),
-            (_plain(x, w[::-1, ::-1]) + b, "the kernel is turned round; w[0, 0] meets the window's first pixel"),
-            (_cut_wrongly(x, w, b), "w must be taken as (KH*KW*C, OC) as it lies: no transposition, no .T"),
+            (_plain(x, w[::-1, ::-1]) + b, "the kernel is flipped; w[0, 0] meets the window's first pixel"),
+            (_cut_wrongly(x, w, b), "w must be taken as (KH*KW*C, OC) as it is: no transposition, no .T"),
         ]
         what = f"conv_forward(x of {x_shape}, w of {w_shape}, b of {b.shape})"
         same(conv_forward(*frozen(x, w, b)), _plain(x, w) + b, what, hints=known)

@@ -7,7 +7,7 @@ from minighost.learn.checks.calls import several
 from minighost.learn.compare import frozen, function, same
 
 HINTS = (
-    "You need the rows of the forward once more, and dout as rows of the same order: what are their two shapes?",
+    "You need the rows of the forward again, and dout as rows in the same order: what are their two shapes?",
     "dw sums over the windows, so these must be the axis that the product takes away: (K, R) @ (R, OC).",
     "dcolumns = cols.T @ drows has the shape (KH*KW*C, OC); reshape it to (KH, KW, C, OC). db is drows.sum(0).",
 )
@@ -18,7 +18,7 @@ WRONG = {
     "dw over the number of images": ("cols.T @ drows", "cols.T @ drows / len(x)", r"1/3 of the right one"),
     "dw over the number of windows": ("cols.T @ drows", "cols.T @ drows / len(cols)", r"1/4 of the right one"),
     "the product the other way round": ("cols.T @ drows", "drows.T @ cols", r"drows\.T @ cols is \(OC, KH\*KW\*C\)"),
-    "dw turned round": ("dcolumns.reshape", "dcolumns[::-1].reshape", r"not to be turned round"),
+    "dw flipped": ("dcolumns.reshape", "dcolumns[::-1].reshape", r"must not be flipped"),
     "only the first image": (
         "cols.T @ drows", "cols[: len(cols) // len(x)].T @ drows[: len(drows) // len(x)]", r"first of the 3 images",
     ),
@@ -37,7 +37,7 @@ def check(mine):
     what = "conv_weight_gradients(dout = [[1, 0], [0, 10]], x: the pixels 0 to 8 as a 3x3 image, (2, 2))"
     want = np.array([40.0, 51.0, 73.0, 84.0]).reshape(2, 2, 1, 1), np.array([11.0])
     dw, db = several(gradients(*frozen(dout, x), (2, 2)), "dw, db", what)
-    same(dw, want[0], f"{what}: dw", hints=[(want[0][::-1, ::-1], "the kernel is not to be turned round")])
+    same(dw, want[0], f"{what}: dw", hints=[(want[0][::-1, ::-1], "the kernel must not be flipped")])
     known = [(want[1] / 4, "a mean over the windows; the gradient is their sum"),
              (dout.ravel(), "db sums over the windows, axis 0 of drows; one number per output channel stays")]
     same(db, want[1], f"{what}: db", hints=known)

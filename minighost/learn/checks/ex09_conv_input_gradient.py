@@ -12,8 +12,8 @@ HINTS = (
 )
 
 WRONG = {
-    "the kernel turned round": (
-        "w.reshape(KH * KW * C, OC)", "w[::-1, ::-1].reshape(KH * KW * C, OC)", r"must not be turned round",
+    "the kernel flipped": (
+        "w.reshape(KH * KW * C, OC)", "w[::-1, ::-1].reshape(KH * KW * C, OC)", r"must not be flipped",
     ),
     "the weight cut the wrong way": (
         "@ columns.T", "@ w.reshape(OC, KH * KW * C)", r"with w\.reshape\(OC, KH\*KW\*C\)",
@@ -74,9 +74,9 @@ def _known(dout, w, x):
             times[:, i : i + KH, j : j + KW] += 1
     right, one = _backward(dout, x, w), np.arange(OC) == 0
     return [
-        (last, "each pixel holds only its last window: windows overlap, so write += in place of ="),
+        (last, "each pixel holds only its last window: windows overlap, so write += instead of ="),
         (right / times, "this is a mean over the windows that see a pixel; the gradient is their sum"),
-        (_backward(dout, x, w[::-1, ::-1]), "here the kernel must not be turned round: a window's dx is dout * w as it "
+        (_backward(dout, x, w[::-1, ::-1]), "here the kernel must not be flipped: a window's dx is dout * w as it "
          "stands (only the full correlation by hand turns it)"),
         (_backward(dout, x, w.reshape(OC, -1).T.reshape(w.shape)), "the product was with w.reshape(OC, KH*KW*C), which "
          "mixes the numbers; w.reshape(KH*KW*C, OC).T has that shape and keeps them in place"),

@@ -3,9 +3,9 @@
 from minighost.learn.compare import function, same
 
 HINTS = (
-    "Draw a row of pixels with its padding, and move a kernel along it. How many pixels lie behind its last tap at the "
+    "Draw a row of pixels with its padding, and move a kernel along it. How many pixels lie after its last tap at the "
     "first place?",
-    "First the reach, dilation * (kernel - 1) + 1. What the padded row has more than that is there for steps.",
+    "First the reach, dilation * (kernel - 1) + 1. What the padded row has beyond that is left for steps.",
     "(size + 2*padding - reach) // stride + 1; raise ValueError if the bracket is negative. same_padding is half of "
     "reach - 1.",
 )
@@ -16,12 +16,12 @@ WRONG = {
     "padding at one end": ("spare = size + 2 * padding", "spare = size + padding", r"both ends"),
     "dilation times the kernel": (
         "    reach = dilation * (kernel - 1) + 1\n    spare", "    reach = dilation * kernel\n    spare",
-        r"no gap behind it, so the reach of 3 taps with dilation 2 is 5",
+        r"no gap after it, so the reach of 3 taps with dilation 2 is 5",
     ),
     "dilation left out": (
         "    reach = dilation * (kernel - 1) + 1\n    spare", "    reach = kernel\n    spare", r"dilation",
     ),
-    "a division with fractions": ("spare // stride + 1", "spare / stride + 1", r"// in place of /"),
+    "a division with fractions": ("spare // stride + 1", "spare / stride + 1", r"// instead of /"),
     "no complaint": ("if spare < 0", "if False", r"must raise ValueError"),
     "refuses what just fits": ("spare < 0", "spare <= 0", r"fits exactly"),
     "same padding without dilation": ("return reach // 2", "return kernel // 2", r"reaches over 5"),
@@ -71,10 +71,10 @@ def _size(output_size, size, kernel, stride, padding=0, dilation=1):
         raise AssertionError(f"{what}: raised ValueError ({error}), must be {len(places)}{exactly}; {scene}") from None
     wrong = {
         len(places) - 1: "the first place counts too: + 1",
-        -(-(row - reach) // stride) + 1: "rounded up: the last, short step leads over the end",
+        -(-(row - reach) // stride) + 1: "rounded up: the last, short step leads past the end",
         (size + padding - reach) // stride + 1: "the padding is put at both ends",
         (row - kernel) // stride + 1: "the dilation is left out: it makes the kernel reach further",
-        (row - kernel * dilation) // stride + 1: f"the last tap has no gap behind it, so the reach of {kernel} taps "
+        (row - kernel * dilation) // stride + 1: f"the last tap has no gap after it, so the reach of {kernel} taps "
         f"with dilation {dilation} is {reach}",
         row - reach + 1: "the stride is left out",
     }

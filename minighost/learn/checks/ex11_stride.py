@@ -28,7 +28,7 @@ WRONG = {
         "window = x[:, i * KH : i * KH + KH, j * KW : j * KW + KW]", r"hangs over the edge",
     ),
     "the two strides swapped": ("w.shape, stride\n", "w.shape, stride[::-1]\n", r"SH and SW swapped"),
-    "dx assigned": ("dx[:, rows, columns] +=", "dx[:, rows, columns] =", r"= in place of \+="),
+    "dx assigned": ("dx[:, rows, columns] +=", "dx[:, rows, columns] =", r"= instead of \+="),
     "dw assigned": ("dw += np", "dw = np", r"write \+="),
     "backward without the stride": (
         "slice(i * SH, i * SH + KH), slice(j * SW, j * SW + KW)", "slice(i, i + KH), slice(j, j + KW)",
@@ -67,8 +67,8 @@ def _by_hand(forward, backward):
     what = "strided_forward(x: a row 1 2 3 4 5, w: [1, 10], stride (1, 2))"
     known = [
         (_plain(x, w, 1), "this is the convolution with stride 1: stride left out, or SH and SW swapped?"),
-        (np.array([33.0, 77.0]).reshape(dout.shape), "every pixel of the window met every weight: window * w lines the "
-         "axes up from the last one; np.tensordot(window, w, 3) takes the right pairs"),
+        (np.array([33.0, 77.0]).reshape(dout.shape), "every pixel of the window met every weight: window * w lines "
+         "up the axes from the last one; np.tensordot(window, w, 3) takes the right pairs"),
     ]  # fmt: skip
     out, cache = several(forward(*frozen(x, w), (1, 2)), "out, cache", what)
     same(out, np.array([21.0, 43.0]).reshape(dout.shape), f"{what}: out", hints=known + _known(x, w, (1, 2)))
@@ -79,7 +79,7 @@ def _by_hand(forward, backward):
     same(dx, np.array([1.0, 10, 2, 20, 0]).reshape(x.shape), f"{what}: dx", hints=known)
     known = [
         (np.array([5.0, 8]).reshape(w.shape), "the stride is left out of the window's place"),
-        (np.array([6.0, 8]).reshape(w.shape), "only the last window counts: write += in place of ="),
+        (np.array([6.0, 8]).reshape(w.shape), "only the last window counts: write += instead of ="),
     ]
     same(dw, np.array([7.0, 10]).reshape(w.shape), f"{what}: dw", hints=known)
 

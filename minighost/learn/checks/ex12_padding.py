@@ -7,7 +7,7 @@ from minighost.learn.checks.calls import several
 from minighost.learn.compare import frozen, function, same
 
 HINTS = (
-    "The forward is two lines: make padded, convolve it. What will the backward have to know?",
+    "The forward is two lines: make padded, convolve it. What will the backward need to know?",
     "np.pad(x, [(0, 0), ...]) takes a pair for each of the four axes. The backward needs the size of x, or it cannot "
     "know where to stop cutting.",
     "dx is dpadded[:, PH : PH + H, PW : PW + W]; a slice PH : -PH would be empty for PH = 0.",

@@ -23,8 +23,8 @@ WRONG = {
         "np.pad(x, [(0, 0), (0, H * DH), (0, W * DW), (0, 0)])[:, u : u + OH * DH : DH, v : v + OW * DW : DW]",
         r"taken for a stride",
     ),
-    "reach of the taps with the gap behind the last": (
-        "H - DH * (KH - 1), W - DW * (KW - 1)", "H - DH * KH + 1, W - DW * KW + 1", r"no gap behind the last tap",
+    "reach of the taps with the gap after the last": (
+        "H - DH * (KH - 1), W - DW * (KW - 1)", "H - DH * KH + 1, W - DW * KW + 1", r"no gap after the last tap",
     ),
     "the two dilations swapped": (
         "OH, OW = H - DH", "DH, DW = DW, DH\n    OH, OW = H - DH", r"DH and DW swapped",
@@ -42,8 +42,8 @@ WRONG = {
         "dw[u, v] = np.tensordot(x[block], dout,", "dw[u, v] = np.tensordot(x[block] / len(x), dout,",
         r"1/3 of the right one",
     ),
-    "the kernel turned round": (
-        "v * DW : v * DW + OW] @ w[u, v]", "v * DW : v * DW + OW] @ w[::-1, ::-1][u, v]", r"kernel is turned round",
+    "the kernel flipped": (
+        "v * DW : v * DW + OW] @ w[u, v]", "v * DW : v * DW + OW] @ w[::-1, ::-1][u, v]", r"kernel is flipped",
     ),
 }  # fmt: skip
 
@@ -79,7 +79,7 @@ def _by_hand(forward, backward):
     touch = "the taps touch here: tap (u, v) begins at row u*DH, column v*DW"
     known = [
         (np.array([1.0, 10, 2, 20, 0]).reshape(x.shape), touch),
-        (np.array([1.0, 0, 10, 0, 20]).reshape(x.shape), "each pixel holds only its last tap: write += in place of ="),
+        (np.array([1.0, 0, 10, 0, 20]).reshape(x.shape), "each pixel holds only its last tap: write += instead of ="),
         (np.array([7.0, 13]).reshape(w.shape), "this is dw: return dx, dw in this order"),
     ]
     same(dx, np.array([1.0, 0, 12, 0, 20]).reshape(x.shape), f"{what}: dx", hints=known)
@@ -101,11 +101,11 @@ def _known(x, w, dilation):
         (_plain(x, w, 1), "this is the convolution without dilation"),
         (ops.conv2d_forward_reference(beyond, w, stride=dilation)[0][:, :OH, :OW],
          "the dilation is taken for a stride: the windows lie next to each other, their taps apart"),
-        (right[:, : max(0, OH - DH + 1), : max(0, OW - DW + 1)], "there is no gap behind the last tap: a kernel "
+        (right[:, : max(0, OH - DH + 1), : max(0, OW - DW + 1)], "there is no gap after the last tap: a kernel "
          "reaches over DH*(KH-1) + 1 rows"),
-        (x[:, (KH - 1) * DH :, (KW - 1) * DW :] @ w[-1, -1], "this is what the last tap gives alone: write += in "
-         "place of ="),
-        (_plain(x, w[::-1, ::-1], dilation), "the kernel is turned round: w[0, 0] meets the window's first pixel"),
+        (x[:, (KH - 1) * DH :, (KW - 1) * DW :] @ w[-1, -1], "this is what the last tap alone gives: write += "
+         "instead of ="),
+        (_plain(x, w[::-1, ::-1], dilation), "the kernel is flipped: w[0, 0] meets the window's first pixel"),
     ]
     if max((KH - 1) * DW - x.shape[1], (KW - 1) * DH - x.shape[2]) < 0:
         known.append((_plain(x, w, dilation[::-1]), "DH and DW are swapped: DH spreads the rows, DW the columns"))

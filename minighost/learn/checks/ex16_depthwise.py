@@ -23,7 +23,7 @@ WRONG = {
         "out.reshape(N, OH, OW, C * M)", "(out * 0 + out.sum(3, keepdims=True)).reshape(N, OH, OW, C * M)",
         r"no sum over channels",
     ),
-    "the kernel turned round": (":, None] * w[u, v]", ":, None] * w[::-1, ::-1][u, v]", r"turned round"),
+    "the kernel flipped": (":, None] * w[u, v]", ":, None] * w[::-1, ::-1][u, v]", r"flipped"),
     "the five axes stay": ("out.reshape(N, OH, OW, C * M)", "out", r"5 axes where there must be 4"),
     "a mean over the taps": (
         "out.reshape(N, OH, OW, C * M)", "out.reshape(N, OH, OW, C * M) / (KH * KW)", r"half of the right one",
@@ -61,7 +61,7 @@ def _known(x, w):
     maps = right.reshape(*right.shape[:3], C, M)
     summed = np.broadcast_to(maps.sum(3, keepdims=True), maps.shape).reshape(right.shape)
     known = [
-        (_plain(x[:, KH - 1 :, KW - 1 :], w[-1:, -1:]), "this is what the last tap gives alone: write += in place "
+        (_plain(x[:, KH - 1 :, KW - 1 :], w[-1:, -1:]), "this is what the last tap alone gives: write += instead "
          "of ="),
         (maps.swapaxes(3, 4).reshape(right.shape), "the channels are in the order m*C + c; they must be c*M + m, the "
          "maps of one channel side by side"),
@@ -69,7 +69,7 @@ def _known(x, w):
         (_plain(np.repeat(x[..., :1], C, 3), w), "every kernel sees channel 0"),
         (summed, "there must be no sum over channels: each output looks at one"),
         (maps.sum(3), "there must be no sum over channels: each output looks at one"),
-        (_plain(x, w[::-1, ::-1]), "the kernel is turned round: w[0, 0] meets the window's first pixel"),
+        (_plain(x, w[::-1, ::-1]), "the kernel is flipped: w[0, 0] meets the window's first pixel"),
         (maps, "the right numbers with C and M apart: reshape to (N, OH, OW, C*M)"),
     ]
     if KH == KW:

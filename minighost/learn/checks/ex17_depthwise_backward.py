@@ -31,7 +31,7 @@ WRONG = {
         "dw[u, v] = (dy * seen).sum((0, 1, 2))", "dw[u, v] = (dy * seen)[-1].sum((0, 1))",
         r"only the last of the 3 images counts",
     ),
-    "the kernel turned round": ("(dy * w[u, v])", "(dy * w[::-1, ::-1][u, v])", r"turned round"),
+    "the kernel flipped": ("(dy * w[u, v])", "(dy * w[::-1, ::-1][u, v])", r"flipped"),
 }  # fmt: skip
 
 
@@ -75,10 +75,10 @@ def _compare(backward, dout, x, w, what, by_hand=None):
         last[:, u : u + OH, v : v + OW] = (dout.reshape(*dout.shape[:3], C, M) * w[u, v]).sum(4)
     order = "channel c*M + m of dout is map m of channel c: reshape to (N, OH, OW, C, M)"
     known = [
-        (last, "each pixel holds only its last tap: write += in place of ="),
+        (last, "each pixel holds only its last tap: write += instead of ="),
         (dealt[0], order),
         (one, "this is what map 0 of each channel sends back: sum over all M maps"),
-        (turned, "the kernel is turned round here"),
+        (turned, "the kernel is flipped here"),
         (right[1], "this is dw: return dx, dw in this order"),
     ]
     same(dx, right[0], f"{what}: dx", hints=[(a, words) for a, words in known if _off(a, right[0])])

@@ -7,7 +7,7 @@ from minighost.learn.checks.calls import several
 from minighost.learn.compare import frozen, function, same
 
 HINTS = (
-    "Nothing looks around here: each pixel is a row of C numbers and becomes a row of OC numbers.",
+    "No pixel looks at its neighbours here: each is a row of C numbers and becomes a row of OC numbers.",
     "Keep x and w in the cache. For each gradient write down its shape; then find the two matrices whose product has "
     "it.",
     "rows = x.reshape(-1, C), drows = dout.reshape(-1, OC); dx from drows and w.T, dw from rows.T and drows, db is "
@@ -22,9 +22,9 @@ WRONG = {
     ),
     "dw with its factors swapped": ("rows.T @ drows, drows", "drows.T @ rows, drows", r"transposed"),
     "dw a mean over the pixels": (
-        "rows.T @ drows, drows", "rows.T @ drows / len(rows), drows", r"mean in place of a sum",
+        "rows.T @ drows, drows", "rows.T @ drows / len(rows), drows", r"mean instead of a sum",
     ),
-    "db a mean": ("drows.sum(0)", "drows.mean(0)", r"mean in place of a sum"),
+    "db a mean": ("drows.sum(0)", "drows.mean(0)", r"mean instead of a sum"),
     "db summed over the channels": ("drows.sum(0)", "drows.sum(1)", r"db sums over the pixels"),
     "dx stays rows": ("return dx.reshape(x.shape)", "return dx", r"dx: returned shape"),
     "dw and db swapped": (

@@ -9,7 +9,7 @@ from minighost.learn.checks.calls import several
 from minighost.learn.compare import frozen, function, same
 
 HINTS = (
-    "Each of the two functions is two calls of what is given. What does the backward need of the forward?",
+    "Each of the two functions is two calls of what is given. What does the backward need from the forward?",
     "Keep both caches. The backward begins with the pointwise half, as it came last; the gradient that it gives back "
     "is the dout of the depthwise half.",
     "Parameters: KH*KW*C*OC against KH*KW*C + C*OC. Each weight is multiplied once at each of the OH*OW positions.",
@@ -19,7 +19,7 @@ WRONG = {
     "pointwise skipped on the way back": (
         "dx, ddepth, _ = ops.depthwise_backward_reference(dseen, depth_cache)",
         "dx, ddepth, _ = ops.depthwise_backward_reference(dout[..., : dseen.shape[3]], depth_cache)",
-        r"dout in place of dseen",
+        r"dout instead of dseen",
     ),
     "the gradients of the weights swapped": (
         "return dx, ddepth, dpoint", "return dx, dpoint, ddepth", r"this is dpoint",
@@ -29,7 +29,7 @@ WRONG = {
         "reference(seen, point)", "reference(seen * (seen > 0), point)", r"nothing between the two halves",
     ),
     "the costs multiplied": ("KH * KW * C + C * OC", "KH * KW * C * C * OC", r"are added"),
-    "depthwise counted as dense": ("KH * KW * C + C * OC", "KH * KW * C * OC + C * OC", r"one kernel a channel"),
+    "depthwise counted as dense": ("KH * KW * C + C * OC", "KH * KW * C * OC + C * OC", r"one kernel per channel"),
     "mixing forgotten": ("KH * KW * C + C * OC", "KH * KW * C", r"pointwise half"),
     "MACs of one position": (
         "parameters = KH * KW * C * OC\n    return parameters, parameters * OH * OW",
@@ -75,7 +75,7 @@ def _by_hand(forward, backward):
     }
     skipped = np.array([1.0, 300.0, 10.0, 3000.0]).reshape(x.shape)
     known = [(dseen, "this is dseen, what the pointwise half gives back: send it through the depthwise half"),
-             (skipped, "the depthwise half must get dseen, not dout; here it got dout in place of dseen"),
+             (skipped, "the depthwise half must get dseen, not dout; here it got dout instead of dseen"),
              *((a, f"this is {name}: return dx, ddepth, dpoint") for name, a in right.items())]  # fmt: skip
     for value, (name, want) in zip(found, right.items(), strict=True):
         same(value, want, f"{what}: {name}", hints=[(a, words) for a, words in known if a is not want])
@@ -89,7 +89,10 @@ def _forward(x, depth, point):
 def _known(x, depth, point):
     right, seen = _forward(x, depth, point)
     positive = np.maximum(seen, 0) @ point
-    known = [(positive, "there is nothing between the two halves: no ReLU"), (seen, "this is seen: mix its channels")]
+    known = [
+        (positive, "there must be nothing between the two halves: no ReLU"),
+        (seen, "this is seen: mix its channels"),
+    ]
     return [(a, words) for a, words in known if a.shape != right.shape or not np.allclose(a, right)]
 
 
@@ -104,7 +107,7 @@ def _costs(dense_cost, separable_cost):
             (separable_cost, "separable_cost", depth + point, {
                 depth: "the pointwise half, C*OC weights, is missing", point: "the depthwise half, KH*KW*C, is missing",
                 depth * point: "the halves are added, not multiplied",
-                dense + point: "the depthwise half has one kernel a channel: KH*KW*C weights"}),
+                dense + point: "the depthwise half has one kernel per channel: KH*KW*C weights"}),
         ):  # fmt: skip
             what = f"{name}({given})"
             parameters, macs = several(cost(*shape), "parameters, multiply-adds", what)

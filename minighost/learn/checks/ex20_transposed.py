@@ -24,7 +24,7 @@ WRONG = {
         "(OH - 1) * SH + KH, (OW - 1) * SW + KW", "OH * SH + KH, OW * SW + KW", r"the last window ends",
     ),
     "the two strides swapped": ("w.shape, stride\n", "w.shape, stride[::-1]\n", r"SH and SW swapped"),
-    "the kernel turned round": ("y @ w[u, v].T", "y @ w[::-1, ::-1][u, v].T", r"turned round"),
+    "the kernel flipped": ("y @ w[u, v].T", "y @ w[::-1, ::-1][u, v].T", r"flipped"),
     "a single gradient": ("return dy, dw", "return dy", r"must return 2: dy, dw"),
     "dy assigned": ("dy += seen", "dy = seen", r"last tap"),
     "dw with its factors swapped": (
@@ -76,7 +76,7 @@ def _by_hand(forward, backward):
     dy, dw = several(backward(frozen(dimage), cache), "dy, dw", what)
     known = [
         (np.array([321.0, 432]).reshape(y.shape), "the stride is left out: the pixels under a tap lie SW apart"),
-        (np.array([300.0, 500]).reshape(y.shape), "this is what the last tap gives alone: write += in place of ="),
+        (np.array([300.0, 500]).reshape(y.shape), "this is what the last tap alone gives: write += instead of ="),
         (np.array([7.0, 10, 13]).reshape(w.shape), "this is dw: return dy, dw in this order"),
     ]
     same(dy, np.array([321.0, 543]).reshape(y.shape), f"{what}: dy", hints=known)
@@ -106,9 +106,9 @@ def _known(y, w, stride):
     wide = np.pad(right, [(0, 0), (0, SH), (0, SW), (0, 0)])
     known = [
         (close, "the stride is left out of the place: the pixels under a tap lie SH rows and SW columns apart"),
-        (last, "each pixel holds only its last tap: write += in place of ="),
-        (wide, "too large: the last window begins at (OH - 1)*SH, and there the last window ends KH rows on"),
-        (_transposed(y, w[::-1, ::-1], stride), "the kernel is turned round: w[0, 0] goes to the window's first pixel"),
+        (last, "each pixel holds only its last tap: write += instead of ="),
+        (wide, "too large: the last window begins at (OH - 1)*SH, and the last window ends KH rows further on"),
+        (_transposed(y, w[::-1, ::-1], stride), "the kernel is flipped: w[0, 0] goes to the window's first pixel"),
         (_transposed(y, w, stride[::-1]), "SH and SW are swapped: SH moves down, SW to the right"),
     ]
     return [(a, words) for a, words in known if a.shape != right.shape or not np.allclose(a, right)]

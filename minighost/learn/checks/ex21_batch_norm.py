@@ -42,7 +42,7 @@ WRONG = {
     "evaluation moves the running arrays": (
         "mean, var = running_mean, running_var",
         "mean, var = running_mean, running_var\n"
-        "        running_mean = running_mean + momentum * (x.mean((0, 1, 2)) - running_mean)", r"stays as it is",
+        "        running_mean = running_mean + momentum * (x.mean((0, 1, 2)) - running_mean)", r"does not change",
     ),
     "training uses the running arrays": (
         "xhat = (x - mean) / np.sqrt(var + eps)", "xhat = (x - running_mean) / np.sqrt(running_var + eps)",
@@ -149,7 +149,7 @@ def _wrong_statistics(arrays, training, momentum):
     mean, biased, R = x.mean(AXES), x.var(AXES), x.size // x.shape[3]
     var = biased * R / (R - 1)
     if not training:
-        stays = "in evaluation it stays as it is"
+        stays = "in evaluation it does not change"
         moved = running_mean + momentum * (mean - running_mean), running_var + momentum * (var - running_var)
         return [(moved[0], stays)], [(moved[1], stays), (running_var + momentum * (biased - running_var), stays)]
     turned = "momentum is the share of the batch, 1 - momentum that of the old value"

@@ -9,8 +9,8 @@ from minighost.learn.compare import frozen, function, same
 HINTS = (
     "Begin with line 8, out = gamma * xhat + beta: it gives dbeta, dgamma and dxhat. gamma and beta were spread, so "
     "their gradients are sums over (0, 1, 2).",
-    "Line 7 gives dinv_std (a sum, as inv_std was spread) and a first dcentred. Lines 6, 5, 4 lead dinv_std on to "
-    "dsquares; line 3 makes the second dcentred of it, which is added to the first.",
+    "Line 7 gives dinv_std (a sum, as inv_std was spread) and a first dcentred. Lines 6, 5, 4 lead from dinv_std to "
+    "dsquares; line 3 makes the second dcentred from it, which is added to the first.",
     "dvar = dstd / (2 * std); dsquares = dvar / R; dcentred + 2 * centred * dsquares; dmean = -dcentred.sum((0, 1, 2)) "
     "and dx is dcentred + dmean / R.",
 )

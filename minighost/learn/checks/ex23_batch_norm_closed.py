@@ -7,7 +7,7 @@ from minighost.learn.checks.calls import several
 from minighost.learn.compare import frozen, function, same
 
 HINTS = (
-    "Compute dbeta and dgamma first: dx is made of them. Both are sums over (N, H, W), one number per channel.",
+    "Compute dbeta and dgamma first: dx is built from them. Both are sums over (N, H, W), one number per channel.",
     "R counts the numbers of one channel: N*H*W, that is dout.size // C. Three terms: dout itself, its mean, and xhat "
     "times the mean of dout * xhat.",
     "Subtract dbeta/R and xhat*dgamma/R from dout; then multiply everything by gamma * inv_std.",

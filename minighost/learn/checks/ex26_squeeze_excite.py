@@ -14,9 +14,9 @@ HINTS = (
 
 WRONG = {
     "mean over the batch too": ("x.mean((1, 2))", "np.broadcast_to(x.mean((0, 1, 2)), (len(x), x.shape[3]))",
-                                r"each image has a mean of its own"),
-    "sum in place of mean": ("x.mean((1, 2))", "x.sum((1, 2))", r"sum.*mean"),
-    "maximum in place of mean": ("x.mean((1, 2))", "x.max((1, 2))", r"maximum.*mean"),
+                                r"each image has its own mean"),
+    "sum instead of mean": ("x.mean((1, 2))", "x.sum((1, 2))", r"sum.*mean"),
+    "maximum instead of mean": ("x.mean((1, 2))", "x.max((1, 2))", r"maximum.*mean"),
     "no ReLU": ("np.maximum(squeezed @ w1 + b1, 0)", "squeezed @ w1 + b1", r"ReLU"),
     "first bias forgotten": ("@ w1 + b1, 0)\n", "@ w1, 0)\n", r"b1 is left out"),
     "second bias forgotten": ("w2 + b2 + 3", "w2 + 3", r"b2 is left out"),
@@ -93,5 +93,5 @@ def _mistakes(x, w1, b1, w2, b2):
         (gate(z(x.sum((1, 2)))), "made of the sum over H and W; it must be the mean"),
         (gate(z(x.max((1, 2)))), "made of the maximum over H and W; it must be the mean"),
         (gate(np.broadcast_to(z(x.mean((0, 1, 2))), right.shape)),
-         "made of the mean over the batch too; each image has a mean of its own: x.mean((1, 2))"),
+         "made of the mean over the batch too; each image has its own mean: x.mean((1, 2))"),
     ]  # fmt: skip

@@ -23,7 +23,7 @@ WRONG = {
     "the sixth forgotten": ("(gate < 1)) / 6", "(gate < 1))", r"1/6"),
     "shut gates still learn": ("dgate * ((gate > 0) & (gate < 1)) / 6", "dgate / 6", r"0 < gate < 1"),
     "no ReLU gate": ("(dz @ w2.T) * (hidden > 0)", "dz @ w2.T", r"hidden > 0"),
-    "bias gradient as a mean": ("dz.sum(0)", "dz.mean(0)", r"mean in place of a sum"),
+    "bias gradient as a mean": ("dz.sum(0)", "dz.mean(0)", r"mean instead of a sum"),
     "gate without x": ("(dout * x).sum((1, 2))", "dout.sum((1, 2))", r"dgate .* dout \* x"),
     "mean over the plane": ("(dout * x).sum((1, 2))", "(dout * x).mean((1, 2))", r"dgate .* sum"),
     "weights in another order": ("da.sum(0), hidden.T @ dz, dz.sum(0)", "dz.sum(0), hidden.T @ dz, da.sum(0)",
@@ -97,5 +97,5 @@ def _mistakes(dout, *cache):
         (with_(share=0), "the second part of dx is missing, which comes back through the mean: + dsqueezed / (H*W)"),
         (with_(direct=0), "the first part of dx is missing: dout * gate"),
         (with_(share=1), "each x has a share of 1/(H*W) in the mean: divide dsqueezed by H*W"),
-        (with_(share=1 / (N * H * W)), "each image has a mean of its own: divide dsqueezed by H*W, not by N*H*W"),
+        (with_(share=1 / (N * H * W)), "each image has its own mean: divide dsqueezed by H*W, not by N*H*W"),
     ]

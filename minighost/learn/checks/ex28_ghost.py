@@ -16,7 +16,7 @@ WRONG = {
     "ghosts of the input": ("reference(maps, d", "reference(x[..., : w.shape[1]], d", r"made of x"),
     "ghosts first": ("concatenate([maps, ghosts]", "concatenate([ghosts, maps]", r"maps come first"),
     "ghosts without their kernels": ("concatenate([maps, ghosts]", "concatenate([maps, maps]", r"copies of the maps"),
-    "kernels turned round": ("(maps, d, padding", "(maps, d[::-1, ::-1], padding", r"turned round"),
+    "kernels flipped": ("(maps, d, padding", "(maps, d[::-1, ::-1], padding", r"flipped"),
     "cuts off the first": ("[..., :n]", "[..., -n:]", r"last ghost"),
     "cuts nothing off": ("axis=-1)[..., :n]", "axis=-1)", r"cut"),
     "ghost beside its map": ("np.concatenate([maps, ghosts], axis=-1)",
@@ -63,7 +63,7 @@ def _mistakes(x, w, d, n):
         (np.stack([maps, ghosts], -1).reshape(*maps.shape[:3], -1)[..., :n],
          "each ghost stands beside its map; all maps must stand together, then all ghosts, one after the other"),
         (np.concatenate([maps, depthwise(maps, d[::-1, ::-1], padding=1)[0]], -1)[..., :n],
-         "the 3x3 kernels are turned round by 180 degrees"),
+         "the 3x3 kernels are flipped in both directions"),
     ]  # fmt: skip
     if x.shape[3] >= m:
         of_x = depthwise(x[..., :m], d, padding=1)[0]
@@ -74,7 +74,7 @@ def _mistakes(x, w, d, n):
         known.append((both[..., -n:], "the first map is cut off; it must be the last ghost: [..., :n]"))
     positive = _right_of_positive(maps, d, n)
     if (maps < 0).any():
-        known.append((positive, "there is a ReLU behind the maps; here the module is linear"))
+        known.append((positive, "there is a ReLU after the maps; here the module is linear"))
     return known
 
 

@@ -20,7 +20,7 @@ WRONG = {
                        "log_p = np.log(np.exp(z) / np.exp(z).sum(axis=1, keepdims=True))", r"logarithm of p"),
     "largest of the whole batch": ("logits.max(axis=1, keepdims=True)", "logits.max()", r"each row its own"),
     "sum over the images": ("np.exp(z).sum(axis=1, keepdims=True)", "np.exp(z).sum(axis=0)", r"axis=1"),
-    "sum in place of mean": ("labels].mean()", "labels].sum()", r"mean over the N"),
+    "sum instead of mean": ("labels].mean()", "labels].sum()", r"mean over the N"),
     "gradient not divided": ("dlogits / len(labels)", "dlogits", r"divide.* by N"),
     "gradient divided by N*K": ("dlogits / len(labels)", "dlogits / dlogits.size", r"by N"),
     "sign of the loss": ("return -log_p", "return log_p", r"the sign"),

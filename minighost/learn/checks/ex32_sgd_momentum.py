@@ -8,7 +8,7 @@ from minighost.nn.module import Parameter
 from minighost.train.optim import SGD
 
 HINTS = (
-    "Four lines of the task, one after the other, with new names or g = g + ... in place of g += ...",
+    "Four lines of the task, one after the other, with new names or g = g + ... instead of g += ...",
     "The buffer has no lr in it. lr multiplies what is subtracted from p, at the very end.",
     "The step is b, or g + momentum * b (with the new b and the decayed g) if nesterov; return p - lr * step, b.",
 )
@@ -26,7 +26,7 @@ WRONG = {
     "Nesterov always": ("if nesterov else b", "if True else b", r"plain step"),
     "no decay": ("g = g + weight_decay * p", "g = g + 0 * p", r"weight_decay"),
     "decay away from 0": ("g = g + weight_decay * p", "g = g - weight_decay * p", r"sign of the decay"),
-    "decay behind the momentum": ("return p - lr * step, b", "return p - lr * step - weight_decay * p, b",
+    "decay after the momentum": ("return p - lr * step, b", "return p - lr * step - weight_decay * p, b",
                                   r"weight_decay"),
     "writes into the buffer": ("b = momentum * b + g\n", "b *= momentum\n    b += g\n", r"in place"),
     "writes into the gradient": ("g = g + weight_decay * p", "g += weight_decay * p", r"in place"),
@@ -78,7 +78,7 @@ def _compare(sgd_step, p, g, b, lr, options, what):
     if decay:
         known_p += [
             (want_p - decay * p, "weight_decay * p is subtracted from p too; it enters g, and nothing else"),
-            (want_p - lr * decay * p, "weight_decay * p is there twice; it enters g, and nothing else"),
+            (want_p - lr * decay * p, "weight_decay * p is counted twice; it enters g, and nothing else"),
         ]
     known_p += [(p - want_b, "lr is left out"), (g - lr * want_b, "begins from g; it must begin from p")]
     same(got[0], want_p, f"{what}: new p", hints=known_p)
@@ -101,9 +101,9 @@ def _buffers(p, g, b, lr, momentum, decay):
             (b + momentum * d, "momentum multiplies the old buffer, not g"),
         ]
     known += [
-        (momentum * b + lr * d, "there is no lr in the buffer; it multiplies the step at the end"),
+        (momentum * b + lr * d, "no lr belongs in the buffer; it multiplies the step at the end"),
         (b, "this is the old buffer; return the new one"),
-        (lr * (momentum * b + d), "there is no lr in the buffer; it multiplies the step at the end"),
+        (lr * (momentum * b + d), "no lr belongs in the buffer; it multiplies the step at the end"),
     ]
     return known
 

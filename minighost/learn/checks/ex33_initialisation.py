@@ -60,7 +60,7 @@ def _randomness(he_normal):
     one, two = he_normal(3, 3, 8, 8, 1, rng), he_normal(3, 3, 8, 8, 1, rng)
     if np.array_equal(one, two):
         raise AssertionError(
-            f"{what}, called twice with one rng, gives the same weights twice; draw from the rng that is handed in, "
+            f"{what}, called twice with one rng, gives the same weights twice; draw from the rng that is passed in, "
             "not from a generator made in the function (default_rng(0))"
         )
     if not np.array_equal(one, he_normal(3, 3, 8, 8, 1, np.random.default_rng(1))):
@@ -69,14 +69,14 @@ def _randomness(he_normal):
             "state is global"
         )
     if np.array_equal(one, he_normal(3, 3, 8, 8, 1, np.random.default_rng(2))):
-        raise AssertionError(f"{what} gives the same weights for every seed; draw from the rng that is handed in")
+        raise AssertionError(f"{what} gives the same weights for every seed; draw from the rng that is passed in")
 
 
 def _statistics(w, KH, KW, C, OC, G):
     what, fan_in = f"he_normal(KH={KH}, KW={KW}, C={C}, OC={OC}, G={G})", KH * KW * C // G
     variance, right = float(w.var()), 2 / fan_in
     if not abs(float(w.mean())) <= 0.05 * np.sqrt(right):
-        raise AssertionError(f"{what}: the mean of {w.size:,} weights is {w.mean():.4g}, must be 0 but for chance")
+        raise AssertionError(f"{what}: the mean of {w.size:,} weights is {w.mean():.4g}, must be 0 up to chance")
     if not abs(variance / right - 1) <= 0.05:
         reason = _reason(variance, KH, KW, C, OC, G)
         factor = variance * fan_in / 2
@@ -88,8 +88,8 @@ def _statistics(w, KH, KW, C, OC, G):
     far = float((np.abs(w - w.mean()) > 2 * np.sqrt(right)).mean())
     if not 0.04 < far < 0.051:  # of a normal distribution 4.55 % lie beyond two deviations, of a uniform one nothing
         raise AssertionError(
-            f"{what}: {far:.2%} of the weights lie more than two standard deviations from 0, of a normal distribution "
-            "4.55 % do; is it a uniform one? rng.normal(0, deviation, shape)"
+            f"{what}: {far:.2%} of the weights lie more than two standard deviations from 0; in a normal distribution "
+            "4.55 % do. Is it a uniform one? rng.normal(0, deviation, shape)"
         )
 
 
@@ -104,7 +104,7 @@ def _reason(variance, KH, KW, C, OC, G):
         (2 * G / fan_in, "divided by G twice"),
         (2 / (C // G), "KH*KW is left out of fan_in"),
         (2 / (KH * KW * OC / G), "this is fan_out, with OC; fan_in has C"),
-        (2 / (KH * KW * OC), "OC is in place of C"),
+        (2 / (KH * KW * OC), "OC is instead of C"),
         (2 / (fan_in + KH * KW * OC // G), "this is the mean of fan_in and fan_out (Glorot); here it is fan_in"),
         (1.0, "the deviation is 1: is the variance used at all?"),
     )

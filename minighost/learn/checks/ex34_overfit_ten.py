@@ -13,7 +13,7 @@ HINTS = (
     "In the loop `params` must take the new parameters: the next round's forward uses them. A list comprehension over "
     "zip(params, grads) makes all four.",
     "Order inside the loop: forward, loss, append, stop if accuracy is 1, backward, params = [p - lr * g ...]. Return "
-    "params and losses behind the loop.",
+    "params and losses after the loop.",
 )
 
 WRONG = {
@@ -27,14 +27,14 @@ WRONG = {
                                    r"only w2 and b2"),
     "goes on and on": ("if accuracy(logits, labels) == 1:", "if accuracy(logits, labels) > 1:", r"went on"),
     "stops too early": ("if accuracy(logits, labels) == 1:", "if accuracy(logits, labels) > 0.5:", r"too early"),
-    "one round": ("        params = [p - lr", "        break\n        params = [p - lr", r"one a round"),
+    "one round": ("        params = [p - lr", "        break\n        params = [p - lr", r"one per round"),
     "no limit": ("range(most)", "range(10 * most)", r"`most` rounds"),
     "argmax over the images": ("(logits.argmax(axis=1)", "(logits.argmax(axis=0)", r"axis=1"),
     "a count for a share": ("== labels).mean()", "== labels).sum()", r"share"),
     "first loss of one class": ("return np.log(classes)", "return 1 / classes", r"-log of it"),
     "the old parameters": ("    return params, losses", "    return [p - p for p in params], losses", r"of 10 labels"),
     "losses that are NaN": ("losses.append(loss)", "losses.append(loss * np.nan)", r"the first loss is nan"),
-    "losses of one round only": ("losses.append(loss)", "losses[:] = [loss]", r"one a round"),
+    "losses of one round only": ("losses.append(loss)", "losses[:] = [loss]", r"one per round"),
 }  # fmt: skip
 
 
@@ -92,7 +92,7 @@ def _overfit(overfit, params, x, labels):
 def _follows(losses, right, params, x, labels, what):
     """The losses are those of plain descent, from the first one on."""
     if len(losses) < 2:
-        raise AssertionError(f"{what}: losses has {len(losses)} number; there must be one a round, {len(right)} in all")
+        raise AssertionError(f"{what}: losses has length {len(losses)}, must have one per round, {len(right)} in all")
     if not abs(losses[0] - right[0]) <= 1e-9:
         raise AssertionError(
             f"{what}: the first loss is {losses[0]:.6f}, must be {right[0]:.6f} (log 10 is 2.302585): that of the "

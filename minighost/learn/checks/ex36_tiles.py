@@ -58,13 +58,13 @@ def _compare(matmul_tiles, a, b, tile, said):
     off = 0 < product.calls != np.prod(tiles)
     same(got, a @ b, what, hints=[*_mistakes(a, b, tile), *([(got, count)] if off else [])])
     if not product.calls:
-        raise AssertionError(f"{what}: c is right, but `product` was never called: hand it each pair of blocks")
+        raise AssertionError(f"{what}: c is right, but `product` was never called: pass it each pair of blocks")
     if off:
         raise AssertionError(f"{what}: {count}")
 
 
 class _Product:
-    """What is handed in as `product`: multiplies, counts, and refuses blocks that are not tiles."""
+    """What is passed in as `product`: multiplies, counts, and refuses blocks that are not tiles."""
 
     def __init__(self, a, b, tile, what):
         self.tile, self.what, self.calls, self.most = tile, what, 0, a.size * b.size
@@ -74,7 +74,7 @@ class _Product:
         self.calls += 1
         what = f"{self.what}: call {self.calls} of product"
         if np.ndim(a) != 2 or np.ndim(b) != 2:
-            raise AssertionError(f"{what} got arrays that are no matrices: slices (i : i + BM), not single indices")
+            raise AssertionError(f"{what} got arrays that are not matrices: slices (i : i + BM), not single indices")
         sizes = f"{'x'.join(map(str, a.shape))} and {'x'.join(map(str, b.shape))}"
         if a.shape[0] > BM or a.shape[1] > BK or b.shape[0] > BK or b.shape[1] > BN:
             raise AssertionError(f"{what} got blocks of {sizes}, larger than the tile: at most {BM}x{BK} and {BK}x{BN}")
@@ -92,7 +92,7 @@ def _mistakes(a, b, tile):
     (m, n, k), last = (side // step * step for side, step in zip((M, N, K), tile, strict=True)), (K - 1) // BK * BK
     rows, columns = a @ b, a @ b
     rows[m:], columns[:, n:] = 0, 0
-    known = [(a[:, last:] @ b[last:], "only the last block along K counts: += in place of =")]
+    known = [(a[:, last:] @ b[last:], "only the last block along K counts: += instead of =")]
     for axis, steps in ((0, (BN, BK)), (1, (BM, BK))):
         for step in set(steps) - {tile[axis]}:
             words = f"the tiles along {'MN'[axis]} begin every {step}, must begin every B{'MN'[axis]} = {tile[axis]}"

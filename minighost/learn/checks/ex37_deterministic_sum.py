@@ -13,7 +13,7 @@ HINTS = (
     "with prange.",
     "Block t goes from t * block to min(len(x), (t + 1) * block). The loop inside is a plain range, and it touches "
     "partials[t] only.",
-    "Behind the prange loop: total = 0.0, then a plain loop over the blocks, total += partials[t], then return total.",
+    "After the prange loop: total = 0.0, then a plain loop over the blocks, total += partials[t], then return total.",
 )
 
 TWO_LOOPS = """\
@@ -135,8 +135,8 @@ def _compiled(block_sum):
         raise AssertionError("block_sum has no prange in it: a plain range runs on one thread, parallel=True or not")
     for name in _shared(block_sum.py_func):
         raise AssertionError(
-            f"block_sum adds up {name} in the rounds of the prange loop: then each thread has a {name} of its own, and "
-            "how these are put together depends on how many there are. Keep partials[t] there, and add them behind it"
+            f"block_sum adds up {name} in the rounds of the prange loop: then each thread has its own {name}, and how "
+            "these are combined depends on the number of threads. Keep partials[t] there, and add them after it"
         )
 
 

@@ -6,12 +6,12 @@ from minighost.models.ghostnet import GhostNet
 from minighost.models.rounding import make_divisible
 
 HINTS = (
-    "From small to large: round_channels, then a ghost module, then a bottleneck out of two ghost modules and three "
-    "ifs, then the network. Each function uses the ones above.",
+    "From small to large: round_channels, then a ghost module, then a bottleneck made of two ghost modules and three "
+    "ifs, then the network. Each function uses the ones above it.",
     "A k x k convolution from c to n channels has k*k*c*n weights, a depthwise one k*k*c; a batch norm over n channels "
     "adds 2*n, a linear layer from c to n has c*n + n. int(number + 2) // 4 * 4 is the nearest multiple of 4.",
     "Walk down the table with c, the number of channels that arrive; it is round(16*width) at first and the rounded "
-    "output after each row. Behind the table `expansion` is still the last one: the tail is c*expansion + 2*expansion.",
+    "output after each row. After the table `expansion` is still the last one: the tail is c*expansion + 2*expansion.",
 )
 
 WRONG = {
@@ -66,7 +66,7 @@ def check(mine):
 def _same(got, want, what, known):
     known = [(other, words) for other, words in known if other != want]
     if isinstance(got, float) and got == int(got):
-        raise AssertionError(f"{what}: gives {got}, a float; parameters are counted in integers: // in place of /")
+        raise AssertionError(f"{what}: gives {got}, a float; parameters are counted in integers: // instead of /")
     same(got, want, what, tolerance=0, hints=known)
 
 

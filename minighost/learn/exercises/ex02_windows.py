@@ -11,7 +11,7 @@ The lowest window that fits begins at row H - KH. Rows count from 0, so there ar
 
     OH = H - KH + 1   rows and   OW = W - KW + 1   columns of places              (O for output)
 
-The + 1 is the most forgotten number of this trade: a window as large as the image fits once, not never.
+The + 1 is the most often forgotten number in this trade: a window as large as the image fits once, not never.
 
     image  0  1  2  3        window(image, 1, 2, 2, 2)    6  7
            4  5  6  7                                    10 11

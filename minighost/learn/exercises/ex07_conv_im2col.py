@@ -6,11 +6,11 @@ all the sums of products together are one matrix product:
 
     rows = cols @ columns + b          (N*OH*OW, K) @ (K, OC) + (OC,) -> (N*OH*OW, OC),     K = KH*KW*C
 
-`columns` is w, of shape (KH, KW, C, OC), with its first three axes taken as one. No number has to move for that: a row
-of cols holds its window in the order (u, v, c), which is the order of the first three axes of w. And no number has to
-move to make (N, OH, OW, OC) of the rows, which stand in the order (n, i, j).
+`columns` is w, of shape (KH, KW, C, OC), with its first three axes merged into one. No number has to move for that: a
+row of cols holds its window in the order (u, v, c), which is the order of the first three axes of w. Nor does any
+number have to move to turn the rows, which are in the order (n, i, j), into (N, OH, OW, OC).
 
-A matrix product is what a processor does best, so this form is much faster than loops. The price is memory: a pixel
+A matrix product is what a processor does best, so this form is much faster than loops. The cost is memory: a pixel
 is copied into each window that sees it, nine times for a 3x3 kernel. (Chellapilla, Puri & Simard 2006, "High
 performance convolutional neural networks for document processing".)
 

@@ -5,15 +5,15 @@ the convolution became rows = cols @ columns + b, written out:
 
     rows[r, o] = b[o] + sum_q cols[r, q] * columns[q, o]          r: one of N*OH*OW windows,  q: one of KH*KW*C weights
 
-The weight columns[q, o] is used once in every window r, where it is multiplied by cols[r, q]. So it touches the loss
-once a window, and its gradient is the sum of what comes back from all of them (that is what sharing a weight costs):
+The weight columns[q, o] is used once in every window r, where it is multiplied by cols[r, q]. So it affects the loss
+once per window, and its gradient is the sum of what comes back from all of them (the price of sharing a weight):
 
     dcolumns[q, o] = sum_r cols[r, q] * drows[r, o]
     db[o]          = sum_r drows[r, o]
 
 The first line is again a matrix product: which of its two factors must be transposed, so that the sum runs over r?
-dw is dcolumns with the shape of w. Both are sums, not means: if the loss is a mean over the images, its 1/N is in dout
-already.
+dw is dcolumns with the shape of w. Both are sums, not means: if the loss is a mean over the images, its 1/N is
+already in dout.
 
 Example: the pixels 0 to 8 as a 3x3 image, a 2x2 kernel, dout = [[1, 0], [0, 10]]. The first window, 0 1 3 4, counts
 once, the last, 4 5 7 8, ten times, and the two between them not at all:

@@ -1,14 +1,14 @@
 """Count the places where a kernel fits.
 
-Three numbers change where a kernel may stand on a row of pixels:
+Three numbers determine where a kernel may stand on a row of pixels:
 
-    padding    so many zeros are put at both ends of the row,
-    stride     so many pixels lie between one place and the next,
-    dilation   so many pixels lie between one tap of the kernel and the next (1: they touch).
+    padding    the number of zeros put at each end of the row,
+    stride     the number of pixels from one place to the next,
+    dilation   the number of pixels from one tap of the kernel to the next (1: they touch).
 
 A dilated kernel reaches further than it has taps: of 3 taps with dilation 2, `x . x . x`, the reach is 5. The kernel
-starts at the first pixel, padding included, and goes on by the stride for as long as all of it is on the row. What is
-left over at the end and is too short for another step is never looked at: hence a division that rounds down.
+starts at the first pixel, padding included, and moves by the stride as long as all of it is on the row. What is left
+over at the end and is too short for another step is never looked at: hence a division that rounds down.
 
 Example: 8 pixels and no padding, a kernel of 3 and stride 2 stands at 0, 2 and 4; at 6 it would hang over the end. So
 there are 3 places, and the last pixel is not seen.
@@ -18,11 +18,11 @@ there are 3 places, and the last pixel is not seen.
         x x x
             x x x
 
-Where the reach is more than the padded row has, there is no place at all. That is a mistake in the network, and a
-size of 0 or less would only go wrong later and elsewhere: raise ValueError, with the numbers in its message. Beware,
-the formula does not notice by itself: -1 // 2 is -1 in Python.
+If the reach is larger than the padded row, there is no place at all. That is a mistake in the network, and a size of
+0 or less would only cause trouble later and elsewhere: raise ValueError, with the numbers in its message. Beware: the
+formula does not notice by itself, as -1 // 2 is -1 in Python.
 
-The second function asks the other way round: which padding keeps the size, at stride 1? Each end must give back half
+The second function asks the reverse question: which padding keeps the size, at stride 1? Each end must give back half
 of what the reach takes. For an even reach there is no such number, and the function must say so (ValueError).
 (Dumoulin & Visin 2016, "A guide to convolution arithmetic for deep learning", sections 2 and 5.)
 """
@@ -31,7 +31,7 @@ of what the reach takes. For an even reach there is no such number, and the func
 
 
 def output_size(size, kernel, stride=1, padding=0, dilation=1):
-    """Number of places (an int) of a kernel of so many taps on a row of `size` pixels; ValueError if none fits."""
+    """Number of places (an int) of a kernel of `kernel` taps on a row of `size` pixels; ValueError if none fits."""
     reach = dilation * (kernel - 1) + 1
     spare = size + 2 * padding - reach
     if spare < 0:

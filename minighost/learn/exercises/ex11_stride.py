@@ -1,6 +1,6 @@
 """Take longer steps: convolution with a stride, forward and backward.
 
-With stride (SH, SW) the window moves SH pixels down or SW to the right at each step, in place of one. A stride of 2
+With stride (SH, SW) the window moves SH pixels down or SW to the right at each step, instead of one. A stride of 2
 makes the output half as high and half as wide, which is how many networks shrink their images. Output (i, j) looks at
 the window whose first pixel is (i*SH, j*SW):
 
@@ -22,7 +22,7 @@ and axis q of b. The other axes of a come first in the result, then those of b.
 Example: a row of 5 pixels 1 2 3 4 5 (H = 1), a kernel [1, 10], stride (1, 2). Windows 1 2 and 3 4, out = 21 43; pixel
 5 is in none. For dout = 1 2 the backward gives dx = 1 10 2 20 0 and dw = 1*[1, 2] + 2*[3, 4] = [7, 10].
 
-There is no bias from here on: it is added in the same way as ever, and db is the sum of dout as ever.
+There is no bias from here on: it would be added as before, and db would be the sum of dout as before.
 """
 
 import numpy as np

@@ -8,17 +8,17 @@ above and below, PW columns left and right. With PH = (KH - 1) / 2 and PW = (KW 
     out = the convolution of padded with w
 
 A convolution with padding is two steps, so its backward is two steps, in the opposite order. The convolution's own
-backward gives dpadded, which has the shape of padded; then each pixel of x takes the gradient of the one place to which
-it was copied. The zeros were put there by us and do not depend on anything: what comes back to them is dropped. In a
-word, the backward of padding is cropping.
+backward gives dpadded, which has the shape of padded; then each pixel of x takes the gradient of the one place to
+which it was copied. We put the zeros there and they depend on nothing: what comes back to them is dropped. In short,
+the backward of padding is cropping.
 
 Only the image gets a border: the batch and the channels do not. np.pad(x, ...) takes a pair (before, after) for each
-axis. Try your crop with PH = 0 or PW = 0 too.
+axis. Try your crop with PH = 0 and with PW = 0 as well.
 
 Example: one row of pixels 1 2 3 (H = 1), kernel [1, 10, 100], padding (0, 1). padded is 0 1 2 3 0, out = 210 321 32.
 For dout = 1 0 2 the backward gives dpadded = 1 10 102 20 200, and dx is what lies between its ends: 10 102 20.
 
-Given: the convolution without padding of exercises 4 to 9, in the framework's words (b is left out, so db is None):
+Given: the convolution without padding of exercises 4 to 9, as the framework has it (no b, so db is None):
 
     out, cache = ops.conv2d_forward_reference(x, w)
     dx, dw, db = ops.conv2d_backward_reference(dout, cache)

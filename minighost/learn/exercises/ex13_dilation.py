@@ -6,15 +6,15 @@ that it skips. A 3x3 kernel with dilation 2 sees as far as a 5x5 one, and still 
     out[n, i, j, o] = sum_{u,v,c} x[n, i + u*DH, j + v*DW, c] * w[u, v, c, o]
     OH = H - DH*(KH - 1),  OW = W - DW*(KW - 1)                                     (stride 1, no padding)
 
-Exercise 11 went from window to window. Here the loops are better turned inside out: take one tap (u, v) and look at all
-the pixels that lie under it, over all the output positions. They are a block of the image, of the size of the output,
+Exercise 11 went from window to window. Here it is better to turn the loops inside out: take one tap (u, v) and look at
+all the pixels that lie under it, over all output positions. They are a block of the image, of the size of the output,
 
     seen = x[:, u*DH : u*DH + OH, v*DW : v*DW + OW]                                     (N, OH, OW, C)
 
-and what this tap adds to the output is seen @ w[u, v], for all positions at once. So there are KH*KW steps in place of
+and what this tap adds to the output is seen @ w[u, v], for all positions at once. So there are KH*KW steps instead of
 OH*OW, and each is one large product. The next exercises, and the fast kernels, are built this way.
 
-The backward stands on the same block: out += seen @ w[u, v] is a matrix product, so
+The backward uses the same block: out += seen @ w[u, v] is a matrix product, so
 
     dseen   = dout @ w[u, v].T                            to be added to dx where the block lies
     dw[u, v] = sum over n, i, j of seen[n, i, j, c] * dout[n, i, j, o]                  (C, OC)

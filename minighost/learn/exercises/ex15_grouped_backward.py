@@ -20,8 +20,8 @@ Given: the ordinary convolution and its backward, from exercises 4 to 9 (without
     out, cache = ops.conv2d_forward_reference(x, w)
     dx, dw, db = ops.conv2d_backward_reference(dout, cache)
 
-They know groups themselves; here you make them. This function gets x and w themselves in place of a cache: run the
-forward of a group again, for the cache that its backward needs, or use your own lines of exercises 8 and 9.
+They can do groups by themselves; here you do them. This function gets x and w instead of a cache: run the forward of a
+group again to get the cache that its backward needs, or use your own lines from exercises 8 and 9.
 """
 
 import numpy as np

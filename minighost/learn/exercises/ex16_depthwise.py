@@ -1,18 +1,18 @@
-"""Give every channel a filter of its own.
+"""Give every channel its own filter.
 
 A depthwise convolution is the grouped one with as many groups as channels: each output looks at a single input
-channel, so nothing is summed over channels. A layer that took C*OC kernels now takes one a channel, or M a channel,
-where M is the multiplier (mostly 1). Ghost modules make their cheap maps with it. (Howard et al. 2017, "MobileNets",
-eq. 3)
+channel, so nothing is summed over channels. A layer that needed C*OC kernels now needs one per channel, or M per
+channel, where M is the multiplier (usually 1). Ghost modules make their cheap maps with it. (Howard et al. 2017,
+"MobileNets", eq. 3)
 
     out[n, i, j, c*M + m] = sum_{u,v} x[n, i + u, j + v, c] * w[u, v, c, m]
 
     x (N, H, W, C),   w (KH, KW, C, M)   ->   out (N, OH, OW, C*M),      OH = H - KH + 1,  OW = W - KW + 1
 
-The M maps of one channel stand side by side: with M = 2 the output channels are (0, 0) (0, 1) (1, 0) (1, 1) ...,
-written (c, m). An array (N, OH, OW, C, M) has its numbers in this order, so that in the end one reshape is enough.
+The M maps of one channel are adjacent: with M = 2 the output channels are (0, 0) (0, 1) (1, 0) (1, 1) ...,
+written (c, m). An array (N, OH, OW, C, M) has its numbers in this order, so one reshape at the end is enough.
 
-There is no matrix product in it, only a multiplication of every pixel by its own channel's weight. Loop over the taps
+It contains no matrix product, only a multiplication of every pixel by its own channel's weight. Loop over the taps
 as in exercise 13: the block that lies under tap (u, v) is x[:, u : u + OH, v : v + OW], of shape (N, OH, OW, C). Give
 it a last axis of length 1 (index with None), and NumPy multiplies it by w[u, v], of shape (C, M), for all m at once:
 

@@ -1,7 +1,7 @@
 """Send a gradient back through a depthwise convolution.
 
-The forward of exercise 16 has one product a tap, with no sum over channels. With dout seen as (N, OH, OW, C, M), each
-of its products x * w gives dout * w to dx and dout * x to dw:
+The forward of exercise 16 has one product per tap, with no sum over channels. With dout viewed as (N, OH, OW, C, M),
+each of its products x * w gives dout * w to dx and dout * x to dw:
 
     dx[n, i + u, j + v, c] += sum_m dout[n, i, j, c, m] * w[u, v, c, m]         for all i, j, u, v
     dw[u, v, c, m]          = sum_{n,i,j} dout[n, i, j, c, m] * x[n, i + u, j + v, c]

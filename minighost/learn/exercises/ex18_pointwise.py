@@ -6,7 +6,7 @@ et al. 2014, "Network in network", section 3)
 
     out[n, h, k, o] = b[o] + sum_c x[n, h, k, c] * w[c, o]          x (N, H, W, C),  w (C, OC),  b (OC,)
 
-With channels last no im2col is needed: the image, read as R = N*H*W rows of C numbers, is the matrix cols already,
+With channels last no im2col is needed: the image, read as R = N*H*W rows of C numbers, already is the matrix cols,
 
     rows = x.reshape(R, C)          out = rows @ w + b              (R, C) @ (C, OC) -> (R, OC)
 
@@ -14,8 +14,8 @@ and the backward is that of any matrix product (exercises 8 and 9, with nothing 
 
     drows = dout.reshape(R, OC)     dx = drows @ w.T    dw = rows.T @ drows    db = the sum of drows over its rows
 
-each put back into the shape of what it belongs to. A check by shapes alone: dw must be (C, OC), and there is only one
-order in which (R, C) and (R, OC) multiply to that. It does not help where C = OC; then count which axis is summed.
+each reshaped to what it belongs to. The shapes alone are a check: dw must be (C, OC), and there is only one order in
+which (R, C) and (R, OC) multiply to that. It does not help if C = OC; then ask which axis is summed.
 
 Example: one pixel, x = 1 2, w = [[1, 10], [100, 1000]], b = 5 7: out = 1*1 + 2*100 + 5, 1*10 + 2*1000 + 7 = 206 2017.
 For dout = 1 2: dx = 1*1 + 2*10, 1*100 + 2*1000 = 21 2100; dw = [[1*1, 1*2], [2*1, 2*2]] = [[1, 2], [2, 4]]; db = 1 2.

@@ -1,8 +1,9 @@
-"""Turn a convolution round: the transposed convolution.
+"""Run a convolution backwards: the transposed convolution.
 
 A convolution with stride 2 makes an image smaller. Networks that draw - decoders, segmentation - need the opposite.
-The *transposed* convolution takes what the strided one gives and makes what it takes, (N, OH, OW, OC) -> (N, H, W, C):
-each number of y is multiplied by the kernel, and the result is added to the image where that number's window lies.
+The *transposed* convolution takes what the strided one returns, and returns what that one takes: from
+(N, OH, OW, OC) to (N, H, W, C). Each number of y is multiplied by the kernel, and the result is added to the image
+where that number's window lies.
 
     image[n, i*SH + u, j*SW + v, c] += sum_o y[n, i, j, o] * w[u, v, c, o]           for all i, j, u, v
     H = (OH - 1)*SH + KH,  W = (OW - 1)*SW + KW

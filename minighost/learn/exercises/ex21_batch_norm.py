@@ -1,18 +1,18 @@
 """Give every channel mean 0 and variance 1.
 
 Deep networks train badly when the numbers grow or shrink from layer to layer. Batch normalisation takes each channel,
-over all images and all pixels of the batch (R = N*H*W numbers), subtracts its mean and divides by its deviation; then a
-learnt scale gamma and shift beta, one each a channel, let the network have another deviation and mean where it wants.
-(Ioffe & Szegedy 2015, algorithm 1)
+over all images and all pixels of the batch (R = N*H*W numbers), subtracts its mean and divides by its standard
+deviation; then a learnt scale gamma and shift beta, one of each per channel, let the network choose another deviation
+and mean. (Ioffe & Szegedy 2015, algorithm 1)
 
     mean = sum(x) / R          var = sum((x - mean)**2) / R                              per channel, (C,)
     xhat = (x - mean) / sqrt(var + eps)        out = gamma * xhat + beta                 (N, H, W, C)
 
-eps stands under the root, so that a channel of equal numbers does not divide by 0.
+eps is under the root, so that a channel of equal numbers does not divide by 0.
 
-A single image, later, has no batch, and its answer must not depend on who is with it. So while training goes on, a
-running mean and variance are kept, and in evaluation (training=False) they take the place of mean and var, and stay as
-they are. Each training step moves them by a share, `momentum`, towards the batch's:
+A single image, later, has no batch, and its result must not depend on the images beside it. So a running mean and
+variance are kept during training, and in evaluation (training=False) they replace mean and var and do not change. Each
+training step moves them by a fraction, `momentum`, towards the batch's:
 
     running = running + momentum * (batch - running)      which is      (1 - momentum) * running + momentum * batch
 

@@ -4,8 +4,8 @@ The gradient of batch norm looks frightening as one formula. It is not, if the f
 does one thing and has a name: then the backward is the same lines from the last to the first, and each asks only one
 question: given the gradient of what this line made, what is the gradient of what it used?
 
-Below stands the forward, given, with its lines numbered. It keeps in the cache what you need. Write the backward: dout
-comes in; go through the lines 8, 7, ... 1, and call the gradient of `name` by `dname`. The rules are few:
+The forward below is given, with its lines numbered. It keeps in the cache what you need. Write the backward: dout
+comes in; go through lines 8, 7, ... 1, and call the gradient of `name` `dname`. The rules are few:
 
     c = a * b       da = dc * b  and  db = dc * a                               (a product: times the other factor)
     c = a + b       da = dc      and  db = dc            c = a - b: db = -dc

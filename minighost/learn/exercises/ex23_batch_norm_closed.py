@@ -1,7 +1,7 @@
 """Write the backward of batch norm in closed form.
 
-The chain of exercise 22 has a line for each line of the forward. Most of it cancels, and what is left are three terms.
-Take one channel with its R = N*H*W numbers x_r. Everything is said by three of the forward's quantities,
+The chain of exercise 22 has a line for each line of the forward. Most of it cancels, and three terms are left. Take
+one channel with its R = N*H*W numbers x_r. Everything follows from three of the forward's quantities,
 
     xhat_r = (x_r - mean) * inv_std,   out_r = gamma * xhat_r + beta,   inv_std = 1 / sqrt(var + eps)
 
@@ -14,13 +14,13 @@ reaches the loss in three ways, and dx_s is the sum of what comes back through t
     the variance         d var / d x_s = 2*(x_s - mean)/R,       gives -gamma*inv_std * xhat_s * dgamma / R
                          and it moves every xhat_r by -xhat_r * inv_std**2 / 2
 
-Why dbeta and dgamma: the second way adds up dout_r over all r, the third dout_r * xhat_r, and these sums are there
-already. The mean inside the variance adds nothing, for the x_r - mean of a channel sum to 0. Together
+Why dbeta and dgamma: the second way adds up dout_r over all r, the third dout_r * xhat_r, and we already have these
+sums. The mean inside the variance adds nothing, because the x_r - mean of a channel sum to 0. Together
 
     dx = gamma*inv_std * (dout - dbeta/R - xhat*dgamma/R)        (after Ioffe & Szegedy 2015, section 3)
 
-So dx is dout without its mean and without what points along xhat: normalising has taken both away from x, and no loss
-behind it can ask for them back. In small: xhat = [-1, -1, 1, 1], gamma = inv_std = 1, dout = [1, 2, 3, 6]. Then
+So dx is dout without its mean and without its component along xhat: normalising has removed both from x, and no loss
+after it can ask for them back. A small example: xhat = [-1, -1, 1, 1], gamma = inv_std = 1, dout = [1, 2, 3, 6]. Then
 dbeta = 12, dgamma = 6, and dx = dout - 3 - 1.5*xhat = [-0.5, 0.5, -1.5, 1.5].
 
 Given is the forward in training; its cache holds just what the backward needs.

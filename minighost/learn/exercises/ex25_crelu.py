@@ -1,7 +1,7 @@
 """Keep both phases of a response.
 
-The first filters of trained networks tend to come in pairs of opposite sign: one answers to an edge from dark to
-bright, the other to an edge from bright to dark. ReLU throws one phase of an answer away, so that a network which needs
+The first filters of trained networks tend to come in pairs of opposite sign: one responds to an edge from dark to
+bright, the other to an edge from bright to dark. ReLU throws one phase of a response away, so a network that needs
 both has to learn the filter twice. CReLU keeps both phases, side by side,
 
     out = [max(x, 0), max(-x, 0)]            (Shang et al. 2016, section 2.2)
@@ -17,7 +17,7 @@ and the second is 0 and stays 0; where x < 0 the second output is -x, whose slop
     dout = [10, 20, 30, 40] for the x above    gives   dx = [-30, 20]
 
 The cache. Both phases together lose nothing: x = out[..., :C] - out[..., C:]. So x need not be kept if out is; but out
-is twice as large, and x was there before. Either is right here. At x = 0 there is no slope and the check does not look.
+is twice as large, and x exists already. Either is right here. At x = 0 there is no slope, and the check does not look.
 """
 
 import numpy as np

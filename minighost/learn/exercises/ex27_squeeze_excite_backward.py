@@ -4,21 +4,21 @@ The block of exercise 26 multiplies x by a gate, and the gate is made of x. So t
 and dx is the sum of what comes back through both. The rest is the forward's lines, the last one first.
 
     out[n, i, j, c] = x[n, i, j, c] * gate[n, c]    dx = dout * gate, first part
-                                                    dgate[n, c] = sum over i, j of dout * x, for it went everywhere
+                                                    dgate[n, c] = sum over i, j of dout * x, as it was used everywhere
     gate = hard_sigmoid(z)                          dz = dgate / 6 where 0 < gate < 1, else 0
     z = hidden @ w2 + b2                            dhidden = dz @ w2.T,  dw2 = hidden.T @ dz,  db2 = dz summed over N
     hidden = max(a, 0)                              da = dhidden where hidden > 0, else 0
     a = squeezed @ w1 + b1                          dsqueezed = da @ w1.T,  dw1 = squeezed.T @ da,  db1 likewise
     squeezed = mean of x over H and W               dx += dsqueezed / (H*W), at every position: second part
 
-A mean of H*W numbers moves by 1/(H*W) when one of them moves by 1; that is the last line. Nothing crashes where it is
-forgotten; the gradient just leaves out that a change of x also opens and closes gates.
+A mean of H*W numbers moves by 1/(H*W) when one of them moves by 1; that is the last line. If you forget it, nothing
+crashes; the gradient just ignores that a change of x also opens and closes gates.
 
-In small: one image of 1 x 2 positions, one channel, one hidden number; x = [1, 3], w1 = 1, w2 = 0.75, no biases, so
-squeezed = 2, hidden = 2, z = 1.5, gate = 0.75. For dout = [3, 5]: dgate = 3*1 + 5*3 = 18, dz = 3, db2 = 3, dw2 = 6,
-dhidden = da = 2.25, db1 = 2.25, dw1 = 4.5, dsqueezed = 2.25, and dx = [2.25, 3.75] + 2.25/2 = [3.375, 4.875].
+A small example: one image of 1 x 2 positions, one channel, one hidden number; x = [1, 3], w1 = 1, w2 = 0.75, no
+biases, so squeezed = 2, hidden = 2, z = 1.5, gate = 0.75. For dout = [3, 5]: dgate = 3*1 + 5*3 = 18, dz = 3, db2 = 3,
+dw2 = 6, dhidden = da = 2.25, db1 = 2.25, dw1 = 4.5, dsqueezed = 2.25, dx = [2.25, 3.75] + 2.25/2 = [3.375, 4.875].
 
-Given is the forward with the cache that it leaves.
+The forward is given, with the cache that it returns.
 """
 
 import numpy as np

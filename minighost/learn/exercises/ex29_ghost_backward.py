@@ -1,24 +1,24 @@
 """Go back through a ghost module, where every map is seen twice.
 
-An intrinsic map stands in the output and is what its ghost is made of. So its gradient is a sum of two:
+An intrinsic map is part of the output, and its ghost is made from it. So its gradient is a sum of two:
 
     out = [maps, ghosts], cut to n          dmaps = dout[..., :m], first part;  dghosts = dout[..., m:]
     ghosts = depthwise(maps, d)             backward of exercise 17: dd, and the second part of dmaps
     maps = x @ w                            backward of exercise 18, for the sum of both parts: dx, dw
 
 If n is odd, the last ghost was computed and cut off. Nothing of it reaches the loss, so its gradient is 0: dghosts has
-n - m channels and must be filled up with zeros to m before the depthwise backward can take it.
+n - m channels and must be padded with zeros to m before the depthwise backward can take it.
 
-Autograd libraries do the sum by themselves. By hand it is easily forgotten, and nothing crashes then: with
+Autograd libraries do the sum for you. By hand it is easily forgotten, and nothing crashes then: with
 dout[..., :m] alone no ghost ever tells its map what it needs.
 
-Given: the forward, of ops.pointwise_forward_reference and ops.depthwise_forward_reference, and for the backward what
-you wrote in exercises 17 and 18, in plain NumPy (with a cache in place of x and w):
+Given: the forward, made of ops.pointwise_forward_reference and ops.depthwise_forward_reference, and for the backward
+what you wrote in exercises 17 and 18, in plain NumPy (with a cache instead of x and w):
 
     ops.depthwise_backward_reference(dout, depthwise_cache) -> dx, dw, db
     ops.pointwise_backward_reference(dout, pointwise_cache) -> dx, dw, db          (no bias here: db is None)
 
-In small, with the x = [1, 2, 3], w = [[2]] and middle row [1, 0, -1] of exercise 28: map [2, 4, 6], ghost j =
+A small example, with x = [1, 2, 3], w = [[2]] and middle row [1, 0, -1] as in exercise 28: map [2, 4, 6], ghost j =
 map[j-1] - map[j+1]. Let dout be [1, 0, 0] for the map and [0, 1, 0] for the ghost. The ghost sends [1, 0, -1] back to
 the map, dmaps = [1, 0, 0] + [1, 0, -1] = [2, 0, -1], dx = 2*dmaps = [4, 0, -2], dw = 1*2 + 2*0 - 3*1 = -1, and the
 middle row of dd is [2, 4, 6], what the taps saw at the ghost's middle pixel.

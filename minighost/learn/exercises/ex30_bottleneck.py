@@ -5,24 +5,24 @@ second brings them back to as many as came in - and a shortcut around both (He e
 
     y = expand(x, w1),   z = reduce(y, w2),   out = z + x
 
-Forward the sum costs nothing to think about. Backward is where the shortcut earns its place: a sum hands its gradient
-to both of its terms unchanged, so dout splits, and the two meet again at x, where they add:
+In the forward, the sum is trivial. In the backward the shortcut shows its worth: a sum passes its gradient to both of
+its terms unchanged, so dout splits, and the two parts meet again at x, where they add:
 
     dz = dout  ->  dy, dw2 = backward of reduce  ->  dx, dw1 = backward of expand         the long way
     dx += dout                                                                           the shortcut
 
-Through the long way a gradient may shrink at every layer; through the shortcut it arrives as it is. That is why
-blocks of this kind can be stacked by the dozen.
+On the long way a gradient may shrink at every layer; through the shortcut it arrives unchanged. That is why blocks of
+this kind can be stacked by the dozen.
 
 Given are `expand` and `reduce`, each a pair of functions (forward, backward), as the exercises made them:
 
     forward(x, w) -> out, cache            backward(dout, cache) -> dx, dw
 
-w stands for all that the module learns - an array or a tuple of arrays; you only pass it on, as you do dw. A pair is
-taken apart by `forward, backward = expand`. The check brings its own pairs, ghost modules among them.
+w stands for everything the module learns - an array or a tuple of arrays; you only pass it on, as you do dw. Unpack a
+pair with `forward, backward = expand`. The check brings its own pairs, ghost modules among them.
 
-In small: expand multiplies by w1 = 2, reduce by w2 = 5, x = 3. Then y = 6, z = 30, out = 33. For dout = 1: dz = 1,
-dw2 = 6, dy = 5, dw1 = 15, the long way gives 10, and dx = 10 + 1 = 11. Indeed out = (2*5 + 1)*x.
+A small example: expand multiplies by w1 = 2, reduce by w2 = 5, x = 3. Then y = 6, z = 30, out = 33. For dout = 1:
+dz = 1, dw2 = 6, dy = 5, dw1 = 15, the long way gives 10, and dx = 10 + 1 = 11. Indeed out = (2*5 + 1)*x.
 """
 
 # Yours --------------------------------------------------------------------------------------------------------

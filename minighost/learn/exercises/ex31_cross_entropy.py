@@ -1,16 +1,16 @@
 """Say how wrong a guess was, without overflow.
 
-A network ends in K numbers for each image, the logits z. Softmax makes probabilities of them, and the loss is the
+A network ends in K numbers for each image, the logits z. Softmax turns them into probabilities, and the loss is the
 surprise at the right class, the mean over the N images:
 
     p[n, k] = exp(z[n, k]) / sum_j exp(z[n, j])             loss = -1/N * sum_n log p[n, label[n]]
 
-Written like this it breaks: exp(1000) is infinite, and inf/inf is NaN. Two changes of form, none of value, mend it.
+Written like this it breaks: exp(1000) is infinite, and inf/inf is NaN. Two changes of form, not of value, fix it.
 
   - Adding a number to all logits of an image changes no p. So subtract the largest first: z - max_j z[n, j]. Then the
     largest exponent is 0, and nothing overflows.
-  - A p may be too small for a float and become 0, whose logarithm is -inf. So never take the logarithm of p; what it
-    would be is there already:  log p[n, k] = z[n, k] - log sum_j exp(z[n, j])  (z with the largest subtracted).
+  - A p may be too small for a float and become 0, whose logarithm is -inf. So never take the logarithm of p; compute it
+    directly:  log p[n, k] = z[n, k] - log sum_j exp(z[n, j])  (z with the largest subtracted).
 
 The gradient. d(-log p[label])/dz[k] has -1 from z[label] itself if k is the label, and p[k] from the logarithm of the
 sum. With the mean over N,
@@ -19,8 +19,8 @@ sum. With the mean over N,
 
 Each row sums to 0: what the right class gains, the others lose. The backward of the whole network starts with it.
 
-In small: z = [[0, log 3]], label 0: p = [[1/4, 3/4]], loss = log 4, dlogits = [[-3/4, 3/4]]. And z = [[0, 1000]], label
-0: loss = 1000, dlogits = [[-1, 1]]. Logarithms are natural ones, np.log.
+A small example: z = [[0, log 3]], label 0: p = [[1/4, 3/4]], loss = log 4, dlogits = [[-3/4, 3/4]]. Another:
+z = [[0, 1000]], label 0: loss = 1000, dlogits = [[-1, 1]]. Logarithms are natural, np.log.
 """
 
 import numpy as np

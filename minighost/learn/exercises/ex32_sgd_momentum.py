@@ -10,12 +10,12 @@ add up (Sutskever et al. 2013). One step, in PyTorch's form:
     p <- p - lr * (g + momentum * b)            Nesterov, with the new b: as if one step further on already
 
 Nesterov's line uses the g of the first line, decay included. Beware of other conventions: some papers put lr into the
-buffer (b <- momentum*b + lr*g), which differs as soon as lr changes; some scale g by 1 - momentum. Here neither.
+buffer (b <- momentum*b + lr*g), which differs as soon as lr changes; some scale g by 1 - momentum. Do neither here.
 
-Return new arrays and leave the arguments alone. With momentum = 0 the buffer is just g.
+Return new arrays and leave the arguments unchanged. With momentum = 0 the buffer is just g.
 
-In small: p = 0, g = 1 twice, lr = 1, momentum = 0.5. Plain: b is 1, then 1.5; p is -1, then -2.5. Nesterov: b is the
-same; p is -(1 + 0.5) = -1.5, then -1.5 - (1 + 0.75) = -3.25.
+A small example: p = 0, g = 1 twice, lr = 1, momentum = 0.5. Plain: b is 1, then 1.5; p is -1, then -2.5. Nesterov: b is
+the same; p is -(1 + 0.5) = -1.5, then -1.5 - (1 + 0.75) = -3.25.
 """
 
 # Yours --------------------------------------------------------------------------------------------------------

@@ -1,23 +1,23 @@
-"""Write the training loop, and make it learn ten images by heart.
+"""Write the training loop, and make it memorise ten images.
 
-Everything is there: a network with its backward, a loss, a step. What is left is the loop that puts them together, and
-loops have mistakes of their own. So before any long training one climbs a ladder; each rung costs seconds.
+Everything is in place: a network with its backward, a loss, a step. What is left is the loop that puts them together,
+and loops have their own mistakes. So before any long training run, climb a ladder; each rung costs seconds.
 
   1. The first loss. A network that knows nothing gives each of K classes 1/K, and its loss is -log(1/K) = log K; for
      ten classes 2.3026. Much more: the first logits are too large. Much less: the labels leak.
-  2. Gradient checks, which you have had.
-  3. Ten images. Any network with enough weights can learn ten images by heart, 100 %. If it cannot, something is wrong
-     with loop, gradients or labels, and a thousand images will not make it better.
+  2. Gradient checks, which you have already met.
+  3. Ten images. Any network with enough weights can memorise ten images, 100 %. If it cannot, something is wrong with
+     loop, gradients or labels, and a thousand images will not make it better.
 
-The network given below has two linear layers with a ReLU between, and w2 starts near 0, for the first rung. One round:
+The network below is given: two linear layers with a ReLU between them; w2 starts near 0, for the first rung. One round:
 
     forward -> logits;  loss and dlogits;  keep the loss;  if all labels are right, stop;  backward -> grads;  step
 
 The loss of a round is that of the parameters before its step. The step is plain descent: p - lr * g for each parameter,
-into new arrays, for the caller's must stay as they are. After `most` rounds the loop ends in any case.
+into new arrays, because the caller's must not change. After `most` rounds the loop ends in any case.
 
 Given: network_forward, network_backward, and ops.softmax_cross_entropy(logits, labels) -> loss, dlogits (exercise 31).
-An image's guess is the class of its largest logit: logits.argmax(axis=1) has shape (N,).
+The predicted class of an image is that of its largest logit: logits.argmax(axis=1) has shape (N,).
 """
 
 import numpy as np
@@ -49,7 +49,7 @@ def network_backward(dlogits, cache):
 
 
 def first_loss(classes):
-    """The loss of a network that gives each of so many classes the same probability."""
+    """The loss of a network that gives each of the classes the same probability."""
     return np.log(classes)
 
 
@@ -59,7 +59,7 @@ def accuracy(logits, labels):
 
 
 def overfit(params, x, labels, lr, most):
-    """Train until all labels are right, at most `most` rounds -> new params, list of the losses, one a round."""
+    """Train until all labels are right, at most `most` rounds -> new params, list of the losses, one per round."""
     losses = []
     for _ in range(most):
         logits, cache = network_forward(params, x)

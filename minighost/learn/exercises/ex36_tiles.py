@@ -1,8 +1,8 @@
 """Multiply matrices tile by tile.
 
 c = a @ b takes M*N*K multiplications, and a processor does them faster than memory delivers numbers. A row of a is
-needed for every column of b; if b does not fit into the cache, it travels from memory again for each row. The way out
-is to do much work with few numbers: take a block of a, BM x BK, and a block of b, BK x BN, small enough that both
+needed for every column of b; if b does not fit in the cache, it is read from memory again for each row. The way out is
+to do much work with few numbers: take a block of a, BM x BK, and a block of b, BK x BN, small enough that both
 stay in the cache. From BM*BK + BK*BN numbers they give BM*BN*BK multiplications. (Goto & van de Geijn 2008)
 
     c[i : i+BM, j : j+BN] += a[i : i+BM, k : k+BK] @ b[k : k+BK, j : j+BN]
@@ -10,12 +10,12 @@ stay in the cache. From BM*BK + BK*BN numbers they give BM*BN*BK multiplications
 for i in steps of BM, j in steps of BN and k in steps of BK. All of a then travels only ceil(N/BN) times, all of b
 ceil(M/BM) times. A sum over k is now a sum over blocks of k, hence +=, and c must begin with zeros.
 
-Sizes that do not divide are the usual case: the last tiles are smaller. NumPy's slices stop at the edge by themselves
-(a[4:8] of six rows has two), so that nothing more is needed than to begin a tile at every multiple below M, N and K.
+Sizes that do not divide evenly are the usual case: the last tiles are smaller. NumPy's slices stop at the edge by
+themselves (a[4:8] of six rows has two), so it is enough to begin a tile at every multiple below M, N and K.
 
-Each product of two blocks must go through the function `product`, which is handed in; the check watches what it gets.
+Each product of two blocks must go through the function `product`, which is passed in; the check watches what it gets.
 
-In small: a = [[1, 2, 3]], b = [[1], [10], [100]], tile (1, 1, 2): product([[1, 2]], [[1], [10]]) = [[21]], then
+A small example: a = [[1, 2, 3]], b = [[1], [10], [100]], tile (1, 1, 2): product([[1, 2]], [[1], [10]]) = [[21]], then
 product([[3]], [[100]]) = [[300]], and c = [[321]].
 """
 

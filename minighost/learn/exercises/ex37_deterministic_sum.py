@@ -5,22 +5,22 @@ formed decides its last bits. Numba's prange hands the rounds of a loop to sever
 
     for i in prange(len(x)): total += x[i]
 
-each thread adds up its share, and how large a share is depends on how many threads there are. The bits of the result do
-too, and a training that uses it ends with other weights on another number of cores.
+each thread adds up its share, and the size of a share depends on the number of threads. So do the bits of the result,
+and a training run that uses it ends with different weights on a different number of cores.
 
-The cure: let the order depend on the size of x alone. Cut x into blocks of `block` numbers, the last one maybe
-shorter. Each block has a partial sum of its own, formed from its first number to its last, by whichever thread comes;
-nobody else writes it. When all are done, one thread adds the partial sums, from the first to the last:
+The cure: let the order depend on the size of x alone. Cut x into blocks of `block` numbers, the last one possibly
+shorter. Each block has its own partial sum, formed from its first number to its last by whichever thread takes it; no
+other thread writes it. When all are done, one thread adds the partial sums, from the first to the last:
 
     partials[t] = ((0 + x[t*block]) + x[t*block + 1]) + ...      t = 0, 1, ..., in prange
     total = ((0 + partials[0]) + partials[1]) + ...              in plain range
 
-The check asks for exactly these bits, on one thread and on more. minighost's kernels form their sums so.
+The check asks for exactly these bits, on one thread and on more. This is how minighost's kernels form their sums.
 
 Two traps. In a function compiled with parallel=True Numba runs partials.sum() on several threads as well; write the
 loop. And fastmath=True allows the compiler to change orders; leave it out.
 
-In small: x = 1 2 3 4 5, block = 2: the partial sums are 3, 7 and 5, the total is 15.
+A small example: x = 1 2 3 4 5, block = 2: the partial sums are 3, 7 and 5, the total is 15.
 """
 
 import numpy as np

@@ -1,9 +1,9 @@
 """Count the 5,182,508 parameters of GhostNet by hand.
 
-You have written all of its parts; whoever can count them has understood how they fit together. The number is that of
-the authors' network with width 1.0 and 1000 classes (Han et al. 2020; the rows of TABLE are those of its table 1).
+You have written all of its parts; if you can count them, you have understood how they fit together. The number is that
+of the authors' network with width 1.0 and 1000 classes (Han et al. 2020; the rows of TABLE are those of its table 1).
 
-Every convolution is without bias and followed by a batch norm, which has 2 numbers a channel (gamma, beta). Linear
+Every convolution has no bias and is followed by a batch norm, which has 2 numbers per channel (gamma, beta). Linear
 layers have a bias. In the order of the network:
 
   stem             3x3 convolution from 3 channels to round(16*width), batch norm
@@ -12,11 +12,11 @@ layers have a bias. In the order of the network:
   head             linear to 1280 features (whatever the width), linear to the classes
 
 A ghost module from c to n channels: m = ceil(n/2); 1x1 convolution c -> m, batch norm; depthwise 3x3 with one kernel
-for each of the m maps, batch norm. If n is odd the last ghost is cut off, but its weights are there.
+for each of the m maps, batch norm. If n is odd the last ghost is cut off, but its weights exist.
 
 A bottleneck from c channels: ghost module c -> expansion; if the stride is 2, depthwise k x k over the expansion,
 batch norm; if the SE ratio is not 0, squeeze-and-excitation: two linear layers, expansion -> hidden -> expansion;
-ghost module expansion -> output. The shortcut has no parameters where stride is 1 and c = output. Else it is a
+ghost module expansion -> output. The shortcut has no parameters if the stride is 1 and c = output. Otherwise it is a
 depthwise k x k over the c channels, batch norm, and a 1x1 convolution c -> output, batch norm. The output is the next
 bottleneck's c.
 
