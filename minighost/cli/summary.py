@@ -95,7 +95,7 @@ def _fused(became):
     return [
         *table(list(became.items()), ("layer", "in inference"), "<<"),
         "",
-        f"{merged} of {len(became)} layers vanish into others, {own} could not, {called} are called as they are",
+        f"{merged} of {len(became)} layers are merged into others, {own} could not be, {called} are called unchanged",
     ]
 
 
