@@ -89,5 +89,5 @@ def test_what_becomes_of_every_layer_in_inference_is_said(capsys):
     assert became["stem.act"] == "scale and shift of its own: its input is read twice"
     table = printed(capsys, "summary", "--fused").splitlines()
     assert [line.split()[0] for line in table[2:4]] == ["stem.conv", "stem.bn"]
-    assert table[-1].startswith("95 of 193 layers vanish into others, 0 could not")
+    assert table[-1].startswith("95 of 193 layers are merged into others, 0 could not")
     assert any(line.split(None, 1) == ["dropout", "does nothing in evaluation"] for line in table)
