@@ -13,19 +13,19 @@ PYTHON ?= python3.13 python3.12 python3.11 python3 python
 
 # Before VENV is removed: with VENV=~ it would be the home directory.
 CHECK_VENV = [ ! -e "$(VENV)" ] || [ -e "$(VENV)/pyvenv.cfg" ] || \
-  { echo "make: $(VENV) is no virtual environment (it has no pyvenv.cfg) and is not removed; say VENV=another" >&2; exit 1; }
+  { echo "make: $(VENV) is not a virtual environment (it has no pyvenv.cfg) and is not removed; use VENV=another" >&2; exit 1; }
 
 .PHONY: help train test test-fast test-nojit test-boundscheck browser parity benchmarks coverage notebooks lint clean
 
 help:
-	@echo "make train             train a small GhostNet on the embedded images (ARGS=... is passed on)"
-	@echo "make test              every test of the default suite, then the two legs below"
+	@echo "make train             train a small GhostNet on the built-in images (ARGS=... is passed on)"
+	@echo "make test              every test of the default suite, then the next two below"
 	@echo "make test-fast         the default suite only (ARGS=... is passed to pytest)"
-	@echo "make test-nojit        the small tests with every kernel as plain Python"
+	@echo "make test-nojit        the small tests with every kernel in plain Python"
 	@echo "make test-boundscheck  the small tests with array bounds checked in compiled kernels"
-	@echo "make browser           the stepper's pages in a headless browser, which must be there (installs Playwright)"
+	@echo "make browser           the stepper's pages in a headless browser, which must be installed (installs Playwright)"
 	@echo "make parity            compare with PyTorch (installs it)"
-	@echo "make benchmarks        time minighost beside its peers (installs them; ARGS=... is passed on)"
+	@echo "make benchmarks        time minighost against its peers (installs them; ARGS=... is passed on)"
 	@echo "make coverage          line coverage, kernels included"
 	@echo "make notebooks         the tutorials as Jupyter notebooks in build/notebooks"
 	@echo "make lint              ruff and mypy"

@@ -62,7 +62,7 @@ def draw(runs, path):
         axes.set_xlim(left=0)
         axes.set_ylim(bottom=70)
         axes.set_xlabel("minutes of training, evaluation included", fontsize=9, color=INK)
-        axes.set_ylabel("test accuracy, %", fontsize=9, color=INK)
+        axes.set_ylabel("test accuracy (%)", fontsize=9, color=INK)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", color="#e8ecef", linewidth=0.8)
         axes.set_axisbelow(True)
@@ -71,7 +71,7 @@ def draw(runs, path):
 
 def main(argv=None):
     """Returns the exit status: 2 if a folder holds no finished run."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.pareto", description="Minutes against accuracy.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.pareto", description="Draw accuracy over training.")
     parser.add_argument("runs", metavar="RUN", nargs="+", help="folders of finished runs")
     parser.add_argument("--out", metavar="FILE", default="pareto.png", help="picture (pareto.png)")
     args = parser.parse_args(argv)

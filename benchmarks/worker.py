@@ -2,7 +2,7 @@
 
     python -m benchmarks.worker WORK LABEL THREADS RESULTS.npz
 
-Answers on stdout are one JSON object a line: first ``{"first_s": ..., "step_s": ...}``, then ``{"seconds": ...}`` for
+Answers on stdout are one JSON object per line: first ``{"first_s": ..., "step_s": ...}``, then ``{"seconds": ...}`` for
 each turn, with the most memory held in it, ``"peak_mib"``. The end of stdin ends the process.
 """
 

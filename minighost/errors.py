@@ -7,7 +7,7 @@ import os
 
 __all__ = ["FormatError", "NonFiniteError", "RunLocked", "one_line", "printable"]
 
-LONGEST = 800  # letters; two checkpoints can differ in hundreds of tensors, each of them named
+LONGEST = 800  # characters; two checkpoints can differ in hundreds of tensors, each of them named
 
 
 class FormatError(ValueError):

@@ -233,7 +233,7 @@ def test_the_list_does_nothing(capsys):
 @pytest.mark.parametrize("argv, message", [
     (["--only", "alexnet"], "--only alexnet: no such work; available: ghostnet-1.0-train, "),
     (["--peers", "jax"], "--peers jax: unknown peer 'jax'; available: minighost, torch-nchw, "),
-    (["--peers", "minighost@x"], "what follows the @ is a number of threads, as in minighost@1"),
+    (["--peers", "minighost@x"], "the @ must be followed by a number of threads, e.g. minighost@1"),
     (["--rounds", "0"], "--rounds 0: must be greater than 0"),
     (["--seconds", "-1"], "--seconds -1.0: must be greater than 0"),
 ])

@@ -143,7 +143,7 @@ def test_a_damaged_archive_of_any_packing_is_refused(tmp_path, kind):
     whole = packed_as(kind, WHOLE)
     for content in (whole[: len(whole) // 2], whole[:600], whole[:300], b"BZh9 no", b"\xfd7zXZ\0 no"):
         path = written(tmp_path / f"a.{kind}", content)
-        with pytest.raises(FormatError, match="damaged or cut short|it was cut short|not a gzip archive"):
+        with pytest.raises(FormatError, match="damaged or truncated|it is truncated|not a gzip archive"):
             data.load("cifar10", "train", archive=path)
 
 
@@ -167,7 +167,7 @@ def test_a_folder_nested_once_too_deep_is_found(tmp_path, above):
 def test_of_two_nested_folders_none_is_guessed(tmp_path):
     for name in "ab":
         write(tmp_path / name, BINARY)
-    with pytest.raises(FileNotFoundError, match=f"more than once: {tmp_path}/a/{BIN}, {tmp_path}/b/{BIN}; name one"):
+    with pytest.raises(FileNotFoundError, match=f"more than once: {tmp_path}/a/{BIN}, {tmp_path}/b/{BIN}; choose one"):
         data.load("cifar10", "test", directory=tmp_path)
 
 
@@ -175,7 +175,7 @@ def test_what_is_one_folder_further_up_is_named(tmp_path):
     for number, there in enumerate((BINARY, {"test_batch.bin": b""}, {"cifar-10-python.tar.gz": b""})):
         write(tmp_path / str(number), {**there, "empty/x": b""})
         for name in ("empty", "missing"):
-            with pytest.raises(FileNotFoundError, match=f"one folder further up: use --data-dir {tmp_path}/{number}. "):
+            with pytest.raises(FileNotFoundError, match=f"one folder up: use --data-dir {tmp_path}/{number}. "):
                 data.load("cifar10", "test", directory=tmp_path / str(number) / name)
 
 
@@ -229,7 +229,7 @@ def broken(tmp_path, name, content, split="train"):
     return str(caught.value)
 
 
-@pytest.mark.parametrize("size, words", [(0, "cut short"), (SIZE - 1, "cut short"), (SIZE - 3073, "cut short"),
+@pytest.mark.parametrize("size, words", [(0, "truncated"), (SIZE - 1, "truncated"), (SIZE - 3073, "truncated"),
                                          (SIZE + 1, "too long"), (SIZE + 3073, "too long")])
 def test_a_batch_of_the_wrong_size_is_named_with_both_sizes(tmp_path, size, words):
     message = broken(tmp_path, "data_batch_4.bin", bytes(size))
@@ -250,7 +250,7 @@ def test_a_label_above_9_is_named_with_record_and_offset(tmp_path):
 def test_a_missing_batch_is_named(tmp_path):
     write(tmp_path, BINARY)
     (tmp_path / BIN / "data_batch_5.bin").unlink()
-    with pytest.raises(FileNotFoundError, match="the train split needs data_batch_5.bin, not there"):
+    with pytest.raises(FileNotFoundError, match="the train split needs data_batch_5.bin, not found"):
         data.load("cifar10", "train", directory=tmp_path)
     assert_correct("test", data.load("cifar10", "test", directory=tmp_path))
 
@@ -340,10 +340,10 @@ HUGE = info_of("huge", size=2**62).tobuf(tarfile.GNU_FORMAT)
     (b"", "not a gzip archive .*with nothing"),
     (b"<html><body>Moved</body></html>", "not a gzip archive.*looks like a web page"),
     (b"PK\x03\x04" + bytes(99), "starts with the bytes 1f 8b, this with 50 4b 03 04"),
-    (WHOLE[:9], "damaged or cut short"),
-    (WHOLE[:len(WHOLE) // 2], "damaged or cut short; unpacking fails after"),
-    (WHOLE[:-5], "damaged or cut short"),
-    (WHOLE + b"garbage", "damaged or cut short"),
+    (WHOLE[:9], "damaged or truncated"),
+    (WHOLE[:len(WHOLE) // 2], "damaged or truncated; unpacking fails after"),
+    (WHOLE[:-5], "damaged or truncated"),
+    (WHOLE + b"garbage", "damaged or truncated"),
     (gzip.compress(b"hello"), "ends in the middle of a member, after 5"),
     (gzip.compress(b"x" * 5120), "no tar header at byte 0"),
     (gzip.compress(gzip.decompress(WHOLE)[:512 + 99]), "ends in the middle of a member"),
@@ -354,7 +354,7 @@ HUGE = info_of("huge", size=2**62).tobuf(tarfile.GNU_FORMAT)
     (targz({"mine/train": b"x", "mine/test": b"x", "mine/meta": b"x"}), "looks like CIFAR-100"),
     (targz({"readme.html": b"x"}), "test_batch|data_batch_5$"),
     (targz(LESS), f"the archive lacks {BIN}/data_batch_3.bin"),
-    (targz(BINARY, TWICE), "data_batch_1.bin is there twice"),
+    (targz(BINARY, TWICE), "data_batch_1.bin appears twice"),
     (targz(BINARY, LINK), "data_batch_1.bin is not a regular file"),
     (targz(BINARY, HARD), "data_batch_1.bin is not a regular file"),
     (targz(BINARY | {f"{BIN}/data_batch_2.bin": bytes(SIZE - 1)}),

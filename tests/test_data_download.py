@@ -127,7 +127,7 @@ def test_a_bad_mirror_is_passed_over(server, place, bad):
     ("long", f"{3 * len(GOOD):,} bytes offered, {len(GOOD):,} expected"),
     ("ends", f"{len(GOOD) // 3:,} bytes received, {len(GOOD):,} expected"),
     ("garbled", "'many'"),
-    ("endless", f"sends more than the {len(GOOD):,} bytes"),
+    ("endless", f"sent more than the {len(GOOD):,} bytes"),
     ("breaks", f" of {len(GOOD):,} bytes received)")])
 def test_without_a_good_mirror_each_failure_is_told_and_nothing_is_in_place(server, place, bad, reason):
     urls = [server + bad, "http://127.0.0.1:9/refused"]
@@ -197,7 +197,7 @@ def test_who_waits_for_another_download_says_so(server, place, capsys):
                 said += capsys.readouterr().err
             assert not found.done()
         assert found.result().read_bytes() == GOOD
-    assert said == f"waiting: another process downloads CIFAR-10 into {place.parent}\n"
+    assert said == f"waiting: another process is downloading CIFAR-10 into {place.parent}\n"
 
 
 def test_when_the_one_that_downloads_fails_the_next_goes_on(server, place):

@@ -84,9 +84,9 @@ def test_cutout_paints_one_clipped_square_in_the_mean_colour(seed, side):
 
 
 @pytest.mark.parametrize("make, message", [
-    (lambda: Augment(flip="sometimes"), "flip = 'sometimes'; it is True, False or 'alternate'"),
-    (lambda: Augment(crop_padding=-1), "crop_padding = -1; it is an integer >= 0"),
-    (lambda: Augment(cutout=1.5), "cutout = 1.5; it is an integer >= 0"),
+    (lambda: Augment(flip="sometimes"), "flip = 'sometimes'; must be True, False or 'alternate'"),
+    (lambda: Augment(crop_padding=-1), "crop_padding = -1; must be an integer >= 0"),
+    (lambda: Augment(cutout=1.5), "cutout = 1.5; must be an integer >= 0"),
     (lambda: Augment(crop_padding=8)(np.zeros((1, 8, 9, 3), np.uint8), None), "crop_padding = 8 must be smaller"),
     (lambda: Augment()(np.zeros((8, 9, 3), np.uint8), None), r"shape \(N, H, W, 3\), got \(8, 9, 3\)"),
     (lambda: Augment()(np.zeros((1, 8, 9, 3)), None), "uint8 .* got float64; augment before normalize")])
@@ -262,13 +262,13 @@ def test_batches_are_the_consumers_own():
 @pytest.mark.parametrize("make, message", [
     (lambda: Loader(SET, 251),
      "batch_size = 251 is larger than the data set 'shapes10' with 250 images; use at most 250"),
-    (lambda: Loader(SET, 0), "batch_size = 0; it is an integer >= 1"),
+    (lambda: Loader(SET, 0), "batch_size = 0; must be an integer >= 1"),
     (lambda: Loader(SET, 2.5), "batch_size = 2.5"),
     (lambda: Loader(SET, 10, prefetch=0), "prefetch = 0"),
     (lambda: Loader(SET, 10, seed=-1), "seed = -1"),
     (lambda: Loader(SET, 10, mean=[0] * 3), "both mean and std, or neither"),
     (lambda: Loader(SET, 100).epoch(-1), "epochs count from 0"),
-    (lambda: Loader(SET, 100).epoch(0, start=4), r"start 4; .*start lies in 0\.\.3"),
+    (lambda: Loader(SET, 100).epoch(0, start=4), r"start 4; .*start must be in 0\.\.3"),
     (lambda: Loader(data.Dataset(SET.images[:0], SET.labels[:0], SET.classes, "none"), 1), "'none' is empty")])
 def test_bad_loaders_are_named(make, message):
     with pytest.raises(ValueError, match=message):

@@ -44,5 +44,5 @@ def test_a_batch_of_the_official_size_loads_and_its_last_record_is_checked(tmp_p
 
     with open(path, "r+b") as file:
         file.truncate(SIZE - 1)
-    with pytest.raises(FormatError, match="30,729,999 bytes, expected 30,730,000 .*cut short"):
+    with pytest.raises(FormatError, match="30,729,999 bytes, expected 30,730,000 .*truncated"):
         data.load("cifar10", "test", directory=tmp_path)

@@ -147,7 +147,7 @@ def test_every_missing_and_unknown_name_is_listed_at_once(official):
     missing = sorted(official.keys() - state.keys())
     lines = refused({**state, "surprise": np.zeros(3), "fc.weight": np.zeros((2, 2))})
     assert lines[0] == (
-        f"load_timm: these weights do not fit this GhostNet, nothing was loaded. {len(missing) + 2} differences:"
+        f"load_timm: these weights do not fit this GhostNet; nothing was loaded. {len(missing) + 2} differences:"
     )
     assert lines[1:] == [
         *(f"  missing: {name} {official[name].shape}" for name in missing),
@@ -158,7 +158,7 @@ def test_every_missing_and_unknown_name_is_listed_at_once(official):
 
 def test_a_name_with_and_without_its_prefix_is_ambiguous(official):
     both = {**official, "module.classifier.bias": np.zeros(10)}
-    assert "classifier.bias: there with and without the prefix 'module'" in refused(both)[0]
+    assert "classifier.bias: present with and without the prefix 'module'" in refused(both)[0]
 
 
 def test_what_is_no_set_of_weights_is_refused(official):

@@ -121,7 +121,7 @@ def test_make_removes_no_folder_but_a_virtual_environment(bare):
     (tools.parent / "ours/pyvenv.cfg").touch()
     for target in ("clean", "train"):
         done = run_make(bare, target, "VENV=mine")
-        assert done.returncode == 2 and "mine is no virtual environment" in done.stderr
+        assert done.returncode == 2 and "mine is not a virtual environment" in done.stderr
     assert (tools.parent / "mine/letter").read_text() == "dear"
     assert run_make(bare, "clean", "VENV=ours").returncode == 0 and not (tools.parent / "ours").exists()
     assert run_make(bare, "clean", "VENV=absent").returncode == 0

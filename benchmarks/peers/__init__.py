@@ -79,7 +79,7 @@ def contestant(label, threads):
     if name not in PEERS:
         raise ValueError(f"unknown peer {name!r}; available: {', '.join(PEERS)}")
     if at and not (number.isdigit() and int(number) > 0):
-        raise ValueError(f"peer {label}: what follows the @ is a number of threads, as in {name}@1")
+        raise ValueError(f"peer {label}: the @ must be followed by a number of threads, e.g. {name}@1")
     return Contestant(label, name, int(number) if at else threads)
 
 

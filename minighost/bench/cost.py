@@ -41,7 +41,7 @@ class Piece:
 
 
 def inference_cost(model, input_shape, batch, itemsize=4):
-    """Pieces of one forward pass, one a convolution or linear layer.
+    """Pieces of one forward pass, one per convolution or linear layer.
 
     Parameters
     ----------

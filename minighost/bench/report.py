@@ -8,7 +8,7 @@ __all__ = ["as_dict", "document"]
 
 
 def as_dict(measured, roof):
-    """One `Measured` with all that follows from it; times in milliseconds, rates in 1e9 a second.
+    """One `Measured` with all that follows from it; times in milliseconds, rates in 1e9 per second.
 
     Parameters
     ----------

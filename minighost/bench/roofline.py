@@ -55,7 +55,7 @@ class Roofline:
 
     @property
     def bandwidth(self):
-        """Bytes a second: the better of copy and triad."""
+        """Bytes per second: the better of copy and triad."""
         return max(self.copy, self.triad)
 
     def attainable(self, intensity):
@@ -110,7 +110,7 @@ def measure_roofline(threads, sizes=SIZES, nbytes=None, repeats=5):
 
 
 def _products_rate(pool, threads, size, repeats):
-    """Operations a second of products of two (size, size) matrices, each thread with matrices of its own."""
+    """Operations per second of products of two (size, size) matrices, each thread with its own matrices."""
     rng = np.random.default_rng(0)
     matrices = [rng.random((3, size, size), np.float32) for _ in range(threads)]
     products = max(1, round(2e9 / size**3))  # tens of milliseconds, so that waking the threads does not count
@@ -124,7 +124,7 @@ def _products_rate(pool, threads, size, repeats):
 
 
 def _bandwidths(pool, threads, nbytes, repeats):
-    """Bytes a second of a copy and of a triad, and the bytes of all arrays."""
+    """Bytes per second of a copy and of a triad, and the bytes of all arrays."""
     length = max(BLOCK, nbytes // (3 * 4 * threads))
     # Each thread touches its own arrays first: on a machine with several memories they then lie in the nearest.
     arrays = list(pool.map(lambda _: [np.full(length, 0.5, np.float32) for _ in range(3)], range(threads)))
@@ -154,7 +154,7 @@ def _best(pool, work, shares, repeats):
 
 
 def _last_level_cache(folder="/sys/devices/system/cpu/cpu0/cache", otherwise=32 << 20):
-    """Bytes of the largest cache that Linux tells of; elsewhere what most machines have."""
+    """Bytes of the largest cache that Linux reports; elsewhere what most machines have."""
     units = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
     found = []
     for file in Path(folder).glob("index*/size"):

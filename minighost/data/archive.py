@@ -113,7 +113,7 @@ def _check_member(member, name, path, size, found):
     if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
         raise FormatError(f"{path}: member {name} is not a regular file (tar type {member.type!r})")
     if name in found:
-        raise FormatError(f"{path}: member {name} is there twice")
+        raise FormatError(f"{path}: member {name} appears twice")
     if member.size != size:
         raise FormatError(f"{path}: member {name} has {member.size:,} bytes, expected {size:,}")
 
@@ -168,7 +168,7 @@ class _Stream:
         data = self._chunk(min(size, _CHUNK))
         if not data:
             raise FormatError(f"{self._path}: the archive ends in the middle of a member, after {self.position:,} "
-                              "unpacked bytes; it was cut short")
+                              "unpacked bytes; it is truncated")
         return data
 
     def _chunk(self, size):
@@ -177,7 +177,7 @@ class _Stream:
         except (EOFError, OSError, zlib.error) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # the disk's, not the archive's
-            raise FormatError(f"{self._path}: damaged or cut short; unpacking fails after {self.position:,} bytes "
+            raise FormatError(f"{self._path}: damaged or truncated; unpacking fails after {self.position:,} bytes "
                               f"({error})") from error
         self.position += len(data)
         if self.position > self._cap:

@@ -42,11 +42,11 @@ class Augment:
 
     def __post_init__(self):
         if self.flip not in (True, False, "alternate"):
-            raise ValueError(f"Augment: flip = {self.flip!r}; it is True, False or 'alternate'")
+            raise ValueError(f"Augment: flip = {self.flip!r}; must be True, False or 'alternate'")
         for name in ("crop_padding", "cutout"):
             value = getattr(self, name)
             if not isinstance(value, (int, np.integer)) or value < 0:
-                raise ValueError(f"Augment: {name} = {value!r}; it is an integer >= 0 (pixels)")
+                raise ValueError(f"Augment: {name} = {value!r}; must be an integer >= 0 (pixels)")
 
     def __call__(self, images, rng, flips=None):
         """Augmented copies of `images`.

@@ -90,7 +90,7 @@ def _find(directory):
     nested = [found for folder in _folders_in(directory) if (found := _look_in(folder)) is not None]
     if len(nested) > 1:
         places = ", ".join(str(path) for path, _ in nested)
-        raise FileNotFoundError(f"{directory} holds CIFAR-10 more than once: {places}; name one of them")
+        raise FileNotFoundError(f"{directory} holds CIFAR-10 more than once: {places}; choose one of them")
     return nested[0] if nested else None
 
 
@@ -121,7 +121,7 @@ def _nothing_in(directory):
     looked_for = [name for layout in records.LAYOUTS.values()
                   for name in (layout.splits["train"][0], layout.folder + "/", layout.archive)]
     tail = f" {', '.join(looked_for)}" if directory.is_dir() else f" (looked for {', '.join(looked_for)} in it)"
-    elsewhere = f". It is one folder further up: use --data-dir {above}" if _look_in(above) else ""
+    elsewhere = f". It is one folder up: use --data-dir {above}" if _look_in(above) else ""
     return f"no CIFAR-10: {directory} {state}{tail}{elsewhere}{max(hints)}. {download.WAYS}"
 
 
@@ -147,7 +147,7 @@ def _existing_file(archive):
 def _from_folder(folder, layout, split, n):
     missing = [name for name in layout.splits[split] if not (folder / name).is_file()]
     if missing:
-        raise FileNotFoundError(f"{folder}: the {split} split needs {', '.join(missing)}, not there. {download.WAYS}")
+        raise FileNotFoundError(f"{folder}: the {split} split needs {', '.join(missing)}, not found. {download.WAYS}")
     return _assemble(split, layout, n, lambda name: (_read_exactly(folder / name, layout.sizes[name]), folder / name))
 
 
@@ -157,7 +157,7 @@ def _read_exactly(path, size):
         file.seek(0)
         if found != size:
             raise FormatError(f"{path}: {found:,} bytes, expected {size:,} ({records.RECORDS:,} records); "
-                              f"{'cut short' if found < size else 'too long'}, or another file"
+                              f"{'truncated' if found < size else 'too long'}, or another file"
                               f"{records.cifar100_hint([], found)}{records.web_page_hint(file.read(1024))}")
         return file.read(size)
 

@@ -41,8 +41,8 @@ def data_directory():
 
         return Path(pooch.os_cache("minighost"))
     except RuntimeError as error:  # what pathlib and platformdirs say
-        raise FileNotFoundError(f"no home directory for CIFAR-10 ({error}); set MINIGHOST_DATA_DIR to a "
-                                f"directory of yours. {WAYS}") from error
+        raise FileNotFoundError(f"no home directory for CIFAR-10 ({error}); set MINIGHOST_DATA_DIR to your own "
+                                f"directory. {WAYS}") from error
 
 
 def fetch(mirrors=(), directory=None, progress=True):
@@ -69,15 +69,15 @@ def fetch(mirrors=(), directory=None, progress=True):
     urls = list(dict.fromkeys(url for url in urls if url))
     for url in urls:
         if not url.startswith(("http://", "https://")):
-            raise ValueError(f"mirror {url!r}: a URL that starts with http:// or https:// is needed; "
-                             "for a file on this machine use --data-archive")
+            raise ValueError(f"mirror {url!r}: must be a URL that starts with http:// or https://; "
+                             "for a local file use --data-archive")
     directory = data_directory() if directory is None else Path(directory)
     target = directory / ARCHIVE
     if target.is_file():
         return target
     directory.mkdir(parents=True, exist_ok=True)
     with alone(directory, lambda: progress and print(
-            f"waiting: another process downloads CIFAR-10 into {directory}", file=sys.stderr)):
+            f"waiting: another process is downloading CIFAR-10 into {directory}", file=sys.stderr)):
         if not target.is_file():  # another process may have put it there meanwhile
             _download(urls, target, progress)
     return target
@@ -93,7 +93,7 @@ def _download(urls, target, progress):
             failures.append(f"{url}: {failure}")
         else:
             raise OSError(f"CIFAR-10 could not be downloaded. {'; '.join(failures)}. {WAYS}. "
-                          "A mirror of your own: MINIGHOST_CIFAR10_URL=https://...")
+                          "To use your own mirror: MINIGHOST_CIFAR10_URL=https://...")
     os.replace(part, target)
 
 
@@ -150,7 +150,7 @@ class _Sink:
         elif response.status_code == 206:
             part = headers.get("Content-Range", f"bytes {start}-{ARCHIVE_BYTES - 1}/{ARCHIVE_BYTES}")
             if not re.fullmatch(rf"bytes {start}-\d+/({ARCHIVE_BYTES}|\*)", part):
-                raise OSError(f"asked for byte {start:,} on of {ARCHIVE_BYTES:,}, the server sends {part}")
+                raise OSError(f"asked for the bytes from {start:,} of {ARCHIVE_BYTES:,}, the server sent {part}")
 
     def write(self, chunk):
         if self._start_over:
@@ -160,7 +160,7 @@ class _Sink:
             self._start_over = False
         if self._file.tell() + len(chunk) > ARCHIVE_BYTES:
             self._empty()
-            raise OSError(f"the server sends more than the {ARCHIVE_BYTES:,} bytes of the archive")
+            raise OSError(f"the server sent more than the {ARCHIVE_BYTES:,} bytes of the archive")
         self._file.write(chunk)
 
     def flush(self):

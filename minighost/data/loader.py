@@ -57,9 +57,9 @@ class Loader:
                  drop_last=False, prefetch=2):
         for name, value, least in (("batch_size", batch_size, 1), ("prefetch", prefetch, 1), ("seed", seed, 0)):
             if not isinstance(value, (int, np.integer)) or value < least:
-                raise ValueError(f"Loader: {name} = {value!r}; it is an integer >= {least}")
+                raise ValueError(f"Loader: {name} = {value!r}; must be an integer >= {least}")
         if len(dataset) == 0:
-            raise ValueError(f"Loader: the data set {dataset.name!r} is empty; there is nothing to load")
+            raise ValueError(f"Loader: the data set {dataset.name!r} is empty")
         if batch_size > len(dataset):
             raise ValueError(f"Loader: batch_size = {batch_size} is larger than the data set "
                              f"{dataset.name!r} with {len(dataset)} images; use at most {len(dataset)}")
@@ -103,7 +103,7 @@ class Loader:
         """
         if index < 0 or not 0 <= start <= len(self):
             raise ValueError(f"Loader: epoch {index}, start {start}; epochs count from 0 "
-                             f"and start lies in 0..{len(self)}, the number of batches")
+                             f"and start must be in 0..{len(self)}, the number of batches")
         return self._batches(index, start)
 
     def _batches(self, epoch, start):

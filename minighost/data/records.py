@@ -131,5 +131,5 @@ def web_page_hint(head):
     """What to add to an error if these first bytes are HTML: servers like to send a page in place of a file."""
     start = bytes(head[:1024]).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith((b"<!doctype", b"<html", b"<head", b"<?xml", b"<!--")) or b"<html" in start:
-        return ". It looks like a web page, not data: open it in a browser to see what the server had to say"
+        return ". It looks like a web page, not data: open it in a browser to see what the server says"
     return ""

@@ -60,7 +60,7 @@ def shapes10(n=None, seed=0, split="train"):
     if n < 1:
         raise ValueError(f"shapes10: n = {n} images; at least 1 is needed")
     if seed < 0:
-        raise ValueError(f"shapes10: seed = {seed}; a seed is an integer >= 0")
+        raise ValueError(f"shapes10: seed = {seed}; must be an integer >= 0")
     images, labels = np.empty((n, SIDE, SIDE, 3), np.uint8), np.empty(n, np.int64)
     for start in range(0, n, BLOCK):
         rng = np.random.default_rng([seed, _STREAM[split], start // BLOCK])

@@ -1,4 +1,4 @@
-"""The error of a failed check: the report in words, the arrays for whoever wants to look closer."""
+"""The error of a failed check: the report in words, the arrays for a closer look."""
 
 __all__ = ["GradientError"]
 

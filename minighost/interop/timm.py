@@ -79,7 +79,7 @@ def load_timm(model, weights):
             problems += unusable({name: converted[path]})
     if problems:
         raise ValueError(
-            f"load_timm: these weights do not fit this {type(model).__name__}, nothing was loaded. "
+            f"load_timm: these weights do not fit this {type(model).__name__}; nothing was loaded. "
             f"{len(problems)} differences:\n  " + "\n  ".join(sorted(problems))
         )
     return model.load_state_dict(converted)

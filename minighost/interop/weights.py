@@ -47,7 +47,7 @@ def read_weights(source):
             problems.append(f"{name}: {error}")
     problems += [f"{name}: {array.dtype}" for name, array in arrays.items() if array.dtype.kind not in "fiub"]
     if problems:
-        raise ValueError("weights: these are no arrays of numbers:\n  " + "\n  ".join(problems))
+        raise ValueError("weights: these are not arrays of numbers:\n  " + "\n  ".join(problems))
     return arrays
 
 
@@ -69,7 +69,7 @@ def _without_prefix(state):
         inside = {n.removeprefix(f"{wrapper}."): value for n, value in state.items() if n.startswith(f"{wrapper}.")}
         beside = {n: v for n, v in state.items() if n.partition(".")[0] not in (*KINDS, wrapper)}
         if twice := sorted(inside.keys() & beside.keys()):
-            raise ValueError(f"weights: {', '.join(twice[:5])}: there with and without the prefix {wrapper!r}")
+            raise ValueError(f"weights: {', '.join(twice[:5])}: present with and without the prefix {wrapper!r}")
         state = inside | beside
     return state
 

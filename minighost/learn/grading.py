@@ -68,7 +68,7 @@ def grade(exercise, path, seconds=SECONDS, show=None, content=None):
     seconds : float
         After which a check is ended.
     show : callable, optional
-        Is given what the file prints, as text; at most `SHOWN` letters.
+        Is given what the file prints, as text; at most `SHOWN` characters.
 
     Returns
     -------

@@ -144,7 +144,7 @@ def _kernel_gradient_one(script, lines, walk, arrays, i, j, ins, o, roles):
     writes += [(row, e, d * x[p]) for e, p in zip(entries[1], pixels, strict=True)]
     script.step(
         lines.visit,
-        say(f"{{}} = {b}: each weight of kernel {{}} met it once, through the number under its tap. The weight "
+        say(f"{{}} = {b}: each weight of kernel {{}} took part in it once, times the number under its tap. The weight "
             f"receives that number times {b}.", name, d, o, d),
         [say(f"{row.rows[1]} = row of {x.name} * {b}", d)], writes, [("new", row, entries[1])], landmark=True,
     )  # fmt: skip
@@ -158,7 +158,7 @@ def _kernel_gradient_one(script, lines, walk, arrays, i, j, ins, o, roles):
             adds.append((dw, (u, v, c, o), new))
         script.step(
             lines.add, _tap(walk, "Tap ({}, {}) saw pixel ({}, {}): " if walk.taps > 1 else "Pixel ({}, {}): ",
-                            f"times {dout.name}, it is added to {_counted(G, 'weight')}, as at every position.",
+                            f"what it saw, times {dout.name}, is added to {_counted(G, 'weight')}.",
                             u, v, h, k),
             equations, adds,
             [(roles[0], x, [(h, k, c) for c in ins]), ("scope", row, row_cells(walk, 1, [(u, v, h, k)])),
@@ -201,8 +201,8 @@ def _tap(walk, where, what, u, v, h, k):
 
 
 def _give_words(name, d, o, dx, dropped, role):
-    way = "goes back the way it came: " if role == "d" else f"is scattered into {dx}: "
-    template = f"{{}} = {{{role}}} {way}times each weight of kernel {{}}, to the pixel under the tap"
+    way = "goes back the way it came" if role == "d" else f"is scattered into {dx}"
+    template = f"{{}} = {{{role}}} {way}, multiplied by each weight of kernel {{}}, to the pixel under the tap"
     if dropped:
         verb, are = ("lands", "is") if dropped == 1 else ("land", "are")
         template += f"; {{}} {verb} on the padding and {are} dropped"

@@ -22,7 +22,7 @@ __all__ = ["load_checkpoint", "portable", "read_record", "save_checkpoint", "wri
 FORMAT, VERSION = "minighost-checkpoint", 1
 DTYPES = frozenset("bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64".split())
 LARGEST_JSON = 4 << 20  # bytes; ten times what a GhostNet needs, and little enough to parse whatever it holds
-HASH = 16  # letters of the hash in a partner's name
+HASH = 16  # characters of the hash in a partner's name
 
 
 def portable(name, array):

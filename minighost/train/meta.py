@@ -12,7 +12,7 @@ from minighost.train.config import Config
 
 __all__ = ["RunMeta", "fingerprints", "resuming", "versions"]
 
-LONGEST_NAME = 200  # letters of a class's name
+LONGEST_NAME = 200  # characters of a class's name
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +92,7 @@ def _progress(value):
 
 _RULES = {
     "config": (lambda value: isinstance(value, dict), "an object"),
-    "classes": (_names, f"a list of names of 1 to {LONGEST_NAME} letters"),
+    "classes": (_names, f"a list of names of 1 to {LONGEST_NAME} characters"),
     "mean": (lambda value: _numbers(value, -math.inf), "three numbers"),
     "std": (lambda value: _numbers(value, 0), "three numbers > 0"),
     "trainer": (_progress, "an object with epoch and step, whole numbers >= 0"),
@@ -128,12 +128,12 @@ def _sha256(array):
 
 
 def resuming(there, now, folder):
-    """Whether a run goes on with the images, labels and classes that it began with.
+    """Whether a run continues with the images, labels and classes that it began with.
 
     Parameters
     ----------
     there, now : RunMeta
-        The checkpoint's, and what is about to go on from it. (Their configurations `RunFolder.check` compares.)
+        The checkpoint's, and what is about to continue from it. (Their configurations `RunFolder.check` compares.)
     folder : path
         Of the run.
 

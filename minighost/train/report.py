@@ -50,7 +50,7 @@ def row(record, epochs, left, encoding):
 
 
 def _bar(share, width, encoding):
-    """`share` of `width` letters, in eighths of a letter where the encoding has them."""
+    """`share` of `width` characters, in eighths of one where the encoding has them."""
     if not encoding.lower().startswith("utf"):
         return "#" * round(share * width)
     eighths = round(share * width * 8)

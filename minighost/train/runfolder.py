@@ -57,7 +57,7 @@ class RunFolder:
         return self.summary.exists()
 
     def check(self, config, resume, overwrite):
-        """Whether a run of `config` may begin or go on here.
+        """Whether a run of `config` may start or continue here.
 
         Raises
         ------
