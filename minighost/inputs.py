@@ -1,6 +1,6 @@
 """Opening the files that a user names: only regular ones, and only up to a size limit.
 
-A pipe or a terminal in place of a file would make a program wait for ever, and ``/dev/zero`` fills the memory.
+A pipe or a terminal instead of a file would make a program wait forever, and ``/dev/zero`` fills the memory.
 """
 
 import errno
@@ -37,7 +37,7 @@ def open_regular(path):
     _check(path, os.stat(path).st_mode)  # before opening: that alone wakes a pipe's writer and winds a tape
     file = open(path, "rb", opener=_without_waiting)
     try:
-        _check(path, os.fstat(file.fileno()).st_mode)  # of what was opened, should it have been exchanged meanwhile
+        _check(path, os.fstat(file.fileno()).st_mode)  # what was opened may not be what was there a moment ago
     except (FormatError, OSError):
         file.close()
         raise

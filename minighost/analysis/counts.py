@@ -53,7 +53,7 @@ def count(model, input_shape):
     Returns
     -------
     list of Row
-        One a leaf module, in the model's order. A layer that stands in two places has a row for each; parameters,
+        One per leaf module, in the model's order. A layer that is in two places has a row for each; parameters,
         also tied ones, are counted where they are met first.
 
     Raises

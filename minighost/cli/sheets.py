@@ -17,7 +17,7 @@ def contact_sheet(dataset, path, columns=12):
     ----------
     dataset : Dataset
     path : str or path-like
-        Written over if it is there.
+        Overwritten if it exists.
     columns : int
         Images per row; a class that has fewer leaves the rest of its row white.
     """
@@ -45,7 +45,7 @@ def predictions(items, path):
     items : list of (str, ndarray, list of (str, float))
         Title, image (H, W, 3) uint8 as the network saw it, classes with their probabilities, the most probable first.
     path : str or path-like
-        Written over if it is there.
+        Overwritten if it exists.
     """
     with picture(path, 6.4, 1.9 * len(items)) as figure:
         rows = figure.subplots(len(items), 2, squeeze=False, width_ratios=(1, 2))

@@ -111,7 +111,7 @@ def _total(rows):
 
 
 def _table(body, total, names):
-    """The lines of a table whose last row, the total, stands under a rule of its own."""
+    """The lines of a table whose last row, the total, is under its own rule."""
     from minighost.cli.terminal import table
 
     header = (*names, "output", "parameters", "MACs", "of MACs")

@@ -8,7 +8,7 @@ inside, zero on the outline, positive outside — built from half-planes and cir
 A distance in pixels gives the anti-aliased coverage of a pixel at once: ``clip(1/2 - distance, 0, 1)``.
 
 Colour, size, place, turn, light, texture, strokes and noise are all random, and the shape may be darker or brighter
-than its ground: no fixed template of pixels tells the classes apart, so a linear classifier stays near 20 %, while
+than its background: no fixed template of pixels tells the classes apart, so a linear classifier stays near 20 %, while
 a small convolutional network finds the outlines and reaches 99 % in five epochs.
 """
 

@@ -1,4 +1,4 @@
-"""From bytes to numbers a network likes: every channel with mean 0 and standard deviation 1 over the training set."""
+"""From bytes to numbers for a network: every channel with mean 0 and standard deviation 1 over the training set."""
 
 import numpy as np
 

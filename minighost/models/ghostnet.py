@@ -55,7 +55,7 @@ class GhostNet(Module):
     dropout : float
         In front of the classifier.
     ratio : int
-        s of all ghost modules. With 1 every ghost module is the ordinary convolution it stands for.
+        s of all ghost modules. With 1 every ghost module is the ordinary convolution that it replaces.
     gate : str
         Of squeeze-and-excitation: "hard_sigmoid" (official PyTorch code) or "clip" (official TensorFlow code).
     rng : int or numpy.random.Generator

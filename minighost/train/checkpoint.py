@@ -151,7 +151,7 @@ def _digest_of(record):
 
 
 def read_record(path):
-    """What a checkpoint's JSON says, verified: all of `load_checkpoint` but for the tensors, which are not looked at.
+    """What a checkpoint's JSON says, verified: all of `load_checkpoint` except the tensors, which are not looked at.
 
     Returns
     -------

@@ -24,7 +24,7 @@ def run_lock(folder):
     Raises
     ------
     RunLocked
-        A living process holds it (or one on another computer, which cannot be asked); or what stands there is no lock
+        A living process holds it (or one on another computer, which cannot be asked); or what is there is not a lock
         of ours, which is not for us to remove.
     """
     path = Path(folder) / NAME

@@ -30,7 +30,7 @@ class Log:
         self._file.truncate(self._file.read().rfind(b"\n") + 1)  # nothing is appended to half a line
 
     def write(self, **record):
-        """Append one line; it reaches the file at once. NaN and infinity become null, for JSON has neither."""
+        """Append one line; it reaches the file at once. NaN and infinity become null, as JSON has neither."""
         try:
             self._file.write(json.dumps(finite(record), allow_nan=False).encode("utf-8") + b"\n")
             self._file.flush()

@@ -1,4 +1,4 @@
-"""Recipes: what a data set wants by default, and presets: other whole recipes, by name.
+"""Recipes: the defaults for each data set, and presets: other complete recipes, by name.
 
 Anything in a configuration file or on the command line overrides them.
 """

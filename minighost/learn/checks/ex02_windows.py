@@ -10,7 +10,7 @@ HINTS = (
     "The window begins at row i and is KH rows high, so it ends before row i + KH; likewise for columns. For all "
     "windows, make an array of zeros of shape (OH, OW, KH, KW) and fill it in two loops.",
     "window: image[i : i + KH, ...]. windows: OH = H - KH + 1, likewise OW; for every i in range(OH), j in range(OW) "
-    "the place [i, j] of the result gets window(image, i, j, KH, KW).",
+    "the entry [i, j] of the result gets window(image, i, j, KH, KW).",
 )
 
 WRONG = {
@@ -67,7 +67,7 @@ def _windows(windows):
         only = np.zeros(right.shape)
         only[0, 0] = right[0, 0]
         known = [
-            (right[:-1, :-1], "one too few rows and columns of places: OH = H - KH + 1, a window as large fits once"),
+            (right[:-1, :-1], "one too few rows and columns of places: OH = H - KH + 1"),
             (right[::KH, ::KW], "these windows stand side by side; a window begins at every row and every column"),
             (right.swapaxes(0, 1), "rows of places come first: [i, j] is the window at row i, column j"),
             (np.broadcast_to(image[:OH, :OW, None, None], right.shape), "each window holds its top left pixel only"),

@@ -6,7 +6,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from minighost.learn.compare import frozen, function, same, untouched
 
 HINTS = (
-    "Every number of the output is a sum of products by itself: first write the loops that visit each n, i, j, o.",
+    "Every number of the output is its own sum of products: first write the loops that visit each n, i, j, o.",
     "The window at (n, i, j) is x[n, i : i + KH, j : j + KW] with all of its channels, an array (KH, KW, C); the "
     "kernel of output channel o is w[:, :, :, o]. Multiply them and sum everything, then add the bias.",
     "out = np.zeros((N, OH, OW, OC)), and for each n, i, j, o: out[n, i, j, o] = (window * kernel).sum() + b[o].",
@@ -53,7 +53,7 @@ def _compare(conv_forward, x, w, b, what):
     known = [
         (sums, "the bias is missing: each output channel o has b[o] added"),
         (sums + b[0], "every channel has b[0] added; channel o gets b[o]"),
-        (sums + count * b, "the bias is added once for each product; it is added once, to the finished sum"),
+        (sums + count * b, "the bias is added once for each product; it must be added once, to the finished sum"),
         (sums[..., :1] + b, "every channel is made with the first kernel, w[:, :, :, 0]"),
         (sums / count + b, "this is the mean of the products; it must be their sum"),
         (products[:, :, :, 0].sum((3, 4)) + b, "this is input channel 0 alone: the sum runs over c too"),

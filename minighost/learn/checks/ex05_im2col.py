@@ -6,7 +6,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from minighost.learn.compare import frozen, function, same, untouched
 
 HINTS = (
-    "Fill an array of six axes, (N, OH, OW, KH, KW, C), in which every number has its place by name; reshape it last.",
+    "Fill an array of six axes, (N, OH, OW, KH, KW, C), in which every axis has a name; reshape it at the end.",
     "For one u and one v, cols[:, :, :, u, v] is an array (N, OH, OW, C): the pixels that stand at (u, v) in the "
     "windows. The first window has x[:, u, v] there, the last one x[:, u + OH - 1, v + OW - 1]: it is one slice of x.",
     "Two loops, u and v, and in them cols[:, :, :, u, v] = x[:, u : u + OH, ...]; then reshape(N * OH * OW, "

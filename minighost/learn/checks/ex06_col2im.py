@@ -68,7 +68,7 @@ def _compare(col2im, cols, x_shape, kernel_size, what):
         (_add(six, x_shape, last=True), "each pixel keeps only the last of what it should collect: = instead of +="),
         (_add(six, x_shape, last="window"), "each pixel keeps only the last window that sees it: = instead of +="),
         (_add(np.broadcast_to(six[:1, :1, :1], six.shape), x_shape),
-         "every window gets row 0 of cols: does the number of the row move on?"),
+         "every window gets row 0 of cols: does the row index advance?"),
         (right / count, "this is the mean of what the windows hold; it must be their sum"),
         (right + 1, "it is too large by 1: the sums start from zeros"),
         (_add(six[:, :, :, :-1], x_shape), "the last row of the windows does not count: u = 0 .. KH - 1"),

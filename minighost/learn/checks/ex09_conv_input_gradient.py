@@ -6,7 +6,7 @@ from minighost import gradcheck, ops
 from minighost.learn.compare import frozen, function, same
 
 HINTS = (
-    "Walk back through the forward: first the product, which gives dcols, then im2col, whose way back is col2im.",
+    "Walk back through the forward: first the product, which gives dcols, then im2col, whose backward is col2im.",
     "dcols sums over the output channels, so these must be the axis that the product takes away: (R, OC) @ (OC, K).",
     "dcols = drows @ columns.T, with columns as in exercise 7 and drows as in 8; then ops.col2im with x_shape.",
 )
@@ -76,8 +76,8 @@ def _known(dout, w, x):
     return [
         (last, "each pixel holds only its last window: windows overlap, so write += instead of ="),
         (right / times, "this is a mean over the windows that see a pixel; the gradient is their sum"),
-        (_backward(dout, x, w[::-1, ::-1]), "here the kernel must not be flipped: a window's dx is dout * w as it "
-         "stands (only the full correlation by hand turns it)"),
+        (_backward(dout, x, w[::-1, ::-1]), "here the kernel must not be flipped: a window's dx is dout * w "
+         "unchanged (only a hand-written full correlation flips it)"),
         (_backward(dout, x, w.reshape(OC, -1).T.reshape(w.shape)), "the product was with w.reshape(OC, KH*KW*C), which "
          "mixes the numbers; w.reshape(KH*KW*C, OC).T has that shape and keeps them in place"),
         (_backward(dout * one, x, w), "this is what output channel 0 alone sends back: sum over all of them"),

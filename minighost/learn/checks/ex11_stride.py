@@ -41,7 +41,7 @@ WRONG = {
 }  # fmt: skip
 
 
-@on_shapes("NumPy cuts a window that hangs over the edge short, without a word: are its place, OH and OW right?")
+@on_shapes("NumPy silently shortens a window that hangs over the edge: are its place, OH and OW right?")
 def check(mine):
     """Raise AssertionError, in words that lead to the fix, unless the functions of the module `mine` are right."""
     forward, backward = function(mine, "strided_forward"), function(mine, "strided_backward")

@@ -34,7 +34,7 @@ WRONG = {
 }  # fmt: skip
 
 
-@on_shapes("A block is (N, OH, OW, C), cut short where it hangs over the edge; w[u, v] is (C, M): [..., None]?")
+@on_shapes("A block is (N, OH, OW, C), shorter where it hangs over the edge; w[u, v] is (C, M): [..., None]?")
 def check(mine):
     """Raise AssertionError, in words that lead to the fix, unless the functions of the module `mine` are right."""
     depthwise_forward = function(mine, "depthwise_forward")

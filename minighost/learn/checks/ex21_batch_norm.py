@@ -7,7 +7,7 @@ from minighost.learn.checks.calls import several
 from minighost.learn.compare import function, same, untouched
 
 HINTS = (
-    "Two cases differ only in which mean and variance they use. What is the same in both can stand after the if.",
+    "Two cases differ only in which mean and variance they use. What is the same in both can go after the if.",
     "mean and var are taken over the axes (0, 1, 2), which leaves one number per channel. x.var is the biased one.",
     "running_var + momentum * (var * R / (R - 1) - running_var) makes a new array; += would write to the caller's.",
 )
@@ -118,7 +118,7 @@ def _wrong_outputs(arrays, training, momentum, eps):
     known = [
         (gamma * ((x - mean) / np.sqrt(var + eps) + beta), "beta is added last, and gamma does not scale it"),
         (gamma * (x - mean) / (var + eps) + beta, "divide by the square root of var + eps"),
-        (gamma * (x - mean) / (np.sqrt(var) + eps) + beta, "eps stands under the root: sqrt(var + eps)"),
+        (gamma * (x - mean) / (np.sqrt(var) + eps) + beta, "eps belongs under the root: sqrt(var + eps)"),
         (gamma * (x - mean) / np.sqrt(max(eps, 1e-30) + 0 * var) + beta, "var is left out"),
         (gamma * x / np.sqrt(var + eps) + beta, "the mean is not subtracted"),
         (out(mean, var, 1), "gamma is left out"),
@@ -153,7 +153,7 @@ def _wrong_statistics(arrays, training, momentum):
         moved = running_mean + momentum * (mean - running_mean), running_var + momentum * (var - running_var)
         return [(moved[0], stays)], [(moved[1], stays), (running_var + momentum * (biased - running_var), stays)]
     turned = "momentum is the share of the batch, 1 - momentum that of the old value"
-    whole = "this is the batch's own; it is to move by the share momentum only"
+    whole = "this is the batch's own; it must move only by the share momentum"
     images = x.mean((1, 2), keepdims=True)
     return [
         *((running_mean + momentum * (a - running_mean), "each image has its own statistics here; they are taken over "
@@ -161,14 +161,14 @@ def _wrong_statistics(arrays, training, momentum):
         (momentum * running_mean + (1 - momentum) * mean, turned),
         (mean, whole),
         (running_mean, "it has not moved"),
-        (running_mean + momentum * mean, "the old value is to shrink by 1 - momentum"),
+        (running_mean + momentum * mean, "the old value must be multiplied by 1 - momentum"),
     ], [
         (running_var + momentum * (biased - running_var), "it moves towards the unbiased variance: var * R/(R-1)"),
         (momentum * running_var + (1 - momentum) * var, turned),
         (momentum * running_var + (1 - momentum) * biased, turned),
         (var, whole),
         (running_var, "it has not moved"),
-        (running_var + momentum * var, "the old value is to shrink by 1 - momentum"),
+        (running_var + momentum * var, "the old value must be multiplied by 1 - momentum"),
         (running_var + momentum * (biased * (R - 1) / R - running_var), "R/(R-1), which makes it larger, not (R-1)/R"),
     ]  # fmt: skip
 

@@ -61,7 +61,7 @@ def _mistakes(x, w, d, n):
         (np.concatenate([maps, maps], -1)[..., :n], "the ghosts are mere copies of the maps: is d used?"),
         (np.concatenate([maps, maps + ghosts], -1)[..., :n], "the maps are added to their ghosts"),
         (np.stack([maps, ghosts], -1).reshape(*maps.shape[:3], -1)[..., :n],
-         "each ghost stands beside its map; all maps must stand together, then all ghosts, one after the other"),
+         "each ghost is beside its map; all maps must come first, then all ghosts, one after the other"),
         (np.concatenate([maps, depthwise(maps, d[::-1, ::-1], padding=1)[0]], -1)[..., :n],
          "the 3x3 kernels are flipped in both directions"),
     ]  # fmt: skip

@@ -81,7 +81,7 @@ def _mistakes(x, w, d, dout):
         (_right(x, w, d, dout, through=-1), "the two parts of dmaps are subtracted; they add"),
         (_right(x, w, d, dout, dghosts=_filled(dout[..., : n - m], m)), "dghosts is dout[..., m:], the last channels"),
         (_right(x, w, d, dout, dghosts=np.flip(_filled(np.flip(ghosts, -1), m), -1)),
-         "the zeros for the ghost that was cut off must stand last, where it stood"),
+         "the zeros for the ghost that was cut off must come last, where it was"),
     ]  # fmt: skip
 
 

@@ -7,8 +7,8 @@ from minighost.learn.checks.calls import several
 from minighost.learn.compare import frozen, function, same
 
 HINTS = (
-    "Work row by row: max and sum over axis 1, with keepdims=True, so that the results have shape (N, 1) and still fit "
-    "beside (N, K).",
+    "Work row by row: max and sum over axis 1, with keepdims=True, so that the results have shape (N, 1) and "
+    "broadcast against (N, K).",
     "After z = logits - max comes log_p = z - log(sum of exp(z)). Everything else is made of log_p: the loss picks one "
     "number of each row, and p is exp(log_p).",
     "log_p[np.arange(N), labels] picks the right class of each row. Subtract 1 from p at the same places, divide by N.",

@@ -55,7 +55,7 @@ def _accuracy(accuracy):
     logits = np.array([[1.0, 5.0, 2.0, 0.0], [7.0, 0.0, 3.0, 1.0], [0.0, 1.0, 2.0, 4.0], [4.0, 6.0, 9.0, 2.0]])
     what = f"accuracy(logits = {logits.astype(int).tolist()}, labels = [1, 0, 3, 0])"
     known = [
-        (3, "the number of right ones; the share is that over N"),
+        (3, "the number of correct ones; divide by N for the share"),
         (0.25, "the share of wrong ones"),
         (0.5, "the largest of each column; an image is a row: argmax(axis=1)"),
     ]

@@ -154,7 +154,7 @@ def _missing(table, width, classes, want):
         (want + 2 * 1280, "the 1280 features have no batch norm"),
         (want + (features - 1280) * (last + 1 + classes), "the head has 1280 features whatever the width"),
         (_unrounded_hidden(table, width, want), "hidden is a quarter of the rounded expansion, not of the table's"),
-        (_staying(table, width, want), "c stays what it was; the output is the next bottleneck's c"),
+        (_staying(table, width, want), "c is never updated; the output is the next bottleneck's c"),
     ]
 
 
