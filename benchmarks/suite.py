@@ -21,7 +21,7 @@ def taking_part(work, peers, threads):
     ----------
     work : Work
     peers : sequence of str, or None
-        Labels that were asked for; by default every peer. A work with peers of its own keeps to them.
+        Labels that were asked for; by default every peer. A work with its own peers keeps to them.
     threads : int
     """
     labels = work.peers or peers or tuple(PEERS)

@@ -86,7 +86,7 @@ def network(pool=nn.GlobalAvgPool, too_large=False):
 
 
 def fit(model, batches, peak, keep_gradients=False):
-    """Train on these batches, one a step, the rate rising and falling; returns the losses."""
+    """Train on these batches, one per step, the rate rising and falling; returns the losses."""
     model.train().skip_input_gradient()  # of the images, which nobody needs here
     sgd, losses = mg.train.SGD(model.parameters(), peak, momentum=0.9, nesterov=True), []
     rate = mg.train.schedules.OneCycle(peak, len(batches), len(batches) / 4, anneal="linear")

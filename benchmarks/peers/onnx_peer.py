@@ -1,6 +1,6 @@
 """ONNX Runtime, on the PyTorch twin's graph; inference only.
 
-The graph is written by a process of its own (`benchmarks.onnx_export`), so that PyTorch's threads are not around here.
+The graph is written by a separate process (`benchmarks.onnx_export`), so that PyTorch's threads are not around here.
 """
 
 import subprocess

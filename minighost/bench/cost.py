@@ -11,7 +11,7 @@ but convolutions and linear layers in passing:
     backward     read dy, x and the parameters, write dx and the parameters' gradients
     optimizer    read parameter, gradient and momentum, write parameter and momentum
 
-It is a yardstick: an engine that fuses two layers can stay below it, and one that gives batch norm passes of its own
+It is a yardstick: an engine that fuses two layers can stay below it, and one that gives batch norm its own passes
 moves several times as much.
 """
 

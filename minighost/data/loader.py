@@ -1,6 +1,6 @@
 """The loader: shuffled, augmented, normalised batches, prepared by one thread while the kernels compute.
 
-What a batch holds is a pure function of (seed, epoch, batch index): each use of chance has a generator of its own,
+What a batch holds is a pure function of (seed, epoch, batch index): each use of chance has its own generator,
 seeded with those numbers, and no state is carried along. So a run resumed in the middle of an epoch sees bit for bit
 the batches that it would have seen, and nothing needs to be saved for it.
 """

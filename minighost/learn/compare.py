@@ -13,7 +13,7 @@ from minighost.learn import relations
 
 __all__ = ["frozen", "function", "same", "untouched"]
 
-SHOWN = 24  # arrays of at most so many numbers are shown whole
+SHOWN = 24  # arrays of at most this many numbers are shown whole
 KINDS = {"f": "floats", "i": "integers", "u": "integers", "b": "True and False", "c": "complex numbers", "O": "objects",
          "U": "strings"}  # fmt: skip
 

@@ -170,7 +170,7 @@ class Folder:
         return number, exercise.hints[number - 1]
 
     def reset(self, exercise):
-        """Put the stub back. What there was is kept under a name of its own.
+        """Put the stub back. The file that was there is kept under another name.
 
         Returns
         -------

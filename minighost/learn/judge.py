@@ -1,6 +1,6 @@
 """One check, in the process that runs it: load the learner's file, call the check, put what happened into words.
 
-`grading` starts this in a process of its own, because the learner's file may do what any program may: run for ever, end
+`grading` starts this in a process of its own, because the learner's file may do what any program may: run forever, end
 the interpreter, crash it. What is left when that happens is the trace that `faulthandler` writes without Python.
 """
 
@@ -130,7 +130,7 @@ def main(stem, path, folder, seconds):
 
 
 class _Deadline:
-    """Ends the process after so many seconds, and leaves the line that was running; compiling kernels does not count.
+    """Ends the process after some seconds, and leaves the line that was running; compiling kernels does not count.
 
     The clock is faulthandler's: it needs no Python to run, so that it also ends a loop inside a compiled function.
     """

@@ -187,7 +187,7 @@ def _rounded(got, want):
 
 
 def _per_channel(got, want):
-    """A factor or an offset of its own for each index of the last axis."""
+    """A separate factor or offset for each index of the last axis."""
     C = want.shape[-1] if want.ndim > 1 else 0
     a, b = got.reshape(-1, C or 1), want.reshape(-1, C or 1)
     if C < 2 or len(b) < 3:

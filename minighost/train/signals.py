@@ -42,7 +42,7 @@ class StopRequest:
     def at_once(self):
         """Within the block a request raises `Interrupted` wherever the program is; nothing here needs to be finished.
 
-        What else is raised once a request has come is taken for its consequence: no library is built to be left in the
+        Whatever else is raised after a request is treated as its consequence: no library is built to be left in the
         middle.
         """
         self._obey()

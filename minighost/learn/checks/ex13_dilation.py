@@ -18,10 +18,10 @@ WRONG = {
     "the dilation is ignored": (
         "x[:, u * DH : u * DH + OH, v * DW : v * DW + OW]", "x[:, u : u + OH, v : v + OW]", r"taps touch",
     ),
-    "the dilation is taken for a stride": (
+    "the dilation is mistaken for a stride": (
         "x[:, u * DH : u * DH + OH, v * DW : v * DW + OW]",
         "np.pad(x, [(0, 0), (0, H * DH), (0, W * DW), (0, 0)])[:, u : u + OH * DH : DH, v : v + OW * DW : DW]",
-        r"taken for a stride",
+        r"mistaken for a stride",
     ),
     "reach of the taps with the gap after the last": (
         "H - DH * (KH - 1), W - DW * (KW - 1)", "H - DH * KH + 1, W - DW * KW + 1", r"no gap after the last tap",
@@ -100,7 +100,7 @@ def _known(x, w, dilation):
         (_plain(x, w, 1)[:, :OH, :OW], "the taps touch here: tap (u, v) begins at row u*DH, column v*DW"),
         (_plain(x, w, 1), "this is the convolution without dilation"),
         (ops.conv2d_forward_reference(beyond, w, stride=dilation)[0][:, :OH, :OW],
-         "the dilation is taken for a stride: the windows lie next to each other, their taps apart"),
+         "the dilation is mistaken for a stride: the windows lie next to each other, their taps apart"),
         (right[:, : max(0, OH - DH + 1), : max(0, OW - DW + 1)], "there is no gap after the last tap: a kernel "
          "reaches over DH*(KH-1) + 1 rows"),
         (x[:, (KH - 1) * DH :, (KW - 1) * DW :] @ w[-1, -1], "this is what the last tap alone gives: write += "
