@@ -170,7 +170,7 @@ def by_shares(threads):
 
 
 def by_tiles(order):
-    """One partial sum a tile, whoever computes it and when; then all of them in the order of their index."""
+    """One partial sum per tile, whichever thread computes it and when; then all of them in the order of their index."""
     tiles = values.reshape(-1, 1000)
     partial = np.empty(len(tiles), np.float32)
     for tile in order:
