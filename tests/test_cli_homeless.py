@@ -69,4 +69,4 @@ def test_where_data_would_go_into_a_home_directory_one_line_says_what_to_do(site
     run = _run(site, tmp_path, None, "train --data cifar10\ndata --data cifar10\n", MINIGHOST_DATA_DIR="~/data")
     lines = run.stderr.splitlines()
     assert run.stdout.startswith("status 2 train") and "\nstatus 2 data" in run.stdout, run.stderr
-    assert len(lines) == 2 and all("set MINIGHOST_DATA_DIR to a " in line for line in lines), run.stderr
+    assert len(lines) == 2 and all("set MINIGHOST_DATA_DIR to your own directory" in line for line in lines), run.stderr
