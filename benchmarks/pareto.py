@@ -12,8 +12,8 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks.plot import COLOURS, INK
-from minighost.drawing import picture
+from minighost.plots.figure import picture
+from minighost.plots.style import INK, SERIES, plain
 
 __all__ = ["draw", "front", "main", "read"]
 
@@ -54,7 +54,7 @@ def draw(runs, path):
         best = front([points[-1] for points in runs.values()])
         for k, (name, points) in enumerate(runs.items()):
             minutes, accuracy = zip(*points, strict=True)
-            colour = COLOURS[k % len(COLOURS)]
+            colour = SERIES[k % len(SERIES)]
             axes.plot(minutes, accuracy, color=colour, linewidth=1.2, alpha=0.6)
             axes.plot(minutes[-1], accuracy[-1], "o", color=colour, markersize=6, label=f"{name}  {accuracy[-1]:.2f} %")
             if points[-1] in best:
@@ -63,9 +63,7 @@ def draw(runs, path):
         axes.set_ylim(bottom=70)
         axes.set_xlabel("minutes of training, evaluation included", fontsize=9, color=INK)
         axes.set_ylabel("test accuracy (%)", fontsize=9, color=INK)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="y", color="#e8ecef", linewidth=0.8)
-        axes.set_axisbelow(True)
+        plain(axes)
         axes.legend(loc="lower right", fontsize=8, frameon=False)
 
 

@@ -1,11 +1,9 @@
 """One picture of all ratios: how many times as long as minighost does everybody take?"""
 
-from minighost.drawing import picture
+from minighost.plots.figure import picture
+from minighost.plots.style import INK, SERIES, TRAIN, plain
 
 __all__ = ["ratios"]
-
-INK, PALE, OURS = "#22303c", "#9aa5b1", "#e07a3f"
-COLOURS = "#2a6f97", "#6a7f4f", "#c1352b", "#7b5ea7", "#b08d57", "#468faf", "#5c4d3c"
 
 
 def ratios(outcome, path):
@@ -31,9 +29,9 @@ def ratios(outcome, path):
         from matplotlib.ticker import LogLocator, NullLocator
 
         axes = figure.subplots()
-        axes.axvline(1, color=OURS, linewidth=2, label="minighost")
+        axes.axvline(1, color=TRAIN, linewidth=2, label="minighost")
         for k, label in enumerate(labels):
-            colour, offset = COLOURS[k % len(COLOURS)], 0.5 * ((k + 0.5) / len(labels) - 0.5)
+            colour, offset = SERIES[k % len(SERIES)], 0.5 * ((k + 0.5) / len(labels) - 0.5)
             rows = [(row + offset, found[label]) for row, found in enumerate(works.values()) if label in found]
             heights, middles = [row for row, _ in rows], [r["median"] for _, r in rows]
             reach = [[r["median"] - r["low"] for _, r in rows], [r["high"] - r["median"] for _, r in rows]]
@@ -45,9 +43,7 @@ def ratios(outcome, path):
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel("times as long as minighost (right: minighost is faster)", fontsize=9, color=INK)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="x", color="#e8ecef", linewidth=0.8)
-        axes.set_axisbelow(True)
+        plain(axes, "x")
         figure.legend(loc="outside upper center", ncols=4, fontsize=8, frameon=False)
     return True
 

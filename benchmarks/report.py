@@ -6,6 +6,8 @@ import os
 import platform
 from pathlib import Path
 
+from minighost.files import write_atomic
+
 __all__ = ["machine", "markdown", "write"]
 
 PACKAGES = "minighost", "numpy", "numba", "torch", "onnx", "onnxruntime", "mygrad"
@@ -45,8 +47,8 @@ def write(folder, outcome):
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "results.json").write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")
-    (folder / "results.md").write_text(markdown(outcome), encoding="utf-8")
+    write_atomic(folder / "results.json", json.dumps(outcome, indent=1) + "\n")
+    write_atomic(folder / "results.md", markdown(outcome))
 
 
 def markdown(outcome):

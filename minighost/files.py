@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-__all__ = ["alone", "check_target", "remove_stale", "write_atomic"]
+__all__ = ["alone", "check_target", "move", "remove_stale", "replacing", "set_aside", "write_atomic"]
 
 SUFFIX = ".tmp"
 TOKEN = 8  # characters that tell the temporary files of one name apart
@@ -34,7 +34,10 @@ def write_atomic(path, content):
     try:
         stream = _stream(path)
         if stream is None:
-            _replace(Path(os.path.realpath(path)), content)
+            real = Path(os.path.realpath(path))
+            with replacing(real) as file:
+                _like(real, file.name)
+                file.write(content)
         else:
             with stream:
                 stream.write(content)
@@ -47,6 +50,51 @@ def write_atomic(path, content):
             f"cannot write {len(content) / 1e6:.1f} MB: {reason}; what was there before is untouched",
             str(path),
         ) from error
+
+
+@contextlib.contextmanager
+def replacing(path, durable=True):
+    """A new file that takes the place of whatever is at `path` when the block ends; until then, `path` is as it was.
+
+    Parameters
+    ----------
+    path : Path
+        Not followed if it is a link.
+    durable : bool
+        Whether the file must survive a power cut: what can be made again need not.
+
+    Yields
+    ------
+    file object
+        Open for bytes. It is removed if the block raises.
+    """
+    temporary = path.with_name(f"{path.name[:50]}.{secrets.token_hex(TOKEN // 2)}{SUFFIX}")
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        move(temporary, path, durable)
+    except BaseException:  # KeyboardInterrupt too
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def move(path, target, durable=True):
+    """Give a finished file its name, in one step; what had that name before is gone."""
+    os.replace(path, target)
+    if durable:
+        _sync_folder(target.parent)
+
+
+def set_aside(path, word):
+    """Rename `path` to a name beside it that nobody uses, ``NAME.WORD1``, ``NAME.WORD2`` ...; returns that Path."""
+    number = 1
+    while os.path.lexists(aside := path.with_name(f"{path.name}.{word}{number}")):
+        number += 1
+    os.rename(path, aside)
+    return aside
 
 
 def check_target(flag, path):
@@ -130,21 +178,6 @@ def _stream(path):
         return open(path, "wb")
     reason = "it is a folder" if stat.S_ISDIR(found.st_mode) else "it is neither a file nor a pipe"
     raise OSError(errno.EISDIR, reason)
-
-
-def _replace(path, content):
-    temporary = path.with_name(f"{path.name[:50]}.{secrets.token_hex(TOKEN // 2)}{SUFFIX}")
-    try:
-        with open(temporary, "xb") as file:
-            _like(path, temporary)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:  # KeyboardInterrupt too
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
 
 
 def _like(path, temporary):

@@ -34,7 +34,7 @@ def rng():
 def tinynet(monkeypatch):
     """A model of that name, for these tests only; pictures cost more than its training: one run draws them."""
     monkeypatch.setitem(registry._builders, "tinynet", TinyNet)
-    monkeypatch.setattr("minighost.train.plots.everything", lambda *args: [])
+    monkeypatch.setattr("minighost.plots.run.everything", lambda *args: [])
 
 
 @pytest.fixture(scope="session")

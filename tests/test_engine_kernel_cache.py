@@ -242,6 +242,7 @@ def test_folders_of_older_versions_give_way_but_for_the_last_few_and_what_is_not
             (inside / file).write_text("x")
         (tmp_path / name / "gemm._forward-0123.kernel").write_text("x")
         (tmp_path / name / "gemm._forward-0123.kernel.tmp0123456789abcdef").write_text("x")
+        (tmp_path / name / "gemm._forward-0123.ker.01234567.tmp").write_text("x")
         if age == 6:
             (tmp_path / name / "notes.txt").write_text("mine")
         os.utime(tmp_path / name, (1e9 - age, 1e9 - age))

@@ -17,7 +17,8 @@ import minighost
 from minighost import data
 from minighost.cli import summary
 from minighost.cli.main import main
-from minighost.train import Interrupted, load_checkpoint, plots, run
+from minighost.plots import run as plots
+from minighost.train import Interrupted, load_checkpoint, run
 from minighost.train.signals import listening
 from minighost.train.trainer import Trainer
 

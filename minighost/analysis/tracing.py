@@ -132,7 +132,7 @@ class Trace:
 
     def draw(self, path):
         """Draw spread, dead units, gradients and histograms through the depth as a picture; returns its path."""
-        from minighost.analysis.trace_picture import save  # matplotlib takes a second to import
+        from minighost.plots.trace import save  # matplotlib takes a second to import
 
         if not self.layers:
             raise ValueError("trace: nothing to draw: no layer ran inside the with block")

@@ -24,8 +24,8 @@ def add_arguments(parser):
 
 
 def run(args):
-    from minighost.cli.sheets import contact_sheet
-    from minighost.drawing import check_picture
+    from minighost.plots.figure import check_picture
+    from minighost.plots.sheets import contact_sheet
     from minighost.train import Config
 
     check_picture("--out", args.sheet)

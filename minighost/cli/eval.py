@@ -28,8 +28,8 @@ def add_arguments(parser):
 
 def run(args):
     from minighost import data, ops, train
-    from minighost.drawing import check_picture
-    from minighost.train import plots
+    from minighost.plots.figure import check_picture
+    from minighost.plots.run import confusion
 
     check_picture("--out", args.out)
     loaded = train.load_run(args.checkpoint, "best" if args.best else "last")
@@ -39,7 +39,7 @@ def run(args):
         result = _evaluate(loaded, loader)
     print("\n".join(_lines(args, loaded, dataset, result)))
     if args.out is not None:
-        plots.confusion(result, dataset.classes, args.out, f"{loaded.config.model.name} on {dataset.name}")
+        confusion(result, dataset.classes, args.out, f"{loaded.config.model.name} on {dataset.name}")
         print(f"\nconfusion matrix: {args.out}")
 
 

@@ -29,7 +29,7 @@ def add_arguments(parser):
 
 def run(args):
     from minighost import gradcheck
-    from minighost.drawing import check_picture
+    from minighost.plots.figure import check_picture
 
     if args.seed < 0:
         raise ValueError(f"--seed {args.seed}: must be a whole number of at least 0")

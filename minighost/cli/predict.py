@@ -30,9 +30,9 @@ def add_arguments(parser):
 
 def run(args):
     from minighost import ops, train
-    from minighost.cli import sheets
     from minighost.data.records import SIDE
-    from minighost.drawing import check_picture
+    from minighost.plots import sheets
+    from minighost.plots.figure import check_picture
 
     check_picture("--save", args.save)
     loaded = train.load_run(args.checkpoint, "best" if args.best else "last")
@@ -52,8 +52,8 @@ def run(args):
 
 def _read(paths, size):
     """Names, images and notes of the pictures that can be read. The others are reported; a single one is raised."""
-    from minighost.cli import pictures
     from minighost.cli.main import complain
+    from minighost.data import pictures
 
     found = []
     for path in paths:

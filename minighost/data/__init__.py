@@ -5,7 +5,7 @@
     for x, labels in data.Loader(train, 128, augment=data.Augment(), mean=mean, std=std).epoch(0):
         ...                                          # x: (128, 32, 32, 3) float32, labels: (128,) int64
 
-Needs NumPy only; the download needs pooch.
+Needs NumPy only; the download needs pooch, `pictures` Pillow.
 """
 
 from minighost.data.augment import Augment, flip_horizontal

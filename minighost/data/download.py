@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from minighost.data.records import web_page_hint
-from minighost.files import alone
+from minighost.files import alone, move
 
 __all__ = ["ARCHIVE_BYTES", "ARCHIVE_SHA256", "MIRRORS", "WAYS", "data_directory", "fetch"]
 
@@ -94,7 +94,7 @@ def _download(urls, target, progress):
         else:
             raise OSError(f"CIFAR-10 could not be downloaded. {'; '.join(failures)}. {WAYS}. "
                           "To use your own mirror: MINIGHOST_CIFAR10_URL=https://...")
-    os.replace(part, target)
+    move(part, target)
 
 
 def _transfer(url, part, progress):

@@ -19,13 +19,14 @@ import os
 import pickle
 import re
 import sys
-import uuid
 from pathlib import Path
 
 import numba
 from numba.core.caching import _Cache
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
+
+from minighost.files import replacing
 
 __all__ = ["KernelCache", "kernels_folder"]
 
@@ -34,7 +35,8 @@ _LARGEST = 1 << 28  # bytes; ours have less than a thousandth
 _VERSIONS = 4  # how many versions of the sources keep their folders
 _FOLDER = re.compile(r"kernels-[0-9a-f]{12}")
 _said: list[str] = []
-_OURS = re.compile(r".*\.(kernel|nbi|nbc)(\.tmp\.?[0-9a-f]*)?")  # nbi, nbc: earlier versions used Numba's cache
+# What this version and earlier ones have written, whole or half; nbi, nbc: those used Numba's cache.
+_OURS = re.compile(r".*\.(kernel|nbi|nbc)(\.tmp\.?[0-9a-f]*)?|.*\.[0-9a-f]{8}\.tmp")
 
 
 class KernelCache(_Cache):
@@ -122,13 +124,8 @@ def _read(path):
 def _write(path, content):
     """Under another name first, so that no process ever reads half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)  # a newer version of us may have removed it
-    beside = path.with_name(f"{path.name}.tmp{uuid.uuid4().hex[:16]}")
-    try:
-        with open(beside, "xb") as file:
-            file.write(content)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)  # it is still there if something went wrong
+    with replacing(path, durable=False) as file:
+        file.write(content)
 
 
 def _reason(error):

@@ -19,7 +19,7 @@ class GradientError(AssertionError):
 
     def draw(self, path):
         """Draw backward, finite differences and their difference as a picture; returns its path."""
-        from minighost.gradcheck.picture import save  # matplotlib takes a second to import
+        from minighost.plots.gradient import save  # matplotlib takes a second to import
 
         if self.finding is None or self.finding.measured is None:
             raise ValueError("gradcheck: nothing to draw: this failure is not about single numbers")

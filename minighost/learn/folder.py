@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from minighost.errors import FormatError
-from minighost.files import write_atomic
+from minighost.files import set_aside, write_atomic
 from minighost.inputs import read_regular
 from minighost.learn import stub
 from minighost.learn.grading import LARGEST, NOT_STARTED, RIGHT, Verdict, grade
 from minighost.learn.ladder import exercises
-from minighost.learn.progress import Progress, fingerprint, free_name
+from minighost.learn.progress import Progress, fingerprint
 
 __all__ = ["Folder", "Written", "here"]
 
@@ -179,8 +179,7 @@ class Folder:
         """
         path, text, aside = self.file(exercise), stub.cut(exercise.source), None
         if os.path.lexists(path) and not (path.is_file() and path.read_bytes() == text.encode("utf-8")):
-            aside = free_name(path, "bak")
-            os.rename(path, aside)
+            aside = set_aside(path, "bak")
         write_atomic(path, text)
         self.progress.note(exercise.stem, outcome=None, checked=None, hints=None, stub=fingerprint(text))
         return aside

@@ -11,7 +11,7 @@ import json
 import os
 from pathlib import Path
 
-from minighost.files import alone, write_atomic
+from minighost.files import alone, set_aside, write_atomic
 from minighost.inputs import open_regular
 
 __all__ = ["Progress", "fingerprint"]
@@ -82,19 +82,10 @@ class Progress:
         try:
             return self._read()
         except (ValueError, RecursionError) as error:
-            aside = free_name(self.path, "broken")
-            os.replace(self.path, aside)
+            aside = set_aside(self.path, "broken")
             reason = str(error).splitlines()[0]
             self.warn(f"{self.path}: {reason}; it is kept as {aside.name}, and progress starts over")
             return {}
-
-
-def free_name(path, word):
-    """A name beside `path` that nobody uses: ``name.word1``, ``name.word2`` ..."""
-    number = 1
-    while os.path.lexists(aside := path.with_name(f"{path.name}.{word}{number}")):
-        number += 1
-    return aside
 
 
 def fingerprint(content):

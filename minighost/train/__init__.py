@@ -27,7 +27,6 @@ _HOME = {
     "Interrupted": "signals",
     "load_run": "restore",
     "LoadedRun": "restore",
-    "plots": "",
     "schedules": "",
 }
 

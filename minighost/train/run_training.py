@@ -8,7 +8,8 @@ import time
 from minighost import data, ops
 from minighost.errors import FormatError, one_line
 from minighost.files import write_atomic
-from minighost.train import plots, report
+from minighost.plots import run as plots
+from minighost.train import report
 from minighost.train.lock import run_lock
 from minighost.train.log import Log, finite, read_log
 from minighost.train.meta import RunMeta, fingerprints, resuming, versions

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 from picture_files import BITS, EXTRA, KIND, PALETTE, PHOTOMETRIC, SAMPLES, packed, png, tiff
 from PIL import Image
 
-from minighost.cli import pictures
+from minighost.data import pictures
 from minighost.errors import FormatError
 
 N = 16

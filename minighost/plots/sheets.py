@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from minighost.drawing import picture
 from minighost.errors import printable
+from minighost.plots.figure import picture
 
 __all__ = ["contact_sheet", "predictions"]
 

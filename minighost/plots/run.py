@@ -7,13 +7,11 @@ import math
 
 import numpy as np
 
-from minighost.drawing import picture
 from minighost.errors import one_line
+from minighost.plots.figure import picture
+from minighost.plots.style import INK, PALE, RATE, TEST, TRAIN, WRONG, plain
 
 __all__ = ["attempt", "confusion", "curves", "everything", "mistakes"]
-
-INK, PALE = "#22303c", "#9aa5b1"
-TRAIN, TEST, RATE, WRONG = "#e07a3f", "#2a6f97", "#6a7f4f", "#c1352b"
 
 
 def everything(records, evaluation, dataset, folder, title, warn):
@@ -50,15 +48,6 @@ def attempt(draw, path, warn):
     return True
 
 
-def _plain(axes):
-    """Only the lines that carry meaning."""
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(PALE)
-    axes.tick_params(colors=INK, labelsize=9, length=3, color=PALE)
-    axes.grid(axis="y", color="#e8ecef", linewidth=0.8)
-    axes.set_axisbelow(True)
-
-
 def curves(records, path, title):
     """Loss, accuracy and learning rate over the epochs, one under another.
 
@@ -92,7 +81,9 @@ def curves(records, path, title):
         rate.set_xlim(0, x[-1] * 1.02)
         rate.xaxis.get_major_locator().set_params(integer=True)
         for axes in (loss, accuracy, rate):
-            _plain(axes)
+            plain(axes)
+            axes.spines[["left", "bottom"]].set_color(PALE)
+            axes.tick_params(colors=INK, labelsize=9, length=3, color=PALE)
         figure.align_ylabels()
 
 

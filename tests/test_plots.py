@@ -15,10 +15,11 @@ from training import TinyNet, outcome, settings
 
 import minighost
 from minighost import gradcheck
-from minighost.cli import sheets
-from minighost.drawing import picture
 from minighost.models import registry
-from minighost.train import plots, read_log, run
+from minighost.plots import run as plots
+from minighost.plots import sheets
+from minighost.plots.figure import picture
+from minighost.train import read_log, run
 from minighost.train.metrics import Evaluation
 
 ROOT = Path(minighost.__file__).parent.parent
@@ -58,7 +59,7 @@ def test_settings_with_which_matplotlib_cannot_even_be_imported_do_not_matter(tm
     else:
         (tmp_path / "matplotlibrc").write_bytes(b"\xff\xfe\x00")
     code = (
-        "import os\nbefore = dict(os.environ), os.getcwd()\nfrom minighost.drawing import picture\n"
+        "import os\nbefore = dict(os.environ), os.getcwd()\nfrom minighost.plots.figure import picture\n"
         "with picture('p.png', 2, 2) as figure:\n    figure.subplots().set_title('title')\n"
         "assert before == (dict(os.environ), os.getcwd())\n"
     )

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image, ImageOps
 
-from minighost.cli.pictures import read
+from minighost.data.pictures import read
 from minighost.errors import FormatError
 
 
@@ -132,7 +132,7 @@ def test_a_jpeg_that_is_too_large_is_decoded_smaller_and_looks_the_same(tmp_path
     ramp = np.add.outer(np.linspace(0, 120, 600), np.linspace(0, 120, 800)).astype(np.uint8)
     path = save(tmp_path / "a.jpg", np.stack([ramp, 255 - ramp, ramp // 2], 2), quality=95, **options)
     image, note = read(path, 32)
-    monkeypatch.setattr("minighost.cli.pictures.MEMORY", 800 * 600)
+    monkeypatch.setattr("minighost.data.pictures.MEMORY", 800 * 600)
     smaller, same = read(path, 32)
     assert_allclose(smaller.astype(int), image, atol=2)
     assert same == note and ("600x800" in note) == bool(options)

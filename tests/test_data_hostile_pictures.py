@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from picture_files import BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, TILE_HEIGHT, TILE_WIDTH, tiff
 from PIL import EpsImagePlugin, Image
 
-from minighost.cli import pictures
+from minighost.data import pictures
 from minighost.errors import FormatError
 
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 48, 3), np.uint8))
@@ -183,7 +183,7 @@ LARGE = {  # what is in the file, and whether it is read
 MEASURE = """\
 import resource, sys
 from PIL import ImageCms, TiffImagePlugin
-from minighost.cli import pictures
+from minighost.data import pictures
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1 << 20 if sys.platform == "darwin" else 1 << 10)
 before, answers = peak(), []
 for path in sys.argv[1:]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minighost.drawing import picture
+from minighost.plots.figure import picture
 
 __all__ = ["save"]
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from minighost.drawing import picture
 from minighost.errors import printable
+from minighost.plots.figure import picture
 
 __all__ = ["save", "sheet"]
 
