@@ -1,6 +1,5 @@
 """The run's folder: its lock, its log, its console."""
 
-import io
 import json
 import os
 import re
@@ -9,12 +8,10 @@ import subprocess
 import sys
 
 import pytest
-from training import Terminal
 
 from minighost.errors import FormatError, RunLocked
 from minighost.train import lock, read_log
 from minighost.train.log import Log
-from minighost.train.progress import Console, duration
 
 
 def dead_process():
@@ -133,58 +130,3 @@ def test_a_broken_line_in_the_middle_is_an_error_with_its_number(tmp_path):
     path.write_text('{"step": 1}\n{"st\n{"step": 3}\n')
     with pytest.raises(FormatError, match=re.escape(f"{path}, line 2: not a JSON object")):
         read_log(path)
-
-
-# Console ---------------------------------------------------------------------------------------------------------
-
-
-def test_a_reader_that_goes_away_ends_the_output_and_nothing_else():
-    class Pipe(io.StringIO):
-        def write(self, text):
-            raise BrokenPipeError
-
-    closed = io.StringIO()
-    closed.close()
-    for stream in (Pipe(), closed, None):
-        console = Console(stream)
-        for _ in range(2):
-            console.line("loss 1.0")
-            bar = console.bar("epoch", 3)
-            bar.step("")
-            bar.close()
-        assert not console.isatty()
-
-
-def test_letters_that_the_stream_cannot_show_are_replaced():
-    raw = io.BytesIO()
-    stream = io.TextIOWrapper(raw, encoding="ascii")  # closes `raw` when it goes
-    Console(stream).line("█ 50 %")
-    assert raw.getvalue() == b"? 50 %\n"
-
-
-def test_a_terminal_gets_a_bar_and_a_file_gets_lines(monkeypatch):
-    terminal = Terminal()
-    bar = Console(terminal).bar("epoch 1/2", 4)
-    bar.step("loss 2.1")
-    bar.close()
-    assert "epoch 1/2" in terminal.getvalue() and "\r" in terminal.getvalue()
-    monkeypatch.setattr("minighost.train.progress.QUIET", 0)
-    file = io.StringIO()
-    bar = Console(file).bar("epoch 1/2", 4, done=1)
-    for _ in range(3):
-        bar.step("loss 2.1")
-    bar.close()
-    lines = file.getvalue().splitlines()
-    assert [line.split(" [")[0] for line in lines] == ["epoch 1/2  50% 2/4", "epoch 1/2  75% 3/4"]
-    assert lines[0].endswith("left] loss 2.1") and "\r" not in file.getvalue()
-
-
-def test_durations_read_like_a_clock():
-    assert [duration(s) for s in (-1, 0.4, 59.6, 75, 3600, 3725)] == [
-        "0:00",
-        "0:00",
-        "1:00",
-        "1:15",
-        "1:00:00",
-        "1:02:05",
-    ]

@@ -57,8 +57,8 @@ def _load(config, split, download):
 def _lines(train, test):
     import numpy as np
 
-    from minighost.cli.terminal import table
     from minighost.data import channel_statistics
+    from minighost.terminal.text import table
 
     height, width = train.images.shape[1:3]
     counts = [np.bincount(part.labels, minlength=len(part.classes)) for part in (train, test)]

@@ -64,8 +64,8 @@ def _dataset(loaded, args):
 def _evaluate(loaded, loader):
     import sys
 
+    from minighost.terminal.console import Console
     from minighost.train import evaluate
-    from minighost.train.progress import Console
 
     bar = Console(sys.stderr).bar("test", len(loader))
     try:
@@ -77,14 +77,14 @@ def _evaluate(loaded, loader):
 def _lines(args, loaded, dataset, result):
     import sys
 
-    from minighost.cli import terminal
+    from minighost.terminal import text
 
-    confusion, colours = result.confusion, terminal.colours(sys.stdout)
+    confusion, colours = result.confusion, text.colours(sys.stdout)
     rows = []
     for k, name in enumerate(dataset.classes):
         right, all_ = int(confusion[k, k]), int(confusion[k].sum())
         share = right / max(all_, 1)
-        bar = terminal.bar(share, 20, colours)
+        bar = text.bar(share, 20, colours)
         rows.append((name, f"{right:,}", f"{all_:,}", f"{100 * share:.1f} %", bar, _mistaken(confusion, k, dataset)))
     epochs = f"{loaded.epoch} epoch{'' if loaded.epoch == 1 else 's'}"
     views = {"mirror": ", each with its mirror image", "shift": ", each with its mirror image and shifted by one pixel"}
@@ -95,7 +95,7 @@ def _lines(args, loaded, dataset, result):
         f"{100 * result.accuracy:.2f} % correct: {right:,} of {len(dataset):,} {args.split} images{looked}; "
         f"loss {result.loss:.4f}",
         "",
-        *terminal.table(rows, ("class", "correct", "of", "share", "", "most often confused with"), "<>>><<"),
+        *text.table(rows, ("class", "correct", "of", "share", "", "most often confused with"), "<>>><<"),
     ]
 
 

@@ -96,8 +96,8 @@ def _next(folder, args):
 
 
 def _list(folder, args):
-    from minighost.cli.terminal import table
     from minighost.learn.ladder import exercises
+    from minighost.terminal.text import table
 
     entries, rows = folder.progress.read(), []
     for exercise in exercises():
@@ -240,7 +240,7 @@ def _one(folder, exercise):
 def _bar(right, total):
     import sys
 
-    from minighost.cli.terminal import bar, colours
+    from minighost.terminal.text import bar, colours
 
     print(f"{right} of {total} right  {bar(right / total, 20, colours(sys.stdout))}")
 
@@ -261,9 +261,9 @@ def _warn(text):
 
 
 def _width():
-    import shutil
+    from minighost.terminal.text import width
 
-    return max(20, shutil.get_terminal_size((100, 24)).columns)
+    return max(20, width(100))
 
 
 def _fit(line):

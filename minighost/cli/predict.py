@@ -6,7 +6,6 @@ probable classes. If some of several files cannot be read, they are listed on
 stderr, the others are classified, and the exit status is 2.
 """
 
-import shutil
 import sys
 
 from minighost.cli import flags
@@ -83,17 +82,17 @@ def _rank(loaded, images, top=3):
 
 def _beside(image, ranking):
     """The image as characters, with the answers to its right, or below it where the terminal is narrow."""
-    from minighost.cli import terminal
+    from minighost.terminal import text
 
-    colours = terminal.colours(sys.stdout)
-    picture = terminal.picture(image, colours)
+    colours = text.colours(sys.stdout)
+    picture = text.picture(image, colours)
     name_width = max(len(name) for name, _ in ranking)
-    room = shutil.get_terminal_size().columns - name_width - 12  # 12: gaps and the percentage
+    room = text.width() - name_width - 12  # 12: gaps and the percentage
     beside = room - image.shape[1] - 3
     narrow = beside < 10
     width = min(40, max(5, room if narrow else beside))
     answers = [
-        f"{name:{name_width}}  {terminal.bar(share, width, colours)} {100 * share:5.1f} %" for name, share in ranking
+        f"{name:{name_width}}  {text.bar(share, width, colours)} {100 * share:5.1f} %" for name, share in ranking
     ]
     if narrow:
         return [*(line.rstrip() for line in picture), "", *answers]

@@ -1,6 +1,6 @@
 """What `minighost bench` found, as tables for a terminal."""
 
-from minighost.cli.terminal import table
+from minighost.terminal.text import table
 
 __all__ = ["profile", "roofline", "speeds"]
 

@@ -67,11 +67,11 @@ def run(args):
 
 
 def _print(story, wanted):
-    from minighost.cli import terminal
     from minighost.stepper import text
+    from minighost.terminal.text import colours
 
     first, last = text.parse_range(wanted or "..", len(story.scripts[story.chosen].frames))
-    for line in text.lines(story, first, last, bold=terminal.colours(sys.stdout) > 0):
+    for line in text.lines(story, first, last, bold=colours(sys.stdout) > 0):
         print(line)
 
 

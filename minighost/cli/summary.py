@@ -88,7 +88,7 @@ def _became(model):
 
 def _fused(became):
     """A table of them, and a line that counts."""
-    from minighost.cli.terminal import table
+    from minighost.terminal.text import table
 
     words = ("part of ", " of its own", "called ")
     merged, own, called = (sum(word in text for text in became.values()) for word in words)
@@ -112,7 +112,7 @@ def _total(rows):
 
 def _table(body, total, names):
     """The lines of a table whose last row, the total, is under its own rule."""
-    from minighost.cli.terminal import table
+    from minighost.terminal.text import table
 
     header = (*names, "output", "parameters", "MACs", "of MACs")
     lines = table([*body, total], header, "<" * len(names) + "<>>>")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from minighost.data.records import web_page_hint
 from minighost.files import alone, move
+from minighost.terminal.console import Console
 
 __all__ = ["ARCHIVE_BYTES", "ARCHIVE_SHA256", "MIRRORS", "WAYS", "data_directory", "fetch"]
 
@@ -107,12 +108,15 @@ def _transfer(url, part, progress):
         resumed = file.tell()
         sink = _Sink(file)
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={resumed}-"} if resumed else {})
-        get = pooch.HTTPDownloader(progressbar=progress and sys.stderr.isatty(), chunk_size=1 << 16, headers=headers,
-                                   hooks={"response": sink.begin})
+        bar = Console(sys.stderr if progress else None).transfer(ARCHIVE_BYTES)
+        get = pooch.HTTPDownloader(progressbar=bar, chunk_size=1 << 16, headers=headers, hooks={"response": sink.begin})
         try:
             get(url, sink, None)
         except Exception as error:  # a server can send anything, and whatever it breaks, there are other mirrors
             return f"{error} ({file.tell():,} of {ARCHIVE_BYTES:,} bytes received)"
+        finally:
+            if bar is not None:
+                bar.close()
     received = part.stat().st_size
     if received < ARCHIVE_BYTES:
         return f"{received:,} bytes received, {ARCHIVE_BYTES:,} expected"

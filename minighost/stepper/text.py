@@ -1,6 +1,7 @@
 """The same steps in a terminal."""
 
 from minighost.stepper.words import format_number, format_text
+from minighost.terminal import text as terminal
 
 __all__ = ["lines", "parse_range"]
 
@@ -36,9 +37,9 @@ def lines(story, first=1, last=None, bold=False):
     str
     """
     script = story.scripts[story.chosen]
-    head = "\x1b[1m{}\x1b[0m" if bold else "{}"
+    head = terminal.bold if bold else str
     last = len(script.frames) if last is None else last
-    yield head.format(story.title)
+    yield head(story.title)
     yield from (story.lead, *story.facts)
     if "groups" in script.facts:
         f = script.facts
@@ -48,7 +49,7 @@ def lines(story, first=1, last=None, bold=False):
         frame = script.frames[k]
         if frame["phase"] != phase:
             phase = frame["phase"]
-            yield from ("", head.format(": ".join(script.phases[phase][:2])))
+            yield from ("", head(": ".join(script.phases[phase][:2])))
         source, number = frame["line"]
         yield ""
         yield f"{k + 1:>6}  {format_text(frame['words'])}"

@@ -2,11 +2,10 @@
 
 import shlex
 
-from minighost.train.progress import duration
+from minighost.terminal.console import duration
+from minighost.terminal.text import fine_bar
 
 __all__ = ["header", "outcome", "resume_command", "row", "table_head"]
-
-BLOCKS = " ▏▎▍▌▋▊▉█"
 
 
 def header(config, folder, model, trainer, train_set, test_set, threads):
@@ -46,15 +45,7 @@ def row(record, epochs, left, encoding):
         f"{100 * record['test_accuracy']:9.2f} % {record['lr']:10.2g} "
         f"{duration(record['seconds'] + record['test_seconds']):>8} {duration(left):>8}"
     )
-    return f"{numbers}  {_bar(record['test_accuracy'], 20, encoding)}"
-
-
-def _bar(share, width, encoding):
-    """`share` of `width` characters, in eighths of one where the encoding has them."""
-    if not encoding.lower().startswith("utf"):
-        return "#" * round(share * width)
-    eighths = round(share * width * 8)
-    return "█" * (eighths // 8) + BLOCKS[eighths % 8].strip()
+    return f"{numbers}  {fine_bar(record['test_accuracy'], 20, encoding)}"
 
 
 def outcome(summary, folder, files):

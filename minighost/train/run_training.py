@@ -9,11 +9,11 @@ from minighost import data, ops
 from minighost.errors import FormatError, one_line
 from minighost.files import write_atomic
 from minighost.plots import run as plots
+from minighost.terminal.console import Console, duration
 from minighost.train import report
 from minighost.train.lock import run_lock
 from minighost.train.log import Log, finite, read_log
 from minighost.train.meta import RunMeta, fingerprints, resuming, versions
-from minighost.train.progress import Console, duration
 from minighost.train.restore import create_model, recreate_model
 from minighost.train.runfolder import choose_folder
 from minighost.train.signals import Interrupted, listening

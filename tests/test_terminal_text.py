@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minighost.cli.terminal import bar, colours, picture, table
+from minighost.terminal.text import bar, colours, fine_bar, picture, table
 
 laws = settings(deadline=None)
 images = st.builds(
@@ -81,6 +81,15 @@ def test_a_bar_has_its_width_and_grows_with_its_share(share, width):
     assert len(bar(share, width)) == width
     assert bar(share, width).count("#") == round(min(max(share, 0), 1) * width)
     assert bar(0, width, 256) == "░" * width and bar(1, width, 256) == "█" * width
+
+
+@laws
+@given(st.floats(0, 1), st.integers(1, 40))
+def test_a_fine_bar_counts_eighths_where_the_encoding_has_them(share, width):
+    whole, rest = divmod(round(share * width * 8), 8)
+    text = fine_bar(share, width, "UTF-8")
+    assert text.count("█") == whole and len(text) == whole + (rest > 0)
+    assert fine_bar(share, width, "ascii") == "#" * round(share * width)
 
 
 def test_a_table_aligns_its_columns():

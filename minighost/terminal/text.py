@@ -4,11 +4,13 @@ A pipe, a dumb terminal, `NO_COLOR` and an encoding without block letters all ge
 """
 
 import os
+import shutil
 
 import numpy as np
 
-__all__ = ["colours", "picture", "bar", "table"]
+__all__ = ["bar", "bold", "colours", "fine_bar", "picture", "table", "width"]
 
+EIGHTHS = " ▏▎▍▌▋▊▉█"
 RAMP = " .:-=+*#%@"  # from dark to light, on the dark background that most terminals have
 
 
@@ -25,6 +27,16 @@ def colours(stream, environ=os.environ):
     if environ.get("COLORTERM") in ("truecolor", "24bit") or windows_terminal:
         return 2**24
     return 256 if "256color" in environ.get("TERM", "") else 0
+
+
+def width(otherwise=80):
+    """How many characters fit on a line of the terminal; `otherwise` if there is none to ask."""
+    return shutil.get_terminal_size((otherwise, 24)).columns
+
+
+def bold(text):
+    """`text` between the escape sequences for bold letters."""
+    return f"\x1b[1m{text}\x1b[0m"
 
 
 def picture(image, colours=0):
@@ -70,6 +82,14 @@ def bar(share, width, colours=0):
     """`share` in 0..1 as a bar `width` characters wide."""
     full = round(max(0.0, min(1.0, share)) * width)
     return ("█" if colours else "#") * full + ("░" if colours else ".") * (width - full)
+
+
+def fine_bar(share, width, encoding):
+    """`share` of `width` characters, in eighths of one where the encoding has them, on nothing."""
+    if not encoding.lower().startswith("utf"):
+        return "#" * round(share * width)
+    eighths = round(share * width * 8)
+    return "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
 
 
 def table(rows, header, align):

@@ -1,4 +1,4 @@
-"""What you see while a network trains: a bar in a terminal, plain lines in a file, a crash in neither."""
+"""What you see while a long job runs: a bar in a terminal, plain lines in a file, a crash in neither."""
 
 import os
 import time
@@ -71,6 +71,10 @@ class Console:
         """A progress bar over `total` steps of which `done` are done."""
         return _Bar(self, title, total, done) if self.isatty() else _Lines(self, title, total, done)
 
+    def transfer(self, total):
+        """A bar over the `total` bytes of a download, as pooch takes one; None if nobody watches."""
+        return _tqdm(self, total=total, unit="B", unit_scale=True) if self.isatty() else None
+
 
 def _width(console):
     """The terminal's width is asked again and again, unless it does not know it: pseudo-terminals may say 0."""
@@ -80,21 +84,16 @@ def _width(console):
         return {"ncols": 80}
 
 
+def _tqdm(console, **options):
+    from tqdm import tqdm  # not tqdm.auto, which fails without ipywidgets
+
+    plain = not console.encoding.lower().startswith("utf")
+    return tqdm(file=console, ascii=plain, mininterval=0.2, **_width(console), **options)
+
+
 class _Bar:
     def __init__(self, console, title, total, done):
-        from tqdm import tqdm  # not tqdm.auto, which fails without ipywidgets
-
-        self._bar = tqdm(
-            total=total,
-            initial=done,
-            desc=title,
-            file=console,
-            leave=False,
-            **_width(console),
-            ascii=not console.encoding.lower().startswith("utf"),
-            mininterval=0.2,
-            bar_format=LAYOUT,
-        )
+        self._bar = _tqdm(console, total=total, initial=done, desc=title, leave=False, bar_format=LAYOUT)
 
     def step(self, text):
         """One step done; `text` says how it goes."""

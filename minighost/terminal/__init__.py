@@ -1,0 +1,1 @@
+"""What a terminal shows: `text` draws bars, tables and pictures with letters, `console` shows how a long job goes."""
