@@ -274,7 +274,7 @@ def test_standard_input_is_read_up_to_a_bound_and_not_from_a_terminal(capsys, ru
     given(monkeypatch, b"")
     assert "standard input: not an image that can be read (it is empty)" in refused(
         capsys, "predict", "-", "--checkpoint", run)
-    monkeypatch.setattr("minighost.cli.pictures.LARGEST", 1000)
+    monkeypatch.setattr("minighost.data.pictures.LARGEST", 1000)
     given(monkeypatch, bytes(5000))
     assert "standard input: more than 1,000 bytes" in refused(capsys, "predict", "-", "--checkpoint", run)
     assert len(sys.stdin.buffer.read()) == 5000 - 1001
