@@ -51,15 +51,15 @@ from minighost.engine.kernel_cache import KernelCache, kernels_folder  # noqa: E
 from minighost.engine.linked import linked_only  # noqa: E402
 from minighost.engine.parallel import fetch_add, on_all_threads, share, spans  # noqa: E402
 
-__all__ = ["kernel", "kernels_folder", "share", "spans", "threads", "fetch_add", "tile", "watching"]
+__all__ = ["OPTIONS", "kernel", "kernels_folder", "share", "spans", "threads", "fetch_add", "tile", "watching"]
 
 # Fused multiply-adds are safe for NaN; the flags that assume there is none are not used.
-_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
 
 def tile(function):
     """Compile the work on one tile, to be called from a `kernel` and from there only: Python has no way in."""
-    compiled = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
+    compiled = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(function)
     return compiled if numba.config.DISABLE_JIT else linked_only(compiled)
 
 
@@ -79,7 +79,7 @@ def kernel(function):
 
         plain.__func__ = function  # here pdb looks for what `break minighost....` should stop in
         return plain
-    body = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
+    body = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(function)
 
     @njit(nogil=True, no_cfunc_wrapper=True)
     def on_threads(threads, *args):
@@ -91,7 +91,8 @@ def kernel(function):
 
     @functools.wraps(function)
     def launch(*args, n_threads=None):
-        n_threads = n_threads or _state.threads or _start()
+        everyone = _state.threads or _start()
+        n_threads = n_threads or everyone
         with _state.turn if n_threads > 1 else _AT_ONCE:
             note, start = _note.get(), time.perf_counter()
             failed = on_threads(n_threads, np.zeros(1, np.int64), *args)

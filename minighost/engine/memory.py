@@ -14,7 +14,7 @@ import threading
 
 import numpy as np
 
-__all__ = ["empty", "pool_bytes", "release_pool", "zeros"]
+__all__ = ["empty", "pool_bytes", "release_pool", "workspace", "zeros"]
 
 _SMALL = 1 << 15  # bytes; below that the C allocator is as quick
 _ALIGN = 64  # a cache line, and the widest vector register
@@ -37,6 +37,52 @@ def zeros(shape, dtype):
     out = empty(shape, dtype)
     out.fill(0)
     return out
+
+
+class _Arena(threading.local):
+    """Working memory of this Python thread, and how it has been divided so far."""
+
+    block = np.empty(0, np.uint8)
+
+    def __init__(self):
+        self.divided = {}
+
+
+_arena = _Arena()
+
+
+def workspace(dtype, *shapes):
+    """Uninitialised arrays for the next kernel to work in; whoever calls `workspace` after that gets the same memory.
+
+    Parameters
+    ----------
+    dtype : dtype
+        Of all of them.
+    *shapes : tuple of int
+
+    Returns
+    -------
+    list of ndarray
+        Aligned like those of `empty`. They are made once for each combination of shapes.
+    """
+    key = (dtype, shapes)
+    arrays = _arena.divided.get(key)
+    if arrays is None:
+        arrays = _divide(np.dtype(dtype), shapes)
+        _arena.divided[key] = arrays
+    return arrays
+
+
+def _divide(dtype, shapes):
+    sizes = [-(-math.prod(shape) * dtype.itemsize // _ALIGN) * _ALIGN for shape in shapes]
+    if sum(sizes) + _ALIGN > _arena.block.size or len(_arena.divided) > 1 << 12:
+        _arena.block, _arena.divided = np.empty(max(sum(sizes) + _ALIGN, _arena.block.size), np.uint8), {}
+    arrays, first = [], -_arena.block.ctypes.data % _ALIGN
+    for shape, size in zip(shapes, sizes, strict=True):
+        count = math.prod(shape) * dtype.itemsize
+        arrays.append(_arena.block[first : first + count].view(dtype).reshape(shape))
+        first += size
+    return arrays
 
 
 def pool_bytes():

@@ -60,6 +60,9 @@ class ModuleList(Module):
             yield str(k), layer
         yield from super().named_children()
 
+    def _contents(self):
+        return [*self._layers, *super()._contents()]
+
     def append(self, layer):
         """Put a layer at the end; returns the list."""
         return self.insert(len(self), layer)

@@ -186,6 +186,10 @@ class Module:
             elif isinstance(value, (list, tuple, dict)) and name not in self._seen_through:
                 _warn_of_hidden(self, name, value)
 
+    def _contents(self):
+        """Everything that stands in it, modules and parameters among it; without names, for it is asked each step."""
+        return vars(self).values()
+
     def children(self):
         """Yield the modules directly inside."""
         return (child for _, child in self.named_children())
@@ -302,8 +306,15 @@ class Module:
 
     def zero_grad(self):
         """Forget all gradients."""
-        for parameter in self.parameters():
-            parameter.grad = None
+        modules, seen = [self], {id(self)}
+        while modules:
+            module = modules.pop()
+            for value in module._contents():
+                if isinstance(value, Parameter):
+                    value.grad = None
+                elif isinstance(value, Module) and id(value) not in seen:
+                    seen.add(id(value))
+                    modules.append(value)
 
     def astype(self, dtype):
         """Convert parameters and buffers in place, to float64 for a gradient check, say. Gradients are forgotten."""

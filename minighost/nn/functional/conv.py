@@ -1,5 +1,6 @@
 """Convolution of lazy activations: normalised on the way in, summed for the next batch norm on the way out."""
 
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from minighost.engine.geometry import Geometry, geometry
 from minighost.nn.functional.calls import fuses
 from minighost.nn.functional.gradients import InputGradient, RawGradient
 from minighost.nn.functional.joins import add, shares
-from minighost.nn.functional.values import Activation, Sum, activation, materialize
+from minighost.nn.functional.values import Activation, Sum, activation, materialize, waits
 from minighost.ops.bias import bias_gradient
 
 __all__ = ["conv2d_backward", "conv2d_forward"]
@@ -34,18 +35,25 @@ def conv2d_forward(x, w, b=None, stride=1, padding=0, dilation=1, groups=1, lazy
     if isinstance(x, np.ndarray):
         x = check.array("conv2d", "x", x, 4)
     w, b = check.array("conv2d", "w", w, 4), None if b is None else check.array("conv2d", "b", b, 1)
-    x, (KH, KW, C, _) = activation(x), w.shape
-    g = geometry("conv2d", x.shape[1:3], (KH, KW), stride, padding, dilation)
-    if C == 1 < groups:
-        kind = _Depthwise
-    elif groups == KH == KW == 1 and (g.SH, g.SW, g.PH, g.PW) == (1, 1, 0, 0):
-        kind = _Pointwise
-    else:
-        kind = _Dense
+    x, plan = activation(x), _plan
+    if not all(type(value) in (int, tuple) for value in (stride, padding, dilation)):
+        plan = _plan.__wrapped__  # a list cannot be a key
+    kind, g = plan(x.shape[1:3], w.shape, stride, padding, dilation, groups)
     cache = _Conv(kind.parts_of(x), w, b, g, groups, kind)
     results = kind.forward(cache)
     out = Activation([kernels.plain(raw) for raw, _ in results], [statistics for _, statistics in results])
     return out, cache
+
+
+@functools.lru_cache(1 << 10)
+def _plan(plane, shape, stride, padding, dilation, groups):
+    """Which of the three convolutions it is, and its geometry."""
+    KH, KW, C, _ = shape
+    g = geometry("conv2d", plane, (KH, KW), stride, padding, dilation)
+    if C == 1 < groups:
+        return _Depthwise, g
+    pointwise = groups == KH == KW == 1 and (g.SH, g.SW, g.PH, g.PW) == (1, 1, 0, 0)
+    return (_Pointwise if pointwise else _Dense), g
 
 
 def conv2d_backward(dout, cache, dx_wanted=True, onto=None):
@@ -57,7 +65,7 @@ def conv2d_backward(dout, cache, dx_wanted=True, onto=None):
         dx, dw, db = ops.conv2d_backward(materialize(dout), cache, dx_wanted)
         return (add(dx, onto) if dx_wanted else None), dw, db
     db = None if cache.b is None else bias_gradient(np.ascontiguousarray(materialize(dout)), cache.b)
-    dx, dw = cache.kind.backward(_raw_gradients(dout, cache), cache, dx_wanted, onto)
+    dx, dw = cache.kind.backward(_raw_gradients(dout, cache), cache, dx_wanted, _cut(onto, cache.parts))
     return (dx if dx_wanted else None), dw.reshape(cache.w.shape), db
 
 
@@ -129,9 +137,7 @@ class _Depthwise:
     def forward(c):
         filters, mine = _Depthwise._filters(c)
         biases = [None if c.b is None else c.b[m] for m in mine]
-        return [
-            kernels.depthwise_forward(part, w, c.g, b) for part, w, b in zip(c.parts, filters, biases, strict=True)
-        ]
+        return [kernels.depthwise_forward(part, w, c.g, b) for part, w, b in zip(c.parts, filters, biases, strict=True)]
 
     @staticmethod
     def backward(gradients, c, dx_wanted, onto):
@@ -177,6 +183,16 @@ def _input_gradient(parts, dys, sums, dgates=None):
     if len(parts) == 1 and parts[0].norm.shape[1] == len(parts[0].gate) == 0:
         return dys[0]
     return InputGradient(parts, list(dys), list(sums), dgates)
+
+
+def _cut(onto, parts):
+    """An array that reaches a single deferred part another way, cut as its ReLU cuts; all else as it is."""
+    if not (isinstance(onto, np.ndarray) and len(parts) == 1 and waits(parts)):
+        return onto
+    onto = check.array("conv2d backward", "onto", onto, 4)
+    check.shape_is("conv2d backward", "onto", onto, parts[0].raw.shape)
+    dy, sums = kernels.relu_backward(onto, parts[0])
+    return InputGradient(parts, [dy], [sums])
 
 
 def _skip_grad(onto, parts):
