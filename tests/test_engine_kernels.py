@@ -30,7 +30,7 @@ class Part:
         self.value, self.cache = ops.batch_norm_forward(
             self.raw, gamma, beta, np.zeros(C), np.ones(C), True, relu=kind != "norm"
         )
-        statistics = self.raw.mean((0, 1, 2)), self.raw.var((0, 1, 2))
+        statistics = np.array([self.raw.mean((0, 1, 2)), self.raw.var((0, 1, 2))])
         self.deferred, self.norm = kernels.finalize_stats(
             self.raw, statistics, gamma, beta, np.zeros(C), np.ones(C), relu=kind != "norm"
         )

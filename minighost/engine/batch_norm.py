@@ -4,24 +4,26 @@ With x in place of xhat (Ioffe & Szegedy 2015, algorithm 1) neither direction ne
 once the sums are known, and the pass can be part of another kernel. All numbers here are per channel.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from minighost.engine import check
+from minighost.engine.launch import kernel
+from minighost.engine.memory import workspace
 
-__all__ = ["fitting", "refuse_single", "scale_and_shift", "slope_and_constant"]
+__all__ = ["Kept", "check_vectors", "finalize", "gradient_coefficients", "refuse_single"]
 
 
-def fitting(x, gamma, beta, running_mean, running_var):
-    """The four vectors as ordinary arrays, once they are known to fit `x`; NumPy reads them, so any strides will do."""
-    given = (gamma, beta, running_mean, running_var)
-    if all(type(v) is np.ndarray and v.shape == x.shape[3:] and v.dtype == x.dtype for v in given):
-        return given
+def check_vectors(x, *vectors):
+    """Refuse gamma, beta, running mean and running variance that do not fit x; any strides will do."""
+    if all(type(v) is np.ndarray and v.shape == x.shape[3:] and v.dtype == x.dtype for v in vectors):
+        return
     names = ("gamma", "beta", "running_mean", "running_var")
-    vectors = {name: check.array("batch_norm", name, v, 1) for name, v in zip(names, given, strict=True)}
-    for name, vector in vectors.items():
+    named = {name: check.array("batch_norm", name, v, 1) for name, v in zip(names, vectors, strict=True)}
+    for name, vector in named.items():
         check.shape_is("batch_norm", name, vector, x.shape[3:])
-    check.same_dtype("batch_norm", x=x, **vectors)
-    return tuple(vectors.values())
+    check.same_dtype("batch_norm", x=x, **named)
 
 
 def refuse_single(x):
@@ -33,21 +35,108 @@ def refuse_single(x):
         )
 
 
-def scale_and_shift(mean, var, R, gamma, beta, running_mean, running_var, training, momentum, eps):
-    """Batch norm as ``scale*x + shift``, and its inverse deviation, all float64; updates the running statistics."""
-    if training:
-        check.written_in_place("batch_norm", "running_mean", running_mean)
-        check.written_in_place("batch_norm", "running_var", running_var)
-        running_mean[...] = (1 - momentum) * running_mean + momentum * mean
-        running_var[...] = (1 - momentum) * running_var + momentum * (R / (R - 1)) * var
-    inv_std = 1 / np.sqrt(var + eps)
-    return inv_std, gamma * inv_std, beta - mean * gamma * inv_std
+class Kept(NamedTuple):
+    """What the backward of a batch norm needs of its forward."""
+
+    rows: np.ndarray  # (4, C), float64: mean, mean - mean in the precision of the data, 1/deviation, scale
+    count: int  # values per channel
+    training: bool
 
 
-def slope_and_constant(dgamma, dbeta, R, mean, inv_std, scale):
-    """slope and constant of ``dx = scale*dy + slope*x + constant``.
+def finalize(statistics, count, vectors, training, momentum, eps, relu, dtype):
+    """Turn mean and variance into what is to be done to every pixel.
 
-    That is ``scale * (dy - dbeta/R - (x - mean)*inv_std * dgamma/R)``, sorted by what it multiplies: dy, x and 1.
+    Parameters
+    ----------
+    statistics : ndarray, shape (2, C), float64
+        Mean and biased variance of the batch; without training they are not read.
+    count : int
+        Values per channel.
+    vectors : tuple of ndarray, shape (C,)
+        gamma, beta, and the running mean and variance, which training updates in place.
+    training : bool
+    momentum, eps : float
+    relu : bool
+    dtype : dtype
+
+    Returns
+    -------
+    norm : ndarray, shape (4, C)
+        scale, shift, mean, and the floor of the result: 0 with a ReLU, else -inf.
+    kept : Kept
     """
-    slope = -scale * inv_std * dgamma / R
-    return slope, -scale * dbeta / R - slope * mean
+    C = len(vectors[0])
+    plain = [v if check.is_plain(v) else np.array(v, dtype, order="C", subok=False) for v in vectors]
+    if training:
+        check.written_in_place("batch_norm", "running_mean", vectors[2])
+        check.written_in_place("batch_norm", "running_var", vectors[3])
+    norm, rows = np.empty((4, C), dtype), np.empty((4, C))
+    floor = 0.0 if relu else -np.inf
+    _finalize(statistics, count, *plain, training, float(momentum), float(eps), floor, norm, rows, n_threads=1)
+    if training:
+        for own, copy in zip(vectors[2:], plain[2:], strict=True):
+            if own is not copy:
+                own[...] = copy
+    return norm, Kept(rows, count, training)
+
+
+def gradient_coefficients(sums, kept, dtype):
+    """Turn the two sums of a gradient into what is to be done to every pixel of it.
+
+    Parameters
+    ----------
+    sums : ndarray, shape (chunks, 2, C), float64
+        Of ``dy`` and ``dy * (x - mean)``, with the mean in the precision of the data.
+    kept : Kept
+    dtype : dtype
+
+    Returns
+    -------
+    coefficients : ndarray, shape (3, C)
+        scale, slope and constant of ``dx = scale*dy + slope*x + constant``.
+    dgamma, dbeta : ndarray, shape (C,)
+
+    Notes
+    -----
+    dx is ``scale * (dy - dbeta/R - (x - mean)*inv_std * dgamma/R)``, sorted by what it multiplies: dy, x and 1. Without
+    training, mean and deviation are constants, and only the first term is there.
+    """
+    C = sums.shape[2]
+    coefficients, dgamma, dbeta = np.empty((3, C), dtype), np.empty(C, dtype), np.empty(C, dtype)
+    (totals,) = workspace(np.float64, (2, C))
+    sums = check.array("batch_norm backward", "sums", sums, 3)
+    _gradient_coefficients(sums, *kept, totals, coefficients, dgamma, dbeta, n_threads=1)
+    return coefficients, dgamma, dbeta
+
+
+@kernel
+def _finalize(
+    work, statistics, count, gamma, beta, running_mean, running_var, training, momentum, eps, floor, norm, rows
+):
+    for c in range(len(gamma)):
+        mean, var = np.float64(running_mean[c]), np.float64(running_var[c])
+        if training:
+            mean, var = statistics[0, c], statistics[1, c]
+            running_mean[c] = (1 - momentum) * running_mean[c] + momentum * mean
+            running_var[c] = (1 - momentum) * running_var[c] + momentum * (count / (count - 1)) * var
+        inv_std = 1 / np.sqrt(var + eps)
+        scale = gamma[c] * inv_std
+        norm[0, c], norm[1, c], norm[2, c], norm[3, c] = scale, beta[c] - mean * scale, mean, floor
+        rows[0, c], rows[1, c], rows[2, c], rows[3, c] = mean, mean - norm[2, c], inv_std, scale
+
+
+@kernel
+def _gradient_coefficients(work, sums, rows, count, training, totals, coefficients, dgamma, dbeta):
+    totals[:] = 0
+    for t in range(len(sums)):
+        for k in range(2):
+            for c in range(len(dbeta)):
+                totals[k, c] += sums[t, k, c]
+    for c in range(len(dbeta)):
+        mean, rounding, inv_std, scale = rows[0, c], rows[1, c], rows[2, c], rows[3, c]
+        db = totals[0, c]
+        dg = (totals[1, c] - rounding * db) * inv_std
+        slope = -scale * inv_std * dg / count if training else 0.0
+        constant = -scale * db / count - slope * mean if training else 0.0
+        dgamma[c], dbeta[c] = dg, db
+        coefficients[0, c], coefficients[1, c], coefficients[2, c] = scale, slope, constant

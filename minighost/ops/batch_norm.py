@@ -10,7 +10,7 @@ networks the two go together, and one pass over memory then does both.
 import numpy as np
 
 from minighost.engine import check
-from minighost.engine.batch_norm import fitting, refuse_single, scale_and_shift, slope_and_constant
+from minighost.engine.batch_norm import check_vectors, finalize, gradient_coefficients, refuse_single
 from minighost.engine.launch import fetch_add, kernel, share, spans
 from minighost.engine.memory import empty
 from minighost.engine.moments import merge_moments
@@ -94,7 +94,8 @@ def batch_norm_forward(
     """
     x = check.array("batch_norm", "x", x, 4)
     C = x.shape[3]
-    gamma, beta, *statistics = fitting(x, gamma, beta, running_mean, running_var)
+    vectors = gamma, beta, running_mean, running_var
+    check_vectors(x, *vectors)
     if not eps >= 0:
         raise ValueError(f"batch_norm: eps must be >= 0, got {eps}")
     if out is None:
@@ -106,16 +107,12 @@ def batch_norm_forward(
     training = training and R > 0
     if training:
         refuse_single(x)
-    mean, var = _statistics(x) if training else (s.astype(np.float64) for s in statistics)
-    inv_std, scale, shift = scale_and_shift(
-        mean, var, R, gamma, beta, running_mean, running_var, training, momentum, eps
-    )
+    statistics = _statistics(x) if training else np.empty((2, C))
+    norm, kept = finalize(statistics, R, vectors, training, momentum, eps, relu, x.dtype)
     if x.size:
         wide, k = _widen(x, out)
-        _normalize(
-            wide(x), k * C, np.tile(scale, k).astype(x.dtype), np.tile(shift, k).astype(x.dtype), relu, wide(out)
-        )
-    return out, (x, gamma, mean, inv_std, scale, shift, training, relu)
+        _normalize(wide(x), np.tile(norm, k), wide(out))
+    return out, (x, norm, kept, relu)
 
 
 def batch_norm_backward(dout, cache):
@@ -133,23 +130,21 @@ def batch_norm_backward(dout, cache):
         ``gamma*inv_std * (dy - mean(dy) - xhat*mean(dy*xhat))`` in training, with dy the gradient behind the ReLU.
     dgamma, dbeta : ndarray, shape (C,)
     """
-    x, gamma, mean, inv_std, scale, shift, training, relu = cache
+    x, norm, kept, relu = cache
     dout = check.channels("batch_norm backward", "dout", dout)
     check.shape_is("batch_norm backward", "dout", dout, x.shape)
     C, R = x.shape[3], x.size // max(x.shape[3], 1)
     dx = empty(x.shape, x.dtype)
     if not x.size:
-        return dx, np.zeros_like(gamma), np.zeros_like(gamma)
+        return dx, np.zeros(C, x.dtype), np.zeros(C, x.dtype)
     wide, k = _widen(x, dout)
-    scales, shifts = np.tile(scale, k).astype(x.dtype), np.tile(shift, k).astype(x.dtype)
+    rows = np.tile(norm, k)
     step, sums = _tiles(2, k * C, R // k)
-    _backward_sums(wide(dout), wide(x), np.tile(mean, k), scales, shifts, relu, step, sums)
-    sums = sums.sum(0)
-    dbeta, dgamma = sums[0].reshape(k, C).sum(0), sums[1].reshape(k, C).sum(0) * inv_std
-    slope, constant = slope_and_constant(dgamma, dbeta, R, mean, inv_std, scale) if training else np.zeros((2, C))
-    slopes, constants = np.tile(slope, k).astype(x.dtype), np.tile(constant, k).astype(x.dtype)
-    _backward(wide(dout), wide(x), scales, shifts, slopes, constants, relu, wide(dx))
-    return dx, dgamma.astype(x.dtype), dbeta.astype(x.dtype)
+    _backward_sums(wide(dout), wide(x), rows, relu, step, sums)
+    sums = sums.reshape(len(sums), 2, k, C).sum((0, 2))
+    coefficients, dgamma, dbeta = gradient_coefficients(sums.reshape(1, 2, C), kept, x.dtype)
+    _backward(wide(dout), wide(x), rows, np.tile(coefficients, k), relu, wide(dx))
+    return dx, dgamma, dbeta
 
 
 def _statistics(x):
@@ -157,9 +152,9 @@ def _statistics(x):
     wide, k = _widen(x)
     C, R = x.shape[3], x.size // x.shape[3]
     step, partials = _tiles(3, k * C, R // k)
-    mean, var = statistics = np.empty((2, C))
+    statistics = np.empty((2, C))
     _forward_moments(np.zeros(1, np.int64), wide(x), step, partials, statistics)
-    return mean, var
+    return statistics
 
 
 def _widen(*arrays):
@@ -202,18 +197,18 @@ def _forward_moments(work, counters, x, step, partials, statistics):
 
 
 @kernel
-def _normalize(work, x, C, scale, shift, relu, out):
-    zero = out.dtype.type(0)  # a plain 0 would turn the line into float64
+def _normalize(work, x, norm, out):
+    C, scale, shift, floor = norm.shape[1], norm[0], norm[1], norm[3, 0]
     for first, last in spans(work, len(x), C):
         for r in range(first, last):
             for c in range(C):
                 y = x[r, c] * scale[c] + shift[c]
-                out[r, c] = zero if relu and y <= zero else y  # this way round a NaN passes through
+                out[r, c] = floor if y <= floor else y  # this way round a NaN passes through
 
 
 @kernel
-def _backward_sums(work, dout, x, mean, scale, shift, relu, step, partials):
-    C, zero = partials.shape[2], dout.dtype.type(0)
+def _backward_sums(work, dout, x, norm, relu, step, partials):
+    C, scale, shift, mean, zero = norm.shape[1], norm[0], norm[1], norm[2], dout.dtype.type(0)
     for t in share(work, len(partials)):
         total, moment = partials[t, 0], partials[t, 1]
         partials[t] = 0
@@ -221,14 +216,15 @@ def _backward_sums(work, dout, x, mean, scale, shift, relu, step, partials):
             for c in range(C):
                 dy = np.float64(zero if relu and x[r, c] * scale[c] + shift[c] <= 0 else dout[r, c])
                 total[c] += dy
-                moment[c] += dy * (x[r, c] - mean[c])
+                moment[c] += dy * (np.float64(x[r, c]) - mean[c])
 
 
 @kernel
-def _backward(work, dout, x, scale, shift, slope, constant, relu, dx):
-    C, zero = len(scale), dx.dtype.type(0)  # a plain 0 would turn the line into float64
+def _backward(work, dout, x, norm, coefficients, relu, dx):
+    C, zero = norm.shape[1], dx.dtype.type(0)  # a plain 0 would turn the line into float64
+    norm_scale, shift, scale, slope, constant = norm[0], norm[1], coefficients[0], coefficients[1], coefficients[2]
     for first, last in spans(work, len(x), C):
         for r in range(first, last):
             for c in range(C):
-                dy = zero if relu and x[r, c] * scale[c] + shift[c] <= 0 else dout[r, c]
+                dy = zero if relu and x[r, c] * norm_scale[c] + shift[c] <= 0 else dout[r, c]
                 dx[r, c] = scale[c] * dy + slope[c] * x[r, c] + constant[c]

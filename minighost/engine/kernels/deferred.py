@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minighost.engine.batch_norm import fitting, refuse_single, scale_and_shift, slope_and_constant
+from minighost.engine.batch_norm import check_vectors, finalize, gradient_coefficients, refuse_single
 
 __all__ = [
     "Deferred",
@@ -120,19 +120,13 @@ def finalize_stats(
     TypeError, ValueError
         If the vectors do not fit, or there is one value per channel only.
     """
-    gamma, beta, *running = fitting(raw, gamma, beta, running_mean, running_var)
+    vectors = gamma, beta, running_mean, running_var
+    check_vectors(raw, *vectors)
     if training:
         refuse_single(raw)
-    R = raw.size // raw.shape[3]
-    mean, var = statistics if training else (v.astype(np.float64) for v in running)
-    inv_std, scale, shift = scale_and_shift(
-        mean, var, R, gamma, beta, running_mean, running_var, training, momentum, eps
-    )
-    floor = np.full_like(mean, 0 if relu else -np.inf)
-    waiting = Deferred(
-        raw, np.array([scale, shift, mean, floor]).astype(raw.dtype), np.empty((0, len(mean)), raw.dtype)
-    )
-    return waiting, (raw, mean, mean - waiting.norm[2], inv_std, scale, training)
+    count = raw.size // raw.shape[3]
+    norm, kept = finalize(statistics, count, vectors, training, momentum, eps, relu, raw.dtype)
+    return Deferred(raw, norm, np.empty((0, len(gamma)), raw.dtype)), (raw, kept)
 
 
 def rectified(deferred):
@@ -158,11 +152,6 @@ def batch_norm_backward(dy, sums, cache):
     gradient : DeferredGradient
     dgamma, dbeta : ndarray, shape (C,)
     """
-    raw, mean, rounding, inv_std, scale, training = cache
-    s1, s2 = sums.sum(0)
-    dbeta, dgamma = s1, (s2 - rounding * s1) * inv_std
-    slope = constant = np.zeros_like(scale)
-    if training:
-        slope, constant = slope_and_constant(dgamma, dbeta, raw.size // raw.shape[3], mean, inv_std, scale)
-    rows = np.array([scale, slope, constant]).astype(dy.dtype)
-    return DeferredGradient(dy, raw, rows), dgamma.astype(dy.dtype), dbeta.astype(dy.dtype)
+    raw, kept = cache
+    coefficients, dgamma, dbeta = gradient_coefficients(sums, kept, dy.dtype)
+    return DeferredGradient(dy, raw, coefficients), dgamma, dbeta
