@@ -282,6 +282,8 @@ def test_kernels_call_only_what_the_cache_stamp_covers():
         for imported in [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]:
             if imported.module.startswith(("minighost.engine.", "minighost.ops.")):
                 known |= {alias.name for alias in imported.names}
+        chosen = [n for n in tree.body if isinstance(n, ast.Assign) and _calls(n, "by_type")]  # of tiles of this file
+        known |= {target.id for n in chosen for target in n.targets}
         known |= {"range", "len", "min", "max", "int", "slice", "number", "_blas"}  # a dtype; a function of Numba
         for function in [f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)]:
             if any(getattr(d, "id", "") in ("kernel", "tile") for d in function.decorator_list):

@@ -24,8 +24,8 @@ OPERATIONS = {  # from a kernel's arguments
     "kernels.conv._backward": lambda a: (4 if len(a["dx"]) else 2) * a["raw"].size * math.prod(a["w"].shape[:2]),
     "kernels.winograd._forward": lambda a: 2 * _tiles(a) * a["w"].size,
     "kernels.winograd._backward": lambda a: 4 * _tiles(a) * a["w"].size,
-    "kernels.depthwise._forward": lambda a: 2 * a["out"].size * a["g"].KH * a["g"].KW,
-    "kernels.depthwise._backward": lambda a: 4 * a["raw"].size * a["g"].KH * a["g"].KW,
+    "kernels.depthwise._forward": lambda a: 2 * a["out"].size * len(a["taps"].offsets),
+    "kernels.depthwise._backward": lambda a: 4 * a["d"].raw.size * len(a["taps"].offsets),
 }
 
 

@@ -26,6 +26,7 @@ from numba.core.caching import _Cache
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
+from minighost.engine.vectors import BYTES
 from minighost.files import replacing
 
 __all__ = ["KernelCache", "kernels_folder"]
@@ -89,7 +90,7 @@ class KernelCache(_Cache):
         told = (
             function.__module__, function.__qualname__, self._source, function.__code__.co_code,
             dumps([cell.cell_contents for cell in function.__closure__ or ()]), str(sig), codegen.magic_tuple(),
-            numba.__version__, sys.version, numba.config.OPT, numba.config.BOUNDSCHECK,
+            numba.__version__, sys.version, numba.config.OPT, numba.config.BOUNDSCHECK, BYTES,
         )  # fmt: skip
         key, name = hashlib.sha256(repr(told).encode()), f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
         return key.digest(), self._folder / f"{name}-{key.hexdigest()[:20]}.kernel"

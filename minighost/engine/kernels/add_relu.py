@@ -108,7 +108,7 @@ def _backward(work, dout, out, x, norm, short, short_norm, lanes, dy, sums):
             _cut(dout[r], out[r], x[r], norm[2], lanes[t], dy[r])
             if short_norm.shape[1]:
                 _add_moment(dy[r], short[r], short_norm[2], lanes[t, 2])
-        fold(lanes[t], sums[t])
+        fold(lanes[t], lanes[t].shape[1], sums[t])
 
 
 @tile

@@ -69,4 +69,4 @@ def _cut(work, dout, x, dy, norm, lanes, sums):
     for t in share(work, chunks):
         for r in range(t * R // chunks, (t + 1) * R // chunks):
             finish(dout[r], x[r], norm, dout[r, :0], dy[r], lanes[t])
-        fold(lanes[t], sums[t])
+        fold(lanes[t], lanes[t].shape[1], sums[t])

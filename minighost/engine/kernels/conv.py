@@ -16,7 +16,7 @@ import numpy as np
 
 from minighost.engine.gemm import gemm
 from minighost.engine.kernels.deferred import along, chunks_of
-from minighost.engine.kernels.plane import collect, fill, planes_of, tap_offsets
+from minighost.engine.kernels.plane import collect, fill, plane_shape, tap_offsets
 from minighost.engine.kernels.tiles import add_up, finish, fold, line_of, multiply_add
 from minighost.engine.kernels.winograd import suits, winograd_backward, winograd_forward
 from minighost.engine.launch import fetch_add, kernel, share, threads, tile
@@ -146,7 +146,7 @@ def _padded(w, groups):
 
 
 def _prepare(deferred, w, g, groups, chunks):
-    """Images as lines (N, H, W*C), images a tile, the taps' places; each thread's planes, line, rows, product.
+    """Images as lines (N, H, W*C), images per tile, the taps' offsets; each thread's planes, line, rows, product.
 
     The product has a line of OW pixels and those that belong to nobody; the rows under a tap have none, so where there
     are no rows the tile is not copied together.
@@ -156,12 +156,12 @@ def _prepare(deferred, w, g, groups, chunks):
     if g.OH * g.OW < 128 and C >= 128 * groups:
         columns, B, copies = g.OW, min(-(-N // chunks), -(-512 // (g.OH * g.OW))), g.OH * g.OW
     n_threads = threads().count
-    planes = planes_of(n_threads * B, H, W, C, g, w.dtype)
+    plane = plane_shape(H, W, C, g, w.dtype)
     return (
         deferred.raw.reshape(N, H, W * C),
         B,
-        tap_offsets(planes, g, C),
-        planes.reshape(n_threads, B, *planes.shape[1:]),
+        tap_offsets(plane, g, C),
+        empty((n_threads, B, *plane), w.dtype),
         empty((n_threads, W * C), w.dtype),
         empty((n_threads, B * copies, C), w.dtype),
         empty((n_threads, B, g.OH, columns * w.shape[3]), w.dtype),
@@ -217,7 +217,7 @@ def _forward(
                 if len(partials):
                     add_moments(out[n + k].reshape(-1), n + k == first, moment)
         if len(partials):
-            fold_moments((last - first) * g.OH * len(moment[0]), moment, partials[t])
+            fold_moments((last - first) * g.OH * len(moment[0]), moment, moment.shape[1], partials[t])
             if fetch_add(counters[1:]) == chunks - 1:
                 merge_moments(partials, statistics)
 
@@ -277,7 +277,7 @@ def _backward(
                 for h in range(H):
                     collect(dplane[k], h, g, C * groups, line)
                     finish(line, x[n + k, h], norm, line_of(skip, n + k, h), dx[n + k, h], lane)
-        fold(lane, sums[t])
+        fold(lane, lane.shape[1], sums[t])
         if fetch_add(counters[1:]) == chunks - 1:
             add_up(dws, dw)
 

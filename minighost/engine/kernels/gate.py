@@ -83,7 +83,7 @@ def _gate_backward(work, dy, dmean, p, totals, sums):
     for t in share(work, chunks):
         for n in range(t * N // chunks, (t + 1) * N // chunks):
             _through_gate(rows, n * K, (n + 1) * K, p.norm, p.gate[n], dmean[n], drows, totals[t, 0], totals[t, 1])
-        fold(totals[t], sums[t])
+        fold(totals[t], totals[t].shape[1], sums[t])
 
 
 @tile

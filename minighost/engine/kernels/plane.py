@@ -17,27 +17,26 @@ import numpy as np
 
 from minighost.engine.kernels.tiles import normalise
 from minighost.engine.launch import tile
-from minighost.engine.memory import empty
+from minighost.engine.vectors import width
 
-__all__ = ["collect", "deinterleave", "fill", "interleave", "tap_offsets", "planes_of", "input_gradient_taps"]
-
-
-def planes_of(count, H, W, C, g, dtype):
-    """Memory for so many planes, shape (count, SH, SW, lines, columns*C)."""
-    return empty((count, g.SH, g.SW, -(-(H + 2 * g.PH) // g.SH), -(-(W + 2 * g.PW) // g.SW) * C), dtype)
+__all__ = ["collect", "deinterleave", "fill", "interleave", "tap_offsets", "plane_shape", "input_gradient_taps"]
 
 
-def tap_offsets(planes, g, C):
-    """Where in a flattened plane the stretch under each tap begins, along output line 0: (KH*KW,), int64.
+@functools.lru_cache(1 << 10)
+def plane_shape(H, W, C, g, dtype):
+    """Shape of the plane of an image: (SH, SW, lines, columns*C)."""
+    numbers = -(-(W + 2 * g.PW) // g.SW) * C
+    spare = -(-width(dtype) // numbers)  # lines, for a register that is read at the end of the last
+    return g.SH, g.SW, -(-(H + 2 * g.PH) // g.SH) + spare, numbers
+
+
+@functools.lru_cache(1 << 10)
+def tap_offsets(shape, g, C):
+    """Where in a flattened plane of this shape the stretch under each tap begins, along output line 0: (KH*KW,), int64.
 
     Each further output line is one line of the plane on. A table, for in a kernel the divisions would take longer than
     a short stretch.
     """
-    return _tap_offsets(planes.shape[-4:], g, C)
-
-
-@functools.lru_cache(1 << 10)
-def _tap_offsets(shape, g, C):
     SH, SW, lines, width = shape
     u, v = np.divmod(np.arange(g.KH * g.KW), g.KW)
     (line, row), (column, phase) = np.divmod(u * g.DH, SH), np.divmod(v * g.DW, SW)

@@ -15,7 +15,7 @@ from minighost.engine.gemm import gemm, transposed
 from minighost.engine.kernels.deferred import along
 from minighost.engine.kernels.tiles import accumulate, add_up, fold, mask_and_add, multiply_add, normalise
 from minighost.engine.launch import fetch_add, kernel, share, threads, tile
-from minighost.engine.memory import empty, zeros
+from minighost.engine.memory import empty, workspace, zeros
 from minighost.engine.moments import add_moments, fold_moments, merge_moments, room_for_moments
 
 __all__ = ["pointwise_backward", "pointwise_forward"]
@@ -53,8 +53,7 @@ def pointwise_forward(parts, w, b=None, summing=True):
         w[:split],
         w[split:],
         w[0, :0] if b is None else b,
-        empty((n_threads, 2, step * max(split, C - split)), w.dtype),
-        empty((n_threads, 3, _repeats(OC) * OC), w.dtype),
+        *workspace(w.dtype, (n_threads, 2, step * max(split, C - split)), (n_threads, 3, _repeats(OC) * OC)),
         out,
         partials,
         statistics,
@@ -90,10 +89,16 @@ def pointwise_backward(gradient, parts, w, skip_grad=None):
         for p in (first, second)
     ]
     first, second = _lanes(first), _lanes(second)
-    scratch = empty((n_threads, 2, step * max(split, C - split)), w.dtype)
-    dtiles, dws, dw = empty((n_threads, step * OC), w.dtype), empty((chunks, C, OC), w.dtype), empty((C, OC), w.dtype)
+    scratch, dtiles, lanes1, lanes2, dws = workspace(
+        w.dtype,
+        (n_threads, 2, step * max(split, C - split)),
+        (n_threads, step * OC),
+        (n_threads, 2, first.norm.shape[1]),
+        (n_threads, 2, second.norm.shape[1]),
+        (chunks, C, OC),
+    )
+    dw = empty((C, OC), w.dtype)
     (dx1, sums1, dgate1), (dx2, sums2, dgate2) = branches
-    lanes1, lanes2 = (empty((n_threads, 2, p.norm.shape[1]), w.dtype) for p in (first, second))
     _backward(
         np.zeros(2, np.int64),
         step,
@@ -181,7 +186,7 @@ def _forward(work, counters, chunks, step, a, b, wa, wb, bias, scratches, moment
             if len(partials):
                 add_moments(stretch, r0 == first, moment)
         if len(partials):
-            fold_moments((last - first) * OC, moment, partials[t])
+            fold_moments((last - first) * OC, moment, moment.shape[1], partials[t])
             if fetch_add(counters[1:]) == chunks - 1:
                 merge_moments(partials, statistics)
 
@@ -232,9 +237,9 @@ def _backward(
                 accumulate(skip_grad.reshape(-1)[r0 * split : r1 * split], dxa.reshape(-1)[r0 * split : r1 * split])
             if wb.size:
                 _backward_part(b, d, wb, transpose_wb, r0, r1, r0 > first, scratch, dws[t, split:], dxb, dgate_b, sum_b)
-        fold(sum_a, sums_a[t])
+        fold(sum_a, sum_a.shape[1], sums_a[t])
         if wb.size:
-            fold(sum_b, sums_b[t])
+            fold(sum_b, sum_b.shape[1], sums_b[t])
         if fetch_add(counters[1:]) == chunks - 1:
             add_up(dws, dw)
 

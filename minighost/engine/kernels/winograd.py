@@ -218,7 +218,7 @@ def _forward(
                 if len(partials):
                     add_moments(out[n + k].reshape(-1), n + k == first, moment)
         if len(partials):
-            fold_moments((last - first) * g.OH * len(moment[0]), moment, partials[t])
+            fold_moments((last - first) * g.OH * len(moment[0]), moment, moment.shape[1], partials[t])
             if fetch_add(counters[1:]) == chunks - 1:
                 merge_moments(partials, statistics)
 
@@ -288,7 +288,7 @@ def _backward(
                     collect(plane, h, g, C, line)
                     finish(line, x[n + k, h], norm, line_of(skip, n + k, h), dx[n + k, h], lane)
             plane[:] = 0
-        fold(lane, sums[t])
+        fold(lane, lane.shape[1], sums[t])
 
 
 @tile

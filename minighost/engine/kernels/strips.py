@@ -1,0 +1,222 @@
+"""A depthwise convolution, one register's width of columns at a time, and what is done to each result on the way out.
+
+In the padded plane (`plane`) what lies under a tap along an output line is one stretch. So cut the lines into strips of
+one register each and walk down a strip: a 3x3 kernel keeps its nine weights in registers, and each further line costs
+three loads and nine products. The sums over the plane - of the result for its batch norm, or of gradient times pixel
+for a weight - stay in registers too until the strip ends.
+
+An *epilogue* says where results go, and its type what is done to them on the way: `begin` loads a strip's sums, `step`
+takes a register of results to its place and into the sums, `end` puts the sums back. `Result` ends a forward,
+`InputGradient` the way back.
+
+Letters: L numbers in an output line, `width` numbers in a line of the plane, `pitch` numbers from one tap's weights to
+the next's, K taps.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from minighost.engine.dispatch import by_type
+from minighost.engine.launch import tile
+from minighost.engine.vectors import fill, lanes, load, load_part, store, store_part, where, width
+
+__all__ = ["InputGradient", "Result", "add_products", "convolve", "padded"]
+
+
+def padded(L, dtype):
+    """L rounded up to whole registers."""
+    return -(-L // width(dtype)) * width(dtype)
+
+
+# Epilogues -----------------------------------------------------------------------------------------------------
+
+
+class Result(NamedTuple):
+    """Where a forward's results go: `out`, shape (OH*L,); `bias` (pitch,) or (0,); `sums` (3, pitch) or (0, pitch).
+
+    The rows of `sums` are pivot, sum and sum of squares about the pivot; while they are `fresh`, the first line of
+    results becomes the pivot.
+    """
+
+    out: np.ndarray
+    bias: np.ndarray
+    sums: np.ndarray
+    fresh: bool
+
+
+def _begin_result(to, s):
+    zero = fill(to.out, 0)
+    bias = load(to.bias, s) if len(to.bias) else zero
+    if len(to.sums):
+        return bias, load(to.sums[0], s), load(to.sums[1], s), load(to.sums[2], s)
+    return bias, zero, zero, zero
+
+
+def _step_result(to, state, h, s, L, v):
+    bias, pivot, total, squares = state
+    v = v + bias
+    store_part(to.out, h * L + s, L - s, v)
+    if to.fresh and h == 0:
+        pivot = v
+    d = v - pivot
+    return bias, pivot, total + d, squares + d * d
+
+
+def _end_result(to, s, state):
+    if len(to.sums):
+        bias, pivot, total, squares = state
+        store(to.sums[0], s, pivot)
+        store(to.sums[1], s, total)
+        store(to.sums[2], s, squares)
+
+
+class InputGradient(NamedTuple):
+    """Where the gradient of the input goes: cut where its ReLU cut, added to the one that skips the layer, and summed.
+
+    `dx`, `x` : (H*L,); `norm` (4, pitch), rows scale, shift, mean and floor, or (4, 0) if `x` is no result of a batch
+    norm; `skip` (H*L,), a gradient that is added, or (0,); `sums` (2, pitch), of the gradient and of the gradient times
+    ``x - mean``.
+    """
+
+    dx: np.ndarray
+    x: np.ndarray
+    norm: np.ndarray
+    skip: np.ndarray
+    sums: np.ndarray
+
+
+def _begin_gradient(to, s):
+    zero = fill(to.dx, 0)
+    if to.norm.shape[1] == 0:
+        return zero, zero, zero, zero, zero, zero
+    norm, sums = to.norm, to.sums
+    scale, shift, mean, floor = load(norm[0], s), load(norm[1], s), load(norm[2], s), load(norm[3], s)
+    return scale, shift, mean, floor, load(sums[0], s), load(sums[1], s)
+
+
+def _step_gradient(to, state, h, s, L, v):
+    scale, shift, mean, floor, total, moment = state
+    k, n = h * L + s, L - s
+    if to.norm.shape[1]:
+        x = load_part(to.x, k, n)
+        v = where(x * scale + shift <= floor, fill(to.dx, 0), v)
+        if len(to.skip):
+            v = v + load_part(to.skip, k, n)
+        total, moment = total + v, moment + v * (x - mean)
+    elif len(to.skip):
+        v = v + load_part(to.skip, k, n)
+    store_part(to.dx, k, n, v)
+    return scale, shift, mean, floor, total, moment
+
+
+def _end_gradient(to, s, state):
+    if to.norm.shape[1]:
+        scale, shift, mean, floor, total, moment = state
+        store(to.sums[0], s, total)
+        store(to.sums[1], s, moment)
+
+
+begin = by_type({Result: _begin_result, InputGradient: _begin_gradient})
+step = by_type({Result: _step_result, InputGradient: _step_gradient})
+end = by_type({Result: _end_result, InputGradient: _end_gradient})
+
+
+# The convolution -----------------------------------------------------------------------------------------------
+
+
+@tile
+def convolve(plane, start, width, C, offsets, nine, w, pitch, lines, L, to):
+    """Output lines 0 to `lines`: the sum over taps k of ``plane[start + offsets[k] + h*width + s] * w[k*pitch + s]``.
+
+    `nine` says that the taps are those of a 3x3 kernel without stride or dilation.
+    """
+    if not nine:
+        _convolve_any(plane, start, width, offsets, w, pitch, lines, L, to)
+        return
+    for s in range(0, L, lanes(plane)):
+        w0, w1, w2 = load(w, s), load(w, s + pitch), load(w, s + 2 * pitch)
+        w3, w4, w5 = load(w, s + 3 * pitch), load(w, s + 4 * pitch), load(w, s + 5 * pitch)
+        w6, w7, w8 = load(w, s + 6 * pitch), load(w, s + 7 * pitch), load(w, s + 8 * pitch)
+        p, state = start + s, begin(to, s)
+        a0, a1, a2 = load(plane, p), load(plane, p + C), load(plane, p + 2 * C)
+        p += width
+        b0, b1, b2 = load(plane, p), load(plane, p + C), load(plane, p + 2 * C)
+        for h in range(lines):
+            p += width
+            c0, c1, c2 = load(plane, p), load(plane, p + C), load(plane, p + 2 * C)
+            top, middle, bottom = a0 * w0 + a1 * w1 + a2 * w2, b0 * w3 + b1 * w4 + b2 * w5, c0 * w6 + c1 * w7 + c2 * w8
+            state = step(to, state, h, s, L, top + middle + bottom)
+            a0, a1, a2, b0, b1, b2 = b0, b1, b2, c0, c1, c2
+        end(to, s, state)
+
+
+@tile
+def _convolve_any(plane, start, width, offsets, w, pitch, lines, L, to):
+    """Any other kernel, four lines at a time, for they share the weights."""
+    for s in range(0, L, lanes(plane)):
+        state, zero = begin(to, s), fill(plane, 0)
+        for h in range(0, lines // 4 * 4, 4):
+            a, b, c, d = zero, zero, zero, zero
+            for k in range(len(offsets)):
+                weight, p = load(w, k * pitch + s), start + offsets[k] + h * width + s
+                a, b = a + load(plane, p) * weight, b + load(plane, p + width) * weight
+                c, d = c + load(plane, p + 2 * width) * weight, d + load(plane, p + 3 * width) * weight
+            state = step(to, step(to, state, h, s, L, a), h + 1, s, L, b)
+            state = step(to, step(to, state, h + 2, s, L, c), h + 3, s, L, d)
+        for h in range(lines // 4 * 4, lines):
+            a = zero
+            for k in range(len(offsets)):
+                a = a + load(plane, start + offsets[k] + h * width + s) * load(w, k * pitch + s)
+            state = step(to, state, h, s, L, a)
+        end(to, s, state)
+
+
+# Its weights' gradient -----------------------------------------------------------------------------------------
+
+
+@tile
+def add_products(d, first, pace, plane, width, C, offsets, nine, lines, L, sums, pitch):
+    """``sums[k*pitch + s] += d[first + h*pace + s] * plane[offsets[k] + h*width + s]``, summed over the lines h."""
+    if nine:
+        _add_nine_products(d, first, pace, plane, width, C, lines, L, sums, pitch)
+        return
+    for s in range(0, L, lanes(plane)):
+        for k in range(0, len(offsets), 2):
+            j, q = min(k + 1, len(offsets) - 1), first + s  # of an odd number of taps the last is its own partner
+            a, b = load(sums, k * pitch + s), load(sums, j * pitch + s)
+            for h in range(lines):
+                p, v = h * width + s, load(d, q + h * pace)
+                a, b = a + v * load(plane, offsets[k] + p), b + v * load(plane, offsets[j] + p)
+            store(sums, k * pitch + s, a)
+            store(sums, j * pitch + s, b)
+
+
+@tile
+def _add_nine_products(d, first, pace, plane, width, C, lines, L, sums, pitch):
+    for s in range(0, L, lanes(plane)):
+        g0, g1, g2 = load(sums, s), load(sums, s + pitch), load(sums, s + 2 * pitch)
+        g3, g4, g5 = load(sums, s + 3 * pitch), load(sums, s + 4 * pitch), load(sums, s + 5 * pitch)
+        g6, g7, g8 = load(sums, s + 6 * pitch), load(sums, s + 7 * pitch), load(sums, s + 8 * pitch)
+        p, q = s, first + s
+        a0, a1, a2 = load(plane, p), load(plane, p + C), load(plane, p + 2 * C)
+        p += width
+        b0, b1, b2 = load(plane, p), load(plane, p + C), load(plane, p + 2 * C)
+        for _ in range(lines):
+            p += width
+            v = load(d, q)
+            q += pace
+            c0, c1, c2 = load(plane, p), load(plane, p + C), load(plane, p + 2 * C)
+            g0, g1, g2 = g0 + v * a0, g1 + v * a1, g2 + v * a2
+            g3, g4, g5 = g3 + v * b0, g4 + v * b1, g5 + v * b2
+            g6, g7, g8 = g6 + v * c0, g7 + v * c1, g8 + v * c2
+            a0, a1, a2, b0, b1, b2 = b0, b1, b2, c0, c1, c2
+        store(sums, s, g0)
+        store(sums, s + pitch, g1)
+        store(sums, s + 2 * pitch, g2)
+        store(sums, s + 3 * pitch, g3)
+        store(sums, s + 4 * pitch, g4)
+        store(sums, s + 5 * pitch, g5)
+        store(sums, s + 6 * pitch, g6)
+        store(sums, s + 7 * pitch, g7)
+        store(sums, s + 8 * pitch, g8)
