@@ -39,7 +39,7 @@ class Kept(NamedTuple):
     """What the backward of a batch norm needs of its forward."""
 
     rows: np.ndarray  # (4, C), float64: mean, mean - mean in the precision of the data, 1/deviation, scale
-    count: int  # values per channel
+    per_channel: int  # how many values each channel has
     training: bool
 
 

@@ -229,9 +229,9 @@ def _lanes(typing, x):
     return types.intp(x), lambda context, builder, sig, args: context.get_constant(types.intp, count)
 
 
-if not numba.config.DISABLE_JIT:  # in kernels each is an instruction, not a function to compile
-    load, load_part, store, store_part = _load, _load_part, _store, _store_part
-    lanes, fill, where, total = _lanes, _fill, _where, _total
+if not numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # in kernels each is an instruction, not a function
+    compiled = {"load": _load, "load_part": _load_part, "store": _store, "store_part": _store_part}
+    globals().update(compiled, lanes=_lanes, fill=_fill, where=_where, total=_total)
 
 
 def _operator(op, result, instruction):
