@@ -240,5 +240,5 @@ print("wrote batch_norm.png")
 # 3. Scale all weights of a convolution in front of batch norm by 10. What happens to the output, and to the gradient
 #    of those weights? This is why weight decay acts on such weights in an unusual way.
 #
-# Read on in `minighost/engine/batch_norm.py`, where `gradient_coefficients` rearranges the closed form once more, and in
-# `minighost/nn/folding.py`. In `minighost learn`, exercises 21 to 23 are batch norm's forward and its two backwards.
+# Read on in `minighost/engine/batch_norm.py`, where `gradient_coefficients` rearranges the closed form once more, and
+# in `minighost/nn/folding.py`. In `minighost learn`, exercises 21 to 23 are batch norm's forward and its two backwards.
