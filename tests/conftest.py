@@ -33,7 +33,7 @@ def rng():
 @pytest.fixture
 def tinynet(monkeypatch):
     """A model of that name, for these tests only; pictures cost more than its training: one run draws them."""
-    monkeypatch.setitem(registry._builders, "tinynet", TinyNet)
+    monkeypatch.setitem(registry.MODELS, "tinynet", TinyNet)
     monkeypatch.setattr("minighost.plots.run.everything", lambda *args: [])
 
 
@@ -41,7 +41,7 @@ def tinynet(monkeypatch):
 def straight(tmp_path_factory):
     """The folder of a run that nothing disturbed, and what it printed."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(registry._builders, "tinynet", TinyNet)
+        patch.setitem(registry.MODELS, "tinynet", TinyNet)
         folder, stream = tmp_path_factory.mktemp("straight") / "run", io.StringIO()
         summary = run(settings(folder), stream=stream)
     return folder, summary, stream.getvalue()

@@ -12,6 +12,7 @@ from PIL import Image
 
 from minighost import data, models
 from minighost.cli.main import main
+from minighost.data import sets
 from minighost.train import RECIPES, Config
 
 TINY = [
@@ -217,6 +218,11 @@ def test_an_image_of_another_size_says_what_was_done(capsys, run, tmp_path):
     Image.new("RGB", (64, 48), "red").save(tmp_path / "wide.jpg")
     text = printed(capsys, "predict", tmp_path / "wide.jpg", "--checkpoint", run)
     assert text.startswith(f"{tmp_path}/wide.jpg: 64x48, centre 48x48 scaled to 32x32\n")
+
+
+def test_predict_takes_the_size_from_the_data_set_that_the_run_was_trained_on(capsys, run, image, monkeypatch):
+    monkeypatch.setitem(sets.SETS, "shapes10", sets.SETS["shapes10"]._replace(side=16))
+    assert printed(capsys, "predict", image, "--checkpoint", run).startswith(f"{image}: 32x32 scaled to 16x16\n")
 
 
 def test_images_are_judged_one_by_one(capsys, run, image, tmp_path):

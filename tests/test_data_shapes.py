@@ -11,7 +11,7 @@ from numpy.testing import assert_array_equal
 from threadpoolctl import threadpool_limits
 
 from minighost import data
-from minighost.data import shapes
+from minighost.data import records, shapes
 
 
 @given(st.integers(0, 2**40), st.integers(1, 110), st.sampled_from(["train", "test"]))
@@ -104,17 +104,31 @@ def test_bad_arguments_are_named(arguments, message):
 
 def test_load_knows_its_names_and_says_which():
     assert data.names() == ("shapes10", "cifar10")
-    with pytest.raises(ValueError, match="unknown data set 'cifar100'; available: shapes10, cifar10"):
+    hint = r" \(did you mean 'cifar10'\?\); available: shapes10, cifar10"
+    with pytest.raises(ValueError, match=f"unknown data set 'cifar100'{hint}"):
         data.load("cifar100", "train")
     with pytest.raises(ValueError, match="reads no files, but got /some/where; did you mean --data cifar10"):
         data.load("shapes10", "train", directory="/some/where")
     assert_array_equal(data.load("shapes10", "test", n=7, seed=2).images, shapes10(7, 2, "test").images)
 
 
+@pytest.mark.parametrize("name", data.names())
+def test_a_description_is_that_of_the_images(name):
+    about = data.describe(name)
+    if about.reads_files:
+        side = records.SIDE
+    else:
+        side, width = data.load(name, "test", n=1).images.shape[1:3]
+        assert side == width
+    assert about.side == side and callable(getattr(data, name))
+
+
 def test_data_needs_numpy_only():
     code = ("import sys, minighost.data as d; d.shapes10(1); "
             "print(*{'numba', 'matplotlib', 'pooch', 'scipy', 'tqdm', 'requests'} & set(sys.modules))")
     assert run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""
+    code = "import sys, minighost.data as d; d.names(); print('numpy' in sys.modules)"
+    assert run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
 
 
 def test_a_dataset_checks_what_it_is_given():

@@ -133,7 +133,7 @@ def test_logits_that_are_not_finite_are_drawn_and_give_no_warning(tmp_path, recw
 @pytest.fixture
 def drawn(monkeypatch):
     """The curves of runs are really drawn; the other pictures, a second each, are not."""
-    monkeypatch.setitem(registry._builders, "tinynet", TinyNet)
+    monkeypatch.setitem(registry.MODELS, "tinynet", TinyNet)
     for name in ("confusion", "mistakes"):
         monkeypatch.setattr(plots, name, lambda *args: None)
 

@@ -1,6 +1,7 @@
 """Optimizers, average and clipping: against the formulas written out, and against numbers that PyTorch 2.13 gave."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from training import TinyNet, settings
 
 from minighost.nn import Parameter
-from minighost.train import EMA, SGD, AdamW, Muon, clip_grad_norm, grad_norm, parameter_groups
+from minighost.train import EMA, SGD, AdamW, Muon, clip_grad_norm, grad_norm, optimizers, parameter_groups
 from minighost.train.muon import orthogonalised
 from minighost.train.trainer import Trainer
 
@@ -187,6 +188,27 @@ def test_a_run_hands_its_settings_to_its_optimizer():
         expected = {"lr": 0.3} if kind is AdamW else asked
         assert all({key: group[key] for key in expected} == expected for group in optimizer.groups)
         assert kind is not Muon or optimizer.sgd_factor == 5
+
+
+def test_every_optimizer_of_the_registry_is_created_by_its_name():
+    for name in optimizers.names():
+        params = [Parameter(np.ones((2, 3)))]
+        made = optimizers.create(name, params, 0.25)
+        assert type(made).__name__.lower() == name and made.lr == 0.25
+    settings = dict(lr=1, weight_decay=1, momentum=0.5, nesterov=True, sgd_factor=2.0, crop=4)
+    assert optimizers.options("sgd", settings) == {"momentum": 0.5, "nesterov": True}
+    assert optimizers.options("muon", settings) == {"momentum": 0.5, "nesterov": True, "sgd_factor": 2.0}
+    assert optimizers.options("adamw", settings) == {}
+
+
+@pytest.mark.parametrize("name, options, message", [
+    ("sdg", {}, "unknown optimizer 'sdg' (did you mean 'sgd'?); available: sgd, adamw, muon"),
+    ("sgd", {"momentun": 0.9}, "sgd has no option 'momentun' (did you mean 'momentum'?); it takes params, lr"),
+    ("sgd", {"momentum": -1}, "SGD: momentum must be finite and >= 0, got -1"),
+])  # fmt: skip
+def test_an_optimizer_that_does_not_exist_is_refused_with_what_does(name, options, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        optimizers.create(name, [Parameter(np.ones(1))], 0.1, **options)
 
 
 def test_muon_outlives_a_gradient_of_zeros():

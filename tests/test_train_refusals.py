@@ -122,7 +122,7 @@ def test_what_is_not_a_run_or_does_not_fit_is_named(straight, tmp_path, monkeypa
         load_run(tmp_path)
     with pytest.raises(ValueError, match="which: expected 'last' or 'best', got 'first'"):
         load_run(straight[0], "first")
-    monkeypatch.setitem(registry._builders, "tinynet", lambda num_classes, rng: TinyNet(num_classes + 1, 0.1, rng))
+    monkeypatch.setitem(registry.MODELS, "tinynet", lambda num_classes, rng: TinyNet(num_classes + 1, 0.1, rng))
     with pytest.raises(
         FormatError, match=r"last.json: this checkpoint does not fit its own configuration: (?s:.)*5\.bias"
     ):

@@ -24,7 +24,7 @@ def halted(tmp_path_factory):
     """The folder of a run that was stopped after 3 of 18 steps; nobody may change it."""
     folder = tmp_path_factory.mktemp("halted") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(registry._builders, "tinynet", TinyNet)
+        patch.setitem(registry.MODELS, "tinynet", TinyNet)
         at_step(patch, 3, ctrl_c)
         with pytest.raises(Interrupted):
             run(settings(folder), stream=None)

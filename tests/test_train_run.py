@@ -217,7 +217,7 @@ from pathlib import Path
 from training import TinyNet, settings
 from minighost.models import registry
 from minighost.train import run
-registry._builders["tinynet"] = TinyNet
+registry.MODELS["tinynet"] = TinyNet
 run(settings(Path(sys.argv[1]), train__epochs=100_000))
 """
 

@@ -200,7 +200,7 @@ def run(args):
     from training import TinyNet, settings
     from minighost.models import registry
     from minighost.train import run
-    registry._builders["tinynet"] = TinyNet
+    registry.MODELS["tinynet"] = TinyNet
     run(settings(FOLDER))
 
 command.run = run

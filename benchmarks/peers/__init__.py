@@ -8,6 +8,8 @@ import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from minighost.registry import unknown
+
 __all__ = ["PEERS", "Contestant", "Peer", "Runner", "contestant", "missing"]
 
 
@@ -77,7 +79,7 @@ def contestant(label, threads):
     """
     name, at, number = label.partition("@")
     if name not in PEERS:
-        raise ValueError(f"unknown peer {name!r}; available: {', '.join(PEERS)}")
+        raise unknown("", "peer", name, PEERS)
     if at and not (number.isdigit() and int(number) > 0):
         raise ValueError(f"peer {label}: the @ must be followed by a number of threads, e.g. {name}@1")
     return Contestant(label, name, int(number) if at else threads)

@@ -14,6 +14,7 @@ from minighost import ops
 from minighost.bench.cost import Piece
 from minighost.bench.network import Measured
 from minighost.bench.timing import measure
+from minighost.registry import unknown
 
 __all__ = ["OPERATIONS", "Case", "bench_operation"]
 
@@ -63,7 +64,7 @@ def bench_operation(name, shape, repeats=10, warmup=2, **settings):
         An unknown operation, a setting that it does not have, or numbers that do not fit together.
     """
     if name not in OPERATIONS:
-        raise ValueError(f"bench: unknown operation {name!r}; available: {', '.join(OPERATIONS)}")
+        raise unknown("bench", "operation", name, OPERATIONS)
     build, defaults = OPERATIONS[name]
     for setting in settings:
         if setting not in defaults:

@@ -10,9 +10,10 @@ kernel by kernel, with the bytes of each kernel's arrays.
 """
 
 import contextlib
-import difflib
 import json
 import sys
+
+from minighost.registry import unknown
 
 HELP = "time a network or an operation against the machine's limits"
 
@@ -64,9 +65,7 @@ def run(args):
 
     known = [*models.names(), *bench.OPERATIONS, "roofline"]
     if args.what not in known:
-        close = difflib.get_close_matches(args.what, known, 1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise ValueError(f"bench: unknown name {args.what!r}{hint}; available: {', '.join(known)}")
+        raise unknown("bench", "name", args.what, known)
     for flag in ("repeats", "warmup"):
         _at_least_one(flag, getattr(args, flag))
     check_target("--json", args.json)

@@ -42,7 +42,7 @@ def _load(config, split, download):
     from minighost.data.download import data_directory
 
     chosen = config.data
-    here_only = chosen.name == "cifar10" and not (chosen.dir or chosen.archive or download)
+    here_only = data.describe(chosen.name).reads_files and not (chosen.dir or chosen.archive or download)
     directory = data_directory() if here_only else chosen.dir
     size = chosen.train_size if split == "train" else chosen.test_size
     try:

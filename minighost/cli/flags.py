@@ -4,13 +4,16 @@ A flag's value stays a string here: `train.Config` knows every key's type and bo
 ``--set train.lr=x`` and a line in a TOML file are judged by one rule and in the same words.
 """
 
+from minighost.data.sets import SETS
+
 __all__ = ["add_config_flags", "add_run_flags", "overrides"]
 
+_SETS = " or ".join(name if about.reads_files else f"{name} (built in)" for name, about in SETS.items())
 KEYS = {  # flag: (key, metavar, help)
     "--model": ("model.name", "NAME", "the network (ghostnet)"),
     "--width": ("model.width", "W", "width multiplier of the network"),
     "--stem-stride": ("model.stem_stride", "S", "stride of the first convolution (1 suits small images)"),
-    "--data": ("data.name", "NAME", "shapes10 (built in) or cifar10"),
+    "--data": ("data.name", "NAME", _SETS),
     "--data-dir": ("data.dir", "DIR", "folder that holds the data set"),
     "--data-archive": ("data.archive", "FILE", "archive of the data set, read without unpacking it"),
     "--epochs": ("train.epochs", "N", "passes over the training images"),

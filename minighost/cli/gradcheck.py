@@ -8,8 +8,9 @@ ordinary program, with all your permissions. A check that fails reports the
 first difference and its likely cause, and exits with status 1.
 """
 
-import difflib
 from pathlib import Path
+
+from minighost.registry import unknown
 
 HELP = "check gradients against finite differences"
 
@@ -51,9 +52,7 @@ def _pieces(args):
 
     names = catalogue.NAMES if args.what == "all" else [args.what]
     if args.what != "all" and args.what not in catalogue.NAMES:
-        close = difflib.get_close_matches(args.what, catalogue.NAMES, 1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise ValueError(f"gradcheck: unknown name {args.what!r}{hint}; available: {', '.join(catalogue.NAMES)}, all")
+        raise unknown("gradcheck", "name", args.what, (*catalogue.NAMES, "all"))
     return (piece for name in names for piece in catalogue.pieces(name, args.seed))
 
 

@@ -28,14 +28,13 @@ def add_arguments(parser):
 
 
 def run(args):
-    from minighost import ops, train
-    from minighost.data.records import SIDE
+    from minighost import data, ops, train
     from minighost.plots import sheets
     from minighost.plots.figure import check_picture
 
     check_picture("--save", args.save)
     loaded = train.load_run(args.checkpoint, "best" if args.best else "last")
-    names, images, notes = _read(args.images, SIDE)
+    names, images, notes = _read(args.images, data.describe(loaded.config.data.name).side)
     if not images:
         return 2
     with ops.threads(args.threads or None):

@@ -5,6 +5,8 @@ single precision. Compiled kernels are cached on disk, so this is needed only
 once after an installation or a change to the code.
 """
 
+from minighost.registry import unknown
+
 HELP = "compile the kernels before the first training run"
 
 EXAMPLES = """\
@@ -25,7 +27,7 @@ def run(args):
     names = args.networks or models.names()
     for name in names:
         if name not in models.names():
-            raise ValueError(f"warmup: unknown network {name!r}; available: {', '.join(models.names())}")
+            raise unknown("warmup", "network", name, models.names())
     width = max(map(len, names))
     with ops.threads(args.threads or None):
         for name in names:

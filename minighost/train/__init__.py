@@ -27,6 +27,7 @@ _HOME = {
     "Interrupted": "signals",
     "load_run": "restore",
     "LoadedRun": "restore",
+    "optimizers": "",
     "schedules": "",
 }
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 from minighost.errors import FormatError
 from minighost.inputs import read_regular
+from minighost.registry import unknown
+from minighost.train import optimizers, schedules
 from minighost.train.recipes import PRESETS, RECIPES
 from minighost.train.values import Choice, Flag, Free, Numbers, Real, Text, Whole
 
@@ -51,12 +53,12 @@ class TrainConfig:
     epochs: int = _key(5, Whole(1), "passes over the training images")
     batch_size: int = _key(128, Whole(2), "images per step")
     lr: float = _key(0.2, Real(above=0), "peak learning rate")
-    optimizer: str = _key("sgd", Choice("sgd", "adamw", "muon"), "optimizer")
+    optimizer: str = _key("sgd", Choice(*optimizers.names()), "optimizer")
     momentum: float = _key(0.9, Real(least=0, below=1), "momentum of sgd and muon")
     nesterov: bool = _key(True, Flag(), "Nesterov momentum (sgd, muon)")
     sgd_factor: float = _key(1.0, Real(above=0), "muon: learning rate, in multiples of lr, of what sgd updates instead")
     weight_decay: float = _key(5e-4, Real(least=0), "decay of weights; biases and batch norm are exempt")
-    schedule: str = _key("onecycle", Choice("onecycle", "cosine", "step", "constant"), "learning-rate schedule")
+    schedule: str = _key("onecycle", Choice(*schedules.names()), "learning-rate schedule")
     warmup_epochs: float = _key(0.0, Real(least=0), "warm-up of the learning rate, in epochs")
     anneal: str = _key("cosine", Choice("cosine", "linear"), "how onecycle's rate falls")
     milestones: tuple = _key((), Numbers(least=0), "epochs at which schedule=step lowers the rate")
@@ -161,9 +163,10 @@ class Config:
                     f"model.{name}: is decided by {'the data set' if name == 'num_classes' else 'seed'}; leave it out"
                 )
         train = self.train
-        if train.optimizer == "sgd" and train.nesterov and not train.momentum:
+        own = optimizers.options(train.optimizer, vars(train))
+        if own.get("nesterov") and not train.momentum:
             raise ValueError("train.nesterov: needs train.momentum > 0, got 0; set train.nesterov=false")
-        if train.optimizer != "muon" and train.sgd_factor != 1:
+        if "sgd_factor" not in own and train.sgd_factor != 1:
             raise ValueError(f"train.sgd_factor: has no effect with train.optimizer={train.optimizer}; leave it out")
         if train.schedule == "onecycle" and train.warmup_epochs >= train.epochs:
             raise ValueError(
@@ -240,9 +243,7 @@ def _recipe(given, dataset):
 
 def _preset(name):
     if name not in PRESETS:
-        close = difflib.get_close_matches(name, PRESETS, 1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise ValueError(f"unknown preset {name!r}{hint}; available: {', '.join(PRESETS)}")
+        raise unknown("", "preset", name, PRESETS)
     return PRESETS[name]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from minighost import __version__
+from minighost.data.sets import describe
 from minighost.errors import FormatError
 from minighost.train.config import Config
 
@@ -152,7 +153,7 @@ def resuming(there, now, folder):
     differ += ["training images"] * ((there.mean, there.std) != (now.mean, now.std))  # all that 0.1.0 knew of them
     if differ:
         fix = "give the same --data-dir or --data-archive"
-        if there.config.data.name == "shapes10":  # which is computed, and a sine may be rounded the other way
+        if not describe(now.config.data.name).reads_files:  # which is computed, and a sine may be rounded the other way
             fix = "continue with the processor and the NumPy version it began with"
         raise ValueError(
             f"{folder}: the {differ[0]} are not those that this run began with; {fix}, or start over in "

@@ -12,14 +12,12 @@ import numpy as np
 from minighost import ops
 from minighost.errors import FormatError, NonFiniteError
 from minighost.nn import fold
-from minighost.train import schedules
+from minighost.train import optimizers, schedules
 from minighost.train.checkpoint import load_checkpoint, save_checkpoint
 from minighost.train.clip import clip_grad_norm
 from minighost.train.ema import EMA
 from minighost.train.metrics import evaluate
-from minighost.train.muon import Muon
 from minighost.train.nonfinite import ADVICE, explain, unusable
-from minighost.train.optim import SGD, AdamW
 
 __all__ = ["Trainer", "parameter_groups"]
 
@@ -62,12 +60,8 @@ class Trainer:
         model.skip_input_gradient()
         groups = parameter_groups(model, config.weight_decay)
         self.parameters = list(model.parameters())
-        if config.optimizer == "adamw":
-            self.optimizer = AdamW(groups, config.lr)
-        elif config.optimizer == "sgd":
-            self.optimizer = SGD(groups, config.lr, config.momentum, config.nesterov)
-        else:
-            self.optimizer = Muon(groups, config.lr, config.momentum, config.nesterov, sgd_factor=config.sgd_factor)
+        options = optimizers.options(config.optimizer, vars(config))
+        self.optimizer = optimizers.create(config.optimizer, groups, config.lr, **options)
         self.schedule = schedules.create(
             config.schedule,
             config.lr,

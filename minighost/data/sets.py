@@ -1,0 +1,68 @@
+"""The data sets by name. An entry of `SETS` is all that one needs to be trained on, shown and predicted with."""
+
+from importlib import import_module
+from typing import NamedTuple
+
+from minighost.registry import Registry
+
+__all__ = ["SETS", "Description", "describe", "load", "names"]
+
+
+class Description(NamedTuple):
+    """What is known of a data set before any of it is loaded; its classes and its mean colours come with the images."""
+
+    home: str  # "module:function" of this folder; imported when it is called
+    side: int  # images are `side` x `side` pixels
+    reads_files: bool  # it takes a directory, an archive, or a download; otherwise it is generated, from a seed
+
+
+SETS = Registry("", "data set",
+    shapes10=Description("shapes:shapes10", side=32, reads_files=False),
+    cifar10=Description("cifar:cifar10", side=32, reads_files=True),
+)  # fmt: skip
+
+
+def names():
+    """The names that `load` knows."""
+    return tuple(SETS)
+
+
+def describe(name):
+    """The `Description` of a data set; ValueError if there is none of that name."""
+    return SETS.find(name)
+
+
+def load(name, split, *, directory=None, archive=None, seed=0, n=None, mirrors=(), progress=True):
+    """A data set by name.
+
+    Parameters
+    ----------
+    name : {"shapes10", "cifar10"}
+    split : {"train", "test"}
+    directory, archive, mirrors, progress
+        Where CIFAR-10 is, see `cifar10`. shapes10 takes none of them: it is generated.
+    seed : int
+        Of shapes10, see `shapes10`. CIFAR-10 has none.
+    n : int, optional
+        Number of images; by default all of CIFAR-10's, and 10,000 / 2,000 of shapes10.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    ValueError
+        An unknown name or split; shapes10 with a directory or archive.
+    FormatError, OSError
+        See `cifar10`.
+    """
+    about = describe(name)
+    if not about.reads_files and (directory is not None or archive is not None):
+        others = " or ".join(other for other in SETS if SETS[other].reads_files)
+        raise ValueError(f"{name} is generated and reads no files, but got {directory or archive}; "
+                         f"did you mean --data {others}?")
+    module, _, function = about.home.partition(":")
+    own = {"directory": directory, "archive": archive, "mirrors": mirrors, "progress": progress}
+    options = own if about.reads_files else {"seed": seed}
+    return getattr(import_module(f"minighost.data.{module}"), function)(split=split, n=n, **options)
