@@ -14,7 +14,6 @@ import numpy as np
 
 from minighost.engine.launch import tile
 from minighost.engine.memory import empty
-from minighost.engine.vectors import lanes, load_part, store_part
 
 __all__ = ["add_moments", "fold_moments", "merge_moments", "room_for_moments"]
 
@@ -35,18 +34,13 @@ def add_moments(x, fresh, moments):
     if fresh:
         for k in range(min(len(x), L)):
             pivot[k] = x[k]
-    step = len(x) // L * L if len(x) >= L else max(1, len(x))
-    for first in range(0, len(x), step):  # all whole rows, then what is left of one
-        last = min(len(x), first + step)
-        n = min(L, last - first)
-        for k in range(0, n, lanes(x)):  # one register's width at a time, so that its sums stay in registers
-            r = n - k
-            middle, s1, s2 = load_part(pivot, k, r), load_part(total, k, r), load_part(squares, k, r)
-            for q in range(first + k, last, n):
-                v = load_part(x, q, r) - middle
-                s1, s2 = s1 + v, s2 + v * v
-            store_part(total, k, r, s1)
-            store_part(squares, k, r, s2)
+    for q in range(0, len(x), L):
+        n = min(L, len(x) - q)
+        xq = x[q : q + n]
+        for k in range(n):
+            v = xq[k] - pivot[k]
+            total[k] += v
+            squares[k] += v * v
 
 
 @tile

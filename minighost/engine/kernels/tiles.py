@@ -7,7 +7,6 @@ float64 sums per channel.
 """
 
 from minighost.engine.launch import tile
-from minighost.engine.vectors import fill, lanes, load_part, store_part, where
 
 __all__ = ["accumulate", "add_up", "finish", "fold", "line_of", "mask_and_add", "multiply_add", "normalise"]
 
@@ -15,12 +14,13 @@ __all__ = ["accumulate", "add_up", "finish", "fold", "line_of", "mask_and_add", 
 @tile
 def normalise(x, scale, shift, floor, out):
     """``out = max(scale*x + shift, floor)``, lane by lane; a floor of -inf means no ReLU, and NaN passes through."""
-    L, low = len(scale), fill(x, floor)
+    L = len(scale)
     for q in range(0, len(x), L):
         n = min(L, len(x) - q)
-        for k in range(0, n, lanes(x)):
-            y = load_part(x, q + k, n - k) * load_part(scale, k, n - k) + load_part(shift, k, n - k)
-            store_part(out, q + k, n - k, where(y <= low, low, y))
+        xq, oq = x[q : q + n], out[q : q + n]
+        for k in range(n):
+            y = xq[k] * scale[k] + shift[k]
+            oq[k] = floor if y <= floor else y
 
 
 @tile
@@ -34,51 +34,45 @@ def multiply_add(dy, x, coefficients, out):
     scale, slope, constant = coefficients[0], coefficients[1], coefficients[2]
     for q in range(0, len(x), L):
         n = min(L, len(x) - q)
-        for k in range(0, n, lanes(x)):
-            r = n - k
-            v = load_part(scale, k, r) * load_part(dy, q + k, r) + load_part(slope, k, r) * load_part(x, q + k, r)
-            store_part(out, q + k, r, v + load_part(constant, k, r))
+        xq, dq, oq = x[q : q + n], dy[q : q + n], out[q : q + n]
+        for k in range(n):
+            oq[k] = scale[k] * dq[k] + slope[k] * xq[k] + constant[k]
 
 
 @tile
 def mask_and_add(dy, y, x, mean, floor, total, moment):
     """Zero the gradient where the activation y sits on its floor; add up ``dy`` and ``dy * (x - mean)``."""
-    L, low, zero = len(mean), fill(x, floor), fill(x, 0)
-    step = len(x) // L * L if len(x) >= L else max(1, len(x))
-    for first in range(0, len(x), step):  # all whole rows, then what is left of one
-        last = min(len(x), first + step)
-        n = min(L, last - first)
-        for k in range(0, n, lanes(x)):  # one register's width at a time, so that its sums stay in registers
-            r = n - k
-            middle, s, m = load_part(mean, k, r), load_part(total, k, r), load_part(moment, k, r)
-            for q in range(first + k, last, n):
-                d = where(load_part(y, q, r) <= low, zero, load_part(dy, q, r))
-                store_part(dy, q, r, d)
-                s, m = s + d, m + d * (load_part(x, q, r) - middle)
-            store_part(total, k, r, s)
-            store_part(moment, k, r, m)
+    L, zero = len(mean), dy.dtype.type(0)
+    for q in range(0, len(x), L):
+        n = min(L, len(x) - q)
+        xq, yq, dq = x[q : q + n], y[q : q + n], dy[q : q + n]
+        for k in range(n):
+            d = zero if yq[k] <= floor else dq[k]
+            dq[k] = d
+            total[k] += d
+            moment[k] += d * (xq[k] - mean[k])
 
 
 @tile
-def finish(d, x, norm, skip_grad, dx, sums):
+def finish(d, x, norm, skip_grad, dx, lanes):
     """Cut the gradient of a line where the ReLU cut, add the one that skips the layer, and take the sums of both."""
-    zero, skips = fill(d, 0), len(skip_grad) > 0
+    zero = d.dtype.type(0)
+    if len(skip_grad):
+        for k in range(len(dx)):
+            dx[k] = skip_grad[k]
+    else:
+        for k in range(len(dx)):
+            dx[k] = zero
     if norm.shape[1] == 0:
-        for k in range(0, len(d), lanes(d)):
-            n = len(d) - k
-            v = load_part(d, k, n)
-            store_part(dx, k, n, v + load_part(skip_grad, k, n) if skips else v)
+        for k in range(len(d)):
+            dx[k] += d[k]
         return
-    scale, shift, mean, low, total, moment = norm[0], norm[1], norm[2], fill(d, norm[3, 0]), sums[0], sums[1]
-    for k in range(0, len(d), lanes(d)):
-        n = len(d) - k
-        y = load_part(x, k, n)
-        v = where(y * load_part(scale, k, n) + load_part(shift, k, n) <= low, zero, load_part(d, k, n))
-        if skips:
-            v = v + load_part(skip_grad, k, n)
-        store_part(dx, k, n, v)
-        store_part(total, k, n, load_part(total, k, n) + v)
-        store_part(moment, k, n, load_part(moment, k, n) + v * (y - load_part(mean, k, n)))
+    scale, shift, mean, floor, total, moment = norm[0], norm[1], norm[2], norm[3, 0], lanes[0], lanes[1]
+    for k in range(len(d)):
+        y = x[k]
+        v = dx[k] + (zero if y * scale[k] + shift[k] <= floor else d[k])
+        s, m = total[k] + v, moment[k] + v * (y - mean[k])
+        dx[k], total[k], moment[k] = v, s, m
 
 
 @tile
@@ -103,9 +97,8 @@ def fold(lanes, L, sums):
 @tile
 def accumulate(x, out):
     """``out += x``."""
-    for k in range(0, len(out), lanes(out)):
-        n = len(out) - k
-        store_part(out, k, n, load_part(out, k, n) + load_part(x, k, n))
+    for k in range(len(out)):
+        out[k] += x[k]
 
 
 @tile
