@@ -13,7 +13,7 @@ from stepper_pages import data_of, plane
 
 import minighost
 from minighost import nn, ops, stepper
-from minighost.stepper import choices, conv
+from minighost.stepper import conv
 from minighost.stepper.frames import Source
 from minighost.stepper.words import format_number, format_text, say, spelled
 
@@ -71,7 +71,7 @@ def near(got, want):
 @pytest.mark.parametrize("name", ["conv", "depthwise", "grouped", "pointwise", "dilated"])
 def test_a_convolution_ends_at_what_the_operation_returns(pages, name):
     scripts = data_of(pages[name])["scripts"]
-    walk = {**{"stride": 1, "padding": 0, "dilation": 1}, **choices.DEFAULTS[name]}
+    walk = {**{"stride": 1, "padding": 0, "dilation": 1}, **stepper.PAGES[name].options}
     assert [s["groups"] for s in scripts] == ([1] if name in ("pointwise", "dilated") else [1, 2, 4])
     for script in scripts:
         first, last, borders = played(script)

@@ -11,7 +11,6 @@ from stepper_pages import data_of
 
 import minighost
 from minighost import stepper
-from minighost.cli import step as command
 from minighost.stepper import choices
 from minighost.stepper.text import lines, parse_range
 from minighost.stepper.words import format_number
@@ -153,10 +152,23 @@ def test_a_wrong_command_line_is_one_line(capsys, tmp_path, monkeypatch, argv, m
 # The command ---------------------------------------------------------------------------------------------------
 
 
-def test_the_command_knows_the_operations_and_options():
-    assert command.OPERATIONS == stepper.NAMES
-    assert {"seed", *(name.replace("-", "_") for name in command.SHAPE)} == set(choices.LIMITS)
-    assert {name for options in choices.DEFAULTS.values() for name in options} <= set(choices.LIMITS)
+def test_the_command_knows_the_operations_and_options(capsys):
+    for name, page in stepper.PAGES.items():
+        assert set(page.options) <= set(choices.OPTIONS), f"{name} has an option without limits and words"
+    shown = printed(capsys, "step", "--help")
+    assert all(word in shown for word in (*stepper.NAMES, *map(choices.flag, choices.OPTIONS)))
+
+
+def test_a_page_is_one_entry_and_one_file(capsys, tmp_path, monkeypatch):
+    page = stepper.PAGES["crelu"]._replace(title="Two phases", options={"height": 2, "width": 2, "channels": 1})
+    monkeypatch.setitem(stepper.PAGES, "phases", page)
+    story = stepper.build("phases")
+    assert story.title == "Two phases" and story.facts[0] == "x 2x2x1: out 2x2x2"
+    assert stepper.write(tmp_path / "page.html", story) > 0
+    with pytest.raises(ValueError, match="step phases: --kernel does not apply; phases takes --height, --width"):
+        stepper.build("phases", kernel=3)
+    with pytest.raises(ValueError, match=r"step: unknown operation 'phase' \(did you mean 'phases'\?\); available"):
+        stepper.build("phase")
 
 
 def test_the_command_writes_the_page(capsys, tmp_path, monkeypatch):

@@ -11,6 +11,9 @@ or .csv and .txt for one channel.
 
 import sys
 
+from minighost.stepper.choices import OPTIONS, SEED, flag
+from minighost.stepper.pages import NAMES
+
 HELP = "step through an operation, forward and backward, in a browser"
 
 EXAMPLES = """\
@@ -21,24 +24,14 @@ examples:
   minighost step batchnorm --text --step 1..20
 """
 
-# As in minighost.stepper.operations, which is not imported before it is needed.
-OPERATIONS = (
-    "conv", "depthwise", "grouped", "pointwise", "dilated", "transposed", "im2col", "batchnorm", "crelu", "se", "ghost",
-)  # fmt: skip
-SHAPE = {
-    "height": "input height", "width": "input width", "channels": "input channels", "out-channels": "output channels",
-    "kernel": "kernel size", "stride": "stride", "padding": "padding on each side", "dilation": "dilation",
-    "groups": "groups; must divide the channels", "hidden": "hidden units of squeeze-and-excite (se)",
-}  # fmt: skip
-
 
 def add_arguments(parser):
-    parser.add_argument("op", metavar="OP", choices=OPERATIONS, help=", ".join(OPERATIONS))
-    for name, words in SHAPE.items():
-        parser.add_argument(f"--{name}", metavar="N", type=int, help=words)
+    parser.add_argument("op", metavar="OP", choices=NAMES, help=", ".join(NAMES))
+    for name, option in OPTIONS.items():
+        parser.add_argument(flag(name), metavar="N", type=int, help=option.words)
     parser.add_argument("--x", metavar="FILE", help="the input: .npy of (H, W) or (H, W, C), or .csv, .txt")
     parser.add_argument("--w", metavar="FILE", help="the weights: (KH, KW) or (KH, KW, C/G, OC)")
-    parser.add_argument("--seed", metavar="N", type=int, default=0, help="random seed of the arrays (0)")
+    parser.add_argument("--seed", metavar="N", type=int, default=0, help=SEED.words)
     parser.add_argument("--out", metavar="FILE", help="file to write the page to (step-OP.html)")
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
     parser.add_argument("--text", action="store_true", help="print the steps instead of writing a page")
@@ -54,8 +47,8 @@ def run(args):
     from minighost.files import check_target
 
     check_target("--out", args.out)
-    shape = {name.replace("-", "_"): getattr(args, name.replace("-", "_")) for name in SHAPE}
-    story = stepper.build(args.op, x=args.x, w=args.w, seed=args.seed, **shape)
+    options = {name: getattr(args, name) for name in OPTIONS}
+    story = stepper.build(args.op, x=args.x, w=args.w, seed=args.seed, **options)
     if args.text:
         return _print(story, args.step)
     path = args.out or f"step-{args.op}.html"

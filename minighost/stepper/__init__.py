@@ -5,11 +5,30 @@
 
 Every step is one addition, one product, one number that lands; it shows the line of the reference twin that does it.
 The numbers are computed step by step and compared with what the operation returns before anything is written.
+
+Names are looked up on first use: to know which operations there are takes no time.
 """
 
-from minighost.stepper.frames import Story
-from minighost.stepper.operations import NAMES, build
-from minighost.stepper.page import page, write
-from minighost.stepper.text import lines
+from importlib import import_module
 
-__all__ = ["NAMES", "Story", "build", "lines", "page", "write"]
+_HOME = {
+    "NAMES": "pages",
+    "PAGES": "pages",
+    "Story": "frames",
+    "build": "operations",
+    "lines": "text",
+    "page": "webpage",
+    "write": "webpage",
+}
+
+__all__ = list(_HOME)
+
+
+def __getattr__(name):
+    if name not in _HOME:
+        raise AttributeError(f"module 'minighost.stepper' has no attribute {name!r}")
+    return getattr(import_module(f"minighost.stepper.{_HOME[name]}"), name)
+
+
+def __dir__():
+    return sorted(__all__)

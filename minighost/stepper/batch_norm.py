@@ -3,12 +3,23 @@
 import numpy as np
 
 from minighost import ops
+from minighost.stepper.arrays import nonzero, size_words
 from minighost.stepper.frames import Array, Script, Source
 from minighost.stepper.words import say, spelled
 
-__all__ = ["batch_norm_script"]
+__all__ = ["batch_norm_script", "build"]
 
 FORWARD, BACKWARD = Source(ops.batch_norm_forward_reference), Source(ops.batch_norm_backward_reference)
+
+
+def build(op, x, w, chosen, rng):
+    """The only script, its index, and the shapes in words."""
+    R, C = x.size // x.shape[3], x.shape[3]
+    if R < 2:
+        raise ValueError("step batchnorm: a single value per channel has variance 0; take more images, rows or columns")
+    gamma, beta = rng.choice([0.5, 1.0, 2.0], C), rng.choice([-1.0, 0.5, 1.0], C)
+    script = batch_norm_script(x, gamma, beta, nonzero(rng, *x.shape))
+    return [script], 0, f"x {size_words(x)}: R = {R} values per channel"
 
 
 def batch_norm_script(x, gamma, beta, dout, eps=1e-5):

@@ -1,46 +1,50 @@
-"""Which options an operation has, what they are by default, and how far they go."""
+"""The options that pages have, how far they go, and what is refused."""
 
-__all__ = ["DEFAULTS", "LIMITS", "MAX_STEPS", "NAMES", "TAKES_W", "check_options", "flag"]
+from typing import NamedTuple
 
-LIMITS = {
-    "height": (1, 8), "width": (1, 8), "channels": (1, 8), "out_channels": (1, 8), "kernel": (1, 5), "stride": (1, 4),
-    "padding": (0, 4), "dilation": (1, 4), "groups": (1, 8), "hidden": (1, 8), "seed": (0, 2**32 - 1),
-}  # fmt: skip
+from minighost.stepper.pages import PAGES
+
+__all__ = ["MAX_STEPS", "OPTIONS", "SEED", "Option", "check_options", "flag"]
+
+
+class Option(NamedTuple):
+    """A whole number that a page may be built with."""
+
+    low: int
+    high: int
+    words: str  # for the command's help
+
+
+OPTIONS = {
+    "height": Option(1, 8, "input height"),
+    "width": Option(1, 8, "input width"),
+    "channels": Option(1, 8, "input channels"),
+    "out_channels": Option(1, 8, "output channels"),
+    "kernel": Option(1, 5, "kernel size"),
+    "stride": Option(1, 4, "stride"),
+    "padding": Option(0, 4, "padding on each side"),
+    "dilation": Option(1, 4, "dilation"),
+    "groups": Option(1, 8, "groups; must divide the channels"),
+    "hidden": Option(1, 8, "hidden units of squeeze-and-excite (se)"),
+}
+SEED = Option(0, 2**32 - 1, "random seed of the arrays (0)")
 MAX_STEPS = 12_000  # nobody steps further, and the page would get too large for a phone
-
-_PLANE = {"height": 4, "width": 4, "channels": 4}
-_WALK = {"kernel": 3, "stride": 1, "padding": 1}
-# out_channels None: as many as channels. An option that is not here does not exist for the operation.
-DEFAULTS = {
-    "conv": {**_PLANE, "out_channels": None, **_WALK, "dilation": 1, "groups": 1},
-    "depthwise": {**_PLANE, "out_channels": None, **_WALK, "dilation": 1},
-    "grouped": {**_PLANE, "out_channels": None, **_WALK, "dilation": 1, "groups": 2},
-    "pointwise": {"height": 3, "width": 3, "channels": 3, "out_channels": 2},
-    "dilated": {"height": 6, "width": 6, "channels": 1, "out_channels": 1, **_WALK, "dilation": 2},
-    "transposed": {"height": 3, "width": 3, "channels": 2, "out_channels": 2, "kernel": 3, "stride": 2, "padding": 1,
-                   "dilation": 1},
-    "im2col": {"height": 4, "width": 4, "channels": 1, "out_channels": 2, **_WALK, "dilation": 1},
-    "batchnorm": {"height": 2, "width": 3, "channels": 2},
-    "crelu": {"height": 3, "width": 4, "channels": 2},
-    "se": {"height": 3, "width": 3, "channels": 4, "hidden": 2},
-    "ghost": {"height": 4, "width": 4, "channels": 2, "out_channels": 4, "kernel": 1},
-}  # fmt: skip
-NAMES = tuple(DEFAULTS)
-TAKES_W = ("conv", "depthwise", "grouped", "pointwise", "dilated", "transposed", "im2col", "ghost")
 
 
 def check_options(op, given, seed, x, w):
     """Refuse what does not exist, is out of its limits, or is set twice; `x` and `w` are the files, or None."""
+    page = PAGES[op]
     for name in given:
-        if name not in DEFAULTS[op]:
-            flags = ", ".join(flag(n) for n in DEFAULTS[op])
+        if name not in page.options:
+            flags = ", ".join(flag(n) for n in page.options)
             raise ValueError(f"step {op}: {flag(name)} does not apply; {op} takes {flags}")
     for name, value in {**given, "seed": seed}.items():
-        low, high = LIMITS[name]
+        low, high, _ = SEED if name == "seed" else OPTIONS[name]
         if not low <= value <= high:
             raise ValueError(f"step {op}: {flag(name)} {value} must be from {low} to {high}")
-    if w is not None and op not in TAKES_W:
-        raise ValueError(f"step {op}: --w does not apply; it is for {', '.join(TAKES_W)}")
+    if w is not None and not page.takes_w:
+        others = ", ".join(name for name in PAGES if PAGES[name].takes_w)
+        raise ValueError(f"step {op}: --w does not apply; it is for {others}")
     for file, source, said in ((x, "--x", ("height", "width", "channels")), (w, "--w", ("kernel", "out_channels"))):
         for name in said:
             if file is not None and name in given:

@@ -7,11 +7,13 @@ weights stay where they are, and the others disappear. So a page can hold all nu
 import numpy as np
 
 from minighost import ops
+from minighost.engine.geometry import geometry
+from minighost.stepper.arrays import draw_weights, nonzero, refuse_many, size_words, walk_words
 from minighost.stepper.frames import Script, Source
 from minighost.stepper.sweep import gather, kernel_gradient, scatter
 from minighost.stepper.walk import Lines, Walk, kernels, plane, row
 
-__all__ = ["blocks", "conv_script", "kind_of", "reference_lines"]
+__all__ = ["blocks", "build", "conv_script", "kind_of", "reference_lines"]
 
 
 def blocks(w, groups, of_groups=1):
@@ -30,6 +32,37 @@ def kind_of(C, OC, groups):
     if groups == 1:
         return "dense" if C * OC > 1 else "one channel"
     return "depthwise" if groups == C else "grouped"
+
+
+def build(op, x, w, chosen, rng):
+    """A script for each possible number of groups, the index of the one shown first, and the shapes in words."""
+    C, OC = chosen["channels"], chosen["out_channels"] or chosen["channels"]
+    OC = OC if w is None else w.shape[-1] if w.ndim == 4 else 1
+    stride, padding, dilation = chosen.get("stride", 1), chosen.get("padding", 0), chosen.get("dilation", 1)
+    if op == "pointwise":
+        chosen["kernel"] = 1
+    groups = C if op == "depthwise" else chosen.get("groups", 1)
+    choices = [G for G in range(1, C + 1) if C % G == 0 and OC % G == 0]
+    if groups not in choices:
+        name, n = ("channels", C) if C % groups else ("out_channels", OC)
+        raise ValueError(
+            f"step {op}: groups={groups} must divide {name}={n} ({n} % {groups} = {n % groups}); "
+            f"groups can be {', '.join(map(str, choices))}"
+        )
+    fewest = 1 if w is None else groups  # a dense set of kernels holds those of all groups; a grouped file does not
+    w = draw_weights(op, w, chosen, rng, fewest)
+    if op in ("pointwise", "dilated"):
+        choices = [1]
+    choices = [G for G in choices if G % fewest == 0]
+    g = geometry(op, x.shape[:2], w.shape[:2], stride, padding, dilation)
+    refuse_many(op, 3 * len(choices) * g.OH * g.OW * OC * (g.KH * g.KW + 2))
+    dout = nonzero(rng, g.OH, g.OW, OC)
+    scripts = []
+    for G in choices:
+        twin = {"depthwise": "depthwise" if G == C else "conv2d", "pointwise": "pointwise"}.get(op, "conv2d")
+        scripts.append(conv_script(x, blocks(w, G, fewest), dout, stride, padding, dilation, G, twin))
+    shapes = f"x {size_words(x)}, kernel {g.KH}x{g.KW}, {walk_words(stride, padding, dilation)}: out {size_words(dout)}"
+    return scripts, choices.index(groups), shapes
 
 
 def conv_script(x, w, dout, stride=1, padding=0, dilation=1, groups=1, twin="conv2d"):

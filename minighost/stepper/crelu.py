@@ -3,11 +3,19 @@
 import numpy as np
 
 from minighost import ops
+from minighost.stepper.arrays import nonzero, size_words
 from minighost.stepper.frames import Script, Source
 from minighost.stepper.walk import plane
 from minighost.stepper.words import say, spelled
 
-__all__ = ["crelu_script"]
+__all__ = ["build", "crelu_script"]
+
+
+def build(op, x, w, chosen, rng):
+    """The only script, its index, and the shapes in words."""
+    H, W, C = x.shape
+    dout = nonzero(rng, H, W, 2 * C)
+    return [crelu_script(x, dout)], 0, f"x {size_words(x)}: out {size_words(dout)}"
 
 
 def crelu_script(x, dout):

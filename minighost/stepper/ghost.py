@@ -8,16 +8,38 @@ import numpy as np
 
 from minighost import ops
 from minighost.engine.geometry import geometry
+from minighost.stepper.arrays import draw_weights, nonzero, refuse_many, size_words
+from minighost.stepper.choices import OPTIONS
 from minighost.stepper.conv import reference_lines
 from minighost.stepper.frames import Script, Source
 from minighost.stepper.sweep import gather, kernel_gradient, scatter
 from minighost.stepper.walk import Walk, kernels, plane, row
 from minighost.stepper.words import say, spelled
 
-__all__ = ["ghost_script"]
+__all__ = ["build", "ghost_script"]
 
 JOIN, SPLIT = Source(ops.concat_forward_reference), Source(ops.concat_backward_reference)
 SUM = Source(ops.add_forward_reference)
+
+
+def build(op, x, w, chosen, rng):
+    """The only script, its index, and the shapes in words."""
+    n = chosen["out_channels"]
+    if w is None and n % 2:
+        raise ValueError(f"step ghost: --out-channels {n} must be even: half of the maps are ghosts")
+    chosen = {**chosen, "out_channels": n // 2}
+    w = draw_weights(op, w, chosen, rng, 1)
+    if w.shape[0] % 2 == 0 or w.shape[1] % 2 == 0:
+        raise ValueError(f"step ghost: the kernel is {w.shape[0]}x{w.shape[1]}; its sides must be odd to keep the size")
+    m = w.shape[3]
+    if 2 * m > OPTIONS["out_channels"].high:
+        most = OPTIONS["out_channels"].high
+        raise ValueError(f"step ghost: w makes {m} maps and {m} ghosts; together they may be at most {most}")
+    refuse_many(op, 3 * x.shape[0] * x.shape[1] * m * (w.shape[0] * w.shape[1] + 9 + 4))
+    dout = nonzero(rng, *x.shape[:2], 2 * m)
+    script = ghost_script(x, w, nonzero(rng, 3, 3, 1, m), dout)
+    kernel = f"{w.shape[0]}x{w.shape[1]}"
+    return [script], 0, f"x {size_words(x)}, primary kernel {kernel}, cheap 3x3: {m} maps and {m} ghosts"
 
 
 def ghost_script(x, w, cheap, dout):

@@ -8,14 +8,27 @@ import numpy as np
 
 from minighost import ops
 from minighost.engine.geometry import geometry
+from minighost.stepper.arrays import draw_weights, nonzero, refuse_many, size_words, walk_words
 from minighost.stepper.conv import SOURCES
 from minighost.stepper.frames import Array, Script, Source
 from minighost.stepper.walk import Walk, plane
 from minighost.stepper.words import say, spelled
 
-__all__ = ["im2col_script"]
+__all__ = ["build", "im2col_script"]
 
 IM2COL, COL2IM = Source(ops.im2col_reference), Source(ops.col2im_reference)
+
+
+def build(op, x, w, chosen, rng):
+    """The only script, its index, and the shapes in words."""
+    w = draw_weights(op, w, chosen, rng, 1)
+    S, P, D = chosen["stride"], chosen["padding"], chosen["dilation"]
+    g = geometry(op, x.shape[:2], w.shape[:2], S, P, D)
+    R, K, OC = g.OH * g.OW, w[..., 0].size, w.shape[3]
+    refuse_many(op, R * (K + OC + 2) + K * OC)
+    dout = nonzero(rng, g.OH, g.OW, OC)
+    shapes = f"x {size_words(x)}, kernel {g.KH}x{g.KW}, {walk_words(S, P, D)}: cols {R}x{K}, out {R}x{OC}"
+    return [im2col_script(x, w, dout, S, P, D)], 0, shapes
 
 
 def im2col_script(x, w, dout, stride=1, padding=0, dilation=1):

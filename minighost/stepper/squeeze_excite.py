@@ -3,12 +3,13 @@
 import numpy as np
 
 from minighost import ops
+from minighost.stepper.arrays import nonzero, size_words
 from minighost.stepper.conv import SOURCES
 from minighost.stepper.frames import Array, Script, Source
 from minighost.stepper.walk import plane
 from minighost.stepper.words import say, spelled
 
-__all__ = ["squeeze_excite_script"]
+__all__ = ["build", "squeeze_excite_script"]
 
 MEAN, MEAN_BACK = Source(ops.global_avg_pool_forward_reference), Source(ops.global_avg_pool_backward_reference)
 RELU, RELU_BACK = Source(ops.relu_forward_reference), Source(ops.relu_backward_reference)
@@ -16,6 +17,18 @@ GATE, GATE_BACK = Source(ops.hard_sigmoid_forward_reference), Source(ops.hard_si
 SCALE, SCALE_BACK = Source(ops.scale_forward_reference), Source(ops.scale_backward_reference)
 SUM = Source(ops.add_forward_reference)
 LINEAR, LINEAR_BACK = SOURCES["pointwise_forward"], SOURCES["pointwise_backward"]
+
+
+def build(op, x, w, chosen, rng):
+    """The only script, its index, and the shapes in words."""
+    C, D = x.shape[2], chosen["hidden"]
+    dout = nonzero(rng, *x.shape)
+    for _ in range(100):  # with a dead ReLU or gates shut there would be little to see
+        w1, b1, w2, b2 = (nonzero(rng, *shape) / 2 for shape in ((C, D), (D,), (D, C), (C,)))
+        hidden = np.maximum(x.mean((0, 1)) @ w1 + b1, 0)
+        if hidden.all() and np.abs(hidden @ w2 + b2).max() < 3:
+            break
+    return [squeeze_excite_script(x, w1, b1, w2, b2, dout)], 0, f"x {size_words(x)}, {D} hidden: out {size_words(x)}"
 
 
 def squeeze_excite_script(x, w1, b1, w2, b2, dout):

@@ -10,17 +10,41 @@ import numpy as np
 
 from minighost import ops
 from minighost.engine.geometry import geometry
+from minighost.stepper.arrays import nonzero, refuse_many, size_words, walk_words
+from minighost.stepper.choices import OPTIONS
 from minighost.stepper.conv import reference_lines
 from minighost.stepper.frames import Script
 from minighost.stepper.sweep import gather, kernel_gradient, scatter
 from minighost.stepper.walk import Walk, kernels, plane, row
 
-__all__ = ["large_size", "transposed_script"]
+__all__ = ["build", "large_size", "transposed_script"]
 
 
 def large_size(size, kernel, stride, padding, dilation):
     """``(size - 1)*stride - 2*padding + dilation*(kernel - 1) + 1``: the smallest plane that has `size` windows."""
     return (size - 1) * stride - 2 * padding + dilation * (kernel - 1) + 1
+
+
+def build(op, x, w, chosen, rng):
+    """The only script, its index, and the shapes in words."""
+    C, OC = chosen["channels"], chosen["out_channels"]
+    S, P, D = chosen["stride"], chosen["padding"], chosen["dilation"]
+    if w is None:
+        w = nonzero(rng, chosen["kernel"], chosen["kernel"], OC, C)
+    w = w[:, :, None, None] if w.ndim == 2 else w
+    sides, most = OPTIONS["kernel"].high, OPTIONS["out_channels"].high
+    if w.ndim != 4 or w.shape[3] != C or max(w.shape[:2]) > sides or w.shape[2] > most:
+        raise ValueError(
+            f"step transposed: w must have shape (KH, KW, OC, C) = (KH, KW, OC, {C}), with KH and KW at most "
+            f"{sides} and OC at most {most}; got {w.shape}"
+        )
+    size = [large_size(n, k, S, P, D) for n, k in zip(x.shape[:2], w.shape[:2], strict=True)]
+    if min(size) < 1:
+        raise ValueError(f"step transposed: padding {P} leaves an output of {size[0]}x{size[1]}; reduce it")
+    refuse_many(op, 3 * x.size * (w.shape[0] * w.shape[1] + 2))
+    dout = nonzero(rng, *size, w.shape[2])
+    shapes = f"x {size_words(x)}, kernel {w.shape[0]}x{w.shape[1]}, {walk_words(S, P, D)}: out {size_words(dout)}"
+    return [transposed_script(x, w, dout, S, P, D)], 0, shapes
 
 
 def transposed_script(x, w, dout, stride=1, padding=0, dilation=1):
