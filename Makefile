@@ -55,8 +55,8 @@ browser: $(VENV)/installed-browser
 parity: $(VENV)/installed-parity
 	$(PY) -m pytest -q -m parity
 
-benchmarks: $(VENV)/installed-bench
-	$(PY) -m benchmarks $(ARGS)
+benchmarks: $(VENV)/installed-versus
+	$(PY) -m versus $(ARGS)
 
 # Compiled kernels are invisible to coverage, so the small tests run once more as plain Python.
 coverage: $(VENV)/installed-test

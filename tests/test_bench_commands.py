@@ -232,7 +232,7 @@ def test_the_folder_of_kernels_is_there():
 
 
 @pytest.mark.parametrize("argv, message", [
-    (["resnet"], "warmup: unknown network 'resnet'; available: ghostnet, "),
+    (["resnet"], "warmup: unknown network 'resnet' (did you mean 'resnet20'?); available: ghostnet, "),
     (["--threads", "-1"], "threads: n=-1 must lie between 1 and"),
     (["--threads", "99999"], "threads: n=99999 must lie between 1 and"),
     (["--threads", "two"], "invalid int value: 'two'"),

@@ -56,6 +56,16 @@ def test_dependencies_have_lower_bounds_only(setup):
     assert not [line for text in requirements for line in text.split() if set(line) & set("<~!,") or "==" in line]
 
 
+def test_every_extra_is_installed_by_a_target_and_every_marker_marks_a_test(setup):
+    make = (ROOT / "Makefile").read_text(encoding="utf-8")
+    unused = [name for name in setup["options.extras_require"] if name != "test" and f"/installed-{name}" not in make]
+    assert not unused, f"extras that no target of the Makefile installs: {unused}"
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py"))
+    markers = [line.partition(":")[0] for line in setup["tool:pytest"]["markers"].split("\n") if line]
+    unused = [name for name in markers if f"pytest.mark.{name}\n" not in tests]
+    assert not unused, f"markers that no test has: {unused}"
+
+
 def test_pyproject_holds_no_metadata_that_would_hide_setup_cfg():
     with open(ROOT / "pyproject.toml", "rb") as file:
         assert set(tomllib.load(file)) == {"build-system", "tool"}

@@ -3,9 +3,10 @@
 from minighost.models.ghostnet import GhostNet, ghostnet_cifar, ghostnet_cifar_fast, ghostnet_short
 from minighost.models.quicknet import QuickNet
 from minighost.models.registry import create, names
+from minighost.models.resnet import ResNet, resnet20
 from minighost.models.rounding import make_divisible
 
 __all__ = [
-    "GhostNet", "QuickNet", "create", "ghostnet_cifar", "ghostnet_cifar_fast", "ghostnet_short", "make_divisible",
-    "names",
+    "GhostNet", "QuickNet", "ResNet", "create", "ghostnet_cifar", "ghostnet_cifar_fast", "ghostnet_short",
+    "make_divisible", "names", "resnet20",
 ]  # fmt: skip

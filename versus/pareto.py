@@ -1,6 +1,6 @@
-"""``python -m benchmarks.pareto``: minutes of training against accuracy, one line per run.
+"""``python -m versus.pareto``: minutes of training against accuracy, one line per run.
 
-    python -m benchmarks.pareto runs/* --out pareto.png
+    python -m versus.pareto runs/* --out pareto.png
 
 A run is a folder that `minighost train` has left, with ``summary.json`` and ``log.jsonl``. Its line goes from epoch to
 epoch; minutes count the training and the evaluation after each epoch. A ring marks the ends that no other run beats in
@@ -69,7 +69,7 @@ def draw(runs, path):
 
 def main(argv=None):
     """Returns the exit status: 2 if a folder holds no finished run."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.pareto", description="Draw accuracy over training.")
+    parser = argparse.ArgumentParser(prog="python -m versus.pareto", description="Draw accuracy over training.")
     parser.add_argument("runs", metavar="RUN", nargs="+", help="folders of finished runs")
     parser.add_argument("--out", metavar="FILE", default="pareto.png", help="picture (pareto.png)")
     args = parser.parse_args(argv)

@@ -1,21 +1,16 @@
-"""What the benchmarks time: networks of their own, single operations, and the results by which peers are compared."""
+"""What is timed against peers: networks, single operations, and the results by which peers are compared."""
 
 import numpy as np
 import pytest
 
-from benchmarks import networks, suite, works
-from benchmarks.peers import minighost_peer
 from minighost import analysis, nn
+from versus import networks, suite, works
+from versus.peers import minighost_peer
 
 
-@pytest.mark.parametrize("name, parameters, macs", [
-    ("resnet20", 272_474, 40_813_184),  # 0.27 M (He et al. 2016, table 6), and the two shortcuts' convolutions
-    ("vgg", 1_148_874, 152_766_976),
-])
-def test_the_networks_cost_what_their_tables_say(name, parameters, macs):
-    rows = analysis.count(networks.create(name), (32, 32, 3))
-    assert sum(row.params for row in rows) == parameters
-    assert sum(row.macs for row in rows) == macs
+def test_the_vgg_costs_what_its_table_says():
+    rows = analysis.count(networks.create("vgg"), (32, 32, 3))
+    assert (sum(row.params for row in rows), sum(row.macs for row in rows)) == (1_148_874, 152_766_976)
 
 
 @pytest.mark.parametrize("name", ["ghostnet", "resnet20", "vgg"])

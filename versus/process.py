@@ -46,7 +46,7 @@ class Worker:
         file = Path(self._folder.name) / "results.npz"
         self._errors = open(Path(self._folder.name) / "errors", "w+", encoding="utf-8", errors="replace")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", work.name, who.label, str(who.threads), file],
+            [sys.executable, "-m", "versus.worker", work.name, who.label, str(who.threads), file],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True, cwd=ROOT,
             env=_environment(who.threads),
         )  # fmt: skip

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 import minighost.nn as mg
-from minighost.models import GhostNet
+from minighost.models import GhostNet, ResNet
 
 __all__ = ["fold", "twin"]
 
@@ -25,7 +25,7 @@ def twin(module):
     """
     if type(module) not in RULES:
         raise TypeError(
-            f"torch_twin: no rule for {type(module).__name__}; add one to RULES in benchmarks/torch_twin.py"
+            f"torch_twin: no rule for {type(module).__name__}; add one to RULES in versus/torch_twin.py"
         )
     return RULES[type(module)](module)
 
@@ -151,5 +151,6 @@ RULES = {
     mg.MaxPool2d: lambda m: nn.MaxPool2d(**m._options),
     mg.Dropout: lambda m: nn.Dropout(m.p),
     GhostNet: _chain,
+    ResNet: _chain,
     mg.ResidualBlock: lambda m: Residual((m.first, m.second), m.shortcut, m.act),
 }

@@ -1,7 +1,7 @@
 """minighost against its peers: the same work, in turns, on the same machine.
 
-    python -m benchmarks                                         # everything that is installed
-    python -m benchmarks --only "ghostnet-1.0-*" --rounds 7 --threads 2 --peers torch-channels-last,onnxruntime
+    python -m versus                                         # everything that is installed
+    python -m versus --only "ghostnet-1.0-*" --rounds 7 --threads 2 --peers torch-channels-last,onnxruntime
 
 How it is kept fair: every contestant runs in its own process and is built, compiled and warmed up before the first
 turn. Then they take turns - A B C, A B C, ... - because a machine's speed drifts by a third within minutes; a ratio

@@ -1,26 +1,14 @@
-"""The networks that are timed: minighost's own, and two without ghosts - a small ResNet and a chain of convolutions.
+"""The networks that are timed: minighost's own, and a chain of convolutions.
 
-ResNet-20 is that of He et al. 2016, §4.2, with a 1x1 convolution in the shortcuts that change size; the other follows
-VGG (Simonyan & Zisserman 2015): 3x3 convolutions in pairs, halved in between, here with batch norm.
+The chain follows VGG (Simonyan & Zisserman 2015): 3x3 convolutions in pairs, halved in between, here with batch norm.
 """
 
 import numpy as np
 
 from minighost import models
-from minighost.nn import ConvBNAct, GlobalAvgPool, Linear, MaxPool2d, ResidualBlock, Sequential
+from minighost.nn import ConvBNAct, GlobalAvgPool, Linear, MaxPool2d, Sequential
 
-__all__ = ["create", "resnet20", "vgg"]
-
-
-def resnet20(num_classes=10, rng=0):
-    """Three stages of three residual blocks, 16, 32 and 64 channels wide."""
-    rng = np.random.default_rng(rng)
-    layers, channels = [ConvBNAct(3, 16, 3, rng=rng)], 16
-    for width, first_stride in ((16, 1), (32, 2), (64, 2)):
-        for stride in (first_stride, 1, 1):
-            layers.append(ResidualBlock(channels, width, stride, rng))
-            channels = width
-    return Sequential(*layers, GlobalAvgPool(), Linear(channels, num_classes, rng=rng))
+__all__ = ["create", "vgg"]
 
 
 def vgg(num_classes=10, rng=0):
@@ -38,8 +26,7 @@ def create(name, **options):
 
     With scale 1, shift 0, mean 0 and variance 1 an exchange of any two of them could not be seen in the outputs.
     """
-    own = {"resnet20": resnet20, "vgg": vgg}
-    model = own[name](**options) if name in own else models.create(name, rng=0, **options)
+    model = vgg(**options) if name == "vgg" else models.create(name, rng=0, **options)
     # A running variance of about 2 keeps the logits of all networks here within 0.1 ... 10 in evaluation.
     ranges = {"bn.weight": (0.8, 1.2), "bn.bias": (-0.2, 0.2), "running_mean": (-0.2, 0.2), "running_var": (1.5, 2.5)}
     rng = np.random.default_rng(2)

@@ -66,7 +66,7 @@ class Contestant:
     def build(self, work):
         """The `Runner`; imports the peer's file."""
         peer = PEERS[self.peer]
-        return importlib.import_module(f"benchmarks.peers.{peer.file}").build(work, self.threads, peer.variant)
+        return importlib.import_module(f"versus.peers.{peer.file}").build(work, self.threads, peer.variant)
 
 
 def contestant(label, threads):

@@ -1,6 +1,6 @@
 """ONNX Runtime, on the PyTorch twin's graph; inference only.
 
-The graph is written by a separate process (`benchmarks.onnx_export`), so that PyTorch's threads are not around here.
+The graph is written by a separate process (`versus.onnx_export`), so that PyTorch's threads are not around here.
 """
 
 import subprocess
@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from benchmarks import works
-from benchmarks.peers import Runner
+from versus import works
+from versus.peers import Runner
 
 __all__ = ["build"]
 
@@ -21,7 +21,7 @@ def build(work, threads, variant):
     """Inference with all of its graph's optimisations, which is the default."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "network.onnx"
-        done = subprocess.run([sys.executable, "-m", "benchmarks.onnx_export", work.name, file], capture_output=True)
+        done = subprocess.run([sys.executable, "-m", "versus.onnx_export", work.name, file], capture_output=True)
         if done.returncode:
             raise RuntimeError(f"export to ONNX failed: {done.stderr.decode(errors='replace')[-2000:]}")
         options = onnxruntime.SessionOptions()

@@ -1,6 +1,6 @@
 """Write the PyTorch twin of a work's network as an ONNX file.
 
-python -m benchmarks.onnx_export WORK FILE
+python -m versus.onnx_export WORK FILE
 """
 
 import importlib.util
@@ -8,8 +8,8 @@ import sys
 
 import torch
 
-from benchmarks import networks, works
-from benchmarks.torch_twin import twin
+from versus import networks, works
+from versus.torch_twin import twin
 
 __all__ = ["export"]
 

@@ -1,4 +1,4 @@
-"""The benchmarks against peers: turns, agreement, ratios, who is absent; most contestants only pretend to work."""
+"""minighost against its peers: turns, agreement, ratios, who is absent; most contestants only pretend to work."""
 
 import gc
 import io
@@ -7,11 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import __main__ as front
-from benchmarks import compare, pareto, peers, plot, report, rounds, suite, works
-from benchmarks.peers import minighost_peer
-from benchmarks.process import Worker, WorkerFailed
-from benchmarks.worker import WARMUP, serve
+from versus import __main__ as front
+from versus import compare, pareto, peers, plot, report, rounds, suite, works
+from versus.peers import minighost_peer
+from versus.process import Worker, WorkerFailed
+from versus.worker import WARMUP, serve
 
 WORK = works.Work("tiny", "forward", "conv", (2, 5, 5, 3), {"kernel": 3, "out": 4})
 

@@ -4,8 +4,8 @@ import mygrad
 import numpy as np
 from mygrad.nnet.layers import conv_nd
 
-from benchmarks.peers import Runner
-from benchmarks.peers.minighost_peer import arrays
+from versus.peers import Runner
+from versus.peers.minighost_peer import arrays
 
 __all__ = ["build"]
 

@@ -4,10 +4,10 @@ import contextlib
 
 import numpy as np
 
-from benchmarks import compare
-from benchmarks.peers import PEERS, contestant, missing
-from benchmarks.process import Worker, WorkerFailed
-from benchmarks.rounds import interleave
+from versus import compare
+from versus.peers import PEERS, contestant, missing
+from versus.process import Worker, WorkerFailed
+from versus.rounds import interleave
 
 __all__ = ["OURS", "do", "taking_part"]
 

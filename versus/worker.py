@@ -1,6 +1,6 @@
 """A contestant's process, from within: build, check, warm up; then do as many steps as each line on stdin says.
 
-    python -m benchmarks.worker WORK LABEL THREADS RESULTS.npz
+    python -m versus.worker WORK LABEL THREADS RESULTS.npz
 
 Answers on stdout are one JSON object per line: first ``{"first_s": ..., "step_s": ...}``, then ``{"seconds": ...}`` for
 each turn, with the most memory held in it, ``"peak_mib"``. The end of stdin ends the process.
@@ -14,9 +14,9 @@ import time
 
 import numpy as np
 
-from benchmarks.peers import contestant
-from benchmarks.works import WORKS
 from minighost.bench.memory import forget_peak, peak_memory
+from versus.peers import contestant
+from versus.works import WORKS
 
 __all__ = ["main", "serve"]
 

@@ -3,9 +3,9 @@
 import numpy as np
 
 import minighost as mg
-from benchmarks import networks, works
-from benchmarks.peers import Runner
 from minighost.bench import TrainingStep, inference_of
+from versus import networks, works
+from versus.peers import Runner
 
 __all__ = ["arrays", "build"]
 

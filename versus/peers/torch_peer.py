@@ -3,10 +3,10 @@
 import torch  # before minighost: importing that sets how long OpenMP's threads wait, and PyTorch keeps its own default
 import torch.nn.functional as F
 
-from benchmarks import networks, works
-from benchmarks.peers import Runner
-from benchmarks.peers.minighost_peer import arrays
-from benchmarks.torch_twin import fold, twin
+from versus import networks, works
+from versus.peers import Runner
+from versus.peers.minighost_peer import arrays
+from versus.torch_twin import fold, twin
 
 __all__ = ["build"]
 

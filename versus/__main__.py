@@ -1,20 +1,21 @@
-"""``python -m benchmarks``."""
+"""``python -m versus``."""
 
 import argparse
 import fnmatch
 import sys
 from pathlib import Path
 
-from benchmarks import plot, report, suite
-from benchmarks.peers import contestant
-from benchmarks.works import WORKS
+from versus import plot, report, suite
+from versus.peers import contestant
+from versus.works import WORKS
 
 __all__ = ["main"]
 
 
 def main(argv=None):
-    """Run the benchmarks; returns the exit status: 1 if a contestant failed or computes something else, 2 if something
-    unknown was asked for."""
+    """Run the comparison; returns the exit status: 1 if a contestant failed or computes something else, 2 if something
+    unknown was asked for.
+    """
     args = _parser().parse_args(argv)
     try:
         works, peers = _works(args.only), _peers(args.peers)
@@ -22,7 +23,7 @@ def main(argv=None):
             if getattr(args, flag) <= 0:
                 raise ValueError(f"--{flag} {getattr(args, flag)}: must be greater than 0")
     except ValueError as error:
-        print(f"benchmarks: error: {error}", file=sys.stderr)
+        print(f"versus: error: {error}", file=sys.stderr)
         return 2
     if args.list:
         print("\n".join(f"{work.name:24} {' '.join(suite.taking_part(work, peers, args.threads))}" for work in works))
@@ -40,14 +41,14 @@ def main(argv=None):
 
 
 def _parser():
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Compare minighost with its peers.")
+    parser = argparse.ArgumentParser(prog="python -m versus", description="Compare minighost with its peers.")
     parser.add_argument("--only", metavar="WORK,...", action="append", help="only these works; * matches anything")
     parser.add_argument("--peers", metavar="PEER,...", action="append", help="only these; PEER@1 runs on one thread")
     parser.add_argument("--rounds", metavar="N", type=int, default=7, help="turns per peer (7)")
     parser.add_argument("--threads", metavar="N", type=int, default=2, help="threads per peer (2)")
     parser.add_argument("--seconds", metavar="S", type=float, default=1.0, help="length of a turn in seconds (1)")
     parser.add_argument(
-        "--out", metavar="DIR", default="benchmarks/results", help="folder of the results (benchmarks/results)"
+        "--out", metavar="DIR", default="versus/results", help="folder of the results (versus/results)"
     )
     parser.add_argument("--list", action="store_true", help="list what would be run and by whom, and run nothing")
     return parser
