@@ -168,6 +168,7 @@ def test_a_full_disk_is_one_clear_error_and_the_old_checkpoint_still_loads(tmp_p
 
     class FullFile:
         def __init__(self, path, mode):
+            self.name = path
             Path(path).write_bytes(b"half")
 
         def __enter__(self):
