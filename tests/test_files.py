@@ -165,6 +165,20 @@ def test_what_is_replaced_may_be_anything_and_stays_until_the_block_ends(tmp_pat
     assert sorted(os.listdir(tmp_path)) == ["link", "new", "pipe"] and (tmp_path / "new").read_bytes() == b"content"
 
 
+@posix
+def test_content_is_on_the_disk_before_it_has_its_name_and_the_name_after_it(tmp_path, monkeypatch):
+    done = []
+    for name in ("fsync", "replace"):
+        call = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *args, name=name, call=call: (done.append(name), call(*args)))
+    write_atomic(tmp_path / "f", "content")
+    assert done == ["fsync", "replace", "fsync"]
+    done.clear()
+    with files.replacing(tmp_path / "f", durable=False) as file:
+        file.write(b"made again at will")
+    assert done == ["replace"] and (tmp_path / "f").read_bytes() == b"made again at will"
+
+
 def test_what_is_set_aside_takes_no_name_that_is_in_use(tmp_path):
     for content in ("one", "two"):
         (tmp_path / "f").write_text(content)
