@@ -303,7 +303,6 @@ def test_a_changed_python_batch_is_refused(tmp_path):
         data.load("cifar10", "train", directory=tmp_path)
 
 
-# mtime=0: the bytes are part of a test's name, which all processes of a run must agree on
 @pytest.mark.parametrize("content, message", [
     (pickle.dumps(Bomb()), r"asks for builtins\.exec.*nothing was run"),
     (b"cposix\nsystem\n(S'true'\ntR.", r"asks for posix\.system"),
@@ -337,6 +336,7 @@ LESS = {name: content for name, content in BINARY.items() if "3" not in name}
 HUGE = info_of("huge", size=2**62).tobuf(tarfile.GNU_FORMAT)
 
 
+# mtime=0: the bytes are part of a test's name, which all processes of a run must agree on
 @pytest.mark.parametrize("content, message", [
     (b"", "not a gzip archive .*with nothing"),
     (b"<html><body>Moved</body></html>", "not a gzip archive.*looks like a web page"),
@@ -365,7 +365,8 @@ HUGE = info_of("huge", size=2**62).tobuf(tarfile.GNU_FORMAT)
     (gzip.compress(HUGE + bytes(9_000_000), 1, mtime=0), "unpacks to more than 4,"),
     (gzip.compress(bytes(9_000_000), 1, mtime=0), "unpacks to more than 4,"),
     (gzip.compress(info_of("x").tobuf() * 1001, mtime=0), "more than 1,000 members"),
-    (gzip.compress(info_of("x", size=-512).tobuf(tarfile.GNU_FORMAT) * 9, mtime=0), "declares the size -512|no tar header")])
+    (gzip.compress(info_of("x", size=-512).tobuf(tarfile.GNU_FORMAT) * 9, mtime=0),
+     "declares the size -512|no tar header")])
 def test_a_broken_archive_says_what_is_wrong(tmp_path, content, message):
     path = written(tmp_path / "a.tar.gz", content)
     with pytest.raises(FormatError, match=message) as caught:
