@@ -65,7 +65,7 @@ def test_whole_registers_are_loaded_and_stored_where_they_lie(rng, dtype):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_nan_is_never_below_a_limit(dtype):
     x = np.array([np.nan, 3, -3], dtype)
-    out, sums = np.zeros(3, dtype), np.zeros(1, dtype)
+    out, sums = np.zeros(3, dtype), np.zeros(3, dtype)
     _clipped_products(x, np.ones(3, dtype), dtype(0), out, sums)
     assert_array_equal(out, [np.nan, 1.5, 0])
 
