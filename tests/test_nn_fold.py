@@ -475,3 +475,18 @@ def test_an_empty_batch_gives_an_empty_result():
 def test_only_a_module_can_be_folded():
     with pytest.raises(TypeError, match="fold: model must be a Module, got function"):
         nn.fold(lambda x: x)
+
+
+class Biased(nn.Module):
+    """A constant joins the input."""
+
+    def forward(self, x):
+        return nn.functional.add_forward(x, np.ones((5, 2, 2, 4)))[0]
+
+
+@pytest.mark.small
+def test_a_layer_that_joins_its_input_with_a_constant_is_called(rng):
+    model = perturbed(nn.Sequential(nn.ConvBNAct(6, 4, 3), Biased(), nn.Conv2d(4, 3, 1)))
+    f = assert_folds(model, rng.normal(size=(5, 2, 2, 6)))
+    reasons = [getattr(node, "reason", "") for node in nodes_of(f)]
+    assert reasons == ["", "it joins its input with numbers of its own", ""]

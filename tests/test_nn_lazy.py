@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from minighost import nn
 from minighost.engine import launch
+from minighost.nn import functional
 from minighost.nn.functional.calls import calls
 
 pytestmark = pytest.mark.small
@@ -194,3 +195,56 @@ def test_a_value_that_two_layers_read_is_differentiated_twice(x):
 )
 def test_ghosts_that_are_cut_off_have_no_influence(make, x):
     assert_same(make, x)
+
+
+class Around(nn.Module):
+    """Ghosts and a shortcut around them, of which the first convolution adds the shortcut's gradient in passing."""
+
+    def __init__(self, first):
+        self.norm, self.first = nn.Sequential(nn.Conv2d(4, 4, 1, rng=0), nn.BatchNorm2d(4)), first
+        self.ghost = nn.GhostModule(4, 4, 1, act=False, rng=2)
+
+    def forward(self, x):
+        x = self.norm(x)
+        out, cache = functional.add_forward(self.ghost(self.first(x)), x)
+        self._cache = (cache,)
+        return out
+
+    def backward(self, dout):
+        dy, dshortcut = functional.add_backward(dout, *self._take_cache(dout))
+        return self.norm.backward(nn.module.backward_onto(self.first, self.ghost.backward(dy), dshortcut))
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+def test_a_gradient_that_the_caller_owns_is_never_written_to(x, groups):
+    def make():
+        return Around(nn.ConvBNAct(4, 4, 3, groups=groups, rng=1))
+
+    assert_same(make, x)
+    module, dout = make().astype(np.float64), np.random.default_rng(3).normal(size=x.shape)
+    before = dout.copy()
+    module(x)
+    module.backward(dout)
+    assert_array_equal(dout, before)
+
+
+class Keeping(nn.Module):
+    """It keeps the gradient that one layer hands to the next, and looks at it afterwards."""
+
+    def __init__(self):
+        self.ghost, self.last = nn.GhostModule(4, 6, 1, rng=0), nn.Conv2d(6, 5, 1, rng=1)
+
+    def forward(self, x):
+        return self.last(self.ghost(x))
+
+    def backward(self, dout):
+        self.between = self.last.backward(dout)
+        return self.ghost.backward(self.between)
+
+
+def test_a_gradient_that_was_used_up_says_so_when_it_is_read(x):
+    module = Keeping().astype(np.float64)
+    out = module(x)
+    module.backward(np.ones_like(out))
+    with pytest.raises(RuntimeError, match="already been added to another; read it before the next backward"):
+        module.between.sum()

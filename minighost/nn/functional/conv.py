@@ -59,7 +59,7 @@ def _plan(plane, shape, stride, padding, dilation, groups):
 def conv2d_backward(dout, cache, dx_wanted=True, onto=None):
     """`ops.conv2d_backward`; `onto` is a gradient that reaches x another way, and dx is the sum of both.
 
-    A lazy `onto` is used up: the sum is written over it.
+    A lazy `onto` whose arrays nobody else has is used up: the sum is written over it.
     """
     if not isinstance(cache, _Conv):
         dx, dw, db = ops.conv2d_backward(materialize(dout), cache, dx_wanted)
@@ -146,7 +146,7 @@ class _Depthwise:
         if len(c.parts) > 1:
             belongs = isinstance(onto, InputGradient) and onto.belongs_to(c.parts)
             skips = onto.dys if belongs else [None] * len(c.parts)
-        overwrite = skips[0] is not None and isinstance(onto, InputGradient)
+        overwrite = skips[0] is not None and _used_up(onto)
         done = [
             kernels.depthwise_backward(gradient, part, w, c.g, skip, overwrite)
             for gradient, part, w, skip in zip(gradients, c.parts, filters, skips, strict=True)
@@ -170,7 +170,7 @@ class _Dense:
     @staticmethod
     def backward(gradients, c, dx_wanted, onto):
         skip = _skip_grad(onto, c.parts)
-        overwrite = skip is not None and isinstance(onto, InputGradient)
+        overwrite = skip is not None and _used_up(onto)
         dy, sums, dw = kernels.conv_backward(gradients[0], c.parts[0], c.w, c.g, c.groups, dx_wanted, skip, overwrite)
         if not dx_wanted:
             return None, dw
@@ -193,6 +193,14 @@ def _cut(onto, parts):
     check.shape_is("conv2d backward", "onto", onto, parts[0].raw.shape)
     dy, sums = kernels.relu_backward(onto, parts[0])
     return InputGradient(parts, [dy], [sums])
+
+
+def _used_up(onto):
+    """Whether a kernel may write over `onto`; then nobody can read it any more."""
+    if not (isinstance(onto, InputGradient) and onto.owned):
+        return False
+    onto.use_up()
+    return True
 
 
 def _skip_grad(onto, parts):

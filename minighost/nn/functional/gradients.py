@@ -47,11 +47,14 @@ class InputGradient(_InParts):
     sums : list of ndarray, shape (chunks, 2, C)
         Of dy and ``dy * (raw - mean)``.
     dgates : list of ndarray, shape (N, C), or None
+    owned : bool
+        Whether nobody else has these arrays, so that another gradient may be added to them in place.
     """
 
-    def __init__(self, parts, dys, sums, dgates=None):
+    def __init__(self, parts, dys, sums, dgates=None, owned=True, used=None):
         super().__init__(dys)
-        self.parts, self.dys, self.sums, self.dgates = parts, dys, sums, dgates
+        self.parts, self.dys, self.sums, self.dgates, self.owned = parts, dys, sums, dgates, owned
+        self._used = [] if used is None else used  # one list for all values with the same arrays
 
     def belongs_to(self, parts):
         """Whether it is the gradient with respect to these very parts, and nobody has touched it."""
@@ -60,9 +63,23 @@ class InputGradient(_InParts):
 
     def of(self, parts):
         """The same numbers as the gradient with respect to what the parts were made of."""
-        return InputGradient(parts, self.dys, self.sums, self.dgates)
+        return InputGradient(parts, self.dys, self.sums, self.dgates, self.owned, self._used)
+
+    def some(self, mine):
+        """The gradient with respect to some of the parts."""
+        dgates = None if self.dgates is None else self.dgates[mine]
+        return InputGradient(self.parts[mine], self.dys[mine], self.sums[mine], dgates, self.owned, self._used)
+
+    def use_up(self):
+        """Give the arrays away, to be written to."""
+        self._used.append(True)
 
     def _arrays(self):
+        if self._used:
+            raise RuntimeError(
+                "a gradient that one layer handed to another is read, but has already been added to another; read it "
+                "before the next backward, or use `with nn.fusing(False):`"
+            )
         return self.dys
 
 

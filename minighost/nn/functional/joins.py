@@ -62,11 +62,7 @@ def concat_backward(dout, cache):
             return tuple(dout[..., channels] for channels in shares(widths))
         branches, _ = kernels.concat_add_backward(dout, parts)
         dout = InputGradient(parts, *map(list, zip(*branches, strict=True)))
-    return tuple(InputGradient(parts[one], dout.dys[one], dout.sums[one], _some(dout.dgates, one)) for one in mine)
-
-
-def _some(dgates, mine):
-    return None if dgates is None else dgates[mine]
+    return tuple(dout.some(one) for one in mine)
 
 
 def first_channels_forward(x, n):
@@ -127,7 +123,8 @@ def add_backward(dout, cache):
     else:
         dy = _gradient(dout, cache)
         return dy, dy
-    return branches, InputGradient([shortcut], [dy], [short]) if shortcut.norm.shape[1] else dy
+    # dy is the caller's own, or the branch's too
+    return branches, InputGradient([shortcut], [dy], [short], owned=False) if shortcut.norm.shape[1] else dy
 
 
 def _gradient(dout, cache):

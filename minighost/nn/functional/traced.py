@@ -46,5 +46,8 @@ class Traced(Lazy):
 
 
 def is_traced(*values):
-    """Whether one of them is."""
-    return any(isinstance(value, Traced) for value in values)
+    """Whether they are, all of them or none."""
+    found = [isinstance(value, Traced) for value in values]
+    if any(found) and not all(found):
+        raise Unreadable("it joins its input with numbers of its own")
+    return found[0]
