@@ -5,6 +5,7 @@ import contextlib
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import threadpoolctl
 import minighost
 from minighost import ops
 from minighost.engine import launch
-from minighost.engine.memory import empty, pool_bytes, release_pool
+from minighost.engine.memory import empty, pool_bytes, release_pool, workspace
 
 KERNEL_FILES = [p for room in ("engine", "ops") for p in sorted((Path(minighost.__file__).parent / room).rglob("*.py"))]
 SHARED = "share", "spans"
@@ -302,3 +303,24 @@ def test_the_engine_knows_nothing_of_what_stands_on_it():
             ours = [name for name in names if name.split(".")[0] == "minighost"]
             below = ("minighost.engine", "minighost.arguments", "minighost.files")
             assert all(name.startswith(below) for name in ours), path.name
+
+
+def test_a_workspace_is_divided_without_overlaps_and_is_the_same_memory_each_time():
+    shapes = (3, 5), (0, 4), (1000,)
+    arrays = workspace(np.float32, *shapes)
+    assert [a.shape for a in arrays] == list(shapes) and all(a.ctypes.data % 64 == 0 for a in arrays if a.size)
+    for k, array in enumerate(arrays):
+        array[...] = k
+    assert [set(a.ravel().tolist()) for a in arrays] == [{0}, set(), {2}]
+    assert all(a is b for a, b in zip(arrays, workspace(np.float32, *shapes), strict=True))
+    (larger,) = workspace(np.float64, (1 << 16,))
+    larger[...] = 7
+    assert arrays[0][0, 0] == 0  # who still has the smaller memory keeps it
+    release_pool()
+    assert workspace(np.float32, *shapes)[0] is not arrays[0]
+
+
+def test_each_python_thread_has_a_workspace_of_its_own():
+    mine = workspace(np.float32, (9,))[0]
+    with ThreadPoolExecutor(1) as other:
+        assert not np.shares_memory(other.submit(lambda: workspace(np.float32, (9,))[0]).result(), mine)

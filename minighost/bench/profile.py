@@ -117,7 +117,7 @@ def _piece(function, args):
 
 
 def _arrays(value):
-    """Arrays, also those in a tuple, as a `Pending` is one."""
+    """Arrays, also those in a tuple, as a `Deferred` is one."""
     if isinstance(value, np.ndarray):
         yield value
     elif isinstance(value, tuple):

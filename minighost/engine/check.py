@@ -54,8 +54,8 @@ def target(op, out, like):
 def apart(x, out):
     """Return `x`, or a copy of it if writing to `out` would change numbers of `x` that are still to be read.
 
-    Whoever computes element by element may write to `x` itself. Otherwise `out` and `x` must not overlap; NumPy's own
-    functions copy too.
+    A kernel that computes element by element may write to `x` itself. Otherwise `out` and `x` must not overlap;
+    NumPy's own functions copy too.
     """
     if out is None or not np.shares_memory(x, out):
         return x
@@ -67,7 +67,7 @@ def rows(x):
     """View (..., C) activations as (R, P) rows that kernels index as C-contiguous, reading columns 0 to C-1 only.
 
     For a contiguous array ``P == C``. For a channel slice P is the width of the whole array, so that the slice keeps
-    the known unit stride that vectorisation needs; the columns from C on belong to other channels - and behind the
+    the known unit stride that vectorisation needs; the columns from C on belong to other channels - and after the
     last row to nobody, so a kernel must never touch them.
     """
     C = x.shape[-1]

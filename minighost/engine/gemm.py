@@ -4,7 +4,8 @@ It can add to what is there, read a factor transposed, and work on columns of a 
 
 OpenBLAS multiplies matrices where they lie up to a million multiplications. Larger ones it copies into another order
 first, which for narrow ones or few rows takes longer than the product: so these are handed over in pieces. Small ones
-take it up to twice as long if the second factor is to be read transposed: weights for the way back are turned before.
+take it up to twice as long if the second factor is to be read transposed: weights are transposed in
+advance for the backward pass.
 """
 
 import functools

@@ -52,7 +52,7 @@ _arena = _Arena()
 
 
 def workspace(dtype, *shapes):
-    """Uninitialised arrays for the next kernel to work in; whoever calls `workspace` after that gets the same memory.
+    """Uninitialised arrays for the next kernel to work in; the next call of `workspace` hands out the same memory.
 
     Parameters
     ----------
@@ -94,6 +94,7 @@ def pool_bytes():
 def release_pool():
     """Give all memory back that no array uses any more."""
     with _lock:
+        _arena.block, _arena.divided = np.empty(0, np.uint8), {}
         for size, blocks in _blocks.items():
             _blocks[size] = [(block, start) for block, start in blocks if _references(block) > _IDLE]
 

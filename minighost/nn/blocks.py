@@ -25,8 +25,8 @@ class ConvBNAct(Module):
     eps, momentum : float
         Of the batch norm.
     pool : int
-        Side of the windows whose maxima the batch norm sees; 1 for no pooling. In front of it pooling costs less than
-        behind the activation, and differs only in what the statistics are taken of.
+        Side of the windows whose maxima the batch norm sees; 1 for no pooling. Before the batch norm pooling costs less
+        than after the activation, and differs only in what the statistics are taken of.
     """
 
     def __init__(

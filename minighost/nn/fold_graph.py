@@ -6,13 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from minighost.engine import inference
-from minighost.nn.fold_nodes import (
-    Affine,
-    Concat,
-    Convolution,
-    FirstChannels,
-    Plain,
-)
+from minighost.nn.fold_nodes import Affine, Concat, Convolution, FirstChannels, Plain
 
 __all__ = ["Op", "Segment", "explain", "segments_of"]
 

@@ -17,7 +17,7 @@ __all__ = ["GhostBottleneck", "GhostModule"]
 
 
 class GhostModule(Module):
-    """A cheap stand-in for convolution + batch norm (+ ReLU); do not add these again behind it.
+    """A cheap stand-in for convolution + batch norm (+ ReLU); do not add these again after it.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class GhostModule(Module):
     stride, dilation, pool : int
         Of the primary convolution, as in `ConvBNAct`; ghosts are made of what is left after the pooling.
     act : bool
-        ReLU behind both batch norms.
+        ReLU after both batch norms.
     rng : int or numpy.random.Generator, optional
 
     Raises

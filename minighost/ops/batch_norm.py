@@ -127,7 +127,7 @@ def batch_norm_backward(dout, cache):
     Returns
     -------
     dx : ndarray, shape (N, H, W, C)
-        ``gamma*inv_std * (dy - mean(dy) - xhat*mean(dy*xhat))`` in training, with dy the gradient behind the ReLU.
+        ``gamma*inv_std * (dy - mean(dy) - xhat*mean(dy*xhat))`` in training, with dy the gradient after the ReLU.
     dgamma, dbeta : ndarray, shape (C,)
     """
     x, norm, kept, relu = cache

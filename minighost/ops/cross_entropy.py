@@ -138,7 +138,7 @@ def _class_weights(op, weight, K):
     weight = np.asarray(weight)
     if weight.shape != (K,) or weight.dtype.kind not in "iuf":
         raise ValueError(
-            f"{op}: weight must be {K} numbers, one a class, got shape {weight.shape}, dtype {weight.dtype}"
+            f"{op}: weight must be {K} numbers, one per class, got shape {weight.shape}, dtype {weight.dtype}"
         )
     wrong = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
     if wrong.size:

@@ -235,7 +235,7 @@ def _conv(s, g, n, a, weights, lines, scratch, o):
 
 @tile
 def _windows(plane, first, last, g, C, out):
-    """The windows of some output lines, one behind the other; taps along a line lie together without dilation."""
+    """The windows of some output lines, one after the other; taps along a line lie together without dilation."""
     length, runs = (g.KW * C, 1) if g.DW == 1 else (C, g.KW)
     n, width, step, target = np.uintp(length), plane.shape[1], np.uintp(g.SW * C), np.uintp(0)
     flat = plane.reshape(-1)

@@ -1,6 +1,6 @@
-"""Listing the steps: what stands in a network, turned into lines for the machine, with a place in memory for each.
+"""Listing the steps: what stands in a network, translated into lines for the machine, with a place in memory for each.
 
-A program is written for one size of image. Its results are registers, so many numbers an image; `assemble` lays them
+A program is written for one size of image. Its results are registers, some numbers per image; `assemble` lays them
 out in the arena of a tile of B images, and two that are never needed at the same time may lie in the same place.
 """
 
@@ -39,7 +39,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Value:
-    """What a layer hands to the next: planes of H x W (1 x 1 behind a global pool), its channels in one part or more.
+    """What a layer hands to the next: planes of H x W (1 x 1 after a global pool), its channels in one part or more.
 
     A concatenation is a value of several parts, and costs nothing: a product adds what each part contributes.
     """
@@ -66,7 +66,7 @@ class Program:
     ----------
     dtype : dtype
     least : int
-        So many images at a time it takes for the widest layer's weights to be worth their reading.
+        How many images at a time it takes for the widest layer's weights to be worth reading.
     steps : list of Step
         With registers in place of places.
     lines : list of ndarray

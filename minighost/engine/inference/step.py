@@ -33,7 +33,7 @@ class Step(NamedTuple):
         What follows the bias, and the place of its lower and upper limit in `lines`.
     first, pitch : int
         For operands that are columns of a wider array: the first of these columns, and its width.
-        CONV: `pitch` lines of windows are laid out at a time; DEPTHWISE: so many lines of the input are kept.
+        CONV: `pitch` lines of windows are laid out at a time; DEPTHWISE: `pitch` lines of the input are kept.
     flag : int
         PRODUCT: add to the result; and 2 if more is to be added, so that bias and activation have to wait.
         JOIN: whether there is an operand b. REPEAT: results a channel. CONV: groups.

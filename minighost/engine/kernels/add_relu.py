@@ -1,4 +1,4 @@
-"""The sum that ends a residual block: a branch that waits for its batch norm, its shortcut, and the ReLU behind both.
+"""The sum that ends a residual block: a branch that waits for its batch norm, its shortcut, and the ReLU after both.
 
     out = max(scale*x + shift + shortcut, 0)          (He et al. 2016, eq. 1 and figure 2)
 

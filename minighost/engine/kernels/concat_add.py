@@ -43,7 +43,7 @@ def concat_add_backward(dout, parts, shortcut=None):
     Returns
     -------
     branches : list of (dy, sums)
-        One a part, for `batch_norm_backward`; `dy` is the part's share of `dout`, zero where its ReLU cut.
+        One per part, for `batch_norm_backward`; `dy` is the part's share of `dout`, zero where its ReLU cut.
     sums : ndarray, shape (chunks, 2, C)
         The shortcut's, if there is one; its `dy` is `dout` itself.
     """

@@ -27,7 +27,7 @@ __all__ = ["conv_backward", "conv_forward"]
 
 
 def conv_forward(deferred, w, g, groups=1, b=None, summing=True):
-    """Forward; its twin is `ops.conv2d_forward` behind a batch norm and a ReLU.
+    """Forward; its twin is `ops.conv2d_forward` after a batch norm and a ReLU.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def conv_backward(gradient, deferred, w, g, groups=1, wanted=True, skip_grad=Non
     Parameters
     ----------
     gradient : DeferredGradient
-    pending, w, g, groups
+    deferred, w, g, groups
         As in the forward.
     wanted : bool
         Whether `dy` is: nobody asks for the gradient with respect to an image.
@@ -354,6 +354,6 @@ def _crop_line(product, columns, OC, line):
 
 @tile
 def _spread(dy, raw, coefficients, product):
-    """An image's gradient behind its batch norm; the pixels that belong to nobody stay zero."""
+    """An image's gradient before its batch norm; the pixels that belong to nobody stay zero."""
     for i in range(len(dy)):
         multiply_add(dy[i], raw[i], coefficients, product[i, : dy.shape[1]])

@@ -2,9 +2,9 @@
 
 Batch norm needs the whole batch's mean before it can normalise one number. Done at once, that costs a pass over memory
 to sum and another to scale - more than the convolution itself. So a fused convolution takes the sums of its result
-while a tile of it is in cache, and hands on the raw result with what is to be done to it: `Deferred`. Whoever reads it
-normalises it on the way into its own tile. The way back is the same: a `DeferredGradient` is the gradient behind the
-ReLU together with the three numbers per channel that carry it through batch norm.
+while a tile of it is in cache, and hands on the raw result with what is to be done to it: `Deferred`. The kernel
+that reads it normalises it on the way into its own tile. Backward it is the same: a `DeferredGradient` is the gradient
+after the ReLU together with the three numbers per channel that carry it through batch norm.
 
     forward    y  = max(scale*x + shift, floor)          scale = gamma*inv_std, shift = beta - mean*scale
     backward   dx = scale*dy + slope*x + constant        see `batch_norm_backward`
@@ -49,7 +49,7 @@ class Deferred(NamedTuple):
     norm : ndarray, shape (4, C) or (4, 0)
         Rows scale, shift, mean and floor (0 for ReLU, -inf for none); without columns `raw` is the activation itself.
     gate : ndarray, shape (N, C) or (0, C)
-        Squeeze-and-excitation's factors, applied behind the ReLU.
+        Squeeze-and-excitation's factors, applied after the ReLU.
     """
 
     raw: np.ndarray

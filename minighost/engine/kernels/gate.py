@@ -1,7 +1,7 @@
-"""Squeeze-and-excitation on pending activations: the mean over the plane, and the way back through the gate.
+"""Squeeze-and-excitation on deferred activations: the mean over the plane, and the backward of the gate.
 
-Forward, the gate needs no kernel: it is stored in the `Deferred`, and whoever reads the activation multiplies by it
-(Hu et al. 2018, "Squeeze-and-excitation networks", eq. 2 and 4). Letters: K = H*W pixels of a plane.
+Forward, the gate needs no kernel: it is stored in the `Deferred`, and the kernel that reads the activation multiplies by
+it (Hu et al. 2018, "Squeeze-and-excitation networks", eq. 2 and 4). Letters: K = H*W pixels of a plane.
 """
 
 import numpy as np
@@ -32,7 +32,7 @@ def plane_mean(deferred):
 
 
 def gate_backward(dy, dmean, deferred):
-    """From the gradient behind the gate to the gradient behind the ReLU.
+    """From the gradient after the gate to the gradient after the ReLU.
 
     An activation matters twice: as what is gated, and through its plane's mean as what decides the gate.
 

@@ -48,7 +48,7 @@ def input_gradient_taps(g, width, C):
     """Where the gradient of a pixel comes from: what `tap_offsets` is for the way there.
 
     A pixel is seen by the taps of its phase only, so its gradient is a convolution, without stride and with these
-    taps, of the output's gradient - which has to lie in a plane of its own behind so many lines and columns of zeros.
+    taps, of the output's gradient - which has to lie in a plane of its own, after some lines and columns of zeros.
 
     Parameters
     ----------

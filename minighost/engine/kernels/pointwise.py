@@ -22,7 +22,7 @@ __all__ = ["pointwise_backward", "pointwise_forward"]
 
 
 def pointwise_forward(parts, w, b=None, summing=True):
-    """Forward; its twin is `ops.pointwise_forward` behind a batch norm, a ReLU and a gate for each part.
+    """Forward; its twin is `ops.pointwise_forward` after a batch norm, a ReLU and a gate for each part.
 
     Parameters
     ----------
@@ -71,7 +71,8 @@ def pointwise_backward(gradient, parts, w, skip_grad=None):
     parts, w
         As in the forward.
     skip_grad : ndarray, shape of the first part's raw, optional
-        Gradient that reaches the first part on another way; for a part without batch norm and gate only.
+        Gradient that reaches the only part another way, cut as its ReLU cuts; it is added to `dy`, not to `sums`. For a
+        part without a gate.
 
     Returns
     -------

@@ -1,6 +1,6 @@
 """What the fused kernels do with one tile of numbers while it is in cache.
 
-A tile is a stretch of memory: some rows of C channels, one behind another. A loop over C alone would vectorise badly
+A tile is a stretch of memory: some rows of C channels, one after another. A loop over C alone would vectorise badly
 where channels are few, so the per-channel vectors come repeated to L = k*C numbers ("lanes"), and the loops run over L.
 Sums are kept per lane too, in the precision of the data, for a few hundred numbers each; then they are folded into
 float64 sums per channel.

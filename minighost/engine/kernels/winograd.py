@@ -293,7 +293,7 @@ def _backward(
 
 @tile
 def _as_rows(lines, count, C):
-    """The tiles of so many lines as rows of C channels."""
+    """The tiles of `count` lines as rows of C channels."""
     return lines[:count].reshape(count * (lines.shape[1] // C), C)
 
 

@@ -124,7 +124,7 @@ def _mix_in(g, x, y, z, out):
 
 @tile
 def input_transform_lines(x0, x1, x2, x3, x4, x5, out, first, line):
-    """B' x, into six lines of `out` one behind another."""
+    """B' x, into six consecutive lines of `out`."""
     two, output_transform_lines, five = x0.dtype.type(2), x0.dtype.type(4), x0.dtype.type(5)
     y0, y1, y2 = out[first, line], out[first + 1, line], out[first + 2, line]
     y3, y4, y5 = out[first + 3, line], out[first + 4, line], out[first + 5, line]
@@ -166,7 +166,7 @@ def input_transform_lines_backward(d, first, line, x0, x1, x2, x3, x4, x5):
 
 @tile
 def output_transform_lines(Y, first, step, line, y0, y1, y2, y3):
-    """A' Y, of six lines of `Y`, so many steps apart."""
+    """A' Y, of six lines of `Y`, `step` apart."""
     two, output_transform_lines, eight = Y.dtype.type(2), Y.dtype.type(4), Y.dtype.type(8)
     Y0, Y1, Y2 = Y[first, line], Y[first + step, line], Y[first + 2 * step, line]
     Y3, Y4, Y5 = Y[first + 3 * step, line], Y[first + 4 * step, line], Y[first + 5 * step, line]
