@@ -1,7 +1,7 @@
 """Squeeze-and-excitation on deferred activations: the mean over the plane, and the backward of the gate.
 
-Forward, the gate needs no kernel: it is stored in the `Deferred`, and the kernel that reads the activation multiplies by
-it (Hu et al. 2018, "Squeeze-and-excitation networks", eq. 2 and 4). Letters: K = H*W pixels of a plane.
+Forward, the gate needs no kernel: it is stored in the `Deferred`, and the kernel that reads the activation multiplies
+by it (Hu et al. 2018, "Squeeze-and-excitation networks", eq. 2 and 4). Letters: K = H*W pixels of a plane.
 """
 
 import numpy as np

@@ -7,9 +7,9 @@
     scale         -> the same, with a gate
     add           -> a Sum of two
 
-The next convolution does it all on the way into its tile, so no layer between the two touches a pixel. Anything
-else that reads such a value - NumPy, an operation of `ops`, a user's module - gets an array: `materialize`. From then
-on the value is that array, for later readers too, and changes made to it in place are seen as they would be in any array.
+The next convolution does it all on the way into its tile, so no layer between the two touches a pixel. Anything else
+that reads such a value - NumPy, an operation of `ops`, a user's module - gets an array: `materialize`. From then on the
+value is that array, for later readers too, and changes made to it in place are seen as they would be in any array.
 """
 
 import math
