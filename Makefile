@@ -28,7 +28,7 @@ help:
 	@echo "make benchmarks        time minighost against its peers (installs them; ARGS=... is passed on)"
 	@echo "make coverage          line coverage, kernels included"
 	@echo "make notebooks         the tutorials as Jupyter notebooks in build/notebooks"
-	@echo "make lint              ruff and mypy"
+	@echo "make lint              ruff, its formatter and mypy"
 	@echo "make clean             remove .venv and all caches (runs/ stays)"
 
 train: $(VENV)/installed
@@ -74,6 +74,7 @@ notebooks: $(VENV)/installed-docs
 
 lint: $(VENV)/installed-test
 	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
 clean:

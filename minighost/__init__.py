@@ -13,9 +13,22 @@ import importlib
 
 __version__ = "0.1.0"
 __all__ = [
-    "analysis", "bench", "cli", "data", "errors", "gradcheck", "interop", "learn", "models", "nn", "ops", "stepper",
-    "threads", "trace", "train",
-]  # fmt: skip
+    "analysis",
+    "bench",
+    "cli",
+    "data",
+    "errors",
+    "gradcheck",
+    "interop",
+    "learn",
+    "models",
+    "nn",
+    "ops",
+    "stepper",
+    "threads",
+    "trace",
+    "train",
+]
 
 FUNCTIONS = {"threads": "ops", "trace": "analysis"}  # the two that are used so often that they need no room's name
 

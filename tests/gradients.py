@@ -66,6 +66,4 @@ def _as_tuple(grads):
 
 def _assert_close(actual, expected, name):
     scale = max(1.0, np.abs(expected).max(initial=0))
-    np.testing.assert_allclose(
-        actual, expected, rtol=TOLERANCE, atol=TOLERANCE * scale, equal_nan=False, err_msg=name
-    )
+    np.testing.assert_allclose(actual, expected, rtol=TOLERANCE, atol=TOLERANCE * scale, equal_nan=False, err_msg=name)

@@ -10,7 +10,8 @@ def png(width, height, bits, colour, rows, *chunks):
     pixels = zlib.compress(b"".join(b"\0" + row for row in rows))
     parts = [(b"IHDR", header), *chunks, (b"IDAT", pixels), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts)
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
+    )
 
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES = 256, 257, 258, 259, 262, 277
@@ -22,8 +23,11 @@ def tiff(width, height, pixels, tags, order="<"):
     where = {TILE_OFFSET: None, TILE_BYTES: len(pixels)} if TILE_WIDTH in tags else {273: None, 279: len(pixels)}
     tags = {WIDTH: width, HEIGHT: height, COMPRESSION: (1,), 278: height, **where, **tags}
     start = 8 + 2 + 12 * len(tags) + 4
-    long = {tag: struct.pack(f"{order}{len(values)}H", *values)
-            for tag, values in tags.items() if isinstance(values, tuple) and len(values) > 2}
+    long = {
+        tag: struct.pack(f"{order}{len(values)}H", *values)
+        for tag, values in tags.items()
+        if isinstance(values, tuple) and len(values) > 2
+    }
     body, offsets = b"", {}
     for tag, content in long.items():
         offsets[tag] = start + len(body)

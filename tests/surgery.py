@@ -212,10 +212,12 @@ def _unit(module, rng):
     path, old, owner, name = found
     C, OC = old.conv.weight.shape[2] * old.conv.groups, old.conv.weight.shape[3]
     make = [
-        lambda: Unit(C, OC, 3, rng=2), lambda: nn.Conv2d(C, OC, 1, rng=2),
+        lambda: Unit(C, OC, 3, rng=2),
+        lambda: nn.Conv2d(C, OC, 1, rng=2),
         lambda: nn.Sequential(nn.Conv2d(C, OC, 1, rng=2), nn.BatchNorm2d(OC), Twice()),
-        lambda: nn.ConvBNAct(C, OC, 3, act="hard_swish", rng=2), lambda: nn.GhostModule(C, OC, 1, rng=2),
-    ][rng.integers(5)]  # fmt: skip
+        lambda: nn.ConvBNAct(C, OC, 3, act="hard_swish", rng=2),
+        lambda: nn.GhostModule(C, OC, 1, rng=2),
+    ][rng.integers(5)]
     _put(owner, name, make().astype(np.float64))
     return path
 
@@ -227,10 +229,13 @@ def _ghost(module, rng):
     path, old, owner, name = found
     C, OC = old.primary.conv.weight.shape[2], old.out_channels
     make = [
-        lambda: nn.GhostModule(C, OC, 3, rng=2), lambda: nn.GhostModule(C, OC, 1, ratio=3, rng=2),
-        lambda: Module(C, OC, 1, rng=2), lambda: nn.ConvBNAct(C, OC, 1, rng=2),
-        lambda: nn.GhostModule(C, OC, 1, act=True, dw_size=5, rng=2), lambda: nn.ResidualBlock(C, OC, rng=2),
-    ][rng.integers(6)]  # fmt: skip
+        lambda: nn.GhostModule(C, OC, 3, rng=2),
+        lambda: nn.GhostModule(C, OC, 1, ratio=3, rng=2),
+        lambda: Module(C, OC, 1, rng=2),
+        lambda: nn.ConvBNAct(C, OC, 1, rng=2),
+        lambda: nn.GhostModule(C, OC, 1, act=True, dw_size=5, rng=2),
+        lambda: nn.ResidualBlock(C, OC, rng=2),
+    ][rng.integers(6)]
     _put(owner, name, make().astype(np.float64))
     return path
 
@@ -244,9 +249,12 @@ def _part(module, rng):
     what = ["se", "depthwise", "shortcut"][rng.integers(3)]
     if what == "se":
         b.se = [
-            lambda: None, lambda: nn.SqueezeExcite(8, 3, gate="clip", rng=4), nn.Identity, Twice,
+            lambda: None,
+            lambda: nn.SqueezeExcite(8, 3, gate="clip", rng=4),
+            nn.Identity,
+            Twice,
             lambda: nn.Sequential(nn.SqueezeExcite(8, 3, rng=4), nn.SqueezeExcite(8, 2, rng=4)),
-        ][rng.integers(5)]()  # fmt: skip
+        ][rng.integers(5)]()
     elif what == "depthwise":
         b.depthwise = [nn.Identity(), nn.ConvBNAct(8, 8, 3, groups=8, rng=4), nn.ConvBNAct(8, 8, 1, rng=4)][
             rng.integers(3)
@@ -336,10 +344,13 @@ def _shared_module(module, rng):
     """One layer in two places; its second forward overwrites what the first kept, so that backward refuses."""
     path, child, owner, name = _pick(module, rng, (nn.Conv2d, nn.BatchNorm2d, nn.ConvBNAct))
     others = [
-        (o, n, c) for o in module.modules() for n, c in o.named_children()
-        if type(c) is type(child) and c is not child and [p.shape for p in c.parameters()]
-        == [p.shape for p in child.parameters()]
-    ]  # fmt: skip
+        (o, n, c)
+        for o in module.modules()
+        for n, c in o.named_children()
+        if type(c) is type(child)
+        and c is not child
+        and [p.shape for p in c.parameters()] == [p.shape for p in child.parameters()]
+    ]
     if not others:
         return None
     owner, name, _ = others[rng.integers(len(others))]
@@ -348,7 +359,26 @@ def _shared_module(module, rng):
 
 
 OPERATIONS = [
-    _mode, _freeze_batch_norms, _activation, _other_activation, _relu, _statistics, _bias, _convolution, _geometry,
-    _batch_norm, _unit, _ghost, _part, _instance, _dtype, _layout, _another_kernel, _vectors, _extra, _tied_parameters,
-    _tied_batch_norms, _shared_module,
-]  # fmt: skip
+    _mode,
+    _freeze_batch_norms,
+    _activation,
+    _other_activation,
+    _relu,
+    _statistics,
+    _bias,
+    _convolution,
+    _geometry,
+    _batch_norm,
+    _unit,
+    _ghost,
+    _part,
+    _instance,
+    _dtype,
+    _layout,
+    _another_kernel,
+    _vectors,
+    _extra,
+    _tied_parameters,
+    _tied_batch_norms,
+    _shared_module,
+]

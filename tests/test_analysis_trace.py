@@ -27,8 +27,11 @@ def test_statistics_are_numpys(seed, n, channels):
     x = np.random.default_rng(seed).normal(1.5, 3, size=(n, 3, 2, channels))
     x[..., 0] = 0
     one = Statistics.of(x)
-    assert_allclose([one.mean, one.std, one.rms, one.low, one.high],
-                    [x.mean(), x.std(), np.sqrt((x**2).mean()), x.min(), x.max()], rtol=1e-12)
+    assert_allclose(
+        [one.mean, one.std, one.rms, one.low, one.high],
+        [x.mean(), x.std(), np.sqrt((x**2).mean()), x.min(), x.max()],
+        rtol=1e-12,
+    )
     assert (one.zeros, one.dead, one.bad) == (np.mean(x == 0), 1, 0)
     assert one.counts.sum() == x.size and len(one.edges) == len(one.counts) + 1
     assert channels == 1 or (one.edges[0], one.edges[-1]) == (x.min(), x.max())
@@ -58,8 +61,15 @@ def test_each_layer_is_recorded_with_what_it_gave_and_got():
         dout = np.random.default_rng(2).normal(size=out.shape).astype(np.float32)
         dx = model.backward(dout)
     assert [layer.path for layer in trace] == [
-        "0.conv", "0.bn", "1.primary.conv", "1.primary.bn", "1.cheap.conv", "1.cheap.bn", "2", "3",
-    ]  # fmt: skip
+        "0.conv",
+        "0.bn",
+        "1.primary.conv",
+        "1.primary.bn",
+        "1.cheap.conv",
+        "1.cheap.bn",
+        "2",
+        "3",
+    ]
     assert len(trace) == 8
     first, last = trace["0.conv"], trace["3"]
     assert_allclose([first.input.mean, first.input.std], [x.mean(dtype=float), x.std(dtype=float)], rtol=1e-6)

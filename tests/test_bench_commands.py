@@ -37,8 +37,9 @@ def test_a_network_is_timed_in_training_and_inference(capsys):
     lines = printed(capsys, *NETWORK).splitlines()
     assert lines[0].startswith("ghostnet num_classes=10 width=0.25: 507,956 parameters, input 4x32x32x3 float32")
     assert [line.split("  ")[0] for line in lines if line.startswith(("training", "inference"))] == [
-        "training step", "inference",
-    ] * 2  # fmt: skip
+        "training step",
+        "inference",
+    ] * 2
     assert any(line.startswith("memory     peak of the process ") for line in lines)
     assert max(map(len, lines)) <= 80
 
@@ -146,32 +147,41 @@ def test_arrays_that_fit_into_the_cache_are_admitted():
     assert "fit in the cache" in "".join(speeds.roofline(replace(ROOF, array_bytes=50)))
 
 
-@pytest.mark.parametrize("argv, message", [
-    (["ghostnett"], "bench: unknown name 'ghostnett' (did you mean 'ghostnet'?); available: ghostnet, "),
-    (["ghostnet", "--kernel", "3"], "--kernel: has no effect on ghostnet: it is for operations, and this is a network"),
-    (["conv", "--batch", "3"], "--batch: has no effect on conv: it is for networks, and this is an operation"),
-    (["roofline", "--shape", "1,1,1,1"], "--shape: has no effect on roofline"),
-    (["conv", "--profile"], "--profile: has no effect on conv: it is for networks, and this is an operation"),
-    (["ghostnet", "--batch", "0"], "--batch 0: must be a whole number of at least 1"),
-    (["ghostnet", "--size", "-1"], "--size -1: must be a whole number of at least 1"),
-    (["ghostnet", "--repeats", "0"], "--repeats 0: must be a whole number of at least 1"),
-    (["ghostnet", "--warmup", "0"], "--warmup 0: must be a whole number of at least 1"),
-    (["ghostnet", "--threads", "-1"], "threads: n=-1 must lie between 1 and"),
-    (["ghostnet", "--mode", "test"], "invalid choice: 'test'"),
-    (["ghostnet", "--width", "0"], "GhostNet: width must be finite and > 0, got 0.0"),
-    (["ghostnet", "--set", "wide=1"], "ghostnet has no option 'wide' (did you mean 'width'?)"),
-    (["ghostnet", "--set", "width"], "--set width: must read KEY=VALUE, e.g. --set stem_stride=1"),
-    (["conv", "--shape", "1,2,3"], "--shape 1,2,3: must be N,H,W,C in whole numbers of at least 1"),
-    (["conv", "--shape", "1,2,3,x"], "--shape 1,2,3,x: must be N,H,W,C"),
-    (["conv", "--shape", "1,0,3,4"], "--shape 1,0,3,4: must be N,H,W,C"),
-    (["conv", "--shape", "1,6,6,4", "--groups", "3"], "groups=3 must divide the channels of the shape, 4 (4 % 3 = 1)"),
-    (["conv", "--shape", "1,6,6,4", "--groups", "2", "--out", "3"], "groups=2 must divide out, 3 (3 % 2 = 1)"),
-    (["relu", "--json", "no/such/x.json"], "--json no/such/x.json: no folder no/such; create it first"),
-    (["relu", "--kernel", "3"], "bench: relu has no setting 'kernel'; it has none"),
-    (["depthwise", "--out", "3"], "bench: depthwise has no setting 'out'; it has kernel, stride"),
-    (["depthwise", "--kernel", "0"], "--kernel 0: must be a whole number of at least 1"),
-    (["max_pool", "--shape", "1,2,2,1", "--kernel", "5"], "max_pool: the kernel reaches over 5x5 pixels"),
-])
+@pytest.mark.parametrize(
+    "argv, message",
+    [
+        (["ghostnett"], "bench: unknown name 'ghostnett' (did you mean 'ghostnet'?); available: ghostnet, "),
+        (
+            ["ghostnet", "--kernel", "3"],
+            "--kernel: has no effect on ghostnet: it is for operations, and this is a network",
+        ),
+        (["conv", "--batch", "3"], "--batch: has no effect on conv: it is for networks, and this is an operation"),
+        (["roofline", "--shape", "1,1,1,1"], "--shape: has no effect on roofline"),
+        (["conv", "--profile"], "--profile: has no effect on conv: it is for networks, and this is an operation"),
+        (["ghostnet", "--batch", "0"], "--batch 0: must be a whole number of at least 1"),
+        (["ghostnet", "--size", "-1"], "--size -1: must be a whole number of at least 1"),
+        (["ghostnet", "--repeats", "0"], "--repeats 0: must be a whole number of at least 1"),
+        (["ghostnet", "--warmup", "0"], "--warmup 0: must be a whole number of at least 1"),
+        (["ghostnet", "--threads", "-1"], "threads: n=-1 must lie between 1 and"),
+        (["ghostnet", "--mode", "test"], "invalid choice: 'test'"),
+        (["ghostnet", "--width", "0"], "GhostNet: width must be finite and > 0, got 0.0"),
+        (["ghostnet", "--set", "wide=1"], "ghostnet has no option 'wide' (did you mean 'width'?)"),
+        (["ghostnet", "--set", "width"], "--set width: must read KEY=VALUE, e.g. --set stem_stride=1"),
+        (["conv", "--shape", "1,2,3"], "--shape 1,2,3: must be N,H,W,C in whole numbers of at least 1"),
+        (["conv", "--shape", "1,2,3,x"], "--shape 1,2,3,x: must be N,H,W,C"),
+        (["conv", "--shape", "1,0,3,4"], "--shape 1,0,3,4: must be N,H,W,C"),
+        (
+            ["conv", "--shape", "1,6,6,4", "--groups", "3"],
+            "groups=3 must divide the channels of the shape, 4 (4 % 3 = 1)",
+        ),
+        (["conv", "--shape", "1,6,6,4", "--groups", "2", "--out", "3"], "groups=2 must divide out, 3 (3 % 2 = 1)"),
+        (["relu", "--json", "no/such/x.json"], "--json no/such/x.json: no folder no/such; create it first"),
+        (["relu", "--kernel", "3"], "bench: relu has no setting 'kernel'; it has none"),
+        (["depthwise", "--out", "3"], "bench: depthwise has no setting 'out'; it has kernel, stride"),
+        (["depthwise", "--kernel", "0"], "--kernel 0: must be a whole number of at least 1"),
+        (["max_pool", "--shape", "1,2,2,1", "--kernel", "5"], "max_pool: the kernel reaches over 5x5 pixels"),
+    ],
+)
 def test_what_is_wrong_is_one_line(capsys, argv, message):
     assert message in refused(capsys, "bench", *argv)
 
@@ -231,12 +241,15 @@ def test_the_folder_of_kernels_is_there():
     assert bench.kernels_folder() is None or bench.kernels_folder().is_dir()
 
 
-@pytest.mark.parametrize("argv, message", [
-    (["resnet"], "warmup: unknown network 'resnet' (did you mean 'resnet20'?); available: ghostnet, "),
-    (["--threads", "-1"], "threads: n=-1 must lie between 1 and"),
-    (["--threads", "99999"], "threads: n=99999 must lie between 1 and"),
-    (["--threads", "two"], "invalid int value: 'two'"),
-])
+@pytest.mark.parametrize(
+    "argv, message",
+    [
+        (["resnet"], "warmup: unknown network 'resnet' (did you mean 'resnet20'?); available: ghostnet, "),
+        (["--threads", "-1"], "threads: n=-1 must lie between 1 and"),
+        (["--threads", "99999"], "threads: n=99999 must lie between 1 and"),
+        (["--threads", "two"], "invalid int value: 'two'"),
+    ],
+)
 def test_a_wrong_warmup_is_one_line(capsys, argv, message):
     assert message in refused(capsys, "warmup", *argv)
 

@@ -21,17 +21,20 @@ def test_the_contact_sheet_is_a_picture(capsys, tmp_path):
         assert np.ptp(np.asarray(sheet.convert("RGB")), axis=(0, 1)).min() > 200
 
 
-@pytest.mark.parametrize("argv, message", [
-    (["--data", "cifar10", "--data-dir", "{tmp}/none"], "{tmp}/none does not exist"),
-    (["--data", "cifar10", "--data-archive", "{tmp}/none.tar.gz"], "{tmp}/none.tar.gz does not exist"),
-    (["--data", "cifar10", "--data-archive", "{tmp}/page.tar.gz"], "page.tar.gz"),
-    (["--data", "cifar10", "--data-dir", "{tmp}"], "the train split needs data_batch_2.bin"),
-    (["--data", "mnist"], "mnist"),
-    (["--data-dir", "{tmp}"], "shapes10 is generated and reads no files"),
-    (["--set", "data.train_size=0"], "data.train_size: expected a whole number >= 1 and <= 1,000,000, got '0'"),
-    (["--set", "data.size=9"], "unknown key 'data.size'"),
-    ([*SMALL, "--out", "{tmp}/none/sheet.png"], "--out {tmp}/none/sheet.png: no folder {tmp}/none"),
-])
+@pytest.mark.parametrize(
+    "argv, message",
+    [
+        (["--data", "cifar10", "--data-dir", "{tmp}/none"], "{tmp}/none does not exist"),
+        (["--data", "cifar10", "--data-archive", "{tmp}/none.tar.gz"], "{tmp}/none.tar.gz does not exist"),
+        (["--data", "cifar10", "--data-archive", "{tmp}/page.tar.gz"], "page.tar.gz"),
+        (["--data", "cifar10", "--data-dir", "{tmp}"], "the train split needs data_batch_2.bin"),
+        (["--data", "mnist"], "mnist"),
+        (["--data-dir", "{tmp}"], "shapes10 is generated and reads no files"),
+        (["--set", "data.train_size=0"], "data.train_size: expected a whole number >= 1 and <= 1,000,000, got '0'"),
+        (["--set", "data.size=9"], "unknown key 'data.size'"),
+        ([*SMALL, "--out", "{tmp}/none/sheet.png"], "--out {tmp}/none/sheet.png: no folder {tmp}/none"),
+    ],
+)
 def test_what_is_wrong_is_one_line(capsys, tmp_path, argv, message):
     (tmp_path / "page.tar.gz").write_text("<!DOCTYPE html><title>404 Not Found</title>")
     (tmp_path / "data_batch_1.bin").write_bytes(bytes(3073 * 7))

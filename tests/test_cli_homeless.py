@@ -49,9 +49,14 @@ def _run(site, folder, home, commands, **more):
     kept = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     environment = {**kept, **({} if home is None else {"HOME": home}), "PYTHONPATH": str(site), **more}
     return subprocess.run(
-        [sys.executable, "-c", NOBODY], cwd=folder, env=environment, input=commands, capture_output=True, text=True,
+        [sys.executable, "-c", NOBODY],
+        cwd=folder,
+        env=environment,
+        input=commands,
+        capture_output=True,
+        text=True,
         timeout=240,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("home", [None, "a file"])

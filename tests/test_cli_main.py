@@ -36,31 +36,37 @@ def test_version(capsys):
     assert printed(capsys, "--version") == f"minighost {minighost.__version__}\n"
 
 
-@pytest.mark.parametrize("argv, message", [
-    ([], "the following arguments are required: COMMAND (see minighost --help)"),
-    (["trian"], "invalid choice: 'trian'"),
-    (["train", "--epoch", "3"], "unknown argument --epoch (did you mean --epochs?)"),
-    (["train", "--epoch=3"], "unknown argument --epoch (did you mean --epochs?)"),
-    (["data", "cifar10"], "unknown argument cifar10 (see minighost data --help)"),
-    (["eval"], "the following arguments are required: --checkpoint (see minighost eval --help)"),
-    (["train", "--epochs"], "expected one argument"),
-    (["train", "--resume", "--overwrite"], "not allowed with argument"),
-])
+@pytest.mark.parametrize(
+    "argv, message",
+    [
+        ([], "the following arguments are required: COMMAND (see minighost --help)"),
+        (["trian"], "invalid choice: 'trian'"),
+        (["train", "--epoch", "3"], "unknown argument --epoch (did you mean --epochs?)"),
+        (["train", "--epoch=3"], "unknown argument --epoch (did you mean --epochs?)"),
+        (["data", "cifar10"], "unknown argument cifar10 (see minighost data --help)"),
+        (["eval"], "the following arguments are required: --checkpoint (see minighost eval --help)"),
+        (["train", "--epochs"], "expected one argument"),
+        (["train", "--resume", "--overwrite"], "not allowed with argument"),
+    ],
+)
 def test_a_wrong_command_line_is_one_line(capsys, argv, message):
     assert message in refused(capsys, *argv)
 
 
-@pytest.mark.parametrize("error, line", [
-    (ValueError("width=0:\n  must be positive"), "width=0: must be positive"),
-    (FileNotFoundError(2, "No such file or directory", "a/b"), "a/b: No such file or directory"),
-    (OSError(28, "No space left on device"), "No space left on device"),
-    (OSError("every mirror failed"), "every mirror failed"),
-    (MemoryError(), "out of memory: none left; use a smaller batch, width or input"),
-    (NonFiniteError("step 3: loss is nan"), "step 3: loss is nan"),
-    (RunLocked("runs/a: locked"), "runs/a: locked"),
-    (TypeError(), "TypeError"),
-    (ValueError("a\x1b[31mred\x07"), "a?[31mred?"),
-])
+@pytest.mark.parametrize(
+    "error, line",
+    [
+        (ValueError("width=0:\n  must be positive"), "width=0: must be positive"),
+        (FileNotFoundError(2, "No such file or directory", "a/b"), "a/b: No such file or directory"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError("every mirror failed"), "every mirror failed"),
+        (MemoryError(), "out of memory: none left; use a smaller batch, width or input"),
+        (NonFiniteError("step 3: loss is nan"), "step 3: loss is nan"),
+        (RunLocked("runs/a: locked"), "runs/a: locked"),
+        (TypeError(), "TypeError"),
+        (ValueError("a\x1b[31mred\x07"), "a?[31mred?"),
+    ],
+)
 def test_an_error_is_one_line_on_stderr_and_status_two(capsys, monkeypatch, error, line):
     def fail(args):
         raise error
@@ -122,17 +128,20 @@ def test_a_reader_that_went_away_is_quiet(argv):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a shell of POSIX")
-@pytest.mark.parametrize("redirection, argv, status, said", [
-    (">&-", ["--help"], 141, ""),
-    (">&-", ["learn", "list"], 141, ""),
-    ("<&- >&- 2>&-", ["summary"], 141, ""),
-    ("2>&-", ["--version"], 0, ""),
-    ("2>&-", ["summary", "--width", "0"], 2, ""),
-    (">&-", ["summary", "--width", "0"], 2, "minighost: error: model.width: expected a number > 0, got '0'\n"),
-    (">/dev/full", ["--help"], 2, "No space left on device\n"),
-    (">/dev/full 2>/dev/full", ["--help"], 2, ""),
-    ("2>/dev/full", ["summary", "--width", "0"], 2, ""),
-])
+@pytest.mark.parametrize(
+    "redirection, argv, status, said",
+    [
+        (">&-", ["--help"], 141, ""),
+        (">&-", ["learn", "list"], 141, ""),
+        ("<&- >&- 2>&-", ["summary"], 141, ""),
+        ("2>&-", ["--version"], 0, ""),
+        ("2>&-", ["summary", "--width", "0"], 2, ""),
+        (">&-", ["summary", "--width", "0"], 2, "minighost: error: model.width: expected a number > 0, got '0'\n"),
+        (">/dev/full", ["--help"], 2, "No space left on device\n"),
+        (">/dev/full 2>/dev/full", ["--help"], 2, ""),
+        ("2>/dev/full", ["summary", "--width", "0"], 2, ""),
+    ],
+)
 def test_output_that_is_closed_or_full_is_a_status(tmp_path, monkeypatch, redirection, argv, status, said):
     monkeypatch.chdir(tmp_path)
     if argv[0] == "learn":

@@ -16,9 +16,21 @@ from minighost.data import sets
 from minighost.train import RECIPES, Config
 
 TINY = [
-    "--width", "0.1", "--epochs", "1", "--batch-size", "16", "--threads", "1",
-    "--set", "train.warmup_epochs=0", "--set", "data.train_size=32", "--set", "data.test_size=40",
-]  # fmt: skip
+    "--width",
+    "0.1",
+    "--epochs",
+    "1",
+    "--batch-size",
+    "16",
+    "--threads",
+    "1",
+    "--set",
+    "train.warmup_epochs=0",
+    "--set",
+    "data.train_size=32",
+    "--set",
+    "data.test_size=40",
+]
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +65,20 @@ def test_flags_reach_the_configuration_that_is_saved_with_the_run(run):
     config = json.loads((run / "config.json").read_text())
     assert config["model"]["width"] == 0.1 and config["train"]["epochs"] == 1 and config["threads"] == 1
     assert config["train"]["batch_size"] == 16 and config["data"] == {
-        "name": "shapes10", "dir": None, "archive": None, "train_size": 32, "test_size": 40}
+        "name": "shapes10",
+        "dir": None,
+        "archive": None,
+        "train_size": 32,
+        "test_size": 40,
+    }
 
 
 def test_a_finished_run_is_not_written_over_unasked(capsys, run):
     before = contents(run)
     assert "already holds this run, finished; use --overwrite" in refused(capsys, "train", *TINY, "--out", run)
     assert "cannot resume with another configuration: seed = 0 there, 7 now" in refused(
-        capsys, "train", "--resume", "--seed", "7", "--out", run)
+        capsys, "train", "--resume", "--seed", "7", "--out", run
+    )
     assert contents(run) == before
 
 
@@ -86,22 +104,25 @@ def test_resume_with_a_configuration_that_was_changed_by_hand_names_key_values_a
     assert "Write the checkpoint's values back into it, or start over in another folder with --out" in error
 
 
-@pytest.mark.parametrize("argv, message", [
-    (["--width", "0"], "model.width: expected a number > 0, got '0'"),
-    (["--epochs", "0"], "train.epochs: expected a whole number >= 1, got '0'"),
-    (["--lr", "fast"], "train.lr: expected a number > 0, got 'fast'"),
-    (["--seed", "-1"], "seed: expected a whole number >= 0, got '-1'"),
-    (["--threads", "999"], "threads: n=999 must lie between 1 and"),
-    (["--model", "resnet"], "unknown model 'resnet'"),
-    (["--data", "mnist"], "unknown data set 'mnist'"),
-    (["--data", "cifar10", "--data-dir", "{tmp}/none"], "{tmp}/none does not exist"),
-    (["--set", "model.groups=3"], "ghostnet_cifar_fast has no option 'groups'"),
-    (["--set", "epochs=3"], "unknown key 'epochs'; did you mean train.epochs?"),
-    (["--set", "train.epoch=3"], "unknown key 'train.epoch'; did you mean train.epochs"),
-    (["--batch-size", "33"], "batch_size = 33 is larger than the data set 'shapes10' with 32 images"),
-    (["--resume"], "no run to resume here"),
-    (["--config", "{tmp}/none.toml"], "{tmp}/none.toml: No such file or directory"),
-])
+@pytest.mark.parametrize(
+    "argv, message",
+    [
+        (["--width", "0"], "model.width: expected a number > 0, got '0'"),
+        (["--epochs", "0"], "train.epochs: expected a whole number >= 1, got '0'"),
+        (["--lr", "fast"], "train.lr: expected a number > 0, got 'fast'"),
+        (["--seed", "-1"], "seed: expected a whole number >= 0, got '-1'"),
+        (["--threads", "999"], "threads: n=999 must lie between 1 and"),
+        (["--model", "resnet"], "unknown model 'resnet'"),
+        (["--data", "mnist"], "unknown data set 'mnist'"),
+        (["--data", "cifar10", "--data-dir", "{tmp}/none"], "{tmp}/none does not exist"),
+        (["--set", "model.groups=3"], "ghostnet_cifar_fast has no option 'groups'"),
+        (["--set", "epochs=3"], "unknown key 'epochs'; did you mean train.epochs?"),
+        (["--set", "train.epoch=3"], "unknown key 'train.epoch'; did you mean train.epochs"),
+        (["--batch-size", "33"], "batch_size = 33 is larger than the data set 'shapes10' with 32 images"),
+        (["--resume"], "no run to resume here"),
+        (["--config", "{tmp}/none.toml"], "{tmp}/none.toml: No such file or directory"),
+    ],
+)
 def test_what_is_wrong_with_a_training_is_one_line_and_nothing_is_written(capsys, tmp_path, argv, message):
     argv = [arg.format(tmp=tmp_path) for arg in argv]
     error = refused(capsys, "train", *TINY, "--out", tmp_path / "run", *argv)
@@ -177,14 +198,17 @@ def test_a_damaged_checkpoint_names_the_file(capsys, copy, image):
     assert "SHA-256 differs" in refused(capsys, "predict", image, "--checkpoint", copy)
 
 
-@pytest.mark.parametrize("argv, message", [
-    (["--batch-size", "0"], "batch_size = 0"),
-    (["--batch-size", "few"], "invalid int value: 'few'"),
-    (["--threads", "999"], "threads: n=999"),
-    (["--threads", "-1"], "threads: n=-1 must lie between 1 and"),
-    (["--data-dir", "/none"], "shapes10 is generated and reads no files"),
-    (["--split", "validation"], "invalid choice: 'validation'"),
-])
+@pytest.mark.parametrize(
+    "argv, message",
+    [
+        (["--batch-size", "0"], "batch_size = 0"),
+        (["--batch-size", "few"], "invalid int value: 'few'"),
+        (["--threads", "999"], "threads: n=999"),
+        (["--threads", "-1"], "threads: n=-1 must lie between 1 and"),
+        (["--data-dir", "/none"], "shapes10 is generated and reads no files"),
+        (["--split", "validation"], "invalid choice: 'validation'"),
+    ],
+)
 def test_what_is_wrong_with_an_evaluation_is_one_line(capsys, run, argv, message):
     assert message in refused(capsys, "eval", "--checkpoint", run, *argv)
 
@@ -227,8 +251,9 @@ def test_predict_takes_the_size_from_the_data_set_that_the_run_was_trained_on(ca
 
 def test_images_are_judged_one_by_one(capsys, run, image, tmp_path):
     Image.fromarray(np.full((32, 32, 3), 200, np.uint8)).save(tmp_path / "grey.png")
-    alone, together = (printed(capsys, "predict", *paths, "--checkpoint", run)
-                       for paths in ([image], [image, tmp_path / "grey.png"]))
+    alone, together = (
+        printed(capsys, "predict", *paths, "--checkpoint", run) for paths in ([image], [image, tmp_path / "grey.png"])
+    )
     assert together.startswith(alone)
 
 
@@ -239,12 +264,15 @@ def test_predict_can_save_a_picture(capsys, run, image, tmp_path):
         assert min(picture.size) > 300
 
 
-@pytest.mark.parametrize("name, message", [
-    ("none.png", "none.png: No such file or directory"),
-    ("zero.png", "zero.png: not an image that can be read (it is empty)"),
-    ("page.png", "page.png: not an image that can be read (unknown format)"),
-    (".", "a directory, not an image"),
-])
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("none.png", "none.png: No such file or directory"),
+        ("zero.png", "zero.png: not an image that can be read (it is empty)"),
+        ("page.png", "page.png: not an image that can be read (unknown format)"),
+        (".", "a directory, not an image"),
+    ],
+)
 def test_a_bad_image_is_one_line_and_the_others_are_predicted(capsys, run, image, tmp_path, name, message):
     (tmp_path / "zero.png").touch()
     (tmp_path / "page.png").write_text("<!DOCTYPE html>")
@@ -279,7 +307,8 @@ def test_a_picture_may_come_from_standard_input(capsys, run, image, monkeypatch)
 def test_standard_input_is_read_up_to_a_bound_and_not_from_a_terminal(capsys, run, monkeypatch):
     given(monkeypatch, b"")
     assert "standard input: not an image that can be read (it is empty)" in refused(
-        capsys, "predict", "-", "--checkpoint", run)
+        capsys, "predict", "-", "--checkpoint", run
+    )
     monkeypatch.setattr("minighost.data.pictures.LARGEST", 1000)
     given(monkeypatch, bytes(5000))
     assert "standard input: more than 1,000 bytes" in refused(capsys, "predict", "-", "--checkpoint", run)

@@ -32,20 +32,29 @@ def python2_pickle(planes, labels):
     """A batch as Python 2 wrote it: protocol 2, byte strings, an array rebuilt by numpy.core.multiarray."""
     raw = planes.tobytes()
     numbers = b"".join(b"K" + bytes([label]) for label in labels)
-    return (b"\x80\x02}(U\x04datacnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
-            b"(K\x01K" + bytes([len(labels)]) + b"M\x00\x0c\x86cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R"
-            b"(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89T" + len(raw).to_bytes(4, "little") + raw
-            + b"tbU\x06labels](" + numbers + b"eu.")
+    return (
+        b"\x80\x02}(U\x04datacnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+        b"(K\x01K" + bytes([len(labels)]) + b"M\x00\x0c\x86cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R"
+        b"(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89T"
+        + len(raw).to_bytes(4, "little")
+        + raw
+        + b"tbU\x06labels]("
+        + numbers
+        + b"eu."
+    )
 
 
 def names(layout):
     return records.LAYOUTS[layout].splits["train"] + records.LAYOUTS[layout].splits["test"]
 
 
-BINARY = {f"{BIN}/{name}": np.concatenate([LABELS.reshape(6, R, 1)[i], PLANES[i]], axis=1).astype(np.uint8).tobytes()
-          for i, name in enumerate(names("binary"))}
-PYTHON = {f"{PY}/{name}": python2_pickle(PLANES[i], LABELS[i * R:(i + 1) * R])
-          for i, name in enumerate(names("python"))}
+BINARY = {
+    f"{BIN}/{name}": np.concatenate([LABELS.reshape(6, R, 1)[i], PLANES[i]], axis=1).astype(np.uint8).tobytes()
+    for i, name in enumerate(names("binary"))
+}
+PYTHON = {
+    f"{PY}/{name}": python2_pickle(PLANES[i], LABELS[i * R : (i + 1) * R]) for i, name in enumerate(names("python"))
+}
 
 
 def targz(members, extra=()):
@@ -76,9 +85,15 @@ def small():
         binary, python = records.LAYOUTS["binary"], records.LAYOUTS["python"]
         patch.setattr(records, "RECORDS", R)
         patch.setitem(records.LAYOUTS, "binary", replace(binary, sizes=dict.fromkeys(binary.sizes, SIZE)))
-        patch.setitem(records.LAYOUTS, "python", replace(
-            python, sizes={name: len(PYTHON[f"{PY}/{name}"]) for name in python.sizes},
-            md5={name: hashlib.md5(PYTHON[f"{PY}/{name}"]).hexdigest() for name in python.sizes}))
+        patch.setitem(
+            records.LAYOUTS,
+            "python",
+            replace(
+                python,
+                sizes={name: len(PYTHON[f"{PY}/{name}"]) for name in python.sizes},
+                md5={name: hashlib.md5(PYTHON[f"{PY}/{name}"]).hexdigest() for name in python.sizes},
+            ),
+        )
         patch.setattr(cifar, "PYTHON_ARCHIVE_SHA256", hashlib.sha256(PYTHON_ARCHIVE).hexdigest())
         yield
 
@@ -114,8 +129,11 @@ def test_a_folder_or_its_parent_loads(tmp_path, split, members, folder):
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-@pytest.mark.parametrize("content, name", [(targz(BINARY), "cifar-10-binary.tar.gz"),
-                                           (PYTHON_ARCHIVE, "cifar-10-python.tar.gz")], ids=["binary", "python"])
+@pytest.mark.parametrize(
+    "content, name",
+    [(targz(BINARY), "cifar-10-binary.tar.gz"), (PYTHON_ARCHIVE, "cifar-10-python.tar.gz")],
+    ids=["binary", "python"],
+)
 def test_an_archive_or_its_folder_loads_and_nothing_is_written(tmp_path, split, content, name):
     write(tmp_path, {name: content})
     assert_correct(split, data.load("cifar10", split, archive=tmp_path / name))
@@ -179,10 +197,15 @@ def test_what_is_one_folder_further_up_is_named(tmp_path):
                 data.load("cifar10", "test", directory=tmp_path / str(number) / name)
 
 
-@pytest.mark.parametrize("files", [
-    ["cifar-100-binary/train.bin"], ["train.bin", "test.bin"], ["x/train", "x/test", "x/meta"],
-    ["cifar-100-python.tar.gz"],
-])
+@pytest.mark.parametrize(
+    "files",
+    [
+        ["cifar-100-binary/train.bin"],
+        ["train.bin", "test.bin"],
+        ["x/train", "x/test", "x/meta"],
+        ["cifar-100-python.tar.gz"],
+    ],
+)
 def test_cifar_100_is_named_as_such(tmp_path, files):
     write(tmp_path, dict.fromkeys(files, b"x"))
     with pytest.raises(FileNotFoundError, match="no CIFAR-10.*looks like CIFAR-100.*--data-archive"):
@@ -207,10 +230,15 @@ def test_n_takes_the_first_images(tmp_path):
 
 def test_strange_members_are_passed_over_and_never_touch_the_disk(tmp_path):
     link, folder = dict(type=tarfile.SYMTYPE, linkname="/etc/passwd"), dict(type=tarfile.DIRTYPE)
-    strange = [(info_of("../evil", size=3), b"bad"), (info_of("/absolute/evil", size=3), b"bad"),
-               (info_of("link", **link), None), (info_of(BIN, **folder), None),
-               (info_of("pipe", type=tarfile.FIFOTYPE), None), (info_of("disk", type=tarfile.BLKTYPE), None),
-               (info_of("a/" * 40 + "x", size=700), b"x" * 700)]
+    strange = [
+        (info_of("../evil", size=3), b"bad"),
+        (info_of("/absolute/evil", size=3), b"bad"),
+        (info_of("link", **link), None),
+        (info_of(BIN, **folder), None),
+        (info_of("pipe", type=tarfile.FIFOTYPE), None),
+        (info_of("disk", type=tarfile.BLKTYPE), None),
+        (info_of("a/" * 40 + "x", size=700), b"x" * 700),
+    ]
     members = {f"./{name}": content for name, content in reversed(BINARY.items())}
     path = written(tmp_path / "a.tar.gz", targz(members, strange))
     assert_correct("train", data.load("cifar10", "train", archive=path))
@@ -229,8 +257,16 @@ def broken(tmp_path, name, content, split="train"):
     return str(caught.value)
 
 
-@pytest.mark.parametrize("size, words", [(0, "truncated"), (SIZE - 1, "truncated"), (SIZE - 3073, "truncated"),
-                                         (SIZE + 1, "too long"), (SIZE + 3073, "too long")])
+@pytest.mark.parametrize(
+    "size, words",
+    [
+        (0, "truncated"),
+        (SIZE - 1, "truncated"),
+        (SIZE - 3073, "truncated"),
+        (SIZE + 1, "too long"),
+        (SIZE + 3073, "too long"),
+    ],
+)
 def test_a_batch_of_the_wrong_size_is_named_with_both_sizes(tmp_path, size, words):
     message = broken(tmp_path, "data_batch_4.bin", bytes(size))
     assert f"{size:,} bytes, expected {SIZE:,}" in message and words in message and "web page" not in message
@@ -244,7 +280,8 @@ def test_a_label_above_9_is_named_with_record_and_offset(tmp_path):
     content = bytearray(BINARY[f"{BIN}/data_batch_2.bin"])
     content[7 * 3073] = 200
     assert "record 7 (byte offset 21,511) has label 200; CIFAR-10's labels are 0..9" in broken(
-        tmp_path, "data_batch_2.bin", content)
+        tmp_path, "data_batch_2.bin", content
+    )
 
 
 def test_a_missing_batch_is_named(tmp_path):
@@ -257,12 +294,25 @@ def test_a_missing_batch_is_named(tmp_path):
 
 def test_nowhere_says_what_was_looked_for_and_the_three_ways(tmp_path):
     written(tmp_path / "file", b"")
-    for where, state in ((tmp_path, "has none of"), (tmp_path / "no", "does not exist"),
-                         (tmp_path / "file", "is not a directory")):
+    for where, state in (
+        (tmp_path, "has none of"),
+        (tmp_path / "no", "does not exist"),
+        (tmp_path / "file", "is not a directory"),
+    ):
         with pytest.raises(FileNotFoundError, match=state) as caught:
             data.load("cifar10", "train", directory=where)
-        for words in ("data_batch_1.bin", "data_batch_1", BIN, PY, "cifar-10-binary.tar.gz", "cifar-10-python.tar.gz",
-                      "download", "--data-dir", "--data-archive", "shapes10"):
+        for words in (
+            "data_batch_1.bin",
+            "data_batch_1",
+            BIN,
+            PY,
+            "cifar-10-binary.tar.gz",
+            "cifar-10-python.tar.gz",
+            "download",
+            "--data-dir",
+            "--data-archive",
+            "shapes10",
+        ):
             assert words in str(caught.value)
     with pytest.raises(FileNotFoundError, match="gone.tar.gz does not exist.*--data-dir"):
         data.load("cifar10", "train", archive=tmp_path / "gone.tar.gz")
@@ -303,17 +353,21 @@ def test_a_changed_python_batch_is_refused(tmp_path):
         data.load("cifar10", "train", directory=tmp_path)
 
 
-@pytest.mark.parametrize("content, message", [
-    (pickle.dumps(Bomb()), r"asks for builtins\.exec.*nothing was run"),
-    (b"cposix\nsystem\n(S'true'\ntR.", r"asks for posix\.system"),
-    (pickle.dumps([1]), "holds a list, expected a dictionary"),
-    (pickle.dumps({}), "'data' must be a uint8 array"),
-    (pickle.dumps({b"data": b"x" * 3072 * R}), "'data' must be a uint8 array"),
-    (python2_pickle(PLANES[0][:5], LABELS[:5]), r"of shape \(20, 3072\)"),
-    (python2_pickle(PLANES[0], LABELS[:R]).replace(b"labels", b"lobels"), "'labels' must be a list of 20"),
-    (python2_pickle(PLANES[0], [7] * R).replace(b"(K\x07", b"(N"), "'labels' must be a list of 20 integers"),
-    (python2_pickle(PLANES[0], [0] * 19 + [10]), "entry 19 of 'labels' has label 10"),
-    (python2_pickle(PLANES[0], LABELS[:R]).replace(b"eu.", b"K\x01eu."), "'labels' must be a list of 20 integers")])
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (pickle.dumps(Bomb()), r"asks for builtins\.exec.*nothing was run"),
+        (b"cposix\nsystem\n(S'true'\ntR.", r"asks for posix\.system"),
+        (pickle.dumps([1]), "holds a list, expected a dictionary"),
+        (pickle.dumps({}), "'data' must be a uint8 array"),
+        (pickle.dumps({b"data": b"x" * 3072 * R}), "'data' must be a uint8 array"),
+        (python2_pickle(PLANES[0][:5], LABELS[:5]), r"of shape \(20, 3072\)"),
+        (python2_pickle(PLANES[0], LABELS[:R]).replace(b"labels", b"lobels"), "'labels' must be a list of 20"),
+        (python2_pickle(PLANES[0], [7] * R).replace(b"(K\x07", b"(N"), "'labels' must be a list of 20 integers"),
+        (python2_pickle(PLANES[0], [0] * 19 + [10]), "entry 19 of 'labels' has label 10"),
+        (python2_pickle(PLANES[0], LABELS[:R]).replace(b"eu.", b"K\x01eu."), "'labels' must be a list of 20 integers"),
+    ],
+)
 def test_an_unpickled_batch_may_hold_bytes_and_integers_only(content, message):
     with pytest.raises(FormatError, match=message):
         decode(content)
@@ -337,36 +391,48 @@ HUGE = info_of("huge", size=2**62).tobuf(tarfile.GNU_FORMAT)
 
 
 # mtime=0: the bytes are part of a test's name, which all processes of a run must agree on
-@pytest.mark.parametrize("content, message", [
-    (b"", "not a gzip archive .*with nothing"),
-    (b"<html><body>Moved</body></html>", "not a gzip archive.*looks like a web page"),
-    (b"PK\x03\x04" + bytes(99), "starts with the bytes 1f 8b, this with 50 4b 03 04"),
-    (WHOLE[:9], "damaged or truncated"),
-    (WHOLE[:len(WHOLE) // 2], "damaged or truncated; unpacking fails after"),
-    (WHOLE[:-5], "damaged or truncated"),
-    (WHOLE + b"garbage", "damaged or truncated"),
-    (gzip.compress(b"hello", mtime=0), "ends in the middle of a member, after 5"),
-    (gzip.compress(b"x" * 5120, mtime=0), "no tar header at byte 0"),
-    (gzip.compress(gzip.decompress(WHOLE)[:512 + 99], mtime=0), "ends in the middle of a member"),
-    (targz({}), "none of its members is cifar-10-batches-bin/data_batch_1.bin or"),
-    (targz({"data_batch_1.bin": bytes(SIZE)}), f"the archive lacks {BIN}/data_batch_2.bin"),
-    (targz({"cifar-100-binary/train.bin": b"x", "cifar-100-binary/test.bin": b"x"}),
-     "no CIFAR-10 in this archive.*looks like CIFAR-100"),
-    (targz({"mine/train": b"x", "mine/test": b"x", "mine/meta": b"x"}), "looks like CIFAR-100"),
-    (targz({"readme.html": b"x"}), "test_batch|data_batch_5$"),
-    (targz(LESS), f"the archive lacks {BIN}/data_batch_3.bin"),
-    (targz(BINARY, TWICE), "data_batch_1.bin appears twice"),
-    (targz(BINARY, LINK), "data_batch_1.bin is not a regular file"),
-    (targz(BINARY, HARD), "data_batch_1.bin is not a regular file"),
-    (targz(BINARY | {f"{BIN}/data_batch_2.bin": bytes(SIZE - 1)}),
-     f"data_batch_2.bin has {SIZE - 1:,} bytes, expected {SIZE:,}"),
-    (targz(BINARY | {f"{BIN}/data_batch_2.bin": b"\xc8" * SIZE}),
-     r"data_batch_2.bin: record 0 \(byte offset 0\) has label 200"),
-    (gzip.compress(HUGE + bytes(9_000_000), 1, mtime=0), "unpacks to more than 4,"),
-    (gzip.compress(bytes(9_000_000), 1, mtime=0), "unpacks to more than 4,"),
-    (gzip.compress(info_of("x").tobuf() * 1001, mtime=0), "more than 1,000 members"),
-    (gzip.compress(info_of("x", size=-512).tobuf(tarfile.GNU_FORMAT) * 9, mtime=0),
-     "declares the size -512|no tar header")])
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"", "not a gzip archive .*with nothing"),
+        (b"<html><body>Moved</body></html>", "not a gzip archive.*looks like a web page"),
+        (b"PK\x03\x04" + bytes(99), "starts with the bytes 1f 8b, this with 50 4b 03 04"),
+        (WHOLE[:9], "damaged or truncated"),
+        (WHOLE[: len(WHOLE) // 2], "damaged or truncated; unpacking fails after"),
+        (WHOLE[:-5], "damaged or truncated"),
+        (WHOLE + b"garbage", "damaged or truncated"),
+        (gzip.compress(b"hello", mtime=0), "ends in the middle of a member, after 5"),
+        (gzip.compress(b"x" * 5120, mtime=0), "no tar header at byte 0"),
+        (gzip.compress(gzip.decompress(WHOLE)[: 512 + 99], mtime=0), "ends in the middle of a member"),
+        (targz({}), "none of its members is cifar-10-batches-bin/data_batch_1.bin or"),
+        (targz({"data_batch_1.bin": bytes(SIZE)}), f"the archive lacks {BIN}/data_batch_2.bin"),
+        (
+            targz({"cifar-100-binary/train.bin": b"x", "cifar-100-binary/test.bin": b"x"}),
+            "no CIFAR-10 in this archive.*looks like CIFAR-100",
+        ),
+        (targz({"mine/train": b"x", "mine/test": b"x", "mine/meta": b"x"}), "looks like CIFAR-100"),
+        (targz({"readme.html": b"x"}), "test_batch|data_batch_5$"),
+        (targz(LESS), f"the archive lacks {BIN}/data_batch_3.bin"),
+        (targz(BINARY, TWICE), "data_batch_1.bin appears twice"),
+        (targz(BINARY, LINK), "data_batch_1.bin is not a regular file"),
+        (targz(BINARY, HARD), "data_batch_1.bin is not a regular file"),
+        (
+            targz(BINARY | {f"{BIN}/data_batch_2.bin": bytes(SIZE - 1)}),
+            f"data_batch_2.bin has {SIZE - 1:,} bytes, expected {SIZE:,}",
+        ),
+        (
+            targz(BINARY | {f"{BIN}/data_batch_2.bin": b"\xc8" * SIZE}),
+            r"data_batch_2.bin: record 0 \(byte offset 0\) has label 200",
+        ),
+        (gzip.compress(HUGE + bytes(9_000_000), 1, mtime=0), "unpacks to more than 4,"),
+        (gzip.compress(bytes(9_000_000), 1, mtime=0), "unpacks to more than 4,"),
+        (gzip.compress(info_of("x").tobuf() * 1001, mtime=0), "more than 1,000 members"),
+        (
+            gzip.compress(info_of("x", size=-512).tobuf(tarfile.GNU_FORMAT) * 9, mtime=0),
+            "declares the size -512|no tar header",
+        ),
+    ],
+)
 def test_a_broken_archive_says_what_is_wrong(tmp_path, content, message):
     path = written(tmp_path / "a.tar.gz", content)
     with pytest.raises(FormatError, match=message) as caught:
@@ -396,7 +462,7 @@ edits = st.lists(st.tuples(st.floats(0, 1), st.binary(max_size=4), st.integers(0
 def edited(content, edits):
     for where, new, removed in edits:
         at = int(where * len(content))
-        content = content[:at] + new + content[at + removed:]
+        content = content[:at] + new + content[at + removed :]
     return content
 
 
@@ -419,8 +485,8 @@ def test_mutated_tar_headers_load_correctly_or_are_refused(scratch, flips, repai
     for at, value in flips:
         tar[at] = value
     for start in (0, 512, 1024) if repair else ():  # a header whose checksum is right gets further
-        unsigned = sum(tar[start:start + 148]) + 8 * 32 + sum(tar[start + 156:start + 512])
-        tar[start + 148:start + 156] = b"%06o\0 " % unsigned
+        unsigned = sum(tar[start : start + 148]) + 8 * 32 + sum(tar[start + 156 : start + 512])
+        tar[start + 148 : start + 156] = b"%06o\0 " % unsigned
     only_format_error_or_correct(scratch, gzip.compress(tar, 1))
 
 

@@ -32,20 +32,28 @@ class Mirror(BaseHTTPRequestHandler):
             return self.send_error(404)
         if kind in ("moved", "lost"):
             return self._answer(302, b"", Location="/good" if kind == "moved" else "http://[::bad/")
-        body = {"page": PAGE, "portal": PAGE, "wrong": WRONG, "short": GOOD[:-1], "long": GOOD * 3,
-                "endless": GOOD * 3}.get(kind, GOOD)
+        body = {
+            "page": PAGE,
+            "portal": PAGE,
+            "wrong": WRONG,
+            "short": GOOD[:-1],
+            "long": GOOD * 3,
+            "endless": GOOD * 3,
+        }.get(kind, GOOD)
         if start and kind in ("good", "breaks", "wrong", "slow", "elsewhere", "another"):
             first = int(start.removeprefix("bytes=").removesuffix("-"))
             if first >= len(body):
                 return self.send_error(416)
-            said = {"elsewhere": f"bytes 0-{len(body) - 1}/{len(body)}",
-                    "another": f"bytes {first}-{len(body) + 8}/{len(body) + 9}"}
+            said = {
+                "elsewhere": f"bytes 0-{len(body) - 1}/{len(body)}",
+                "another": f"bytes {first}-{len(body) + 8}/{len(body) + 9}",
+            }
             whole = f"bytes {first}-{len(body) - 1}/{len(body)}"
             return self._answer(206, body[first:], **{"Content-Range": said.get(kind, whole)})
         if kind == "breaks":  # promises everything, sends a third, hangs up
-            return self._answer(200, body[:len(body) // 3], length=len(body))
+            return self._answer(200, body[: len(body) // 3], length=len(body))
         if kind in ("endless", "portal", "ends"):  # promises nothing
-            return self._answer(200, body[:len(body) // 3] if kind == "ends" else body, length="")
+            return self._answer(200, body[: len(body) // 3] if kind == "ends" else body, length="")
         if kind == "garbled":
             return self._answer(200, body, length="many")
         if kind == "chunks":
@@ -118,17 +126,21 @@ def test_a_bad_mirror_is_passed_over(server, place, bad):
     assert list(place.parent.iterdir()) == [place]
 
 
-@pytest.mark.parametrize("bad, reason", [
-    ("gone", "404"),
-    ("page", f"{len(PAGE)} bytes offered, {len(GOOD):,} expected. It looks like a web page"),
-    ("portal", "this is not the archive. It looks like a web page"),
-    ("wrong", f"{len(GOOD):,} bytes as expected, but the SHA-256 is not"),
-    ("short", f"{len(GOOD) - 1:,} bytes offered, {len(GOOD):,} expected"),
-    ("long", f"{3 * len(GOOD):,} bytes offered, {len(GOOD):,} expected"),
-    ("ends", f"{len(GOOD) // 3:,} bytes received, {len(GOOD):,} expected"),
-    ("garbled", "'many'"),
-    ("endless", f"sent more than the {len(GOOD):,} bytes"),
-    ("breaks", f" of {len(GOOD):,} bytes received)")])
+@pytest.mark.parametrize(
+    "bad, reason",
+    [
+        ("gone", "404"),
+        ("page", f"{len(PAGE)} bytes offered, {len(GOOD):,} expected. It looks like a web page"),
+        ("portal", "this is not the archive. It looks like a web page"),
+        ("wrong", f"{len(GOOD):,} bytes as expected, but the SHA-256 is not"),
+        ("short", f"{len(GOOD) - 1:,} bytes offered, {len(GOOD):,} expected"),
+        ("long", f"{3 * len(GOOD):,} bytes offered, {len(GOOD):,} expected"),
+        ("ends", f"{len(GOOD) // 3:,} bytes received, {len(GOOD):,} expected"),
+        ("garbled", "'many'"),
+        ("endless", f"sent more than the {len(GOOD):,} bytes"),
+        ("breaks", f" of {len(GOOD):,} bytes received)"),
+    ],
+)
 def test_without_a_good_mirror_each_failure_is_told_and_nothing_is_in_place(server, place, bad, reason):
     urls = [server + bad, "http://127.0.0.1:9/refused"]
     with pytest.raises(OSError) as caught:

@@ -129,8 +129,10 @@ def test_only_the_formats_that_are_named_have_a_reader(kind, path, monkeypatch):
 
 def deflated(length, piece=bytes(1 << 20)):
     packer = zlib.compressobj(1)
-    return b"".join(packer.compress(piece[: min(len(piece), length - at)])
-                    for at in range(0, length, len(piece))) + packer.flush()
+    return (
+        b"".join(packer.compress(piece[: min(len(piece), length - at)]) for at in range(0, length, len(piece)))
+        + packer.flush()
+    )
 
 
 def large_png(side, bits, colour, samples=1):
@@ -138,7 +140,8 @@ def large_png(side, bits, colour, samples=1):
     pixels = deflated(side * (1 + side * samples * bits // 8))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in ((b"IHDR", header), (b"IDAT", pixels), (b"IEND", b"")))
+        for kind, data in ((b"IHDR", header), (b"IDAT", pixels), (b"IEND", b""))
+    )
 
 
 def large_webp(side):
@@ -152,6 +155,7 @@ def large_webp(side):
 
 def large_jpeg(side, scans):
     """Of one colour: two bits of zero are a block. One scan for all components, or three."""
+
     def segment(marker, content):
         return bytes([0xFF, marker]) + struct.pack(">H", len(content) + 2) + content
 
@@ -160,14 +164,21 @@ def large_jpeg(side, scans):
     start += segment(0xC0, struct.pack(">BHHB", 8, side, side, 3) + b"".join(bytes([k, 0x11, 0]) for k in (1, 2, 3)))
     start += b"".join(segment(0xC4, bytes([table, 1, *[0] * 15, 0])) for table in (0x00, 0x10))
     parts = [(1, 2, 3)] if scans == 1 else [(1,), (2,), (3,)]
-    body = b"".join(segment(0xDA, bytes([len(part), *(n for k in part for n in (k, 0)), 0, 63, 0]))
-                    + bytes(blocks * len(part) // 4 + 1) for part in parts)
+    body = b"".join(
+        segment(0xDA, bytes([len(part), *(n for k in part for n in (k, 0)), 0, 63, 0]))
+        + bytes(blocks * len(part) // 4 + 1)
+        for part in parts
+    )
     return b"\xff\xd8" + start + body + b"\xff\xd9"
 
 
 def large_tile(side):
-    return tiff(16, 16, deflated(side * side), {BITS: (8,), PHOTOMETRIC: (1,), SAMPLES: (1,), COMPRESSION: (8,),
-                                                TILE_WIDTH: side, TILE_HEIGHT: side})
+    return tiff(
+        16,
+        16,
+        deflated(side * side),
+        {BITS: (8,), PHOTOMETRIC: (1,), SAMPLES: (1,), COMPRESSION: (8,), TILE_WIDTH: side, TILE_HEIGHT: side},
+    )
 
 
 LARGE = {  # what is in the file, and whether it is read
@@ -200,8 +211,13 @@ def test_no_picture_takes_more_than_200_megabytes(tmp_path):
     paths = [tmp_path / name for name in LARGE]
     for path, (make, _) in zip(paths, LARGE.values(), strict=True):
         path.write_bytes(make())
-    answer = subprocess.run([sys.executable, "-c", MEASURE, *paths], capture_output=True, text=True, check=True,
-                            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])})
+    answer = subprocess.run(
+        [sys.executable, "-c", MEASURE, *paths],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )
     assert answer.stderr == ""
     for name, line, (_, read) in zip(LARGE, answer.stdout.splitlines(), LARGE.values(), strict=True):
         megabytes, said = line.split(" ", 1)

@@ -14,16 +14,18 @@ from minighost.data import Augment, Loader
 
 SET = data.shapes10(250, seed=5)
 seeds = st.integers(0, 2**32)
-augments = st.builds(Augment, flip=st.sampled_from([True, False, "alternate"]), crop_padding=st.integers(0, 6),
-                     cutout=st.integers(0, 40))
+augments = st.builds(
+    Augment, flip=st.sampled_from([True, False, "alternate"]), crop_padding=st.integers(0, 6), cutout=st.integers(0, 40)
+)
 
 
 def images_of(seed, shape):
     return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
 
 
-image_batches = st.builds(images_of, seeds, st.tuples(st.integers(0, 5), st.integers(7, 12), st.integers(7, 12),
-                                                      st.just(3)))
+image_batches = st.builds(
+    images_of, seeds, st.tuples(st.integers(0, 5), st.integers(7, 12), st.integers(7, 12), st.just(3))
+)
 
 
 # Augment -------------------------------------------------------------------------------------------------------------
@@ -50,8 +52,11 @@ def test_every_crop_is_a_window_of_the_reflected_image(images, seed, padding):
     padded = np.pad(images, ((0, 0), (padding, padding), (padding, padding), (0, 0)), mode="reflect")
     N, H, W, _ = images.shape
     for n in range(N):
-        assert any(np.array_equal(out[n], padded[n, i:i + H, j:j + W])
-                   for i in range(2 * padding + 1) for j in range(2 * padding + 1))
+        assert any(
+            np.array_equal(out[n], padded[n, i : i + H, j : j + W])
+            for i in range(2 * padding + 1)
+            for j in range(2 * padding + 1)
+        )
 
 
 def test_all_shifts_and_both_sides_occur_about_equally_often():
@@ -78,18 +83,22 @@ def test_cutout_paints_one_clipped_square_in_the_mean_colour(seed, side):
     out = Augment(flip=False, crop_padding=0, cutout=side)(images, np.random.default_rng(seed))
     for image, cut in zip(images, out, strict=True):
         rows, columns = np.nonzero((image != cut).any(axis=2))
-        hole = cut[rows.min():rows.max() + 1, columns.min():columns.max() + 1]
+        hole = cut[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
         assert max(hole.shape[:2]) <= side
         assert (hole == image.reshape(-1, 3).mean(axis=0).astype(np.uint8)).all()
 
 
-@pytest.mark.parametrize("make, message", [
-    (lambda: Augment(flip="sometimes"), "flip = 'sometimes'; must be True, False or 'alternate'"),
-    (lambda: Augment(crop_padding=-1), "crop_padding = -1; must be an integer >= 0"),
-    (lambda: Augment(cutout=1.5), "cutout = 1.5; must be an integer >= 0"),
-    (lambda: Augment(crop_padding=8)(np.zeros((1, 8, 9, 3), np.uint8), None), "crop_padding = 8 must be smaller"),
-    (lambda: Augment()(np.zeros((8, 9, 3), np.uint8), None), r"shape \(N, H, W, 3\), got \(8, 9, 3\)"),
-    (lambda: Augment()(np.zeros((1, 8, 9, 3)), None), "uint8 .* got float64; augment before normalize")])
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: Augment(flip="sometimes"), "flip = 'sometimes'; must be True, False or 'alternate'"),
+        (lambda: Augment(crop_padding=-1), "crop_padding = -1; must be an integer >= 0"),
+        (lambda: Augment(cutout=1.5), "cutout = 1.5; must be an integer >= 0"),
+        (lambda: Augment(crop_padding=8)(np.zeros((1, 8, 9, 3), np.uint8), None), "crop_padding = 8 must be smaller"),
+        (lambda: Augment()(np.zeros((8, 9, 3), np.uint8), None), r"shape \(N, H, W, 3\), got \(8, 9, 3\)"),
+        (lambda: Augment()(np.zeros((1, 8, 9, 3)), None), "uint8 .* got float64; augment before normalize"),
+    ],
+)
 def test_bad_augmentations_are_named(make, message):
     with pytest.raises((ValueError, TypeError), match=message):
         make()
@@ -132,12 +141,16 @@ def test_constant_images_have_no_spread_and_cannot_be_normalized():
         data.normalize(images, mean, std)
 
 
-@pytest.mark.parametrize("make, message", [
-    (lambda: data.channel_statistics(np.zeros((0, 2, 2, 3), np.uint8)), "no pixels"),
-    (lambda: data.channel_statistics(np.zeros((1, 2, 2, 3))), "channel_statistics: images must be uint8"),
-    (lambda: data.normalize(SET.images[0], [0] * 3, [1] * 3), r"normalize: images must have shape \(N, H, W, 3\)"),
-    (lambda: data.normalize(SET.images, 0, 1), r"need shape \(3,\), got \(\) and \(\)"),
-    (lambda: data.normalize(SET.images, [0, 0, np.nan], [1] * 3), "must be finite")])
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: data.channel_statistics(np.zeros((0, 2, 2, 3), np.uint8)), "no pixels"),
+        (lambda: data.channel_statistics(np.zeros((1, 2, 2, 3))), "channel_statistics: images must be uint8"),
+        (lambda: data.normalize(SET.images[0], [0] * 3, [1] * 3), r"normalize: images must have shape \(N, H, W, 3\)"),
+        (lambda: data.normalize(SET.images, 0, 1), r"need shape \(3,\), got \(\) and \(\)"),
+        (lambda: data.normalize(SET.images, [0, 0, np.nan], [1] * 3), "must be finite"),
+    ],
+)
 def test_bad_statistics_are_named(make, message):
     with pytest.raises((ValueError, TypeError), match=message):
         make()
@@ -259,17 +272,23 @@ def test_batches_are_the_consumers_own():
     assert SET.labels.max() > 7
 
 
-@pytest.mark.parametrize("make, message", [
-    (lambda: Loader(SET, 251),
-     "batch_size = 251 is larger than the data set 'shapes10' with 250 images; use at most 250"),
-    (lambda: Loader(SET, 0), "batch_size = 0; must be an integer >= 1"),
-    (lambda: Loader(SET, 2.5), "batch_size = 2.5"),
-    (lambda: Loader(SET, 10, prefetch=0), "prefetch = 0"),
-    (lambda: Loader(SET, 10, seed=-1), "seed = -1"),
-    (lambda: Loader(SET, 10, mean=[0] * 3), "both mean and std, or neither"),
-    (lambda: Loader(SET, 100).epoch(-1), "epochs count from 0"),
-    (lambda: Loader(SET, 100).epoch(0, start=4), r"start 4; .*start must be in 0\.\.3"),
-    (lambda: Loader(data.Dataset(SET.images[:0], SET.labels[:0], SET.classes, "none"), 1), "'none' is empty")])
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (
+            lambda: Loader(SET, 251),
+            "batch_size = 251 is larger than the data set 'shapes10' with 250 images; use at most 250",
+        ),
+        (lambda: Loader(SET, 0), "batch_size = 0; must be an integer >= 1"),
+        (lambda: Loader(SET, 2.5), "batch_size = 2.5"),
+        (lambda: Loader(SET, 10, prefetch=0), "prefetch = 0"),
+        (lambda: Loader(SET, 10, seed=-1), "seed = -1"),
+        (lambda: Loader(SET, 10, mean=[0] * 3), "both mean and std, or neither"),
+        (lambda: Loader(SET, 100).epoch(-1), "epochs count from 0"),
+        (lambda: Loader(SET, 100).epoch(0, start=4), r"start 4; .*start must be in 0\.\.3"),
+        (lambda: Loader(data.Dataset(SET.images[:0], SET.labels[:0], SET.classes, "none"), 1), "'none' is empty"),
+    ],
+)
 def test_bad_loaders_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()

@@ -32,12 +32,15 @@ def test_an_image_of_the_right_size_is_taken_as_it_is(tmp_path):
     assert note == "32x32"
 
 
-@pytest.mark.parametrize("height, width, note", [
-    (48, 64, "64x48, centre 48x48 scaled to 32x32"),
-    (64, 32, "32x64, centre 32x32"),
-    (7, 7, "7x7 scaled to 32x32"),
-    (1, 1000, "1000x1, centre 1x1 scaled to 32x32"),
-])
+@pytest.mark.parametrize(
+    "height, width, note",
+    [
+        (48, 64, "64x48, centre 48x48 scaled to 32x32"),
+        (64, 32, "32x64, centre 32x32"),
+        (7, 7, "7x7 scaled to 32x32"),
+        (1, 1000, "1000x1, centre 1x1 scaled to 32x32"),
+    ],
+)
 def test_any_other_size_is_cut_and_scaled_and_says_so(tmp_path, height, width, note):
     image, said = read(save(tmp_path / "a.png", noise(height, width)), 32)
     assert image.shape == (32, 32, 3) and image.dtype == np.uint8 and said == note
@@ -101,13 +104,16 @@ def png():
     return file.getvalue()
 
 
-@pytest.mark.parametrize("content, reason", [
-    (b"", "it is empty"),
-    (b"<!DOCTYPE html><title>404</title>", "unknown format"),
-    (png()[:900], "truncated"),
-    (png()[:40], ""),
-    (png()[:60] + bytes(40) + png()[100:], ""),
-])
+@pytest.mark.parametrize(
+    "content, reason",
+    [
+        (b"", "it is empty"),
+        (b"<!DOCTYPE html><title>404</title>", "unknown format"),
+        (png()[:900], "truncated"),
+        (png()[:40], ""),
+        (png()[:60] + bytes(40) + png()[100:], ""),
+    ],
+)
 def test_what_is_no_image_says_so(tmp_path, content, reason):
     path = tmp_path / "a.png"
     path.write_bytes(content)

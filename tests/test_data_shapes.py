@@ -95,8 +95,10 @@ def test_a_linear_softmax_stays_under_half_but_above_chance():
     assert 0.13 < accuracy < 0.5
 
 
-@pytest.mark.parametrize("arguments, message", [
-    ((0,), "n = 0"), ((10, -1), "seed = -1"), ((10, 0, "valid"), "unknown split 'valid'; available: 'train', 'test'")])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [((0,), "n = 0"), ((10, -1), "seed = -1"), ((10, 0, "valid"), "unknown split 'valid'; available: 'train', 'test'")],
+)
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         data.shapes10(*arguments)
@@ -124,8 +126,10 @@ def test_a_description_is_that_of_the_images(name):
 
 
 def test_data_needs_numpy_only():
-    code = ("import sys, minighost.data as d; d.shapes10(1); "
-            "print(*{'numba', 'matplotlib', 'pooch', 'scipy', 'tqdm', 'requests'} & set(sys.modules))")
+    code = (
+        "import sys, minighost.data as d; d.shapes10(1); "
+        "print(*{'numba', 'matplotlib', 'pooch', 'scipy', 'tqdm', 'requests'} & set(sys.modules))"
+    )
     assert run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""
     code = "import sys, minighost.data as d; d.names(); print('numpy' in sys.modules)"
     assert run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
@@ -134,12 +138,13 @@ def test_data_needs_numpy_only():
 def test_a_dataset_checks_what_it_is_given():
     images, labels = np.zeros((3, 2, 2, 3), np.uint8), np.array([0, 1, 0])
     for i, y, error, message in [
-            (images / 255, labels, TypeError, "images must be uint8"),
-            (images[..., :1], labels, ValueError, r"must have shape \(N, H, W, 3\), got \(3, 2, 2, 1\)"),
-            (images, labels[:2], ValueError, r"3 images need labels of shape \(3,\), got \(2,\)"),
-            (images, labels / 1, TypeError, "labels must be integers, got float64"),
-            (images, labels + [0, 1, 0], ValueError, r"label 2 of image 1 is outside 0\.\.1"),
-            (images, labels - [0, 0, 1], ValueError, r"label -1 of image 2 is outside 0\.\.1")]:
+        (images / 255, labels, TypeError, "images must be uint8"),
+        (images[..., :1], labels, ValueError, r"must have shape \(N, H, W, 3\), got \(3, 2, 2, 1\)"),
+        (images, labels[:2], ValueError, r"3 images need labels of shape \(3,\), got \(2,\)"),
+        (images, labels / 1, TypeError, "labels must be integers, got float64"),
+        (images, labels + [0, 1, 0], ValueError, r"label 2 of image 1 is outside 0\.\.1"),
+        (images, labels - [0, 0, 1], ValueError, r"label -1 of image 2 is outside 0\.\.1"),
+    ]:
         with pytest.raises(error, match=message):
             data.Dataset(i, y, ("a", "b"), "mine")
     mine = data.Dataset(images[:, :, ::-1], labels.astype(np.uint8), ["a", "b"], "mine")

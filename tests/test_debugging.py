@@ -29,10 +29,19 @@ def test_pdb_stops_in_the_backward_of_a_convolution_and_reads_its_numbers(tmp_pa
     (place,) = re.findall(r"^\(Pdb\) break (\S+)$", GUIDE, re.MULTILINE)
     said = _session(
         tmp_path,
-        ["import minighost.ops", f"break {place}", "continue", "where", "p 'dy', dy.shape, 'dws', dws.shape",
-         *["next"] * 6, "p 'turn', t, chunks", "return", "p 'dx', float(dx.sum())"],
+        [
+            "import minighost.ops",
+            f"break {place}",
+            "continue",
+            "where",
+            "p 'dy', dy.shape, 'dws', dws.shape",
+            *["next"] * 6,
+            "p 'turn', t, chunks",
+            "return",
+            "p 'dx', float(dx.sum())",
+        ],
         NUMBA_DISABLE_JIT="1",
-    )  # fmt: skip
+    )
     assert "kernels/conv.py" in said.replace("\\", "/") and "conv2d_backward()" in said and "_backward()" in said
     assert "('dy', (1, 4, 12), 'dws', (1, 9, 2, 3))" in said
     assert "('turn', 0, 1)" in said, "six lines into the kernel its first turn begins"

@@ -83,10 +83,16 @@ def _damages(folder):
     halves = [_edit(lambda b: b[: len(b) // 2]), _edit(lambda b: b[len(b) // 2 :]), _edit(lambda b: b + b"more")]
     flips = [_flip(position) for position in (0, 0.01, 0.5, 1)]
     garbage = [_edit(lambda b: bytes(len(b))), _edit(lambda b: b"<html>not found</html>"), _edit(lambda b: b[::-1])]
-    exploits = [_edit(lambda b: pickle.dumps(Exploit(folder / "mark"))),
-                _edit(lambda b: b[:32] + pickle.dumps(Exploit(folder / "mark")))]
-    others = [_instead(os.mkdir), _instead(lambda path: (path / "inside").mkdir(parents=True)),
-              _instead(lambda path: path.symlink_to("/dev/null")), _instead(lambda path: path.symlink_to(path))]
+    exploits = [
+        _edit(lambda b: pickle.dumps(Exploit(folder / "mark"))),
+        _edit(lambda b: b[:32] + pickle.dumps(Exploit(folder / "mark"))),
+    ]
+    others = [
+        _instead(os.mkdir),
+        _instead(lambda path: (path / "inside").mkdir(parents=True)),
+        _instead(lambda path: path.symlink_to("/dev/null")),
+        _instead(lambda path: path.symlink_to(path)),
+    ]
     if hasattr(os, "mkfifo"):
         others.append(_instead(os.mkfifo))
     return [*cuts, *halves, *flips, *garbage, *exploits, *others]

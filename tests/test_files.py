@@ -240,9 +240,13 @@ def writes(tree):
 def test_files_are_written_whole_in_one_place():
     """Else only a log and a download grow, a lock is taken, and a learner's process tells what it found."""
     others = {
-        "train/log.py", "train/lock.py", "data/download.py", "learn/judge.py", "bench/memory.py",
+        "train/log.py",
+        "train/lock.py",
+        "data/download.py",
+        "learn/judge.py",
+        "bench/memory.py",
         "data/pictures.py",  # os.devnull
-    }  # fmt: skip
+    }
     package = ROOT / "minighost"
     found = {
         path.relative_to(package).as_posix()

@@ -64,8 +64,13 @@ def how(report):
 @pytest.mark.small
 def test_differences_are_exact_where_the_forward_is_linear_and_the_complex_step_where_it_is_analytic(rng):
     x, y = rng.normal(size=(3, 4)), rng.normal(size=4)
-    found = how(check(lambda x, y: np.tanh(x) * y, [x, y], backward=lambda d, x, y: (
-        d * y / np.cosh(x) ** 2, (d * np.tanh(x)).sum(0))))  # fmt: skip
+    found = how(
+        check(
+            lambda x, y: np.tanh(x) * y,
+            [x, y],
+            backward=lambda d, x, y: (d * y / np.cosh(x) ** 2, (d * np.tanh(x)).sum(0)),
+        )
+    )
     assert found["x"][0] == "complex step" and found["x"][1] < 1e-14
     assert found["y"][0] == "linear: exact differences" and found["y"][1] < 1e-14
     kinked = check(lambda x: np.abs(np.tanh(x)), x, backward=lambda d, x: d * np.sign(x) / np.cosh(x) ** 2)
@@ -176,66 +181,132 @@ XN, XS, M = R.normal(size=(3, 4, 5, 2)), R.normal(size=(3, 4)), R.normal(size=(4
 
 WRONG = {
     "batch norm whose dx is 0": (
-        batch_norm, normed(lambda d, xhat, dx, dg, db, s: 0 * dx), [XN, GAMMA, BETA], "it is zero everywhere"),
+        batch_norm,
+        normed(lambda d, xhat, dx, dg, db, s: 0 * dx),
+        [XN, GAMMA, BETA],
+        "it is zero everywhere",
+    ),
     "softmax whose gradient is 0": (softmax, lambda d, x: 0 * x, [XS], "it is zero everywhere"),
     "batch norm without the mean's term": (
-        batch_norm, normed(lambda d, xhat, dx, dg, db, s: s * (d - xhat * dg / 60)), [XN, GAMMA, BETA],
-        "off by a constant: the term through the mean is missing"),
+        batch_norm,
+        normed(lambda d, xhat, dx, dg, db, s: s * (d - xhat * dg / 60)),
+        [XN, GAMMA, BETA],
+        "off by a constant: the term through the mean is missing",
+    ),
     "batch norm without the variance's term": (
-        batch_norm, normed(lambda d, xhat, dx, dg, db, s: s * (d - db / 60)), [XN, GAMMA, BETA],
-        "off by a multiple of x - mean: the term through the variance is missing"),
+        batch_norm,
+        normed(lambda d, xhat, dx, dg, db, s: s * (d - db / 60)),
+        [XN, GAMMA, BETA],
+        "off by a multiple of x - mean: the term through the variance is missing",
+    ),
     "batch norm as if in evaluation": (
-        batch_norm, normed(lambda d, xhat, dx, dg, db, s: s * d), [XN, GAMMA, BETA],
-        "the terms through mean and variance are missing"),
+        batch_norm,
+        normed(lambda d, xhat, dx, dg, db, s: s * d),
+        [XN, GAMMA, BETA],
+        "the terms through mean and variance are missing",
+    ),
     "batch norm without gamma": (
-        batch_norm, normed(lambda d, xhat, dx, dg, db, s: dx / GAMMA), [XN, GAMMA, BETA],
-        "each channel lacks the factor gamma"),
+        batch_norm,
+        normed(lambda d, xhat, dx, dg, db, s: dx / GAMMA),
+        [XN, GAMMA, BETA],
+        "each channel lacks the factor gamma",
+    ),
     "batch norm with gamma twice": (
-        batch_norm, normed(lambda d, xhat, dx, dg, db, s: dx * GAMMA), [XN, GAMMA, BETA],
-        "each channel has the factor gamma once too often"),
+        batch_norm,
+        normed(lambda d, xhat, dx, dg, db, s: dx * GAMMA),
+        [XN, GAMMA, BETA],
+        "each channel has the factor gamma once too often",
+    ),
     "a factor of 2": (lambda x: x**2, lambda d, x: d * x, [XS], "0.5 times the right one: a factor of 2 is missing"),
     "a sign": (lambda x: 1 / x, lambda d, x: d / x**2, [XS], "the negative of the right one"),
     "a mean instead of a sum": (
-        conv, conv_backward(lambda d, x, w, dx, dw, db: (dx, dw, d.mean((0, 1, 2)))), [X, W, B],
-        "1/40 of the right one, that is 1/(N*H*W) of the output: a mean instead of a sum"),
+        conv,
+        conv_backward(lambda d, x, w, dx, dw, db: (dx, dw, d.mean((0, 1, 2)))),
+        [X, W, B],
+        "1/40 of the right one, that is 1/(N*H*W) of the output: a mean instead of a sum",
+    ),
     "divided by the batch": (
-        conv, conv_backward(lambda d, x, w, dx, dw, db: (dx, dw / 2, db)), [X, W, B], "0.5 times the right one"),
+        conv,
+        conv_backward(lambda d, x, w, dx, dw, db: (dx, dw / 2, db)),
+        [X, W, B],
+        "0.5 times the right one",
+    ),
     "no sum over the batch": (
-        conv, conv_backward(lambda d, x, w, dx, dw, db: (dx, dw, d.sum((1, 2)))), [X, W, B],
-        "a sum over the first axis is missing"),
-    "the last image only": (
-        conv, conv_backward(one_image_only), [X, W, B], "only the last of the 2 images counts"),
-    "= for += in col2im": (windows, assigning_col2im, [R.normal(size=(2, 6, 5, 3))],
-        "each place holds only the last of its contributions: = instead of +="),
+        conv,
+        conv_backward(lambda d, x, w, dx, dw, db: (dx, dw, d.sum((1, 2)))),
+        [X, W, B],
+        "a sum over the first axis is missing",
+    ),
+    "the last image only": (conv, conv_backward(one_image_only), [X, W, B], "only the last of the 2 images counts"),
+    "= for += in col2im": (
+        windows,
+        assigning_col2im,
+        [R.normal(size=(2, 6, 5, 3))],
+        "each place holds only the last of its contributions: = instead of +=",
+    ),
     "padding left on": (conv, conv_backward(uncropped), [X, W, B], "larger by [0, 2, 2, 0]: is padding not cut off?"),
     "padding cut off on one side": (
-        conv, conv_backward(badly_cropped), [X, W, B], "moved by (-1, -1) along axes 1 and 2: is the padding"),
+        conv,
+        conv_backward(badly_cropped),
+        [X, W, B],
+        "moved by (-1, -1) along axes 1 and 2: is the padding",
+    ),
     "weight gradient flipped": (
-        conv, conv_backward(lambda d, x, w, dx, dw, db: (dx, dw[::-1, ::-1], db)), [X, W, B],
-        "flipped along axes 0 and 1: a flipped kernel"),
+        conv,
+        conv_backward(lambda d, x, w, dx, dw, db: (dx, dw[::-1, ::-1], db)),
+        [X, W, B],
+        "flipped along axes 0 and 1: a flipped kernel",
+    ),
     "kernel flipped": (
-        conv, conv_backward(flipped_kernel), [X, W, B], "it would be right for w flipped along axes 0 and 1"),
+        conv,
+        conv_backward(flipped_kernel),
+        [X, W, B],
+        "it would be right for w flipped along axes 0 and 1",
+    ),
     "weight not transposed": (
-        lambda x, w: x @ w, lambda d, x, w: (d @ w, x.T @ d), [XS, M],
-        "it would be right for w with axes 0 and 1 swapped"),
+        lambda x, w: x @ w,
+        lambda d, x, w: (d @ w, x.T @ d),
+        [XS, M],
+        "it would be right for w with axes 0 and 1 swapped",
+    ),
     "gradient transposed": (
-        lambda x, w: x @ w, lambda d, x, w: (d @ w.T, d.T @ x), [XS, M], "with axes 0 and 1 swapped: a transposed"),
+        lambda x, w: x @ w,
+        lambda d, x, w: (d @ w.T, d.T @ x),
+        [XS, M],
+        "with axes 0 and 1 swapped: a transposed",
+    ),
     "axes in another order": (
-        lambda x, w: x @ w, lambda d, x, w: (d @ w.T, d.T @ x), [XS, M[:, :3].copy()], "the axes are in another order"),
+        lambda x, w: x @ w,
+        lambda d, x, w: (d @ w.T, d.T @ x),
+        [XS, M[:, :3].copy()],
+        "the axes are in another order",
+    ),
     "wrong group": (
-        grouped, conv_backward(lambda d, x, w, dx, dw, db: (np.roll(dx, 3, 3), dw, db)), [XG, WG, B],
-        "along axis 3 it holds the right channels [3, 4, 5, 0, 1, 2]"),
+        grouped,
+        conv_backward(lambda d, x, w, dx, dw, db: (np.roll(dx, 3, 3), dw, db)),
+        [XG, WG, B],
+        "along axis 3 it holds the right channels [3, 4, 5, 0, 1, 2]",
+    ),
     "no mask": (lambda x: np.maximum(x, 0), lambda d, x: d, [XS], "it is dout itself"),
     "the last column forgotten": (
         lambda x: (x[:, :, :-1] * x[:, :, 1:], x),
-        lambda d, x: np.pad(d * x[:, :, 1:], [(0, 0), (0, 0), (0, 1), (0, 0)]), [X], "is wrong at 90 of 120 places"),
+        lambda d, x: np.pad(d * x[:, :, 1:], [(0, 0), (0, 0), (0, 1), (0, 0)]),
+        [X],
+        "is wrong at 90 of 120 places",
+    ),
     "an output column left out": (
-        lambda x: x**2, lambda d, x: 2 * d * x * (np.arange(4) > 0)[:, None], [R.normal(size=(2, 5, 4, 3))],
-        "the first of the 4 output positions along axis 2 does not count: a loop too short?"),
+        lambda x: x**2,
+        lambda d, x: 2 * d * x * (np.arange(4) > 0)[:, None],
+        [R.normal(size=(2, 5, 4, 3))],
+        "the first of the 4 output positions along axis 2 does not count: a loop too short?",
+    ),
     "an input row left out": (
-        conv, conv_backward(lambda d, x, w, dx, dw, db: (dx * (np.arange(5) > 0)[:, None, None], dw, db)), [X, W, B],
-        "only index [0] of axis 1 is wrong, and it is zero there: a border, a loop's end?"),
-}  # fmt: skip
+        conv,
+        conv_backward(lambda d, x, w, dx, dw, db: (dx * (np.arange(5) > 0)[:, None, None], dw, db)),
+        [X, W, B],
+        "only index [0] of axis 1 is wrong, and it is zero there: a border, a loop's end?",
+    ),
+}
 
 
 @pytest.mark.small

@@ -55,9 +55,11 @@ def test_steps_stay_inside_the_domain(name):
 def test_a_wrong_backward_is_refused_at_the_edge_of_a_domain(name):
     forward, backward, x = DOMAINS[name]
     for wrong in (
-        lambda d, x: 17 * np.resize(d, x.shape), lambda d, x: 0 * x, lambda d, x: -backward(d, x),
+        lambda d, x: 17 * np.resize(d, x.shape),
+        lambda d, x: 0 * x,
+        lambda d, x: -backward(d, x),
         lambda d, x: 1.00001 * backward(d, x),
-    ):  # fmt: skip
+    ):
         with pytest.raises(GradientError, match="is wrong at"):
             check((forward, wrong), x)
 

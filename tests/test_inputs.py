@@ -119,11 +119,24 @@ def npz():
 
 
 @pytest.mark.parametrize("name", ["x.npy", "x.csv", "x.txt"])
-@pytest.mark.parametrize("content", [
-    b"", b"\x93NUMPY", npz(), npz()[:60], b"PK\x03\x04", "1,2".encode("utf-16"), b"\x80\x04N.", b"\xff" * 200,
-    npy("{'descr': '<f8', 'fortran_order': False, 'shape': (9999999999999999999999,)}"), npy("[" * 5000), npy("{}"),
-    npy("{'descr': '|O', 'fortran_order': False, 'shape': (1,)}"), npy("{'descr': 7, 'fortran_order': 0, 'shape': 3}"),
-])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x93NUMPY",
+        npz(),
+        npz()[:60],
+        b"PK\x03\x04",
+        "1,2".encode("utf-16"),
+        b"\x80\x04N.",
+        b"\xff" * 200,
+        npy("{'descr': '<f8', 'fortran_order': False, 'shape': (9999999999999999999999,)}"),
+        npy("[" * 5000),
+        npy("{}"),
+        npy("{'descr': '|O', 'fortran_order': False, 'shape': (1,)}"),
+        npy("{'descr': 7, 'fortran_order': 0, 'shape': 3}"),
+    ],
+)
 def test_a_file_whose_ending_lies_about_its_content_is_one_line(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=f"{name}: "):

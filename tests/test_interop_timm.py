@@ -76,10 +76,15 @@ def test_a_fully_connected_layer_may_come_as_a_convolution_or_as_a_matrix(offici
 # Values --------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value, message", [
-    (np.nan, "1 of {n} values are not finite"), (np.inf, "1 of {n} values are not finite"),
-    (-np.inf, "1 of {n} values are not finite"), (1e39, "1 of {n} values are not finite"),  # 1e39: in float32
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "value, message",
+    [
+        (np.nan, "1 of {n} values are not finite"),
+        (np.inf, "1 of {n} values are not finite"),
+        (-np.inf, "1 of {n} values are not finite"),
+        (1e39, "1 of {n} values are not finite"),  # 1e39: in float32
+    ],
+)
 def test_a_value_that_is_not_finite_is_refused_in_every_tensor(official, value, message):
     for name in list(official)[::23]:
         spoilt = official[name].astype(np.float64)
@@ -97,12 +102,17 @@ def test_a_negative_variance_is_refused_and_a_negative_mean_is_not(official):
     lines = refused({**official, **variances})
     assert len(lines) == 1 + len(variances) and "80 differences" in lines[0]
     assert all(line.endswith("values are negative") for line in lines[1:])
-    assert same(interop.load_timm(network(), {**official, "bn1.running_mean": -np.ones(4)}), {
-        **official, "bn1.running_mean": -np.ones(4)})  # fmt: skip
+    assert same(
+        interop.load_timm(network(), {**official, "bn1.running_mean": -np.ones(4)}),
+        {**official, "bn1.running_mean": -np.ones(4)},
+    )
 
 
-@pytest.mark.parametrize("value", [np.ones(10, np.int64), np.ones(10, bool), np.ones(10, complex), ["a"] * 10, None,
-                                   [[1, 2], [3]], object()], ids=lambda value: type(value).__name__)  # fmt: skip
+@pytest.mark.parametrize(
+    "value",
+    [np.ones(10, np.int64), np.ones(10, bool), np.ones(10, complex), ["a"] * 10, None, [[1, 2], [3]], object()],
+    ids=lambda value: type(value).__name__,
+)
 def test_what_is_not_floating_point_is_refused_by_name(official, value):
     assert "classifier.bias" in "".join(refused({**official, "classifier.bias": value})[1:])
 
@@ -114,21 +124,24 @@ def prefixed(prefix, state):
     return {prefix + name: value for name, value in state.items()}
 
 
-@pytest.mark.parametrize("wrap", [
-    lambda w: prefixed("module.", w),
-    lambda w: prefixed("module.module.", w),
-    lambda w: prefixed("_orig_mod.module.", w),
-    lambda w: prefixed("model.", w),
-    lambda w: {"state_dict": w},
-    lambda w: {"model": w, "epoch": 7, "optimizer": {"state": {}}},
-    lambda w: {"state_dict": prefixed("module.", w), "arch": "ghostnet", "best_acc1": 0.7},
-    lambda w: {"epoch": 3, "model": {"state_dict": prefixed("module.", w)}},
-    lambda w: {"model": spoilt(w), "model_ema": w},
-    lambda w: {"state_dict_ema": w, "state_dict": spoilt(w), "model": spoilt(w)},
-    lambda w: {**prefixed("state_dict.", spoilt(w)), **prefixed("model_ema.", w)},
-    lambda w: {**w, "bn1.num_batches_tracked": np.array(3)},
-    lambda w: {**prefixed("module.", w), "module.bn1.num_batches_tracked": np.array(3)},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda w: prefixed("module.", w),
+        lambda w: prefixed("module.module.", w),
+        lambda w: prefixed("_orig_mod.module.", w),
+        lambda w: prefixed("model.", w),
+        lambda w: {"state_dict": w},
+        lambda w: {"model": w, "epoch": 7, "optimizer": {"state": {}}},
+        lambda w: {"state_dict": prefixed("module.", w), "arch": "ghostnet", "best_acc1": 0.7},
+        lambda w: {"epoch": 3, "model": {"state_dict": prefixed("module.", w)}},
+        lambda w: {"model": spoilt(w), "model_ema": w},
+        lambda w: {"state_dict_ema": w, "state_dict": spoilt(w), "model": spoilt(w)},
+        lambda w: {**prefixed("state_dict.", spoilt(w)), **prefixed("model_ema.", w)},
+        lambda w: {**w, "bn1.num_batches_tracked": np.array(3)},
+        lambda w: {**prefixed("module.", w), "module.bn1.num_batches_tracked": np.array(3)},
+    ],
+)
 def test_what_training_scripts_wrap_around_the_weights_is_taken_off(official, tmp_path, wrap):
     wrapped = wrap(official)
     assert same(interop.load_timm(network(), wrapped), official)

@@ -31,14 +31,17 @@ def test_an_exercise_has_many_names(words):
     assert find(words).stem == "ex06_col2im"
 
 
-@pytest.mark.parametrize("words, message", [
-    ("999", "no exercise 999: they are numbered 1 to "),
-    ("0", "no exercise 0"),
-    ("correlatte", r"no exercise 'correlatte'; did you mean 3 \(correlate\)"),
-    ("qqqqq", "`minighost learn list` shows them all"),
-    ("", "no exercise ''"),
-    ("co", r"'co' fits \d+ exercises: .*give a number or more of the name"),
-])
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        ("999", "no exercise 999: they are numbered 1 to "),
+        ("0", "no exercise 0"),
+        ("correlatte", r"no exercise 'correlatte'; did you mean 3 \(correlate\)"),
+        ("qqqqq", "`minighost learn list` shows them all"),
+        ("", "no exercise ''"),
+        ("co", r"'co' fits \d+ exercises: .*give a number or more of the name"),
+    ],
+)
 def test_what_means_no_exercise_is_told_what_is_close(words, message):
     with pytest.raises(ValueError, match=message):
         find(words)
@@ -101,12 +104,15 @@ def test_a_stub_has_gaps_for_bodies_and_nothing_else_changed():
     assert stub.yours(SOLUTION) == SOLUTION[SOLUTION.index("@cached") :]
 
 
-@pytest.mark.parametrize("source, message", [
-    (SOLUTION.replace("# Yours", "# Mine"), "there must be one line"),
-    (SOLUTION + "\nX = 1\n", "only functions may stand below"),
-    (SOLUTION + "\n\nclass A:\n    pass\n", "only functions"),
-    (SOLUTION + '\n\ndef three():\n    """Only words."""\n', "three has no body"),
-])
+@pytest.mark.parametrize(
+    "source, message",
+    [
+        (SOLUTION.replace("# Yours", "# Mine"), "there must be one line"),
+        (SOLUTION + "\nX = 1\n", "only functions may stand below"),
+        (SOLUTION + "\n\nclass A:\n    pass\n", "only functions"),
+        (SOLUTION + '\n\ndef three():\n    """Only words."""\n', "three has no body"),
+    ],
+)
 def test_what_cannot_be_cut_is_refused(source, message):
     with pytest.raises(ValueError, match=message):
         stub.cut(source)
@@ -210,11 +216,24 @@ def test_the_folder_is_found_from_above_and_from_inside(folder, monkeypatch):
 # Progress ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("content", [
-    b"", b"{", b"[]", b"\xff\xfe", b"null", b'{"exercises": []}', b'{"format": 99, "exercises": {}}', b"[" * 100_000,
-    b'{"format": 1, "exercises": {"a": 3}}', b'{"format": 1, "exercises": {"a": {"hints": "many"}}}', bytes(5 << 20),
-    b'{"format": 1, "exercises": {"a": {"passed": 1}}}',
-], ids=range(12))
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff\xfe",
+        b"null",
+        b'{"exercises": []}',
+        b'{"format": 99, "exercises": {}}',
+        b"[" * 100_000,
+        b'{"format": 1, "exercises": {"a": 3}}',
+        b'{"format": 1, "exercises": {"a": {"hints": "many"}}}',
+        bytes(5 << 20),
+        b'{"format": 1, "exercises": {"a": {"passed": 1}}}',
+    ],
+    ids=range(12),
+)
 def test_a_broken_progress_file_is_set_aside_and_said(content, tmp_path):
     path = tmp_path / "progress.json"
     said = []

@@ -163,15 +163,18 @@ def test_the_way_of_a_learner(tmp_path, monkeypatch, capsys):
     assert f"0 of {count} right" in printed(capsys, "learn")
 
 
-@pytest.mark.parametrize("argv, message", [
-    (["chekc"], "invalid choice: 'chekc'"),
-    (["check", "correlatte"], "did you mean 3 (correlate)"),
-    (["check", "1", "2"], "takes one NAME, got 1 2"),
-    (["hint", "1", "x"], "must be the number of a hint"),
-    (["hint", "1", "9"], "has hints 1 to 3"),
-    (["reset"], "name the exercise"),
-    (["check", "--dri", "x"], "did you mean --dir?"),
-])
+@pytest.mark.parametrize(
+    "argv, message",
+    [
+        (["chekc"], "invalid choice: 'chekc'"),
+        (["check", "correlatte"], "did you mean 3 (correlate)"),
+        (["check", "1", "2"], "takes one NAME, got 1 2"),
+        (["hint", "1", "x"], "must be the number of a hint"),
+        (["hint", "1", "9"], "has hints 1 to 3"),
+        (["reset"], "name the exercise"),
+        (["check", "--dri", "x"], "did you mean --dir?"),
+    ],
+)
 def test_a_wrong_command_line_is_one_line(folder, capsys, argv, message):
     assert message in refused(capsys, "learn", *argv, "--dir", folder.path)
 
@@ -239,8 +242,12 @@ def test_the_exercises_are_there_in_a_zip_too(tmp_path):
     for action, words in ("init", f"{len(exercises())} exercises written"), ("hint", "1"), ("check", "not started"):
         run = subprocess.run(
             [sys.executable, "-P", "-c", start, archive, "learn", action, "--dir", "mine"],
-            cwd=tmp_path, env={**os.environ, "PYTHONPATH": ""}, capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": ""},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
         assert words in run.stdout and "Traceback" not in run.stderr, (action, run)
 
 

@@ -132,40 +132,46 @@ def test_nothing_is_recognised_in_what_is_unrelated(shape, seed):
     assert relations.between(draw(shape, seed), draw(shape, seed + 1)) is None
 
 
-@pytest.mark.parametrize("got, words", [
-    (np.zeros((4, 3)), r"axis 0 has 4, must have 3, axis 1 has 3, must have 4"),
-    (np.arange(12.0).reshape(3, 4).T, r"\.transpose\(1, 0\) would put them right"),
-    (np.arange(12.0), r"the right numbers in another shape: \.reshape\(3, 4\)"),
-    (np.zeros((2, 3, 4)), r"3 axes where there must be 2\n.*sum over the leading axes"),
-    (np.zeros(4), r"what is missing comes first, of shape \(3,\)"),
-    (np.zeros((2, 4)), r"one too few"),
-    (np.zeros((4, 5)), r"one too many"),
-    (np.zeros((9, 9)), r"axis 0 has 9, must have 3"),
-    (3.0, r"a single number where there must be 2"),
-])
+@pytest.mark.parametrize(
+    "got, words",
+    [
+        (np.zeros((4, 3)), r"axis 0 has 4, must have 3, axis 1 has 3, must have 4"),
+        (np.arange(12.0).reshape(3, 4).T, r"\.transpose\(1, 0\) would put them right"),
+        (np.arange(12.0), r"the right numbers in another shape: \.reshape\(3, 4\)"),
+        (np.zeros((2, 3, 4)), r"3 axes where there must be 2\n.*sum over the leading axes"),
+        (np.zeros(4), r"what is missing comes first, of shape \(3,\)"),
+        (np.zeros((2, 4)), r"one too few"),
+        (np.zeros((4, 5)), r"one too many"),
+        (np.zeros((9, 9)), r"axis 0 has 9, must have 3"),
+        (3.0, r"a single number where there must be 2"),
+    ],
+)
 def test_a_wrong_shape_is_named(got, words):
     assert re.search(words, complaint(got, np.arange(12.0).reshape(3, 4)))
 
 
-@pytest.mark.parametrize("got, want, words", [
-    (None, 3.0, "returned None: is there a return?"),
-    (None, (1, 2), "returned None: is there a return?"),
-    ([1.0], np.zeros(1), "returned a list, must return an array"),
-    ((1, 2), np.zeros(1), "returned a tuple of 2, must return one array"),
-    ((1, 2), 1.0, "returned a tuple of 2, must return one number"),
-    (np.zeros(3), 1.0, "returned an array of shape (3,), must return a number\n  likely: is an index or a sum"),
-    ("text", 1.0, "returned a str, must return a number"),
-    ("text", np.zeros(2), "returned a str, must return an array"),
-    (np.zeros(2, int), np.ones(2), "holds integers (int64), must hold floats"),
-    (2.0, 2, "divide with //"),
-    (np.zeros(2, bool), np.ones(2), "a comparison gives True and False"),
-    (np.zeros(2, complex), np.ones(2), "complex"),
-    (np.array([object()]), np.ones(1), "holds objects"),
-    (np.array([1, np.nan]), np.ones(2), "1 of 2 NaN; at [1] it must be 1"),
-    (5.0, (1, 2), "returned a float, must return 2 values"),
-    ((1,), (1, 2), "returned 1 value, must return 2"),
-    ((1, 3), (1, 2), "value 1: gives 3, must be 2"),
-])
+@pytest.mark.parametrize(
+    "got, want, words",
+    [
+        (None, 3.0, "returned None: is there a return?"),
+        (None, (1, 2), "returned None: is there a return?"),
+        ([1.0], np.zeros(1), "returned a list, must return an array"),
+        ((1, 2), np.zeros(1), "returned a tuple of 2, must return one array"),
+        ((1, 2), 1.0, "returned a tuple of 2, must return one number"),
+        (np.zeros(3), 1.0, "returned an array of shape (3,), must return a number\n  likely: is an index or a sum"),
+        ("text", 1.0, "returned a str, must return a number"),
+        ("text", np.zeros(2), "returned a str, must return an array"),
+        (np.zeros(2, int), np.ones(2), "holds integers (int64), must hold floats"),
+        (2.0, 2, "divide with //"),
+        (np.zeros(2, bool), np.ones(2), "a comparison gives True and False"),
+        (np.zeros(2, complex), np.ones(2), "complex"),
+        (np.array([object()]), np.ones(1), "holds objects"),
+        (np.array([1, np.nan]), np.ones(2), "1 of 2 NaN; at [1] it must be 1"),
+        (5.0, (1, 2), "returned a float, must return 2 values"),
+        ((1,), (1, 2), "returned 1 value, must return 2"),
+        ((1, 3), (1, 2), "value 1: gives 3, must be 2"),
+    ],
+)
 def test_what_is_no_answer_is_named(got, want, words):
     assert words in complaint(got, want)
 

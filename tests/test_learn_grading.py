@@ -29,7 +29,7 @@ FILES = {
     "KeyboardInterrupt": ("raise KeyboardInterrupt", "KeyboardInterrupt", "line 4"),
     "an error of several lines": ("raise ValueError('one\\ntwo')", "ValueError: one\n  two", "line 4"),
     "a library's error": ("import numpy as np\nreturn np.linalg.inv(x)", "LinAlgError", "line 5", "np.linalg.inv(x)"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -41,19 +41,23 @@ def test_a_failure_is_told_by_the_learners_lines(name, tmp_path):
     assert "judge.py" not in complaint and "checks/" not in complaint and len(complaint.splitlines()) < 15
 
 
-@pytest.mark.parametrize("content, words", [
-    (b"def f(x):\n    return (x\n", "line 2 of ex01_sum_of_products.py is not Python: '(' was never closed"),
-    (b"def f(x):\nreturn x\n", "line 2 of ex01_sum_of_products.py is not Python: expected an indented"),
-    (b"def f():\n\tif 1:\n        return 2\n", "is not Python: inconsistent use of tabs"),
-    (b"\xff\xfe\x00", "is not Python"),
-    (b"x = '\xe9'\n", "is not Python"),
-    (b"\0", "is not Python"),
-    (b"(" * 9999, "is not Python"),
-    (b"", "the function sum_of_products is missing"),
-    (b"sum_of_products = 3\n", "sum_of_products must be a function"),
-    (b"1 / 0\n", "ZeroDivisionError: division by zero"),
-    (b"import sys\nsys.exit('bye')\n", "SystemExit: bye"),
-], ids=range(11))
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (b"def f(x):\n    return (x\n", "line 2 of ex01_sum_of_products.py is not Python: '(' was never closed"),
+        (b"def f(x):\nreturn x\n", "line 2 of ex01_sum_of_products.py is not Python: expected an indented"),
+        (b"def f():\n\tif 1:\n        return 2\n", "is not Python: inconsistent use of tabs"),
+        (b"\xff\xfe\x00", "is not Python"),
+        (b"x = '\xe9'\n", "is not Python"),
+        (b"\0", "is not Python"),
+        (b"(" * 9999, "is not Python"),
+        (b"", "the function sum_of_products is missing"),
+        (b"sum_of_products = 3\n", "sum_of_products must be a function"),
+        (b"1 / 0\n", "ZeroDivisionError: division by zero"),
+        (b"import sys\nsys.exit('bye')\n", "SystemExit: bye"),
+    ],
+    ids=range(11),
+)
 def test_a_file_that_does_not_load_is_told_why(content, words, tmp_path):
     path = tmp_path / FIRST.file
     path.write_bytes(content)
@@ -78,12 +82,15 @@ def test_a_saved_file_is_read_anew(tmp_path):
 SPOILS = "open(__file__, 'w').write('def broken(:')\n"
 
 
-@pytest.mark.parametrize("body, outcome, words", [
-    (SPOILS + "return x[7]", WRONG, ("line 5 of", "return x[7]", "IndexError")),
-    (SPOILS + "raise NotImplementedError", NOT_STARTED, ("(line 5 of",)),
-    (SPOILS + "import time\ntime.sleep(99)", WRONG, ("still running", "line 6 of", "time.sleep(99)")),
-    (SPOILS + "return sum(x * w)", RIGHT, ()),
-])
+@pytest.mark.parametrize(
+    "body, outcome, words",
+    [
+        (SPOILS + "return x[7]", WRONG, ("line 5 of", "return x[7]", "IndexError")),
+        (SPOILS + "raise NotImplementedError", NOT_STARTED, ("(line 5 of",)),
+        (SPOILS + "import time\ntime.sleep(99)", WRONG, ("still running", "line 6 of", "time.sleep(99)")),
+        (SPOILS + "return sum(x * w)", RIGHT, ()),
+    ],
+)
 def test_a_file_that_is_saved_while_its_check_runs_is_judged_as_it_was(tmp_path, body, outcome, words):
     path = first(tmp_path, body)
     verdict = grade(FIRST, path, seconds=2)
@@ -101,9 +108,7 @@ def test_half_done_says_which_function_is_left(tmp_path):
     path = tmp_path / exercise.file
     path.write_text(solved)
     line = solved.splitlines().index("    raise NotImplementedError  # about 7 lines") + 1
-    assert judge(exercise.stem, path) == (
-        NOT_STARTED, f"windows (line {line} of {exercise.file}) is not written yet"
-    )  # fmt: skip
+    assert judge(exercise.stem, path) == (NOT_STARTED, f"windows (line {line} of {exercise.file}) is not written yet")
 
 
 def test_a_foreign_not_implemented_error_is_wrong(tmp_path):
@@ -122,7 +127,7 @@ PROCESSES = {
     "an endless print": ("while True:\n    print('x' * 5000)", 999, "printed more than 1 MB"),
     "a segfault": ("import ctypes\nctypes.string_at(0)", 20, "crashed Python", "line 5", "ctypes.string_at(0)"),
     "sys.exit": ("sys.exit(0)", 20, "SystemExit: 0"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", PROCESSES)

@@ -74,9 +74,23 @@ def test_parameters_of_each_block_equal_the_table():
     model = mg.models.create("ghostnet")
     blocks = [_parameters(block) for stage in model.stages for block in stage]
     assert blocks == [
-        464, 2_564, 2_352, 9_636, 13_672, 22_920, 17_820, 16_436, 16_436, 175_792, 306_992, 362_840,
-        160_880, 622_880, 160_880, 622_880,
-    ]  # fmt: skip
+        464,
+        2_564,
+        2_352,
+        9_636,
+        13_672,
+        22_920,
+        17_820,
+        16_436,
+        16_436,
+        175_792,
+        306_992,
+        362_840,
+        160_880,
+        622_880,
+        160_880,
+        622_880,
+    ]
     assert [_parameters(m) for m in (model.stem, model.tail, model.head, model.classifier)] == [
         464,
         155_520,
@@ -160,9 +174,7 @@ def test_official_weights_of_another_network_are_refused_whole():
     state["surprise"] = np.zeros(3)
     model = mg.models.create("ghostnet", width=0.2, num_classes=10)
     before = model.state_dict()
-    with pytest.raises(
-        ValueError, match=r"(?s)nothing was loaded.*shape of blocks\.1.*unknown: surprise \(3,\)"
-    ):
+    with pytest.raises(ValueError, match=r"(?s)nothing was loaded.*shape of blocks\.1.*unknown: surprise \(3,\)"):
         mg.interop.load_timm(model, state)
     assert all((before[path] == value).all() for path, value in model.state_dict().items())
 
@@ -195,17 +207,20 @@ def test_ratio_one_has_no_ghosts():
     assert plain(x).shape == (2, 10)
 
 
-@pytest.mark.parametrize("options, message", [
-    ({"width": 0}, "GhostNet: width must be finite and > 0, got 0"),
-    ({"width": float("nan")}, "GhostNet: width must be finite and > 0, got nan"),
-    ({"width": float("inf")}, "GhostNet: width must be finite and > 0, got inf"),
-    ({"num_classes": 0}, "num_classes=0 must be a whole number of at least 1"),
-    ({"stage_strides": (1, 2)}, "must have 9 numbers, one per stage, not 2"),
-    ({"stage_strides": 1}, "stage_strides=1 must have 9 numbers, one per stage, not 1"),
-    ({"ratio": 0}, "ratio=0 must be a whole number of at least 1"),
-    ({"gate": "soft"}, "gate='soft' is unknown"),
-    ({"widht": 1}, r"ghostnet has no option 'widht' (did you mean 'width'?); it takes width, num_classes"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"width": 0}, "GhostNet: width must be finite and > 0, got 0"),
+        ({"width": float("nan")}, "GhostNet: width must be finite and > 0, got nan"),
+        ({"width": float("inf")}, "GhostNet: width must be finite and > 0, got inf"),
+        ({"num_classes": 0}, "num_classes=0 must be a whole number of at least 1"),
+        ({"stage_strides": (1, 2)}, "must have 9 numbers, one per stage, not 2"),
+        ({"stage_strides": 1}, "stage_strides=1 must have 9 numbers, one per stage, not 1"),
+        ({"ratio": 0}, "ratio=0 must be a whole number of at least 1"),
+        ({"gate": "soft"}, "gate='soft' is unknown"),
+        ({"widht": 1}, r"ghostnet has no option 'widht' (did you mean 'width'?); it takes width, num_classes"),
+    ],
+)
 def test_bad_options_are_named(options, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         mg.models.create("ghostnet", **options)

@@ -107,9 +107,11 @@ def test_the_first_filters_of_each_convolution_hand_on_a_channel(ratio, rng):
 
 def test_the_sizes_of_quicknet():
     for ratio, plain, parameters, macs in (
-        (1, 0, 1_972_502, 146_278_912), (2, 3, 1_972_502, 146_278_912),
-        (2, 0, 993_878, 73_472_512), (2, 1, 1_018_646, 85_121_536),
-    ):  # fmt: skip
+        (1, 0, 1_972_502, 146_278_912),
+        (2, 3, 1_972_502, 146_278_912),
+        (2, 0, 993_878, 73_472_512),
+        (2, 1, 1_018_646, 85_121_536),
+    ):
         model = models.create("quicknet", ratio=ratio, plain=plain)
         ghosts = [sum(isinstance(m, nn.GhostModule) for m in block.modules()) for block in model.blocks]
         assert ghosts == [0 if ratio == 1 or k < plain else 2 for k in range(3)]

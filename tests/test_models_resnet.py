@@ -59,11 +59,14 @@ def test_gradients_in_random_directions(rng):
         assert_allclose(slope, numeric, rtol=1e-5, atol=1e-6, err_msg=path)
 
 
-@pytest.mark.parametrize("options, message", [
-    ({"width": 0}, "ResNet: width must be finite and > 0, got 0"),
-    ({"num_classes": 1.5}, "ResNet: num_classes=1.5 must be a whole number of at least 1"),
-    ({"blocks": 0}, "ResNet: blocks=0 must be a whole number of at least 1"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"width": 0}, "ResNet: width must be finite and > 0, got 0"),
+        ({"num_classes": 1.5}, "ResNet: num_classes=1.5 must be a whole number of at least 1"),
+        ({"blocks": 0}, "ResNet: blocks=0 must be a whole number of at least 1"),
+    ],
+)
 def test_bad_numbers_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         models.ResNet(**options)

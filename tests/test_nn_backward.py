@@ -11,18 +11,33 @@ import pytest
 from minighost import models, nn
 
 LAYERS = {
-    "conv": lambda: nn.Conv2d(4, 6, 3), "pointwise": lambda: nn.Conv2d(4, 6, 1),
-    "depthwise": lambda: nn.Conv2d(4, 4, 3, groups=4), "batch norm": lambda: nn.BatchNorm2d(4, relu=True),
-    "linear": lambda: nn.Linear(4, 3), "relu": nn.ReLU, "relu6": nn.ReLU6, "hard sigmoid": nn.HardSigmoid,
-    "clip": nn.ClipGate, "hard swish": nn.HardSwish, "crelu": nn.CReLU, "mean": nn.GlobalAvgPool,
-    "max pool": lambda: nn.MaxPool2d(2), "average pool": lambda: nn.AvgPool2d(2), "identity": nn.Identity,
-    "dropout": nn.Dropout, "unit": lambda: nn.ConvBNAct(4, 6, 3), "gate": lambda: nn.SqueezeExcite(4, 2),
-    "unit, relu6": lambda: nn.ConvBNAct(4, 6, 3, act="relu6"), "ghost": lambda: nn.GhostModule(4, 6, 1),
+    "conv": lambda: nn.Conv2d(4, 6, 3),
+    "pointwise": lambda: nn.Conv2d(4, 6, 1),
+    "depthwise": lambda: nn.Conv2d(4, 4, 3, groups=4),
+    "batch norm": lambda: nn.BatchNorm2d(4, relu=True),
+    "linear": lambda: nn.Linear(4, 3),
+    "relu": nn.ReLU,
+    "relu6": nn.ReLU6,
+    "hard sigmoid": nn.HardSigmoid,
+    "clip": nn.ClipGate,
+    "hard swish": nn.HardSwish,
+    "crelu": nn.CReLU,
+    "mean": nn.GlobalAvgPool,
+    "max pool": lambda: nn.MaxPool2d(2),
+    "average pool": lambda: nn.AvgPool2d(2),
+    "identity": nn.Identity,
+    "dropout": nn.Dropout,
+    "unit": lambda: nn.ConvBNAct(4, 6, 3),
+    "gate": lambda: nn.SqueezeExcite(4, 2),
+    "unit, relu6": lambda: nn.ConvBNAct(4, 6, 3, act="relu6"),
+    "ghost": lambda: nn.GhostModule(4, 6, 1),
     "ghost, ratio 3": lambda: nn.GhostModule(4, 4, 1, ratio=3),
     "bottleneck": lambda: nn.GhostBottleneck(4, 8, 4, se_hidden=2),
-    "residual": lambda: nn.ResidualBlock(4, 6, 2), "whitening": lambda: nn.PatchWhitening(4),
-    "chain": lambda: nn.Sequential(nn.Identity(), nn.ReLU()), "empty chain": nn.Sequential,
-}  # fmt: skip
+    "residual": lambda: nn.ResidualBlock(4, 6, 2),
+    "whitening": lambda: nn.PatchWhitening(4),
+    "chain": lambda: nn.Sequential(nn.Identity(), nn.ReLU()),
+    "empty chain": nn.Sequential,
+}
 
 
 def built(name):

@@ -139,9 +139,16 @@ def test_a_module_in_an_attribute_of_a_sequential_runs_last_and_is_trained(rng):
     assert_allclose(nn.fold(model)(x), model.eval()(x), rtol=1e-6)
 
 
-@pytest.mark.parametrize("make", [
-    list, tuple, lambda layers: dict(enumerate(layers)), lambda layers: [layers], lambda layers: [nn.Parameter(0)],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "make",
+    [
+        list,
+        tuple,
+        lambda layers: dict(enumerate(layers)),
+        lambda layers: [layers],
+        lambda layers: [nn.Parameter(0)],
+    ],
+)
 @pytest.mark.parametrize("ask", ["parameters", "modules", "state_dict", "eval", "named_buffers"])
 def test_layers_in_a_python_list_are_warned_of(make, ask):
     kind = type("Net", (Listed,), {})

@@ -93,10 +93,14 @@ ACTS = st.sampled_from([None, "relu", "relu6", "hard_swish", "hard_sigmoid"])
 
 @pytest.mark.small
 @given(
-    seed=SEEDS, N=st.sampled_from([1, 2, 9]), act=ACTS,
-    kind=st.sampled_from(["dense", "grouped", "depthwise", "doubled"]), dilation=st.integers(1, 2),
-    pool=st.sampled_from([1, 2]), **GEOMETRY,
-)  # fmt: skip
+    seed=SEEDS,
+    N=st.sampled_from([1, 2, 9]),
+    act=ACTS,
+    kind=st.sampled_from(["dense", "grouped", "depthwise", "doubled"]),
+    dilation=st.integers(1, 2),
+    pool=st.sampled_from([1, 2]),
+    **GEOMETRY,
+)
 def test_convolution_pooling_batch_norm_and_activation_fold(seed, N, act, kind, K, stride, padding, dilation, pool):
     rng = np.random.default_rng(seed)
     C, OC = rng.integers(1, 9, 2).tolist()
@@ -199,11 +203,17 @@ CHAINS = {
     "crelu last": lambda: [nn.CReLU(), nn.CReLU()],
     "crelu before a product": lambda: [nn.CReLU(), nn.MaxPool2d(2), nn.Conv2d(12, 3, 1, bias=False)],
     "gate": lambda: [nn.CReLU(), nn.SqueezeExcite(12, 3), nn.Identity()],
-    "classifier": lambda: [nn.CReLU(), nn.GlobalAvgPool(), nn.Dropout(0.5), nn.Linear(12, 9), nn.ReLU6(),
-                           nn.Linear(9, 3, bias=False)],
+    "classifier": lambda: [
+        nn.CReLU(),
+        nn.GlobalAvgPool(),
+        nn.Dropout(0.5),
+        nn.Linear(12, 9),
+        nn.ReLU6(),
+        nn.Linear(9, 3, bias=False),
+    ],
     "chain in a chain": lambda: [nn.Sequential(nn.Conv2d(6, 4, 1)), nn.Sequential(nn.BatchNorm2d(4, relu=True))],
     "nothing": lambda: [nn.Identity(), nn.Dropout(0.5)],
-}  # fmt: skip
+}
 
 
 @pytest.mark.small

@@ -97,12 +97,17 @@ def test_a_residual_block_is_relu_of_path_plus_shortcut(rng):
 
 
 @pytest.mark.parametrize("on", [False, True])
-@pytest.mark.parametrize("build", [
-    lambda: nn.ConvBNAct(4, 6, 1, rng=0),
-    lambda: nn.GhostModule(4, 6, 1, rng=0),
-    lambda: nn.GhostBottleneck(4, 8, 4, rng=0), lambda: nn.GhostBottleneck(4, 8, 6, stride=2, rng=0),
-    lambda: nn.ResidualBlock(4, 4, rng=0), lambda: nn.ResidualBlock(4, 6, 2, rng=0),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: nn.ConvBNAct(4, 6, 1, rng=0),
+        lambda: nn.GhostModule(4, 6, 1, rng=0),
+        lambda: nn.GhostBottleneck(4, 8, 4, rng=0),
+        lambda: nn.GhostBottleneck(4, 8, 6, stride=2, rng=0),
+        lambda: nn.ResidualBlock(4, 4, rng=0),
+        lambda: nn.ResidualBlock(4, 6, 2, rng=0),
+    ],
+)
 def test_a_block_that_comes_first_need_not_hand_on_a_gradient(rng, build, on):
     x, grads = rng.normal(size=(2, 6, 5, 4)).astype(np.float32), []
     for wanted in (True, False):
@@ -244,9 +249,11 @@ def test_loading_reports_all_differences_and_loads_nothing():
     message = str(error.value)
     assert "4 differences" in message and "nothing was loaded" in message
     for line in (
-        "missing: 1.bias (2,)", "unknown: 2.bias (2,)",
-        "shape of 0.weight: (2, 3), the model has (3, 2)", "dtype of 1.weight: int64, the model has float32",
-    ):  # fmt: skip
+        "missing: 1.bias (2,)",
+        "unknown: 2.bias (2,)",
+        "shape of 0.weight: (2, 3), the model has (3, 2)",
+        "dtype of 1.weight: int64, the model has float32",
+    ):
         assert line in message
     for path, value in model.state_dict().items():
         assert_array_equal(value, before[path])
@@ -308,7 +315,7 @@ BAD = [
     (lambda: nn.GhostModule(4, 4, 1, dw_size=2), "GhostModule: dw_size=2 must be odd"),
     (lambda: nn.ConvBNAct(3, 4, 3, act="gelu"), "ConvBNAct: act='gelu' is unknown; choose from 'relu'"),
     (lambda: nn.SqueezeExcite(4, 2, gate="sigmoid"), "gate='sigmoid' is unknown; choose from 'hard_sigmoid', 'clip'"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("build, message", BAD)

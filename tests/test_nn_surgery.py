@@ -168,10 +168,11 @@ def test_a_layer_that_takes_x_alone_may_stand_anywhere(kind, path, make):
     x, answers = np.random.default_rng(0).normal(size=(3, 6, 5, 4)), []
     for on in (True, False):
         module = {
-            "unit": lambda: nn.ConvBNAct(4, 4, 3, rng=0), "ghost": lambda: nn.GhostModule(4, 8, 1, rng=0),
+            "unit": lambda: nn.ConvBNAct(4, 4, 3, rng=0),
+            "ghost": lambda: nn.GhostModule(4, 8, 1, rng=0),
             "bottleneck": lambda: nn.GhostBottleneck(4, 8, 4, se_hidden=4, depthwise=True, rng=0),
             "residual": lambda: nn.ResidualBlock(4, 4, rng=0),
-        }[kind]().astype(np.float64)  # fmt: skip
+        }[kind]().astype(np.float64)
         if kind == "bottleneck":
             units = [nn.ConvBNAct(4, 4, k, groups=g, act=None, rng=0) for k, g in ((3, 4), (1, 1))]
             module.shortcut = nn.Sequential(*units).astype(np.float64)

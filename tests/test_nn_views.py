@@ -89,9 +89,7 @@ def _answers(module, arrays, mode):
 def _assert_close(answers, expected, dtype):
     tolerance = 1e-9 if dtype == np.float64 else 2e-3
     for name, value in expected.items():
-        assert_allclose(
-            answers[name], value, rtol=tolerance, atol=tolerance * max(1, abs(value).max()), err_msg=name
-        )  # fmt: skip
+        assert_allclose(answers[name], value, rtol=tolerance, atol=tolerance * max(1, abs(value).max()), err_msg=name)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -145,9 +143,12 @@ def test_fused_training_refuses_parameters_that_do_not_fit_as_the_layers_do(name
     x = np.random.default_rng(0).normal(size=(2, 3, 3, C)).astype(np.float32)
     for path in _values(make()):
         for wrong in (
-            lambda v: v.astype(np.float64), lambda v: v[..., :-1], lambda v: np.concatenate([v, v], -1),
-            lambda v: v[None], lambda v: v.reshape(-1)[:0].reshape(*v.shape[:-1], 0),
-        ):  # fmt: skip
+            lambda v: v.astype(np.float64),
+            lambda v: v[..., :-1],
+            lambda v: np.concatenate([v, v], -1),
+            lambda v: v[None],
+            lambda v: v.reshape(-1)[:0].reshape(*v.shape[:-1], 0),
+        ):
             messages = []
             for on in (True, False):
                 module = make()

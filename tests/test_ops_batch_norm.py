@@ -19,8 +19,10 @@ def _vectors(C, seed=3):
 
 @given(
     st.tuples(st.integers(1, 4), st.integers(1, 5), st.integers(2, 5), st.integers(1, 6)),
-    st.integers(0, 2**32 - 1), st.booleans(), st.booleans(),
-)  # fmt: skip
+    st.integers(0, 2**32 - 1),
+    st.booleans(),
+    st.booleans(),
+)
 def test_twins_agree(shape, seed, training, relu):
     x = np.random.default_rng(seed).normal(1, 2, size=shape)
     gamma, beta, mean, var = _vectors(shape[3])

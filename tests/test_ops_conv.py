@@ -231,10 +231,16 @@ def test_an_empty_batch_keeps_its_shape(kernel, groups):
 
 
 BAD = [
-    ({"x": np.zeros((1, 4, 4, 16)), "w": np.zeros((3, 3, 1, 12)), "groups": 12},
-     ValueError, r"groups=12 must divide in_channels=16 \(16 % 12 = 4\)"),
-    ({"x": np.zeros((1, 4, 4, 12)), "w": np.zeros((3, 3, 1, 16)), "groups": 12},
-     ValueError, r"groups=12 must divide out_channels=16 \(16 % 12 = 4\)"),
+    (
+        {"x": np.zeros((1, 4, 4, 16)), "w": np.zeros((3, 3, 1, 12)), "groups": 12},
+        ValueError,
+        r"groups=12 must divide in_channels=16 \(16 % 12 = 4\)",
+    ),
+    (
+        {"x": np.zeros((1, 4, 4, 12)), "w": np.zeros((3, 3, 1, 16)), "groups": 12},
+        ValueError,
+        r"groups=12 must divide out_channels=16 \(16 % 12 = 4\)",
+    ),
     ({"groups": 0}, ValueError, "groups=0 must be at least 1"),
     ({"stride": 0}, ValueError, "stride=0 must be at least 1"),
     ({"padding": -1}, ValueError, "padding=-1 must be at least 0"),
@@ -248,7 +254,7 @@ BAD = [
     ({"x": np.zeros((1, 4, 4, 2), np.float32)}, TypeError, "one dtype, got x float32, w float64"),
     ({"b": np.zeros(3)}, ValueError, r"b must have shape \(4,\), got \(3,\)"),
     ({"dilation": 2}, ValueError, r"reaches over 5x5 pixels .* more than the padded input has: 4x4"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("change, error, message", BAD)

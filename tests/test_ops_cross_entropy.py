@@ -82,13 +82,16 @@ def test_a_masked_class_is_as_good_as_gone(rng, entropy, dtype):
 
 
 @TWINS
-@pytest.mark.parametrize("logits, label, smoothing, loss, dlogits", [
-    ([1, -np.inf, 1], 1, 0.0, np.inf, [0.5, -1, 0.5]),  # the label's own class is masked
-    ([1, -np.inf, 1], 0, 0.3, np.inf, [-0.3, -0.1, 0.4]),  # every class has a share of the target
-    ([-np.inf] * 3, 0, 0.0, np.nan, [np.nan] * 3),
-    ([np.inf, 0, 0], 0, 0.0, np.nan, [np.nan] * 3),
-    ([np.nan, 0, 0], 1, 0.0, np.nan, [np.nan] * 3),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "logits, label, smoothing, loss, dlogits",
+    [
+        ([1, -np.inf, 1], 1, 0.0, np.inf, [0.5, -1, 0.5]),  # the label's own class is masked
+        ([1, -np.inf, 1], 0, 0.3, np.inf, [-0.3, -0.1, 0.4]),  # every class has a share of the target
+        ([-np.inf] * 3, 0, 0.0, np.nan, [np.nan] * 3),
+        ([np.inf, 0, 0], 0, 0.0, np.nan, [np.nan] * 3),
+        ([np.nan, 0, 0], 1, 0.0, np.nan, [np.nan] * 3),
+    ],
+)
 def test_what_has_no_finite_loss_says_so_as_pytorch_does(entropy, logits, label, smoothing, loss, dlogits):
     found, gradient = entropy(np.array([logits], float), np.array([label]), smoothing)
     assert_array_equal(found, loss)
@@ -133,17 +136,24 @@ def test_cross_entropy_names_what_is_wrong():
         ops.softmax_cross_entropy(logits, np.array([-100, -1, 0]), ignore_index=-100)
 
 
-@pytest.mark.parametrize("options, error, message", [
-    ({"smoothing": 1}, ValueError, "smoothing must be >= 0 and < 1, got 1"),
-    ({"smoothing": np.nan}, ValueError, "smoothing must be >= 0 and < 1, got nan"),
-    ({"smoothing": "0.1"}, TypeError, "smoothing must be a number, got '0.1'"),
-    ({"weight": [1.0, 2, 3]}, ValueError, r"weight must be 4 numbers, one per class, got shape \(3,\), dtype float64"),
-    ({"weight": ["a"] * 4}, ValueError, "weight must be 4 numbers, one per class"),
-    ({"weight": [1, 2, -1, 0]}, ValueError, r"weight\[2\]=-1 must be finite and >= 0"),
-    ({"weight": [1, np.nan, 1, 0]}, ValueError, r"weight\[1\]=nan must be finite and >= 0"),
-    ({"ignore_index": 1.5}, ValueError, "ignore_index=1.5 must be a whole number"),
-    ({"ignore_index": "a"}, TypeError, "ignore_index='a' must be a whole number"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options, error, message",
+    [
+        ({"smoothing": 1}, ValueError, "smoothing must be >= 0 and < 1, got 1"),
+        ({"smoothing": np.nan}, ValueError, "smoothing must be >= 0 and < 1, got nan"),
+        ({"smoothing": "0.1"}, TypeError, "smoothing must be a number, got '0.1'"),
+        (
+            {"weight": [1.0, 2, 3]},
+            ValueError,
+            r"weight must be 4 numbers, one per class, got shape \(3,\), dtype float64",
+        ),
+        ({"weight": ["a"] * 4}, ValueError, "weight must be 4 numbers, one per class"),
+        ({"weight": [1, 2, -1, 0]}, ValueError, r"weight\[2\]=-1 must be finite and >= 0"),
+        ({"weight": [1, np.nan, 1, 0]}, ValueError, r"weight\[1\]=nan must be finite and >= 0"),
+        ({"ignore_index": 1.5}, ValueError, "ignore_index=1.5 must be a whole number"),
+        ({"ignore_index": "a"}, TypeError, "ignore_index='a' must be a whole number"),
+    ],
+)
 def test_impossible_options_are_named(options, error, message):
     with pytest.raises(error, match=f"^softmax_cross_entropy: {message}"):
         ops.softmax_cross_entropy(np.zeros((3, 4)), np.zeros(3, int), **options)

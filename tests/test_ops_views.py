@@ -73,9 +73,10 @@ def _batch_norm(draw):
     training = training and N * H * W > 1
     vectors = dict.fromkeys(["gamma", "beta", "running_mean", "running_var"], [C])
     return Op(
-        {"x": [N, H, W, C], **vectors}, {"training": training, "relu": draw(st.booleans())},
+        {"x": [N, H, W, C], **vectors},
+        {"training": training, "relu": draw(st.booleans())},
         ("running_mean", "running_var") if training else (),
-    )  # fmt: skip
+    )
 
 
 def _concat(draw):
@@ -98,11 +99,25 @@ def _dropout(draw):
 
 
 PAIRS = {  # NAME_forward and NAME_backward
-    "add": _add, "avg_pool": _pool, "batch_norm": _batch_norm, "clip_gate": _activation, "concat": _concat,
-    "conv2d": _conv2d, "crelu": _image, "depthwise": _depthwise, "dropout": _dropout, "global_avg_pool": _image,
-    "hard_sigmoid": _activation, "hard_swish": _activation, "linear": lambda draw: Op(_matrix(draw), {}),
-    "max_pool": _pool, "pointwise": _pointwise, "relu": _activation, "relu6": _activation, "scale": _scale,
-}  # fmt: skip
+    "add": _add,
+    "avg_pool": _pool,
+    "batch_norm": _batch_norm,
+    "clip_gate": _activation,
+    "concat": _concat,
+    "conv2d": _conv2d,
+    "crelu": _image,
+    "depthwise": _depthwise,
+    "dropout": _dropout,
+    "global_avg_pool": _image,
+    "hard_sigmoid": _activation,
+    "hard_swish": _activation,
+    "linear": lambda draw: Op(_matrix(draw), {}),
+    "max_pool": _pool,
+    "pointwise": _pointwise,
+    "relu": _activation,
+    "relu6": _activation,
+    "scale": _scale,
+}
 SINGLE = ["col2im", "im2col", "softmax", "softmax_cross_entropy"]
 NO_ARRAYS = {"pool_bytes", "release_pool", "threads"}
 SUFFIXES = ["", "_reference"]
@@ -322,18 +337,21 @@ def test_rows_are_read_in_place_only_where_they_are_evenly_apart(shape, data):
         assert np.shares_memory(rows, x)
 
 
-@pytest.mark.parametrize("shape, strides, in_place", [
-    ((1, 1, 1, 3), (99, 99, 99, 8), True),
-    ((2, 1, 1, 3), (40, 0, 0, 8), True),  # x[:, ::2, ::2] of planes of 2x2
-    ((2, 1, 1, 1), (40, 7, 7, 7), True),
-    ((2, 2, 1, 3), (80, 40, 0, 8), True),
-    ((2, 2, 1, 3), (72, 40, 0, 8), False),  # unevenly apart
-    ((2, 1, 1, 3), (16, 0, 0, 8), False),  # rows overlap
-    ((2, 1, 1, 3), (0, 0, 0, 8), False),
-    ((2, 1, 1, 3), (-24, 0, 0, 8), False),
-    ((2, 1, 1, 2), (20, 0, 0, 8), False),  # not a whole number of elements
-    ((2, 1, 1, 2), (40, 0, 0, 16), False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "shape, strides, in_place",
+    [
+        ((1, 1, 1, 3), (99, 99, 99, 8), True),
+        ((2, 1, 1, 3), (40, 0, 0, 8), True),  # x[:, ::2, ::2] of planes of 2x2
+        ((2, 1, 1, 1), (40, 7, 7, 7), True),
+        ((2, 2, 1, 3), (80, 40, 0, 8), True),
+        ((2, 2, 1, 3), (72, 40, 0, 8), False),  # unevenly apart
+        ((2, 1, 1, 3), (16, 0, 0, 8), False),  # rows overlap
+        ((2, 1, 1, 3), (0, 0, 0, 8), False),
+        ((2, 1, 1, 3), (-24, 0, 0, 8), False),
+        ((2, 1, 1, 2), (20, 0, 0, 8), False),  # not a whole number of elements
+        ((2, 1, 1, 2), (40, 0, 0, 16), False),
+    ],
+)
 def test_which_strides_are_rows(shape, strides, in_place):
     memory = np.arange(40.0)
     x = as_strided(memory[20:], shape, strides)

@@ -39,9 +39,13 @@ def test_the_settings_of_the_user_do_not_matter_and_stay(tmp_path):
 
     bent(tmp_path / "plain.png")
     theirs = {
-        "text.usetex": True, "font.family": ["Nowhere"], "savefig.dpi": 20.0, "savefig.format": "svg",
-        "lines.linewidth": 9.0, "figure.facecolor": "black",
-    }  # fmt: skip
+        "text.usetex": True,
+        "font.family": ["Nowhere"],
+        "savefig.dpi": 20.0,
+        "savefig.format": "svg",
+        "lines.linewidth": 9.0,
+        "figure.facecolor": "black",
+    }
     with matplotlib.rc_context(theirs):
         bent(tmp_path / "bent.png")
         assert {key: matplotlib.rcParams[key] for key in theirs} == theirs
@@ -99,10 +103,18 @@ def test_a_picture_that_fails_leaves_the_old_one(tmp_path):
 def records(test_losses, accuracy=0.5):
     steps = [dict(kind="step", step=k, loss=2.0, accuracy=0.1, lr=0.1) for k in (1, 2, 3)]
     epochs = [
-        dict(kind="epoch", epoch=k, step=3 * k, train_loss=1.0, train_accuracy=accuracy, test_loss=loss,
-             test_accuracy=accuracy, lr=0.1)
+        dict(
+            kind="epoch",
+            epoch=k,
+            step=3 * k,
+            train_loss=1.0,
+            train_accuracy=accuracy,
+            test_loss=loss,
+            test_accuracy=accuracy,
+            lr=0.1,
+        )
         for k, loss in enumerate(test_losses, 1)
-    ]  # fmt: skip
+    ]
     return steps + epochs
 
 
@@ -146,8 +158,10 @@ def test_a_test_loss_that_is_not_finite_does_not_end_the_run(drawn, tmp_path, mo
     assert "(loss not finite)" in stream.getvalue() and "warning" not in stream.getvalue()
     assert (tmp_path / "run" / "curves.png").read_bytes().startswith(PNG)
     assert [line["test_loss"] for line in read_log(tmp_path / "run" / "log.jsonl") if line["kind"] == "epoch"] == [
-        None, None, None
-    ]  # fmt: skip
+        None,
+        None,
+        None,
+    ]
 
 
 def test_a_picture_that_cannot_be_drawn_is_a_line_and_the_run_is_finished(drawn, straight, tmp_path, monkeypatch):
@@ -171,10 +185,18 @@ def test_the_summary_is_there_before_the_pictures(tinynet, tmp_path, monkeypatch
     assert seen == [True]
 
 
-@pytest.mark.parametrize("content", [
-    b"", b"\x00\xff\xfe" * 99, b'{"kind": "epoch"', b'{"kind": "epoch"}\n', b"[" * 1500 + b"\n{}\n",
-    b'{"kind": "st\n{"kind": "epoch", "epoch": "one", "train_loss": "x"}\n',
-], ids=["empty", "binary", "cut", "bare", "deep", "broken"])  # fmt: skip
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x00\xff\xfe" * 99,
+        b'{"kind": "epoch"',
+        b'{"kind": "epoch"}\n',
+        b"[" * 1500 + b"\n{}\n",
+        b'{"kind": "st\n{"kind": "epoch", "epoch": "one", "train_loss": "x"}\n',
+    ],
+    ids=["empty", "binary", "cut", "bare", "deep", "broken"],
+)
 def test_a_damaged_log_does_not_keep_a_run_from_its_end(tinynet, straight, tmp_path, monkeypatch, content):
     folder, stream = tmp_path / "run", io.StringIO()
     with monkeypatch.context() as patch:

@@ -22,12 +22,21 @@ ELSEWHERE = {("train/log.py", "os.fsync"), ("train/lock.py", "os.replace")}
 
 # For each folder, what it may import of the others; any may import the files that lie beside the folders.
 LOWER = {
-    "engine": (), "ops": ("engine",), "nn": ("ops", "engine"), "models": ("nn",), "plots": (), "terminal": (),
-    "data": ("terminal",), "gradcheck": ("models", "nn", "ops", "plots"), "analysis": ("nn", "plots"),
-    "train": ("data", "models", "nn", "ops", "engine", "plots", "terminal"), "interop": ("train",),
-    "stepper": ("ops", "engine", "terminal"), "bench": ("analysis", "models", "nn", "ops", "engine", "train"),
+    "engine": (),
+    "ops": ("engine",),
+    "nn": ("ops", "engine"),
+    "models": ("nn",),
+    "plots": (),
+    "terminal": (),
+    "data": ("terminal",),
+    "gradcheck": ("models", "nn", "ops", "plots"),
+    "analysis": ("nn", "plots"),
+    "train": ("data", "models", "nn", "ops", "engine", "plots", "terminal"),
+    "interop": ("train",),
+    "stepper": ("ops", "engine", "terminal"),
+    "bench": ("analysis", "models", "nn", "ops", "engine", "train"),
     "learn": ("data", "gradcheck", "models", "nn", "ops", "train"),
-}  # fmt: skip
+}
 
 
 def uses(tree):

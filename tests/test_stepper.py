@@ -312,10 +312,21 @@ def test_kinds_have_their_names():
     assert {key: conv.kind_of(*key) for key in kinds} == kinds
 
 
-@pytest.mark.parametrize("value, text", [
-    (0, "0"), (-0.0, "0"), (-0.0001, "-1.0e-04"), (2.0, "2"), (-1.5, "-1.5"), (1 / 3, "0.333"), (-0.9996, "-1"),
-    (123456.0, "1.2e+05"), (np.nan, "."), (100.0, "100"),
-])
+@pytest.mark.parametrize(
+    "value, text",
+    [
+        (0, "0"),
+        (-0.0, "0"),
+        (-0.0001, "-1.0e-04"),
+        (2.0, "2"),
+        (-1.5, "-1.5"),
+        (1 / 3, "0.333"),
+        (-0.9996, "-1"),
+        (123456.0, "1.2e+05"),
+        (np.nan, "."),
+        (100.0, "100"),
+    ],
+)
 def test_numbers_are_short(value, text):
     assert format_number(value) == text
 

@@ -78,8 +78,10 @@ def test_own_arrays_from_files(tmp_path):
         assert_array_equal(arrays["x"].values[..., 0], x)
         assert_array_equal(arrays["w"].values[:, :, 0, 0], [[1, 2, 3]])
         assert arrays["out"].values.shape == (3, 2, 1)
-        assert story.facts == ["x 3x4x1, kernel 1x3, stride 1, padding 0: out 3x2x1",
-                               f"x from {name}; w from w.csv; dout drawn with seed 0"]
+        assert story.facts == [
+            "x 3x4x1, kernel 1x3, stride 1, padding 0: out 3x2x1",
+            f"x from {name}; w from w.csv; dout drawn with seed 0",
+        ]
 
 
 def test_own_kernels_in_groups_offer_the_groups_that_they_have(tmp_path):
@@ -99,49 +101,56 @@ def test_the_same_seed_draws_the_same_and_another_does_not():
     assert first == same != other
 
 
-@pytest.mark.parametrize("argv, message", [
-    (["bn"], "invalid choice: 'bn'"),
-    (["se", "--kernel", "3"], "--kernel does not apply; se takes --height, --width, --channels, --hidden"),
-    (["conv", "--height", "9"], "step conv: --height 9 must be from 1 to 8"),
-    (["conv", "--seed", "-1"], "--seed -1 must be from 0 to"),
-    (["conv", "--groups", "3"], "groups=3 must divide channels=4 (4 % 3 = 1); groups can be 1, 2, 4"),
-    (["conv", "--groups", "4", "--out-channels", "6"], "groups=4 must divide out_channels=6 (6 % 4 = 2)"),
-    (["conv", "--height", "8", "--width", "8", "--channels", "8"], "the limit is 12,000"),
-    (["conv", "--height", "1", "--padding", "0"], "the kernel reaches over 3x3 pixels"),
-    (["transposed", "--kernel", "1", "--height", "1", "--stride", "1"], "leaves an output of -1x1; reduce it"),
-    (["batchnorm", "--height", "1", "--width", "1", "--x", "{one}"], "--height is already set by --x"),
-    (["batchnorm", "--x", "{one}"], "a single value per channel has variance 0"),
-    (["ghost", "--out-channels", "3"], "--out-channels 3 must be even"),
-    (["ghost", "--kernel", "2"], "its sides must be odd"),
-    (["crelu", "--w", "{one}"], "--w does not apply"),
-    (["conv", "--x", "{nan}"], "the number at (0, 1) is nan; replace it"),
-    (["conv", "--x", "{words}"], "holds <U3, but a step needs real numbers"),
-    (["conv", "--x", "{big}"], "height 20: a page can show 1 to 8; cut a piece out"),
-    (["conv", "--x", "{five}"], "x must have shape (H, W), (H, W, C) or (1, H, W, C), got (1, 1, 1, 1, 1)"),
-    (["im2col", "--w", "{none}"], "none.npy: has shape (3, 3, 4, 0), so it holds no numbers"),
-    (["transposed", "--w", "{none}"], "has shape (3, 3, 4, 0), so it holds no numbers"),
-    (["ghost", "--channels", "4", "--w", "{none}"], "has shape (3, 3, 4, 0), so it holds no numbers"),
-    (["batchnorm", "--x", "{none}"], "has shape (3, 3, 4, 0), so it holds no numbers"),
-    (["conv", "--x", "{wide}"], "wide.npy: the number at (0, 0) is"),
-    (["conv", "--x", "{junk}"], "not an array of numbers"),
-    (["conv", "--x", "x.png"], "arrays are read from .npy, .csv and .txt, not from .png"),
-    (["conv", "--x", "no-such.npy"], "no-such.npy: No such file or directory"),
-    (["conv", "--w", "{five}"], "w must have shape (KH, KW, C/G, OC) = (KH, KW, 4, OC) for x with 4 channels"),
-    (["conv", "--out", "no/such/folder.html"], "--out no/such/folder.html: no folder no/such; create it first"),
-    (["conv", "--step", "3"], "--step needs --text"),
-    (["conv", "--text", "--open"], "--text writes no page"),
-    (["crelu", "--text", "--step", "51"], "must be at most 50, the number of steps"),
-    (["crelu", "--text", "--step", "5..3"], "must run from a smaller to a larger number"),
-    (["crelu", "--text", "--step", "a..b"], "must be a number N or a range N..M"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "argv, message",
+    [
+        (["bn"], "invalid choice: 'bn'"),
+        (["se", "--kernel", "3"], "--kernel does not apply; se takes --height, --width, --channels, --hidden"),
+        (["conv", "--height", "9"], "step conv: --height 9 must be from 1 to 8"),
+        (["conv", "--seed", "-1"], "--seed -1 must be from 0 to"),
+        (["conv", "--groups", "3"], "groups=3 must divide channels=4 (4 % 3 = 1); groups can be 1, 2, 4"),
+        (["conv", "--groups", "4", "--out-channels", "6"], "groups=4 must divide out_channels=6 (6 % 4 = 2)"),
+        (["conv", "--height", "8", "--width", "8", "--channels", "8"], "the limit is 12,000"),
+        (["conv", "--height", "1", "--padding", "0"], "the kernel reaches over 3x3 pixels"),
+        (["transposed", "--kernel", "1", "--height", "1", "--stride", "1"], "leaves an output of -1x1; reduce it"),
+        (["batchnorm", "--height", "1", "--width", "1", "--x", "{one}"], "--height is already set by --x"),
+        (["batchnorm", "--x", "{one}"], "a single value per channel has variance 0"),
+        (["ghost", "--out-channels", "3"], "--out-channels 3 must be even"),
+        (["ghost", "--kernel", "2"], "its sides must be odd"),
+        (["crelu", "--w", "{one}"], "--w does not apply"),
+        (["conv", "--x", "{nan}"], "the number at (0, 1) is nan; replace it"),
+        (["conv", "--x", "{words}"], "holds <U3, but a step needs real numbers"),
+        (["conv", "--x", "{big}"], "height 20: a page can show 1 to 8; cut a piece out"),
+        (["conv", "--x", "{five}"], "x must have shape (H, W), (H, W, C) or (1, H, W, C), got (1, 1, 1, 1, 1)"),
+        (["im2col", "--w", "{none}"], "none.npy: has shape (3, 3, 4, 0), so it holds no numbers"),
+        (["transposed", "--w", "{none}"], "has shape (3, 3, 4, 0), so it holds no numbers"),
+        (["ghost", "--channels", "4", "--w", "{none}"], "has shape (3, 3, 4, 0), so it holds no numbers"),
+        (["batchnorm", "--x", "{none}"], "has shape (3, 3, 4, 0), so it holds no numbers"),
+        (["conv", "--x", "{wide}"], "wide.npy: the number at (0, 0) is"),
+        (["conv", "--x", "{junk}"], "not an array of numbers"),
+        (["conv", "--x", "x.png"], "arrays are read from .npy, .csv and .txt, not from .png"),
+        (["conv", "--x", "no-such.npy"], "no-such.npy: No such file or directory"),
+        (["conv", "--w", "{five}"], "w must have shape (KH, KW, C/G, OC) = (KH, KW, 4, OC) for x with 4 channels"),
+        (["conv", "--out", "no/such/folder.html"], "--out no/such/folder.html: no folder no/such; create it first"),
+        (["conv", "--step", "3"], "--step needs --text"),
+        (["conv", "--text", "--open"], "--text writes no page"),
+        (["crelu", "--text", "--step", "51"], "must be at most 50, the number of steps"),
+        (["crelu", "--text", "--step", "5..3"], "must run from a smaller to a larger number"),
+        (["crelu", "--text", "--step", "a..b"], "must be a number N or a range N..M"),
+    ],
+)
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_a_wrong_command_line_is_one_line(capsys, tmp_path, monkeypatch, argv, message):
     monkeypatch.chdir(tmp_path)
     arrays = {
-        "one": np.ones((1, 1)), "nan": np.array([[1, np.nan]]), "words": np.array([["abc"]]), "big": np.ones((20, 3)),
-        "five": np.ones((1, 1, 1, 1, 1)), "none": np.ones((3, 3, 4, 0)),
+        "one": np.ones((1, 1)),
+        "nan": np.array([[1, np.nan]]),
+        "words": np.array([["abc"]]),
+        "big": np.ones((20, 3)),
+        "five": np.ones((1, 1, 1, 1, 1)),
+        "none": np.ones((3, 3, 4, 0)),
         "wide": np.full((2, 2), np.finfo(np.longdouble).max),
-    }  # fmt: skip
+    }
     for name, array in arrays.items():
         np.save(tmp_path / f"{name}.npy", array)
     (tmp_path / "junk.npy").write_bytes(b"\x80junk")

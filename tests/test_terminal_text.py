@@ -13,7 +13,10 @@ from minighost.terminal.text import bar, colours, fine_bar, picture, table
 laws = settings(deadline=None)
 images = st.builds(
     lambda H, W, seed: np.random.default_rng(seed).integers(0, 256, (H, W, 3), np.uint8),
-    st.integers(2, 9), st.integers(1, 9), st.integers(0, 2**32 - 1))
+    st.integers(2, 9),
+    st.integers(1, 9),
+    st.integers(0, 2**32 - 1),
+)
 
 
 class Terminal(io.StringIO):
@@ -23,15 +26,18 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.mark.parametrize("environ, number", [
-    ({"TERM": "xterm-256color", "COLORTERM": "truecolor"}, 2**24),
-    ({"TERM": "xterm-256color"}, 256),
-    ({"WT_SESSION": "1"}, 2**24),
-    ({"TERM": "vt100"}, 0),
-    ({"TERM": "dumb", "COLORTERM": "truecolor"}, 0),
-    ({}, 0),
-    ({"TERM": "xterm-256color", "COLORTERM": "truecolor", "NO_COLOR": "1"}, 0),
-])
+@pytest.mark.parametrize(
+    "environ, number",
+    [
+        ({"TERM": "xterm-256color", "COLORTERM": "truecolor"}, 2**24),
+        ({"TERM": "xterm-256color"}, 256),
+        ({"WT_SESSION": "1"}, 2**24),
+        ({"TERM": "vt100"}, 0),
+        ({"TERM": "dumb", "COLORTERM": "truecolor"}, 0),
+        ({}, 0),
+        ({"TERM": "xterm-256color", "COLORTERM": "truecolor", "NO_COLOR": "1"}, 0),
+    ],
+)
 def test_a_terminal_gets_the_colours_it_shows(environ, number):
     assert colours(Terminal(), environ) == number
 

@@ -164,7 +164,8 @@ def test_an_option_of_the_network_is_a_plain_value(value):
     ):
         Config.resolve(overrides={"model.ratio": value})
     assert Config.resolve(overrides={"model.name": "ghostnet", "model.stage_strides": "[1, 2]"}).model.options[
-        "stage_strides"] == [1, 2]  # fmt: skip
+        "stage_strides"
+    ] == [1, 2]
 
 
 def test_resuming_keeps_the_settings_of_the_run(tmp_path):

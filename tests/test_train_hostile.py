@@ -30,8 +30,31 @@ def quick(monkeypatch):
 
 
 DEEP = json.loads("[" * 500 + "]" * 500)
-ODD = [None, True, "", "x", "\x1b[2J", [], [[]], {}, {"a": None}, -1, 0, 0.5, 3000, 2**31, 2**63, -(10**30), 10**400,
-       1e300, 5e-324, DEEP, {"a": DEEP}, ["x"] * 1000, "x" * 100_000]  # fmt: skip
+ODD = [
+    None,
+    True,
+    "",
+    "x",
+    "\x1b[2J",
+    [],
+    [[]],
+    {},
+    {"a": None},
+    -1,
+    0,
+    0.5,
+    3000,
+    2**31,
+    2**63,
+    -(10**30),
+    10**400,
+    1e300,
+    5e-324,
+    DEEP,
+    {"a": DEEP},
+    ["x"] * 1000,
+    "x" * 100_000,
+]
 
 
 def mutants(tree, path=(), odd_values=ODD):
@@ -102,10 +125,17 @@ def test_a_state_of_any_kind_is_resumed_or_refused_in_one_line(halted, capsys):
     assert statuses == {0, 2}
 
 
-@pytest.mark.parametrize("name, value", [
-    ("ema/ema.updates", -10), ("ema/ema.updates", np.iinfo(np.int64).min), ("optimizer/lr.0", np.nan),
-    ("model/1.running_var", -1), ("model/5.weight", np.inf), ("optimizer/momentum.0", -np.inf),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("ema/ema.updates", -10),
+        ("ema/ema.updates", np.iinfo(np.int64).min),
+        ("optimizer/lr.0", np.nan),
+        ("model/1.running_var", -1),
+        ("model/5.weight", np.inf),
+        ("optimizer/momentum.0", -np.inf),
+    ],
+)
 def test_a_tensor_of_any_value_is_refused_when_a_run_goes_on(halted, capsys, name, value):
     last = halted / "checkpoints" / "last"
     tensors, about = load_checkpoint(last)

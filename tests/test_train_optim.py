@@ -82,9 +82,14 @@ def test_adamw_forgets_a_huge_gradient_as_its_betas_say(betas):
         assert_array_equal(optimizer.state_dict()["mean.0"], grads[-1])
 
 
-@pytest.mark.parametrize("make", [
-    lambda p: AdamW([p], 0.0), lambda p: AdamW([p], 0.0, (0, 0), 0.0), lambda p: SGD([p], 0.0, 0.9, True, 0.1),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda p: AdamW([p], 0.0),
+        lambda p: AdamW([p], 0.0, (0, 0), 0.0),
+        lambda p: SGD([p], 0.0, 0.9, True, 0.1),
+    ],
+)
 def test_a_rate_of_zero_moves_nothing(make):
     p = Parameter(np.array([1.0, -2.0]))
     p.grad = np.array([3.0, -1e-3])
@@ -201,11 +206,14 @@ def test_every_optimizer_of_the_registry_is_created_by_its_name():
     assert optimizers.options("adamw", settings) == {}
 
 
-@pytest.mark.parametrize("name, options, message", [
-    ("sdg", {}, "unknown optimizer 'sdg' (did you mean 'sgd'?); available: sgd, adamw, muon"),
-    ("sgd", {"momentun": 0.9}, "sgd has no option 'momentun' (did you mean 'momentum'?); it takes params, lr"),
-    ("sgd", {"momentum": -1}, "SGD: momentum must be finite and >= 0, got -1"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, options, message",
+    [
+        ("sdg", {}, "unknown optimizer 'sdg' (did you mean 'sgd'?); available: sgd, adamw, muon"),
+        ("sgd", {"momentun": 0.9}, "sgd has no option 'momentun' (did you mean 'momentum'?); it takes params, lr"),
+        ("sgd", {"momentum": -1}, "SGD: momentum must be finite and >= 0, got -1"),
+    ],
+)
 def test_an_optimizer_that_does_not_exist_is_refused_with_what_does(name, options, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         optimizers.create(name, [Parameter(np.ones(1))], 0.1, **options)

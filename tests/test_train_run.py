@@ -280,8 +280,7 @@ def test_a_run_that_is_not_finite_stops_with_step_layer_and_tensor(
     message = str(error.value)
     assert message.startswith("step 9 (epoch 2, batch 3 of 6, learning rate 0.0") and culprit in message
     assert message.endswith(
-        f"{fate}; the last checkpoint is good. "
-        "Lower train.lr, lengthen train.warmup_epochs or set train.clip_norm"
+        f"{fate}; the last checkpoint is good. Lower train.lr, lengthen train.warmup_epochs or set train.clip_norm"
     )
     monkeypatch.setattr(Trainer, "train_step", train_step)
     run(settings(folder), resume=True, stream=None)

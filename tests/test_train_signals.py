@@ -103,9 +103,7 @@ def turned_into_another(self):
 
 
 @pytest.mark.parametrize("compiling", [ctrl_c, swallowed, swallowed_to_the_end, turned_into_another])
-def test_ctrl_c_while_kernels_compile_is_a_line_and_the_run_goes_on(
-    straight, tmp_path, monkeypatch, capfd, compiling
-):
+def test_ctrl_c_while_kernels_compile_is_a_line_and_the_run_goes_on(straight, tmp_path, monkeypatch, capfd, compiling):
     stream = io.StringIO()
     with monkeypatch.context() as patch, pytest.raises(Interrupted) as stopped:
         patch.setattr(Trainer, "rehearse", compiling)
@@ -170,9 +168,10 @@ def test_nothing_is_left_behind_by_listening(monkeypatch):
 # The command -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number, words", [
-    (number, "interrupted" if number == signal.SIGINT else f"ended by {number.name}") for number in SIGNALS
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "number, words",
+    [(number, "interrupted" if number == signal.SIGINT else f"ended by {number.name}") for number in SIGNALS],
+)
 def test_every_command_ends_with_a_line_and_the_status_that_shells_expect(capsys, monkeypatch, number, words):
     def swallows(args):
         with contextlib.suppress(BaseException):

@@ -64,11 +64,14 @@ def test_no_way_of_saving_lets_a_spoilt_state_through(tmp_path, monkeypatch, whe
     assert not list((tmp_path / "checkpoints").glob("*")) and not (tmp_path / "lock.json").exists()
 
 
-@pytest.mark.parametrize("name, value, message", [
-    ("1.running_mean", np.inf, "1.running_mean: 1 of 4 values are not finite"),
-    ("1.running_var", -1e-3, "1.running_var: 1 of 4 values are negative"),
-    ("0.weight", np.nan, "0.weight: 1 of 108 values are not finite"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, value, message",
+    [
+        ("1.running_mean", np.inf, "1.running_mean: 1 of 4 values are not finite"),
+        ("1.running_var", -1e-3, "1.running_var: 1 of 4 values are negative"),
+        ("0.weight", np.nan, "0.weight: 1 of 108 values are not finite"),
+    ],
+)
 def test_a_file_with_impossible_values_is_no_network(straight, tmp_path, capsys, name, value, message):
     tensors, meta = load_checkpoint(straight[0] / "checkpoints" / "last")
     for prefix in ("model/", "ema/"):

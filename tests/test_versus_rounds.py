@@ -76,12 +76,15 @@ def test_a_process_that_fails_says_why():
 # Agreement and ratios ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("theirs, message", [
-    ({"a": np.array([1.0, 2.1])}, "a: 0.1 apart, 0.05 of the largest; allowed is 0.01"),
-    ({"a": np.array([1.0, np.nan])}, "a: nan apart"),
-    ({"a": np.ones(3)}, r"a: shapes \(3,\) and \(2,\) differ"),
-    ({"b": np.ones(2)}, "different results: b against a"),
-])
+@pytest.mark.parametrize(
+    "theirs, message",
+    [
+        ({"a": np.array([1.0, 2.1])}, "a: 0.1 apart, 0.05 of the largest; allowed is 0.01"),
+        ({"a": np.array([1.0, np.nan])}, "a: nan apart"),
+        ({"a": np.ones(3)}, r"a: shapes \(3,\) and \(2,\) differ"),
+        ({"b": np.ones(2)}, "different results: b against a"),
+    ],
+)
 def test_who_computes_something_else_is_refused(theirs, message):
     with pytest.raises(compare.Disagreement, match=message):
         compare.difference(theirs, {"a": np.array([1.0, 2.0])}, 0.01)
@@ -120,9 +123,11 @@ def done(makers, labels, monkeypatch, **options):
 
 def test_who_agrees_is_timed_and_who_does_not_is_listed_with_the_reason(monkeypatch):
     makers = {
-        "minighost": (0.5,), "torch-nchw": (1.0,), "torch-compile": (0.1, 1.5),
+        "minighost": (0.5,),
+        "torch-nchw": (1.0,),
+        "torch-compile": (0.1, 1.5),
         "torch-channels-last": WorkerFailed("no compiler (exit status 1)"),
-    }  # fmt: skip
+    }
     labels = ["minighost", "torch-nchw", "torch-compile", "torch-channels-last", "mygrad"]
     found, turns, told = done(makers, labels, monkeypatch)
     assert list(found) == labels
@@ -230,13 +235,16 @@ def test_the_list_does_nothing(capsys):
     assert capsys.readouterr().out.split() == ["ghostnet-0.5-infer-1", "minighost", "onnxruntime"]
 
 
-@pytest.mark.parametrize("argv, message", [
-    (["--only", "alexnet"], "--only alexnet: no such work; available: ghostnet-1.0-train, "),
-    (["--peers", "jax"], "--peers jax: unknown peer 'jax'; available: minighost, torch-nchw, "),
-    (["--peers", "minighost@x"], "the @ must be followed by a number of threads, e.g. minighost@1"),
-    (["--rounds", "0"], "--rounds 0: must be greater than 0"),
-    (["--seconds", "-1"], "--seconds -1.0: must be greater than 0"),
-])
+@pytest.mark.parametrize(
+    "argv, message",
+    [
+        (["--only", "alexnet"], "--only alexnet: no such work; available: ghostnet-1.0-train, "),
+        (["--peers", "jax"], "--peers jax: unknown peer 'jax'; available: minighost, torch-nchw, "),
+        (["--peers", "minighost@x"], "the @ must be followed by a number of threads, e.g. minighost@1"),
+        (["--rounds", "0"], "--rounds 0: must be greater than 0"),
+        (["--seconds", "-1"], "--seconds -1.0: must be greater than 0"),
+    ],
+)
 def test_what_there_is_not_is_one_line(capsys, argv, message):
     assert front.main(argv) == 2
     error = capsys.readouterr().err

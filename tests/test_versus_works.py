@@ -31,10 +31,15 @@ def test_the_input_of_batch_norm_keeps_off_the_kink_of_the_relu():
     assert np.abs(y).min() > 5e-5
 
 
-@pytest.mark.parametrize("subject, options, names", [
-    ("conv", {"kernel": 3, "out": 4}, {"dx", "dw"}), ("depthwise", {"kernel": 3}, {"dx", "dw"}),
-    ("pointwise", {"out": 4}, {"dx", "dw"}), ("batch_norm_relu", {}, {"dx", "dgamma", "dbeta"}),
-])
+@pytest.mark.parametrize(
+    "subject, options, names",
+    [
+        ("conv", {"kernel": 3, "out": 4}, {"dx", "dw"}),
+        ("depthwise", {"kernel": 3}, {"dx", "dw"}),
+        ("pointwise", {"out": 4}, {"dx", "dw"}),
+        ("batch_norm_relu", {}, {"dx", "dgamma", "dbeta"}),
+    ],
+)
 def test_what_is_compared_is_the_output_and_every_gradient(subject, options, names):
     results = {}
     for kind in ("forward", "both"):
@@ -57,17 +62,20 @@ def test_a_trained_network_is_compared_before_and_after_a_step():
 
 
 @pytest.mark.parity
-@pytest.mark.parametrize("name, labels", [
-    ("ghostnet-0.5-infer-1", ["torch-nchw", "torch-channels-last", "torch-folded"]),
-    ("resnet20-infer-1", ["torch-channels-last", "torch-folded"]),
-    ("vgg-infer-1", ["torch-channels-last", "torch-folded"]),
-    ("ghostnet-0.5-train", ["torch-channels-last"]),
-    ("resnet20-train", ["torch-channels-last"]),
-    ("conv-3x3-both", ["torch-nchw"]),
-    ("depthwise-3x3-both", ["torch-channels-last"]),
-    ("pointwise-both", ["torch-channels-last"]),
-    ("batch-norm-relu-both", ["torch-channels-last"]),
-])
+@pytest.mark.parametrize(
+    "name, labels",
+    [
+        ("ghostnet-0.5-infer-1", ["torch-nchw", "torch-channels-last", "torch-folded"]),
+        ("resnet20-infer-1", ["torch-channels-last", "torch-folded"]),
+        ("vgg-infer-1", ["torch-channels-last", "torch-folded"]),
+        ("ghostnet-0.5-train", ["torch-channels-last"]),
+        ("resnet20-train", ["torch-channels-last"]),
+        ("conv-3x3-both", ["torch-nchw"]),
+        ("depthwise-3x3-both", ["torch-channels-last"]),
+        ("pointwise-both", ["torch-channels-last"]),
+        ("batch-norm-relu-both", ["torch-channels-last"]),
+    ],
+)
 def test_pytorch_computes_the_same(name, labels):
     found = suite.do(works.WORKS[name], ["minighost", *labels], threads=1, rounds=1, seconds=0.001)["contestants"]
     assert [entry.get("absent") for entry in found.values()] == [None] * (1 + len(labels))

@@ -127,11 +127,20 @@ def _odd_slice(x, rng):
 
 
 KINDS = {
-    "transposed": _transposed, "Fortran order": _fortran, "every second": _every_second, "backwards": _backwards,
-    "slice": _slice, "broadcast": _broadcast, "overlapping": _overlapping, "read-only": _read_only,
-    "byte-swapped": _swapped, "unaligned": _unaligned, "subclass": _subclass, "odd strides": _odd_strides,
+    "transposed": _transposed,
+    "Fortran order": _fortran,
+    "every second": _every_second,
+    "backwards": _backwards,
+    "slice": _slice,
+    "broadcast": _broadcast,
+    "overlapping": _overlapping,
+    "read-only": _read_only,
+    "byte-swapped": _swapped,
+    "unaligned": _unaligned,
+    "subclass": _subclass,
+    "odd strides": _odd_strides,
     "slice with odd strides": _odd_slice,
-}  # fmt: skip
+}
 UPDATABLE = [kind for kind in KINDS if kind not in ("broadcast", "overlapping", "read-only")]
 
 

@@ -142,8 +142,9 @@ assert abs(left - right) < 1e-10 < abs(left - wrong)
 try:
     mg.gradcheck.check(
         (lambda x: (mg.ops.im2col(x, 3, 2, 1), x.shape), lambda dout, shape: overwriting(dout, shape, (3, 3), 2, 1)),
-        x, name="im2col with a wrong col2im",
-    )  # fmt: skip
+        x,
+        name="im2col with a wrong col2im",
+    )
 except mg.gradcheck.GradientError as error:
     print(error)
 else:

@@ -122,14 +122,18 @@ def weights(C, OC, k):
 
 
 dense, depthwise, pointwise = weights(3, 4, 3)
-print(f"3 -> 4 channels, 3x3: {dense} weights; separable {depthwise} + {pointwise} = {depthwise + pointwise}, "
-      f"{dense / (depthwise + pointwise):.2f} times fewer")
+print(
+    f"3 -> 4 channels, 3x3: {dense} weights; separable {depthwise} + {pointwise} = {depthwise + pointwise}, "
+    f"{dense / (depthwise + pointwise):.2f} times fewer"
+)
 assert (dense, depthwise, pointwise) == (108, 27, 12)
 for OC in (4, 64, 512):
     dense, depthwise, pointwise = weights(64, OC, 3)
     share = (depthwise + pointwise) / dense
-    print(f"64 -> {OC:3} channels: {1 / share:.2f} times fewer; "
-          f"{pointwise / (depthwise + pointwise):.0%} of the rest is in the 1x1 half")
+    print(
+        f"64 -> {OC:3} channels: {1 / share:.2f} times fewer; "
+        f"{pointwise / (depthwise + pointwise):.0%} of the rest is in the 1x1 half"
+    )
     assert abs(share - (1 / OC + 1 / 9)) < 1e-12 and 1 / share < 9
 
 # %% [markdown]

@@ -89,9 +89,7 @@ def transposed_forward(x, w, stride, padding=0):
     (N, H, W, _), (k, _, OC, _) = x.shape, w.shape
     padded = np.zeros((N, (H - 1) * stride + k, (W - 1) * stride + k, OC))
     for i, j in np.ndindex(H, W):
-        padded[:, i * stride : i * stride + k, j * stride : j * stride + k] += np.einsum(
-            "nc,uvoc->nuvo", x[:, i, j], w
-        )
+        padded[:, i * stride : i * stride + k, j * stride : j * stride + k] += np.einsum("nc,uvoc->nuvo", x[:, i, j], w)
     end = -padding or None
     return padded[:, padding:end, padding:end], (x, w, stride, padding)
 

@@ -112,8 +112,10 @@ dx, xhat = closed[0], cache[2]
 c = 1  # look at one channel
 slope, offset = np.polyfit(xhat[..., c].ravel(), dout[..., c].ravel(), 1)
 left_over = dout[..., c] - (slope * xhat[..., c] + offset)
-print(f"\nsum of dx {abs(dx[..., c].sum()):.0e}, dx along xhat {abs((dx * xhat)[..., c].sum()):.0e}, "
-      f"size of dx {np.abs(dx[..., c]).sum():.0f}")
+print(
+    f"\nsum of dx {abs(dx[..., c].sum()):.0e}, dx along xhat {abs((dx * xhat)[..., c].sum()):.0e}, "
+    f"size of dx {np.abs(dx[..., c]).sum():.0f}"
+)
 assert np.abs(dx.sum(AXES)).max() < 1e-11
 assert (np.abs((dx * xhat).sum(AXES)) < 1e-3 * np.abs(dx).sum(AXES)).all()
 np.testing.assert_allclose(dx[..., c] / (gamma[c] * cache[1][c]), left_over, atol=1e-4)
@@ -149,8 +151,10 @@ for batch in rng.normal(5.0, np.sqrt(truth), size=(4000, R, 1, 1, 1)):
     biased += momentum * (batch.var() - biased)  # the tempting version
     history.append((bn.running_var.data[0], biased))
 unbiased_mean, biased_mean = np.mean(history[1000:], axis=0)
-print(f"\nvariance of the data {truth}; running average of the unbiased one {unbiased_mean:.2f}, of the biased one "
-      f"{biased_mean:.2f}, which is {biased_mean / truth:.2f} of it")
+print(
+    f"\nvariance of the data {truth}; running average of the unbiased one {unbiased_mean:.2f}, of the biased one "
+    f"{biased_mean:.2f}, which is {biased_mean / truth:.2f} of it"
+)
 assert abs(unbiased_mean / truth - 1) < 0.05 and abs(biased_mean / truth - (R - 1) / R) < 0.05
 
 # %% [markdown]

@@ -98,10 +98,14 @@ def network(first):
     """Three convolutions, each with batch norm and activation, and a linear classifier."""
     init, n = np.random.default_rng(0), 16 if first is nn.CReLU else 32
     return nn.Sequential(
-        nn.Conv2d(3, n, 5, stride=2, padding=2, bias=False, rng=init), nn.BatchNorm2d(n), first(),
-        nn.ConvBNAct(32, 32, 3, stride=2, rng=init), nn.ConvBNAct(32, 64, 3, stride=2, rng=init),
-        nn.GlobalAvgPool(), nn.Linear(64, 10, rng=init),
-    )  # fmt: skip
+        nn.Conv2d(3, n, 5, stride=2, padding=2, bias=False, rng=init),
+        nn.BatchNorm2d(n),
+        first(),
+        nn.ConvBNAct(32, 32, 3, stride=2, rng=init),
+        nn.ConvBNAct(32, 64, 3, stride=2, rng=init),
+        nn.GlobalAvgPool(),
+        nn.Linear(64, 10, rng=init),
+    )
 
 
 train, test = mg.data.shapes10(2000), mg.data.shapes10(500, split="test")
@@ -220,8 +224,9 @@ for ax, name in zip(axes, ("first", "third"), strict=True):
     draws = np.array([extremes(rng.normal(size=w.shape))[:2] for _ in range(50)])
     weights = np.full(draws.size // 2, len(low) / (draws.size // 2))
     for end, null, colour, label in (
-        (low, draws[:, 0], "#ee6677", "smallest"), (high, draws[:, 1], "#4477aa", "largest")
-    ):  # fmt: skip
+        (low, draws[:, 0], "#ee6677", "smallest"),
+        (high, draws[:, 1], "#4477aa", "largest"),
+    ):
         ax.hist(end, bins, color=colour, alpha=0.6, label=f"{label}, trained")
         ax.hist(null.ravel(), bins, weights=weights, histtype="step", color=colour, label=f"{label}, random")
     ax.set_title(f"{name} layer: each filter's smallest and largest cosine", fontsize=10)

@@ -151,8 +151,10 @@ assert "is the derivative" in good and "16 times the right one" in bad
 # %%
 ten = [(x[:10], train.labels[:10])] * 60
 losses = {name: fit(network(), ten, 0.1, name == "kept gradients") for name in ("right", "kept gradients")}
-print(f"rung 3: loss on ten images after 60 steps {losses['right'][-1]:.4f}, "
-      f"with gradients never cleared {losses['kept gradients'][-1]:.1f}")  # fmt: skip
+print(
+    f"rung 3: loss on ten images after 60 steps {losses['right'][-1]:.4f}, "
+    f"with gradients never cleared {losses['kept gradients'][-1]:.1f}"
+)
 assert losses["right"][-1] < 0.01 and losses["kept gradients"][-1] > 0.1
 
 # %% [markdown]

@@ -188,8 +188,10 @@ for layer in range(3):
         maps[name] = net[layer](maps[name])
         explained[name, layer] = predictable(maps[name])[0]
     t, r = explained["trained", layer], explained["random", layer]
-    print(f"layer {layer + 1}, {len(t)} maps: a typical one is explained by {np.median(t):.2f} ({np.median(r):.2f} "
-          f"at random); nearly copies, above 0.9: {(t > 0.9).sum()} ({(r > 0.9).sum()})")  # fmt: skip
+    print(
+        f"layer {layer + 1}, {len(t)} maps: a typical one is explained by {np.median(t):.2f} ({np.median(r):.2f} "
+        f"at random); nearly copies, above 0.9: {(t > 0.9).sum()} ({(r > 0.9).sum()})"
+    )
     assert np.median(t) > np.median(r) and (t > 0.9).mean() < (0.5 if layer == 0 else 0.1)
     assert layer == 0 or np.median(t) < 0.7
 

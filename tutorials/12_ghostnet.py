@@ -25,12 +25,22 @@ from minighost import nn
 # %%
 TABLE = [
     (3, 16, 16, 0, 1),
-    (3, 48, 24, 0, 2), (3, 72, 24, 0, 1),
-    (5, 72, 40, 1, 2), (5, 120, 40, 1, 1),
-    (3, 240, 80, 0, 2), (3, 200, 80, 0, 1), (3, 184, 80, 0, 1), (3, 184, 80, 0, 1),
-    (3, 480, 112, 1, 1), (3, 672, 112, 1, 1),
-    (5, 672, 160, 1, 2), (5, 960, 160, 0, 1), (5, 960, 160, 1, 1), (5, 960, 160, 0, 1), (5, 960, 160, 1, 1),
-]  # fmt: skip
+    (3, 48, 24, 0, 2),
+    (3, 72, 24, 0, 1),
+    (5, 72, 40, 1, 2),
+    (5, 120, 40, 1, 1),
+    (3, 240, 80, 0, 2),
+    (3, 200, 80, 0, 1),
+    (3, 184, 80, 0, 1),
+    (3, 184, 80, 0, 1),
+    (3, 480, 112, 1, 1),
+    (3, 672, 112, 1, 1),
+    (5, 672, 160, 1, 2),
+    (5, 960, 160, 0, 1),
+    (5, 960, 160, 1, 1),
+    (5, 960, 160, 0, 1),
+    (5, 960, 160, 1, 1),
+]
 print(f"{len(TABLE)} bottlenecks, {sum(row[3] for row in TABLE)} with squeeze-and-excite")
 assert len(TABLE) == 16 and sum(row[3] for row in TABLE) == 7
 
@@ -146,8 +156,10 @@ for width in (0.5, 1.0, 1.3):
     counted = mg.analysis.count(ghostnet(width), (224, 224, 3))
     p, m = sum(row.params for row in counted), sum(row.macs for row in counted)
     widths[width] = p / parameters, m / macs
-    print(f"width {width}: {p:,} parameters, {p / parameters:.2f} of those at width 1; {m:,} multiply-adds, "
-          f"{m / macs:.2f}; squared {width**2:.2f}")  # fmt: skip
+    print(
+        f"width {width}: {p:,} parameters, {p / parameters:.2f} of those at width 1; {m:,} multiply-adds, "
+        f"{m / macs:.2f}; squared {width**2:.2f}"
+    )
 assert np.round(widths[0.5], 2).tolist() == [0.50, 0.30] and np.round(widths[1.3], 2).tolist() == [1.42, 1.61]
 
 # %% [markdown]
@@ -166,8 +178,10 @@ small = {
 for name, net in small.items():
     counted = mg.analysis.count(net, (32, 32, 3))
     sides = [block.output_shape[0] for block in mg.analysis.blocks(net, counted) if block.kind == "GhostBottleneck"]
-    print(f"{name}: maps {sides[0]} ... {sides[-1]} wide, {sum(row.params for row in counted):,} parameters, "
-          f"{sum(row.macs for row in counted):,} multiply-adds")  # fmt: skip
+    print(
+        f"{name}: maps {sides[0]} ... {sides[-1]} wide, {sum(row.params for row in counted):,} parameters, "
+        f"{sum(row.macs for row in counted):,} multiply-adds"
+    )
     assert sides[-1] == {"stem of stride 2": 1, "stem of stride 1": 2, "ghostnet_cifar": 4}[name]
     assert sum(row.params for row in counted) == parameters - (1000 - 10) * 1281  # ten classes in place of a thousand
 

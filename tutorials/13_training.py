@@ -113,8 +113,10 @@ for size in (1, 10):
     unit.backward(dout)
     grads.append(unit.conv.weight.grad)
 angle = (unit.conv.weight.data * grads[1]).sum() / np.linalg.norm(unit.conv.weight.data) / np.linalg.norm(grads[1])
-print(f"weights times 10: output changes by {np.abs(outs[0] - outs[1]).max():.0e}, gradient by a factor of "
-      f"{np.linalg.norm(grads[0]) / np.linalg.norm(grads[1]):.3f}; cosine with the weight {angle:.0e}")  # fmt: skip
+print(
+    f"weights times 10: output changes by {np.abs(outs[0] - outs[1]).max():.0e}, gradient by a factor of "
+    f"{np.linalg.norm(grads[0]) / np.linalg.norm(grads[1]):.3f}; cosine with the weight {angle:.0e}"
+)
 assert np.allclose(outs[0], outs[1]) and np.allclose(grads[0], 10 * grads[1]) and abs(angle) < 1e-10
 
 # %% [markdown]
@@ -176,8 +178,10 @@ runs = {
     "... with labels smoothed": fit(cycle, smoothing=0.1, **whole),
 }
 for name, (losses, right, batch, sure) in runs.items():
-    print(f"{name:27} last losses {np.mean(losses[-20:]):.2f}, {100 * right:.1f} % right ({100 * batch:.1f} % with the "
-          f"batch's statistics), {100 * sure:.0f} % sure")  # fmt: skip
+    print(
+        f"{name:27} last losses {np.mean(losses[-20:]):.2f}, {100 * right:.1f} % right ({100 * batch:.1f} % with the "
+        f"batch's statistics), {100 * sure:.0f} % sure"
+    )
 last, right, batch, sure = zip(*((np.mean(run[0][-20:]), *run[1:]) for run in runs.values()), strict=True)
 assert last[3] < last[1] < last[2] < last[0] and right[3] > max(right[:3]) and sure[4] < sure[3]
 assert batch[1] - right[1] > 0.02 and abs(batch[3] - right[3]) < 0.05

@@ -113,8 +113,10 @@ def deep(scale, norm=False):
 
 sizes = {scale: deep(scale) for scale in (0.7, 1.0, 1.4)}
 for scale, (out, gradient) in sizes.items():
-    print(f"weights times {scale}: layer 1 {out[0]:.2f}, layer 30 {out[-1]:.2g}; "
-          f"gradient at layer 30 {gradient[-1]:.2f}, at layer 1 {gradient[0]:.2g}")  # fmt: skip
+    print(
+        f"weights times {scale}: layer 1 {out[0]:.2f}, layer 30 {out[-1]:.2g}; "
+        f"gradient at layer 30 {gradient[-1]:.2f}, at layer 1 {gradient[0]:.2g}"
+    )
 assert 0.2 < sizes[1.0][0][-1] < 5
 for scale in (0.7, 1.4):
     assert np.isclose(sizes[scale][0][-1] / sizes[1.0][0][-1], scale**DEPTH, rtol=1e-3)

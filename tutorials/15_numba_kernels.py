@@ -142,14 +142,18 @@ if compiling:  # the weights hardly count at this size, so the intensities depen
 
 threads = mg.threads().count
 roof = mg.bench.measure_roofline(threads, sizes=(256, 512), nbytes=96 << 20, repeats=3)
-print(f"this machine, {threads} threads: {roof.flops / 1e9:.0f} billion operations per second, "
-      f"{roof.bandwidth / 1e9:.1f} billion bytes; the two meet at {roof.flops / roof.bandwidth:.1f}")  # fmt: skip
+print(
+    f"this machine, {threads} threads: {roof.flops / 1e9:.0f} billion operations per second, "
+    f"{roof.bandwidth / 1e9:.1f} billion bytes; the two meet at {roof.flops / roof.bandwidth:.1f}"
+)
 reached = {}
 for name, (flops, moved, call) in work.items():
     seconds = mg.bench.measure(call, repeats=5).least
     reached[name] = flops / seconds
-    print(f"{name:16}{flops / 1e6:8.1f} million operations, {moved / 1e6:6.1f} million bytes: {1e3 * seconds:7.2f} ms; "
-          f"the roof allows {1e3 * roof.seconds(flops, moved):.2f} ms")  # fmt: skip
+    print(
+        f"{name:16}{flops / 1e6:8.1f} million operations, {moved / 1e6:6.1f} million bytes: {1e3 * seconds:7.2f} ms; "
+        f"the roof allows {1e3 * roof.seconds(flops, moved):.2f} ms"
+    )
 
 # %% [markdown]
 # A depthwise convolution has a seventh of the 1x1's intensity. That is why it never runs at the processor's peak, and

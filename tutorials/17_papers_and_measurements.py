@@ -140,8 +140,10 @@ for name, (layer, shape) in equal.items():
     assert layer.macs == 9 * 2**20
     moved = x.nbytes + out.nbytes + layer.weight.data.nbytes
     times[name] = 1e3 * mg.bench.measure(lambda layer=layer, x=x: layer(x), repeats=5).least / 8
-    print(f"{name:21} {layer.macs:,} multiply-adds, {2 * 8 * layer.macs / moved:6.1f} operations per byte: "
-          f"{times[name]:6.3f} ms per image")  # fmt: skip
+    print(
+        f"{name:21} {layer.macs:,} multiply-adds, {2 * 8 * layer.macs / moved:6.1f} operations per byte: "
+        f"{times[name]:6.3f} ms per image"
+    )
 
 # %% [markdown]
 # A depthwise convolution does few operations with each byte and waits for memory (tutorial 15 has the reason),

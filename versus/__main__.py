@@ -47,9 +47,7 @@ def _parser():
     parser.add_argument("--rounds", metavar="N", type=int, default=7, help="turns per peer (7)")
     parser.add_argument("--threads", metavar="N", type=int, default=2, help="threads per peer (2)")
     parser.add_argument("--seconds", metavar="S", type=float, default=1.0, help="length of a turn in seconds (1)")
-    parser.add_argument(
-        "--out", metavar="DIR", default="versus/results", help="folder of the results (versus/results)"
-    )
+    parser.add_argument("--out", metavar="DIR", default="versus/results", help="folder of the results (versus/results)")
     parser.add_argument("--list", action="store_true", help="list what would be run and by whom, and run nothing")
     return parser
 

@@ -47,9 +47,13 @@ class Worker:
         self._errors = open(Path(self._folder.name) / "errors", "w+", encoding="utf-8", errors="replace")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "versus.worker", work.name, who.label, str(who.threads), file],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True, cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            cwd=ROOT,
             env=_environment(who.threads),
-        )  # fmt: skip
+        )
         try:
             ready = self._answer()
             self.first_s, self.step_s, self.peak_mib = ready["first_s"], ready["step_s"], None

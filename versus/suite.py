@@ -79,9 +79,13 @@ def do(work, labels, threads, rounds, seconds, tell=print, start=Worker):
         entries[label].update(_figures(series, work), ratio=compare.ratio(series, times[OURS]))
         entries[label]["peak_mib"] = workers[label].peak_mib
     return {
-        "work": work.name, "kind": work.kind, "shape": list(work.shape), "options": work.options,
-        "turn_s": seconds, "contestants": entries,
-    }  # fmt: skip
+        "work": work.name,
+        "kind": work.kind,
+        "shape": list(work.shape),
+        "options": work.options,
+        "turn_s": seconds,
+        "contestants": entries,
+    }
 
 
 def _admit(label, worker, ours, work, entry, tell):

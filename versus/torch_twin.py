@@ -24,9 +24,7 @@ def twin(module):
         If there is no rule for its class.
     """
     if type(module) not in RULES:
-        raise TypeError(
-            f"torch_twin: no rule for {type(module).__name__}; add one to RULES in versus/torch_twin.py"
-        )
+        raise TypeError(f"torch_twin: no rule for {type(module).__name__}; add one to RULES in versus/torch_twin.py")
     return RULES[type(module)](module)
 
 

@@ -14,7 +14,20 @@ from minighost.bench.timing import Timing, measure
 from minighost.bench.warmup import kernels_folder, warm_up
 
 __all__ = [
-    "OPERATIONS", "Piece", "Roofline", "Timing", "TrainingStep", "bench_network", "bench_operation", "inference_cost",
-    "inference_of", "kernels_folder", "measure", "measure_roofline", "profile", "roofline_here", "training_cost",
+    "OPERATIONS",
+    "Piece",
+    "Roofline",
+    "Timing",
+    "TrainingStep",
+    "bench_network",
+    "bench_operation",
+    "inference_cost",
+    "inference_of",
+    "kernels_folder",
+    "measure",
+    "measure_roofline",
+    "profile",
+    "roofline_here",
+    "training_cost",
     "warm_up",
-]  # fmt: skip
+]

@@ -104,8 +104,10 @@ def _conv(x, rng, kernel, stride, out, groups):
     per = 2 * kernel * kernel * (C // groups)
     return Case(
         lambda x: ops.conv2d_forward(x, w, stride=stride, padding=kernel // 2, groups=groups),
-        ops.conv2d_backward, (per, 2 * per), [w],
-    )  # fmt: skip
+        ops.conv2d_backward,
+        (per, 2 * per),
+        [w],
+    )
 
 
 def _depthwise(x, rng, kernel, stride):
@@ -113,8 +115,10 @@ def _depthwise(x, rng, kernel, stride):
     per = 2 * kernel * kernel
     return Case(
         lambda x: ops.depthwise_forward(x, w, stride=stride, padding=kernel // 2),
-        ops.depthwise_backward, (per, 2 * per), [w],
-    )  # fmt: skip
+        ops.depthwise_backward,
+        (per, 2 * per),
+        [w],
+    )
 
 
 def _pointwise(x, rng, out):
@@ -130,8 +134,10 @@ def _batch_norm(relu):
         gamma, beta, mean, var = (np.full(x.shape[3], v, np.float32) for v in (1, 0, 0, 1))
         return Case(
             lambda x: ops.batch_norm_forward(x, gamma, beta, mean, var, training=True, relu=relu),
-            ops.batch_norm_backward, (5 + relu, 7 + relu), [gamma, beta],
-        )  # fmt: skip
+            ops.batch_norm_backward,
+            (5 + relu, 7 + relu),
+            [gamma, beta],
+        )
 
     return build
 

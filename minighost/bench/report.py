@@ -45,12 +45,15 @@ def as_dict(measured, roof):
 def _profile(profile, roof):
     kernels = [
         {
-            "kernel": one.kernel, "calls": len(one.pieces), "ms": 1e3 * one.seconds,
-            "flops": sum(piece.flops for piece in one.pieces), "bytes": sum(piece.bytes for piece in one.pieces),
+            "kernel": one.kernel,
+            "calls": len(one.pieces),
+            "ms": 1e3 * one.seconds,
+            "flops": sum(piece.flops for piece in one.pieces),
+            "bytes": sum(piece.bytes for piece in one.pieces),
             "roofline_share": roof.least(one.pieces) / one.seconds,
         }
         for one in profile.kernels
-    ]  # fmt: skip
+    ]
     return {"kernels": kernels, "rest_ms": 1e3 * profile.rest}
 
 

@@ -116,9 +116,13 @@ def _network(args):
     if None not in peaks:
         print("memory     peak of the process {:,.0f} MB before, {:,.0f} MB after".format(*(p / 1e6 for p in peaks)))
     subject = {
-        "what": args.what, "kind": "network", "options": options, "input": [batch, size, size, 3], "dtype": "float32",
+        "what": args.what,
+        "kind": "network",
+        "options": options,
+        "input": [batch, size, size, 3],
+        "dtype": "float32",
         "parameters": found.parameters,
-    }  # fmt: skip
+    }
     memory = {"peak_before_bytes": found.peak_before, "peak_after_bytes": found.peak_after}
     return report.document(subject, results, roof, warmup=args.warmup, memory=memory)
 
@@ -131,9 +135,10 @@ def _operation(args):
     _only(args, OF_OPERATIONS, "it is for networks, and this is an operation")
     shape = SHAPE if args.shape is None else _shape(args.shape)
     settings = {
-        name: _given(args, name, None) for name in ("kernel", "stride", "out", "groups")
+        name: _given(args, name, None)
+        for name in ("kernel", "stride", "out", "groups")
         if getattr(args, name) is not None
-    }  # fmt: skip
+    }
     measured = bench.bench_operation(args.what, shape, args.repeats, args.warmup, **settings)
     roof = _measure_roof()
     results = [report.as_dict(one, roof) for one in measured]

@@ -31,8 +31,13 @@ def add_config_flags(parser, flags):
         key, metavar, text = KEYS[flag]
         parser.add_argument(flag, dest=key, metavar=metavar, help=text)
     parser.add_argument("--config", metavar="FILE.toml", help="settings from a file; flags and --set override it")
-    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[],
-                        help="any setting, e.g. train.momentum=0.8; may be repeated; an unknown KEY lists all keys")
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="any setting, e.g. train.momentum=0.8; may be repeated; an unknown KEY lists all keys",
+    )
 
 
 def overrides(args):
@@ -49,6 +54,7 @@ def overrides(args):
 def add_run_flags(parser):
     """Add what every command that reads a finished run takes."""
     parser.add_argument("--checkpoint", metavar="RUN", required=True, help="run folder written by `minighost train`")
-    parser.add_argument("--best", action="store_true",
-                        help="use the weights with the best test accuracy instead of the last ones")
+    parser.add_argument(
+        "--best", action="store_true", help="use the weights with the best test accuracy instead of the last ones"
+    )
     parser.add_argument("--threads", metavar="N", type=int, help=KEYS["--threads"][2])

@@ -27,10 +27,15 @@ examples:
 
 
 def add_arguments(parser):
-    parser.add_argument("action", metavar="ACTION", nargs="?", choices=("next", *ACTIONS), default="next",
-                        help=", ".join(ACTIONS))
-    parser.add_argument("names", metavar="NAME", nargs="*",
-                        help="number or name of an exercise (the next unfinished one), then the number of a hint")
+    parser.add_argument(
+        "action", metavar="ACTION", nargs="?", choices=("next", *ACTIONS), default="next", help=", ".join(ACTIONS)
+    )
+    parser.add_argument(
+        "names",
+        metavar="NAME",
+        nargs="*",
+        help="number or name of an exercise (the next unfinished one), then the number of a hint",
+    )
     parser.add_argument("--dir", metavar="DIR", help="folder of your files (minighost-exercises)")
     parser.add_argument("--yes", action="store_true", help="show a solution before the exercise has passed")
 
@@ -115,8 +120,10 @@ def _progress(folder, args):
     entries = folder.progress.read()
     outcomes = [folder.outcome(e, entries)[0] for e in exercises()]
     _bar(outcomes.count("right"), len(outcomes))
-    print(f"wrong {outcomes.count('wrong')}, not started {outcomes.count('not started')}, "
-          f"hints seen {sum(entries.get(e.stem, {}).get('hints', 0) for e in exercises())}")  # fmt: skip
+    print(
+        f"wrong {outcomes.count('wrong')}, not started {outcomes.count('not started')}, "
+        f"hints seen {sum(entries.get(e.stem, {}).get('hints', 0) for e in exercises())}"
+    )
 
 
 def _check(folder, args):

@@ -23,9 +23,17 @@ from minighost.train.signals import Interrupted, listening
 __all__ = ["main"]
 
 COMMANDS = {
-    "train": train, "eval": eval, "predict": predict, "summary": summary, "data": data, "bench": bench,
-    "warmup": warmup, "gradcheck": gradcheck, "learn": learn, "step": step,
-}  # fmt: skip
+    "train": train,
+    "eval": eval,
+    "predict": predict,
+    "summary": summary,
+    "data": data,
+    "bench": bench,
+    "warmup": warmup,
+    "gradcheck": gradcheck,
+    "learn": learn,
+    "step": step,
+}
 
 EXPECTED = (ValueError, TypeError, OSError, MemoryError, ModuleNotFoundError, NonFiniteError, RunLocked)
 

@@ -21,8 +21,9 @@ examples:
 
 
 def add_arguments(parser):
-    parser.add_argument("images", metavar="IMAGE", nargs="+",
-                        help="PNG, JPEG, GIF, BMP, TIFF, WebP or PPM; - is standard input")
+    parser.add_argument(
+        "images", metavar="IMAGE", nargs="+", help="PNG, JPEG, GIF, BMP, TIFF, WebP or PPM; - is standard input"
+    )
     flags.add_run_flags(parser)
     parser.add_argument("--save", metavar="FILE.png", help="draw images and predictions as a picture")
 

@@ -20,18 +20,28 @@ def speeds(results):
     """
     fast = [
         (
-            r["name"], _short(r["median_ms"]), _short(r["min_ms"]), _short(r["iqr_ms"]), f"{r['images_per_s']:.0f}",
-            f"{r['gflops_per_s']:.1f}", f"{r['gbytes_per_s']:.1f}", f"{100 * r['roofline_share']:.1f} %",
+            r["name"],
+            _short(r["median_ms"]),
+            _short(r["min_ms"]),
+            _short(r["iqr_ms"]),
+            f"{r['images_per_s']:.0f}",
+            f"{r['gflops_per_s']:.1f}",
+            f"{r['gbytes_per_s']:.1f}",
+            f"{100 * r['roofline_share']:.1f} %",
         )
         for r in results
-    ]  # fmt: skip
+    ]
     costs = [
         (
-            r["name"], f"{r['flops'] / 1e6:,.1f}", f"{r['bytes'] / 1e6:,.2f}",
-            f"{r['flops'] / r['bytes']:.1f}", _short(r["roofline_ms"]), f"{r['first_ms'] / 1e3:.2f}",
+            r["name"],
+            f"{r['flops'] / 1e6:,.1f}",
+            f"{r['bytes'] / 1e6:,.2f}",
+            f"{r['flops'] / r['bytes']:.1f}",
+            _short(r["roofline_ms"]),
+            f"{r['first_ms'] / 1e3:.2f}",
         )
         for r in results
-    ]  # fmt: skip
+    ]
     heads = (
         ("", "median ms", "min ms", "IQR ms", "images/s", "GFLOP/s", "GB/s", "roofline"),
         ("", "MFLOP", "minimum MB", "FLOP/byte", "roofline ms", "first call s"),
@@ -58,12 +68,17 @@ def profile(result):
 
     rows = [
         line(
-            one["kernel"], f"{one['calls']}", one["ms"], f"{one['bytes'] / 1e6:,.0f}",
-            f"{1e-6 * one['bytes'] / one['ms']:.1f}", f"{1e-6 * one['flops'] / one['ms']:.0f}",
+            one["kernel"],
+            f"{one['calls']}",
+            one["ms"],
+            f"{one['bytes'] / 1e6:,.0f}",
+            f"{1e-6 * one['bytes'] / one['ms']:.1f}",
+            f"{1e-6 * one['flops'] / one['ms']:.0f}",
             f"{100 * one['roofline_share']:.0f}",
         )
-        for one in kernels if one not in small
-    ]  # fmt: skip
+        for one in kernels
+        if one not in small
+    ]
     if small:
         calls = sum(one["calls"] for one in small)
         rows.append(line(f"{len(small)} more", f"{calls}", sum(one["ms"] for one in small), *[""] * 4))

@@ -62,16 +62,21 @@ def _unpacking(file, path):
     """What gives the bytes of the tar archive in `file`."""
     head = file.read(1024)
     file.seek(0)
-    for magic, unpack in ((b"\x1f\x8b", lambda f: gzip.GzipFile(fileobj=f)), (b"BZh", bz2.BZ2File),
-                          (b"\xfd7zXZ\0", _Xz)):
+    for magic, unpack in (
+        (b"\x1f\x8b", lambda f: gzip.GzipFile(fileobj=f)),
+        (b"BZh", bz2.BZ2File),
+        (b"\xfd7zXZ\0", _Xz),
+    ):
         if head.startswith(magic):
             return unpack(file)
     try:
         tarfile.TarInfo.frombuf(head[:BLOCK], "utf-8", "surrogateescape")
     except tarfile.HeaderError as error:
-        raise FormatError(f"{path}: not a gzip archive (a .tar.gz starts with the bytes 1f 8b, this with "
-                          f"{head[:4].hex(' ') or 'nothing'}), a .tar, .tar.bz2 or .tar.xz"
-                          f"{web_page_hint(head)}") from error
+        raise FormatError(
+            f"{path}: not a gzip archive (a .tar.gz starts with the bytes 1f 8b, this with "
+            f"{head[:4].hex(' ') or 'nothing'}), a .tar, .tar.bz2 or .tar.xz"
+            f"{web_page_hint(head)}"
+        ) from error
     return file
 
 
@@ -102,8 +107,10 @@ def _header(stream, path):
     except tarfile.EOFHeaderError:  # a block of zeros
         return None
     except tarfile.HeaderError as error:
-        raise FormatError(f"{path}: no tar header at byte {stream.position - BLOCK:,} of the unpacked stream "
-                          f"({error}); the archive is damaged or not a .tar.gz") from error
+        raise FormatError(
+            f"{path}: no tar header at byte {stream.position - BLOCK:,} of the unpacked stream "
+            f"({error}); the archive is damaged or not a .tar.gz"
+        ) from error
     if member.size < 0:
         raise FormatError(f"{path}: member {member.name!r} declares the size {member.size}")
     return member
@@ -167,8 +174,10 @@ class _Stream:
     def _some(self, size):
         data = self._chunk(min(size, _CHUNK))
         if not data:
-            raise FormatError(f"{self._path}: the archive ends in the middle of a member, after {self.position:,} "
-                              "unpacked bytes; it is truncated")
+            raise FormatError(
+                f"{self._path}: the archive ends in the middle of a member, after {self.position:,} "
+                "unpacked bytes; it is truncated"
+            )
         return data
 
     def _chunk(self, size):
@@ -177,8 +186,9 @@ class _Stream:
         except (EOFError, OSError, zlib.error) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # the disk's, not the archive's
-            raise FormatError(f"{self._path}: damaged or truncated; unpacking fails after {self.position:,} bytes "
-                              f"({error})") from error
+            raise FormatError(
+                f"{self._path}: damaged or truncated; unpacking fails after {self.position:,} bytes ({error})"
+            ) from error
         self.position += len(data)
         if self.position > self._cap:
             raise FormatError(f"{self._path}: unpacks to more than {self._cap:,} bytes; CIFAR-10's archive does not")

@@ -90,8 +90,10 @@ class Augment:
         if images.ndim != 4 or images.shape[3] != 3:
             raise ValueError(f"Augment: images must have shape (N, H, W, 3), got {images.shape}")
         if self.crop_padding >= min(images.shape[1:3]):
-            raise ValueError(f"Augment: crop_padding = {self.crop_padding} must be smaller than the images' "
-                             f"{images.shape[1]}x{images.shape[2]} pixels, or there is nothing to reflect")
+            raise ValueError(
+                f"Augment: crop_padding = {self.crop_padding} must be smaller than the images' "
+                f"{images.shape[1]}x{images.shape[2]} pixels, or there is nothing to reflect"
+            )
         return images
 
     def _window(self, rng, N, length):
@@ -106,7 +108,7 @@ class Augment:
         top, left = (rng.integers(0, length, N) - self.cutout // 2 for length in (H, W))
         bottom, right = top + self.cutout, left + self.cutout
         for n in range(N):  # small writes: quicker than one mask over the whole batch
-            out[n, max(top[n], 0):bottom[n], max(left[n], 0):right[n]] = colour[n]
+            out[n, max(top[n], 0) : bottom[n], max(left[n], 0) : right[n]] = colour[n]
 
 
 def flip_horizontal(x):

@@ -118,8 +118,11 @@ def _nothing_in(directory):
     above = Path(os.path.abspath(directory)).parent
     hints = [records.cifar100_hint(_names_in(folder)) for folder in (directory, *_folders_in(directory))]
     state = "has none of" if directory.is_dir() else "is not a directory" if directory.exists() else "does not exist"
-    looked_for = [name for layout in records.LAYOUTS.values()
-                  for name in (layout.splits["train"][0], layout.folder + "/", layout.archive)]
+    looked_for = [
+        name
+        for layout in records.LAYOUTS.values()
+        for name in (layout.splits["train"][0], layout.folder + "/", layout.archive)
+    ]
     tail = f" {', '.join(looked_for)}" if directory.is_dir() else f" (looked for {', '.join(looked_for)} in it)"
     elsewhere = f". It is one folder up: use --data-dir {above}" if _look_in(above) else ""
     return f"no CIFAR-10: {directory} {state}{tail}{elsewhere}{max(hints)}. {download.WAYS}"
@@ -156,9 +159,11 @@ def _read_exactly(path, size):
         found = file.seek(0, 2)
         file.seek(0)
         if found != size:
-            raise FormatError(f"{path}: {found:,} bytes, expected {size:,} ({records.RECORDS:,} records); "
-                              f"{'truncated' if found < size else 'too long'}, or another file"
-                              f"{records.cifar100_hint([], found)}{records.web_page_hint(file.read(1024))}")
+            raise FormatError(
+                f"{path}: {found:,} bytes, expected {size:,} ({records.RECORDS:,} records); "
+                f"{'truncated' if found < size else 'too long'}, or another file"
+                f"{records.cifar100_hint([], found)}{records.web_page_hint(file.read(1024))}"
+            )
         return file.read(size)
 
 
@@ -172,8 +177,10 @@ def _from_archive(path, split, n):
     layout = next((layout for layout in layouts if any(name in members for name in layout.splits[split])), None)
     if layout is None:
         official = [f"{layout.folder}/{name}" for layout in layouts for name in layout.splits[split]]
-        raise FormatError(f"{path}: no CIFAR-10 in this archive; none of its members is {' or '.join(official)}"
-                          f"{records.cifar100_hint(names)}")
+        raise FormatError(
+            f"{path}: no CIFAR-10 in this archive; none of its members is {' or '.join(official)}"
+            f"{records.cifar100_hint(names)}"
+        )
     missing = [f"{layout.folder}/{name}" for name in layout.splits[split] if name not in members]
     if missing:
         raise FormatError(f"{path}: the archive lacks {', '.join(missing)}")
@@ -186,9 +193,11 @@ def _check_python_archive(path):
     with open_regular(path) as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != PYTHON_ARCHIVE_SHA256:
-        raise FormatError(f"{path}: SHA-256 {found}, but the official Python archive has {PYTHON_ARCHIVE_SHA256}. It "
-                          "holds pickles and is opened only if it is the official one; use the binary archive, or "
-                          "unpack it and use --data-dir")
+        raise FormatError(
+            f"{path}: SHA-256 {found}, but the official Python archive has {PYTHON_ARCHIVE_SHA256}. It "
+            "holds pickles and is opened only if it is the official one; use the binary archive, or "
+            "unpack it and use --data-dir"
+        )
 
 
 # Both ----------------------------------------------------------------------------------------------------------------

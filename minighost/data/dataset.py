@@ -44,13 +44,15 @@ class Dataset:
         if labels.dtype.kind not in "iu":
             raise TypeError(f"{self.name}: labels must be integers, got {labels.dtype}")
         if labels.shape != images.shape[:1]:
-            raise ValueError(f"{self.name}: {len(images)} images need labels of shape ({len(images)},), "
-                             f"got {labels.shape}")
+            raise ValueError(
+                f"{self.name}: {len(images)} images need labels of shape ({len(images)},), got {labels.shape}"
+            )
         wrong = (labels < 0) | (labels >= len(self.classes))
         if wrong.any():
             where = int(wrong.argmax())
-            raise ValueError(f"{self.name}: label {labels[where]} of image {where} is outside "
-                             f"0..{len(self.classes) - 1}")
+            raise ValueError(
+                f"{self.name}: label {labels[where]} of image {where} is outside 0..{len(self.classes) - 1}"
+            )
         object.__setattr__(self, "images", images)
         object.__setattr__(self, "labels", np.ascontiguousarray(labels, np.int64))
         object.__setattr__(self, "classes", tuple(self.classes))

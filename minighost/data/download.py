@@ -25,8 +25,10 @@ MIRRORS = (
     "https://mindspore-website.obs.cn-north-4.myhuaweicloud.com/notebook/datasets/cifar-10-binary.tar.gz",
     "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
 )
-WAYS = ("To get the data: download it (no --data-dir), or point --data-dir to a folder with the batches, "
-        "or --data-archive to the .tar.gz; --data shapes10 needs no files at all")
+WAYS = (
+    "To get the data: download it (no --data-dir), or point --data-dir to a folder with the batches, "
+    "or --data-archive to the .tar.gz; --data shapes10 needs no files at all"
+)
 
 
 def data_directory():
@@ -42,8 +44,9 @@ def data_directory():
 
         return Path(pooch.os_cache("minighost"))
     except RuntimeError as error:  # what pathlib and platformdirs say
-        raise FileNotFoundError(f"no home directory for CIFAR-10 ({error}); set MINIGHOST_DATA_DIR to your own "
-                                f"directory. {WAYS}") from error
+        raise FileNotFoundError(
+            f"no home directory for CIFAR-10 ({error}); set MINIGHOST_DATA_DIR to your own directory. {WAYS}"
+        ) from error
 
 
 def fetch(mirrors=(), directory=None, progress=True):
@@ -70,15 +73,21 @@ def fetch(mirrors=(), directory=None, progress=True):
     urls = list(dict.fromkeys(url for url in urls if url))
     for url in urls:
         if not url.startswith(("http://", "https://")):
-            raise ValueError(f"mirror {url!r}: must be a URL that starts with http:// or https://; "
-                             "for a local file use --data-archive")
+            raise ValueError(
+                f"mirror {url!r}: must be a URL that starts with http:// or https://; "
+                "for a local file use --data-archive"
+            )
     directory = data_directory() if directory is None else Path(directory)
     target = directory / ARCHIVE
     if target.is_file():
         return target
     directory.mkdir(parents=True, exist_ok=True)
-    with alone(directory, lambda: progress and print(
-            f"waiting: another process is downloading CIFAR-10 into {directory}", file=sys.stderr)):
+    with alone(
+        directory,
+        lambda: (
+            progress and print(f"waiting: another process is downloading CIFAR-10 into {directory}", file=sys.stderr)
+        ),
+    ):
         if not target.is_file():  # another process may have put it there meanwhile
             _download(urls, target, progress)
     return target
@@ -93,8 +102,10 @@ def _download(urls, target, progress):
                 break
             failures.append(f"{url}: {failure}")
         else:
-            raise OSError(f"CIFAR-10 could not be downloaded. {'; '.join(failures)}. {WAYS}. "
-                          "To use your own mirror: MINIGHOST_CIFAR10_URL=https://...")
+            raise OSError(
+                f"CIFAR-10 could not be downloaded. {'; '.join(failures)}. {WAYS}. "
+                "To use your own mirror: MINIGHOST_CIFAR10_URL=https://..."
+            )
     move(part, target)
 
 
@@ -149,8 +160,9 @@ class _Sink:
             self._start_over = True
             length = headers.get("Content-Length", str(ARCHIVE_BYTES))
             if length != str(ARCHIVE_BYTES):
-                raise OSError(f"{int(length):,} bytes offered, {ARCHIVE_BYTES:,} expected"
-                              f"{web_page_hint(response.raw.read(1024))}")
+                raise OSError(
+                    f"{int(length):,} bytes offered, {ARCHIVE_BYTES:,} expected{web_page_hint(response.raw.read(1024))}"
+                )
         elif response.status_code == 206:
             part = headers.get("Content-Range", f"bytes {start}-{ARCHIVE_BYTES - 1}/{ARCHIVE_BYTES}")
             if not re.fullmatch(rf"bytes {start}-\d+/({ARCHIVE_BYTES}|\*)", part):

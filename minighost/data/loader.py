@@ -53,16 +53,29 @@ class Loader:
     (10, [(100, 32, 32, 3), (100, 32, 32, 3)])
     """
 
-    def __init__(self, dataset, batch_size, *, seed=0, shuffle=True, augment=None, mean=None, std=None,
-                 drop_last=False, prefetch=2):
+    def __init__(
+        self,
+        dataset,
+        batch_size,
+        *,
+        seed=0,
+        shuffle=True,
+        augment=None,
+        mean=None,
+        std=None,
+        drop_last=False,
+        prefetch=2,
+    ):
         for name, value, least in (("batch_size", batch_size, 1), ("prefetch", prefetch, 1), ("seed", seed, 0)):
             if not isinstance(value, (int, np.integer)) or value < least:
                 raise ValueError(f"Loader: {name} = {value!r}; must be an integer >= {least}")
         if len(dataset) == 0:
             raise ValueError(f"Loader: the data set {dataset.name!r} is empty")
         if batch_size > len(dataset):
-            raise ValueError(f"Loader: batch_size = {batch_size} is larger than the data set "
-                             f"{dataset.name!r} with {len(dataset)} images; use at most {len(dataset)}")
+            raise ValueError(
+                f"Loader: batch_size = {batch_size} is larger than the data set "
+                f"{dataset.name!r} with {len(dataset)} images; use at most {len(dataset)}"
+            )
         if (mean is None) != (std is None):
             raise ValueError("Loader: give both mean and std, or neither")
         if mean is None:
@@ -102,8 +115,10 @@ class Loader:
             `index` < 0, or `start` outside ``0..len(self)``.
         """
         if index < 0 or not 0 <= start <= len(self):
-            raise ValueError(f"Loader: epoch {index}, start {start}; epochs count from 0 "
-                             f"and start must be in 0..{len(self)}, the number of batches")
+            raise ValueError(
+                f"Loader: epoch {index}, start {start}; epochs count from 0 "
+                f"and start must be in 0..{len(self)}, the number of batches"
+            )
         return self._batches(index, start)
 
     def _batches(self, epoch, start):
@@ -120,7 +135,7 @@ class Loader:
             worker.shutdown(wait=True, cancel_futures=True)
 
     def _batch(self, epoch, order, index):
-        chosen = order[index * self.batch_size:(index + 1) * self.batch_size]
+        chosen = order[index * self.batch_size : (index + 1) * self.batch_size]
         images = self.dataset.images[chosen]
         if self.augment is not None:
             rng = self._rng(_AUGMENT, epoch, index)

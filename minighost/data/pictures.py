@@ -164,17 +164,19 @@ def _check_memory(image, content, size):
         tile = tags.get(TILE_WIDTH, 0) * tags.get(TILE_LENGTH, 0) * sample  # may be larger than the picture
     needed = max(image.size[0] * image.size[1] * each, tile)
     if needed > MEMORY:
-        raise ValueError(f"{width}x{height}: decoding it would take {needed / 1e6:,.0f} MB, more than "
-                         f"{MEMORY / 1e6:,.0f}; scale it down")
+        raise ValueError(
+            f"{width}x{height}: decoding it would take {needed / 1e6:,.0f} MB, more than "
+            f"{MEMORY / 1e6:,.0f}; scale it down"
+        )
 
 
 def _in_one_scan(jpeg, components):
     """Whether a JPEG's first scan holds all of every component, so that it is decoded row by row."""
     at = 2
     while at + 4 < len(jpeg) and jpeg[at] == 0xFF and jpeg[at + 1] in _WITH_LENGTH:
-        length = int.from_bytes(jpeg[at + 2:at + 4], "big")
+        length = int.from_bytes(jpeg[at + 2 : at + 4], "big")
         if jpeg[at + 1] == 0xDA:  # start of scan
-            return jpeg[at + 4] == components and jpeg[at + 5 + 2 * components:][:2] == b"\0\x3f"
+            return jpeg[at + 4] == components and jpeg[at + 5 + 2 * components :][:2] == b"\0\x3f"
         at += 2 + length
     return False
 
@@ -189,8 +191,9 @@ def _check_white(image):
     tags = image.tag_v2
     bits, signed = tags.get(BITS_PER_SAMPLE, (1,)), 2 in tags.get(SAMPLE_FORMAT, (1,))
     if signed or 12 in bits or 32 in bits or (16 in bits and tags.get(PHOTOMETRIC, 0) == 0):
-        raise ValueError(f"its pixels are {bits[0]}-bit numbers{', signed' if signed else ''}, and nothing says "
-                         "which value is white")
+        raise ValueError(
+            f"its pixels are {bits[0]}-bit numbers{', signed' if signed else ''}, and nothing says which value is white"
+        )
 
 
 def _transparent_colour(image):

@@ -15,8 +15,16 @@ import numpy as np
 
 from minighost.errors import FormatError
 
-__all__ = ["CLASSES", "LAYOUTS", "Layout", "RECORDS", "cifar100_hint", "decode_binary", "decode_python",
-           "web_page_hint"]
+__all__ = [
+    "CLASSES",
+    "LAYOUTS",
+    "Layout",
+    "RECORDS",
+    "cifar100_hint",
+    "decode_binary",
+    "decode_python",
+    "web_page_hint",
+]
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 RECORDS = 10_000  # in each batch
@@ -41,15 +49,33 @@ def _batches(suffix):
 _BINARY, _PYTHON = _batches(".bin"), _batches("")
 LAYOUTS = {
     "binary": Layout(
-        "cifar-10-batches-bin", "cifar-10-binary.tar.gz", _BINARY,
-        sizes=dict.fromkeys(_BINARY["train"] + _BINARY["test"], RECORDS * (1 + PIXELS)), md5={}),
+        "cifar-10-batches-bin",
+        "cifar-10-binary.tar.gz",
+        _BINARY,
+        sizes=dict.fromkeys(_BINARY["train"] + _BINARY["test"], RECORDS * (1 + PIXELS)),
+        md5={},
+    ),
     "python": Layout(
-        "cifar-10-batches-py", "cifar-10-python.tar.gz", _PYTHON,
-        sizes={"data_batch_1": 31_035_704, "data_batch_2": 31_035_320, "data_batch_3": 31_035_999,
-               "data_batch_4": 31_035_696, "data_batch_5": 31_035_623, "test_batch": 31_035_526},
-        md5={"data_batch_1": "c99cafc152244af753f735de768cd75f", "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
-             "data_batch_3": "54ebc095f3ab1f0389bbae665268c751", "data_batch_4": "634d18415352ddfa80567beed471001a",
-             "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb", "test_batch": "40351d587109b95175f43aff81a1287e"}),
+        "cifar-10-batches-py",
+        "cifar-10-python.tar.gz",
+        _PYTHON,
+        sizes={
+            "data_batch_1": 31_035_704,
+            "data_batch_2": 31_035_320,
+            "data_batch_3": 31_035_999,
+            "data_batch_4": 31_035_696,
+            "data_batch_5": 31_035_623,
+            "test_batch": 31_035_526,
+        },
+        md5={
+            "data_batch_1": "c99cafc152244af753f735de768cd75f",
+            "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+            "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+            "data_batch_4": "634d18415352ddfa80567beed471001a",
+            "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+            "test_batch": "40351d587109b95175f43aff81a1287e",
+        },
+    ),
 }
 
 
@@ -73,9 +99,11 @@ def decode_python(raw, where, md5):
     """
     found = hashlib.md5(raw, usedforsecurity=False).hexdigest()
     if found != md5:
-        raise FormatError(f"{where}: MD5 sum {found}, but the official file has {md5}. A Python batch is a pickle and "
-                          f"is opened only if it is the official one; any CIFAR-10 in the binary layout "
-                          f"({LAYOUTS['binary'].folder}) is accepted{web_page_hint(raw)}")
+        raise FormatError(
+            f"{where}: MD5 sum {found}, but the official file has {md5}. A Python batch is a pickle and "
+            f"is opened only if it is the official one; any CIFAR-10 in the binary layout "
+            f"({LAYOUTS['binary'].folder}) is accepted{web_page_hint(raw)}"
+        )
     batch = _ArrayUnpickler(io.BytesIO(raw), where).load()
     if not isinstance(batch, dict):
         raise FormatError(f"{where}: holds a {type(batch).__name__}, expected a dictionary with 'data' and 'labels'")
@@ -91,8 +119,11 @@ def decode_python(raw, where, md5):
 class _ArrayUnpickler(pickle.Unpickler):
     """Knows what rebuilds an array of bytes, and nothing else."""
 
-    _NAMES = {("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
-              ("numpy", "ndarray"): np.ndarray, ("numpy", "dtype"): np.dtype}
+    _NAMES = {
+        ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
+        ("numpy", "ndarray"): np.ndarray,
+        ("numpy", "dtype"): np.dtype,
+    }
 
     def __init__(self, file, where):
         super().__init__(file, encoding="bytes")  # the official files were written by Python 2
@@ -100,8 +131,9 @@ class _ArrayUnpickler(pickle.Unpickler):
 
     def find_class(self, module, name):
         if (module, name) not in self._NAMES:
-            raise FormatError(f"{self._where}: the pickle asks for {module}.{name}, which no CIFAR-10 batch needs; "
-                              "nothing was run")
+            raise FormatError(
+                f"{self._where}: the pickle asks for {module}.{name}, which no CIFAR-10 batch needs; nothing was run"
+            )
         return self._NAMES[module, name]
 
 
@@ -113,16 +145,22 @@ def _check_labels(labels, where, position):
     wrong = (labels < 0) | (labels >= len(CLASSES))
     if wrong.any():
         i = int(wrong.argmax())
-        raise FormatError(f"{where}: {position(i)} has label {labels[i]}; CIFAR-10's labels are 0..{len(CLASSES) - 1}. "
-                          "The file is damaged or not CIFAR-10")
+        raise FormatError(
+            f"{where}: {position(i)} has label {labels[i]}; CIFAR-10's labels are 0..{len(CLASSES) - 1}. "
+            "The file is damaged or not CIFAR-10"
+        )
 
 
 def cifar100_hint(names, size=None):
     """What to add to an error if files of these names, or one of this size in bytes, are CIFAR-100's."""
     bare = {name.rpartition("/")[2].lower() for name in names}
     named = any("cifar-100" in name.lower() or "cifar100" in name.lower() for name in names)
-    if named or bare >= {"train.bin", "test.bin"} or bare >= {"train", "test", "meta"} or (
-            size in (RECORDS * (2 + PIXELS), 5 * RECORDS * (2 + PIXELS))):  # a record has two labels
+    if (
+        named
+        or bare >= {"train.bin", "test.bin"}
+        or bare >= {"train", "test", "meta"}
+        or (size in (RECORDS * (2 + PIXELS), 5 * RECORDS * (2 + PIXELS)))
+    ):  # a record has two labels
         return ". This looks like CIFAR-100, which has other classes and other files; CIFAR-10 is needed"
     return ""
 

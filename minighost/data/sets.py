@@ -16,10 +16,12 @@ class Description(NamedTuple):
     reads_files: bool  # it takes a directory, an archive, or a download; otherwise it is generated, from a seed
 
 
-SETS = Registry("", "data set",
+SETS = Registry(
+    "",
+    "data set",
     shapes10=Description("shapes:shapes10", side=32, reads_files=False),
     cifar10=Description("cifar:cifar10", side=32, reads_files=True),
-)  # fmt: skip
+)
 
 
 def names():
@@ -60,8 +62,9 @@ def load(name, split, *, directory=None, archive=None, seed=0, n=None, mirrors=(
     about = describe(name)
     if not about.reads_files and (directory is not None or archive is not None):
         others = " or ".join(other for other in SETS if SETS[other].reads_files)
-        raise ValueError(f"{name} is generated and reads no files, but got {directory or archive}; "
-                         f"did you mean --data {others}?")
+        raise ValueError(
+            f"{name} is generated and reads no files, but got {directory or archive}; did you mean --data {others}?"
+        )
     module, _, function = about.home.partition(":")
     own = {"directory": directory, "archive": archive, "mirrors": mirrors, "progress": progress}
     options = own if about.reads_files else {"seed": seed}

@@ -65,8 +65,8 @@ def shapes10(n=None, seed=0, split="train"):
     for start in range(0, n, BLOCK):
         rng = np.random.default_rng([seed, _STREAM[split], start // BLOCK])
         drawn, classes = _draw_block(rng)
-        images[start:start + BLOCK] = drawn[:n - start]
-        labels[start:start + BLOCK] = classes[:n - start]
+        images[start : start + BLOCK] = drawn[: n - start]
+        labels[start : start + BLOCK] = classes[: n - start]
     return Dataset(images, labels, CLASSES, "shapes10")
 
 

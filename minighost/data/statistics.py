@@ -38,7 +38,7 @@ def channel_statistics(images):
         raise ValueError(f"channel_statistics: no pixels in images of shape {images.shape}")
     sums, squares = np.zeros((2, *images.shape[1:]))  # (H, W, 3) each
     for start in range(0, len(images), 256):  # 256 * 255**2 < 2**24: float32 still counts exactly, and is quick
-        part = images[start:start + 256].astype(np.float32)
+        part = images[start : start + 256].astype(np.float32)
         sums += part.sum(axis=0)
         squares += np.square(part, out=part).sum(axis=0)
     pixels, sums, squares = images.size // 3, sums.sum(axis=(0, 1)), squares.sum(axis=(0, 1))

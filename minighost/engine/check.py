@@ -11,9 +11,18 @@ BLAS takes a matrix's first stride for the length of its rows, of a single row t
 import numpy as np
 
 __all__ = [
-    "apart", "array", "channels", "finite", "is_plain", "pair", "rows", "same_dtype", "shape_is", "target",
+    "apart",
+    "array",
+    "channels",
+    "finite",
+    "is_plain",
+    "pair",
+    "rows",
+    "same_dtype",
+    "shape_is",
+    "target",
     "written_in_place",
-]  # fmt: skip
+]
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 

@@ -61,8 +61,9 @@ def geometry(op, plane, kernel_size, stride=1, padding=0, dilation=1):
 def met(plane, g, u, v):
     """Where tap (u, v) meets pixels, not padding: slices of the H x W `plane`'s two axes, then of the output's two."""
     (rows, out_rows), (columns, out_columns) = (
-        _met(plane[0], u * g.DH - g.PH, g.SH, g.OH), _met(plane[1], v * g.DW - g.PW, g.SW, g.OW)
-    )  # fmt: skip
+        _met(plane[0], u * g.DH - g.PH, g.SH, g.OH),
+        _met(plane[1], v * g.DW - g.PW, g.SW, g.OW),
+    )
     return rows, columns, out_rows, out_columns
 
 

@@ -88,10 +88,19 @@ class KernelCache(_Cache):
         """The digest of all that the machine code depends on, and the file that it is kept in."""
         function = self._function
         told = (
-            function.__module__, function.__qualname__, self._source, function.__code__.co_code,
-            dumps([cell.cell_contents for cell in function.__closure__ or ()]), str(sig), codegen.magic_tuple(),
-            numba.__version__, sys.version, numba.config.OPT, numba.config.BOUNDSCHECK, BYTES,
-        )  # fmt: skip
+            function.__module__,
+            function.__qualname__,
+            self._source,
+            function.__code__.co_code,
+            dumps([cell.cell_contents for cell in function.__closure__ or ()]),
+            str(sig),
+            codegen.magic_tuple(),
+            numba.__version__,
+            sys.version,
+            numba.config.OPT,
+            numba.config.BOUNDSCHECK,
+            BYTES,
+        )
         key, name = hashlib.sha256(repr(told).encode()), f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
         return key.digest(), self._folder / f"{name}-{key.hexdigest()[:20]}.kernel"
 

@@ -287,9 +287,19 @@ def _place(case):
 
 
 RULES = (
-    _zero, _factor, _upstream_itself, _swapped, _flipped, _channel_factor, _channels, _statistics, _part, _shifted,
-    _other_kernel, _place,
-)  # fmt: skip
+    _zero,
+    _factor,
+    _upstream_itself,
+    _swapped,
+    _flipped,
+    _channel_factor,
+    _channels,
+    _statistics,
+    _part,
+    _shifted,
+    _other_kernel,
+    _place,
+)
 
 
 def _spatial_sets(shape):

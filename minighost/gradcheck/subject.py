@@ -133,9 +133,10 @@ def _parameter_names(function, count):
     """Names of the first `count` parameters, from the signature if it has that many."""
     try:
         names = [
-            p.name for p in inspect.signature(function).parameters.values()
+            p.name
+            for p in inspect.signature(function).parameters.values()
             if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-        ]  # fmt: skip
+        ]
     except (TypeError, ValueError):
         names = []
     return names[:count] if len(names) >= count else [f"input {k}" for k in range(count)]

@@ -14,8 +14,15 @@ from minighost.learn import relations
 __all__ = ["frozen", "function", "same", "untouched"]
 
 SHOWN = 24  # arrays of at most this many numbers are shown whole
-KINDS = {"f": "floats", "i": "integers", "u": "integers", "b": "True and False", "c": "complex numbers", "O": "objects",
-         "U": "strings"}  # fmt: skip
+KINDS = {
+    "f": "floats",
+    "i": "integers",
+    "u": "integers",
+    "b": "True and False",
+    "c": "complex numbers",
+    "O": "objects",
+    "U": "strings",
+}
 
 
 def same(got, want, what, tolerance=1e-9, hints=()):

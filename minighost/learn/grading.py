@@ -88,9 +88,14 @@ def grade(exercise, path, seconds=SECONDS, show=None, content=None):
         command = [sys.executable, "-X", "utf8", "-u", "-P", "-c", CHILD, paths, exercise.stem, str(path), folder]
         command += [str(seconds)]
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=path.parent,
-            start_new_session=os.name != "nt", env={**os.environ, "PYTHONIOENCODING": "utf-8:backslashreplace"},
-        )  # fmt: skip
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=path.parent,
+            start_new_session=os.name != "nt",
+            env={**os.environ, "PYTHONIOENCODING": "utf-8:backslashreplace"},
+        )
         printed = _Printed(process, show)
         try:
             process.wait(STARTING + seconds)

@@ -31,30 +31,56 @@ LONGEST = 3000
 MEMORY = 3 << 30  # beyond what the interpreter and NumPy have when the learner's file is loaded
 
 EXPLAINED = (
-    (ValueError, "assignment destination is read-only", "this line writes to an argument, and arguments belong to "
-     "the caller: write to your own array (np.zeros, or x.copy())"),
-    (ValueError, "is read-only", "this line changes an argument in place, and arguments belong to the "
-     "caller: write x = x + y instead of x += y, or begin with x.copy()"),
-    (ValueError, "could not broadcast input array", "the two sides of = have different shapes; a slice that reaches "
-     "beyond the edge is shorter than it looks"),
-    (ValueError, "setting an array element with a sequence", "the left side is one number, the right side an array: is "
-     "an index or a sum missing?"),
-    (TypeError, "only 0-dimensional arrays", "a single number is needed, but this is an array: is an index or a sum "
-     "missing?"),
-    (TypeError, "only length-1 arrays", "a single number is needed, but this is an array: is an index or a sum "
-     "missing?"),
-    (IndexError, "only integers, slices", "an index must be a whole number; `for k in range(len(x))` counts, `for k in "
-     "x` goes through the numbers of x"),
+    (
+        ValueError,
+        "assignment destination is read-only",
+        "this line writes to an argument, and arguments belong to "
+        "the caller: write to your own array (np.zeros, or x.copy())",
+    ),
+    (
+        ValueError,
+        "is read-only",
+        "this line changes an argument in place, and arguments belong to the "
+        "caller: write x = x + y instead of x += y, or begin with x.copy()",
+    ),
+    (
+        ValueError,
+        "could not broadcast input array",
+        "the two sides of = have different shapes; a slice that reaches beyond the edge is shorter than it looks",
+    ),
+    (
+        ValueError,
+        "setting an array element with a sequence",
+        "the left side is one number, the right side an array: is an index or a sum missing?",
+    ),
+    (
+        TypeError,
+        "only 0-dimensional arrays",
+        "a single number is needed, but this is an array: is an index or a sum missing?",
+    ),
+    (
+        TypeError,
+        "only length-1 arrays",
+        "a single number is needed, but this is an array: is an index or a sum missing?",
+    ),
+    (
+        IndexError,
+        "only integers, slices",
+        "an index must be a whole number; `for k in range(len(x))` counts, `for k in x` goes through the numbers of x",
+    ),
     (TypeError, "as a data type", "the shape is a single argument, in its own brackets: np.zeros((H, W))"),
-    (TypeError, "positional arguments but", "are brackets around a shape missing, as in np.zeros((H, W))? Or is "
-     "there an argument too many or too few?"),
+    (
+        TypeError,
+        "positional arguments but",
+        "are brackets around a shape missing, as in np.zeros((H, W))? Or is there an argument too many or too few?",
+    ),
     (IndexError, "is out of bounds for axis", "a loop that runs too far, or two indices swapped?"),
     (UnboundLocalError, "", "the name is read before this function has given it a value: assign to it above"),
     (RecursionError, "", "a function that calls itself forever"),
     (MemoryError, "", f"an exercise gets {MEMORY >> 30} GiB and needs far less: a wrong shape, an endless list?"),
     (EOFError, "", "nobody can answer input() during a check"),
     (SystemExit, "", "this line ends the program: a check needs the function to return"),
-)  # fmt: skip
+)
 
 
 def judge(stem, path):

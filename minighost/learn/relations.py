@@ -242,9 +242,23 @@ def _nearly(got, want):
 
 
 RULES = (
-    _zero, _nearly, _factor, _swapped, _flipped, _constant, _offset, _rounded, _function_of, _running, _repeated,
-    _shifted, _reordered, _per_channel, _place, _anywhere,
-)  # fmt: skip
+    _zero,
+    _nearly,
+    _factor,
+    _swapped,
+    _flipped,
+    _constant,
+    _offset,
+    _rounded,
+    _function_of,
+    _running,
+    _repeated,
+    _shifted,
+    _reordered,
+    _per_channel,
+    _place,
+    _anywhere,
+)
 
 
 def _like(a, b, scale=None):

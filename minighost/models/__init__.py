@@ -7,6 +7,14 @@ from minighost.models.resnet import ResNet, resnet20
 from minighost.models.rounding import make_divisible
 
 __all__ = [
-    "GhostNet", "QuickNet", "ResNet", "create", "ghostnet_cifar", "ghostnet_cifar_fast", "ghostnet_short",
-    "make_divisible", "names", "resnet20",
-]  # fmt: skip
+    "GhostNet",
+    "QuickNet",
+    "ResNet",
+    "create",
+    "ghostnet_cifar",
+    "ghostnet_cifar_fast",
+    "ghostnet_short",
+    "make_divisible",
+    "names",
+    "resnet20",
+]

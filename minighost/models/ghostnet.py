@@ -75,9 +75,17 @@ class GhostNet(Module):
     """
 
     def __init__(
-        self, width=1.0, num_classes=1000, stem_stride=2, stage_strides=None, dropout=0.2, ratio=2,
-        gate="hard_sigmoid", rng=0, stages=STAGES,
-    ):  # fmt: skip
+        self,
+        width=1.0,
+        num_classes=1000,
+        stem_stride=2,
+        stage_strides=None,
+        dropout=0.2,
+        ratio=2,
+        gate="hard_sigmoid",
+        rng=0,
+        stages=STAGES,
+    ):
         table_strides = [stride for stride, _ in stages]
         stage_strides = table_strides if stage_strides is None else stage_strides
         _check(width, num_classes, stage_strides, len(stages))

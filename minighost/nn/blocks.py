@@ -30,9 +30,20 @@ class ConvBNAct(Module):
     """
 
     def __init__(
-        self, in_channels, out_channels, kernel_size, stride=1, padding=None, dilation=1, groups=1, act="relu",
-        eps=1e-5, momentum=0.1, pool=1, rng=None,
-    ):  # fmt: skip
+        self,
+        in_channels,
+        out_channels,
+        kernel_size,
+        stride=1,
+        padding=None,
+        dilation=1,
+        groups=1,
+        act="relu",
+        eps=1e-5,
+        momentum=0.1,
+        pool=1,
+        rng=None,
+    ):
         if act is not None:
             _choice("ConvBNAct", "act", act, ACTIVATIONS)
         if padding is None:

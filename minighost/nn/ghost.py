@@ -42,9 +42,18 @@ class GhostModule(Module):
     """
 
     def __init__(
-        self, in_channels, out_channels, kernel_size, ratio=2, dw_size=3, stride=1, act=True, dilation=1, pool=1,
+        self,
+        in_channels,
+        out_channels,
+        kernel_size,
+        ratio=2,
+        dw_size=3,
+        stride=1,
+        act=True,
+        dilation=1,
+        pool=1,
         rng=None,
-    ):  # fmt: skip
+    ):
         whole("GhostModule", "ratio", ratio, 1)  # 1 makes no ghosts
         whole("GhostModule", "out_channels", out_channels, 1)
         if whole("GhostModule", "dw_size", dw_size, 1) % 2 == 0:
@@ -107,9 +116,18 @@ class GhostBottleneck(Module):
     """
 
     def __init__(
-        self, in_channels, mid_channels, out_channels, dw_size=3, stride=1, se_hidden=0, ratio=2, gate="hard_sigmoid",
-        depthwise=None, rng=None,
-    ):  # fmt: skip
+        self,
+        in_channels,
+        mid_channels,
+        out_channels,
+        dw_size=3,
+        stride=1,
+        se_hidden=0,
+        ratio=2,
+        gate="hard_sigmoid",
+        depthwise=None,
+        rng=None,
+    ):
         rng = np.random.default_rng(rng)
         self.ghost1 = GhostModule(in_channels, mid_channels, 1, ratio, act=True, rng=rng)
         self.depthwise = self.se = self.shortcut = None

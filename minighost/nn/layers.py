@@ -13,9 +13,21 @@ from minighost.nn.module import BY_LAYERS, Buffer, Module, Parameter
 from minighost.ops.pooling import pooling_options
 
 __all__ = [
-    "AvgPool2d", "BatchNorm2d", "CReLU", "ClipGate", "Conv2d", "Dropout", "GlobalAvgPool", "HardSigmoid", "HardSwish",
-    "Identity", "Linear", "MaxPool2d", "ReLU", "ReLU6",
-]  # fmt: skip
+    "AvgPool2d",
+    "BatchNorm2d",
+    "CReLU",
+    "ClipGate",
+    "Conv2d",
+    "Dropout",
+    "GlobalAvgPool",
+    "HardSigmoid",
+    "HardSwish",
+    "Identity",
+    "Linear",
+    "MaxPool2d",
+    "ReLU",
+    "ReLU6",
+]
 
 
 class Conv2d(Module):

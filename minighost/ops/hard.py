@@ -14,11 +14,19 @@ from minighost.engine.launch import kernel, spans
 from minighost.ops import elementwise
 
 __all__ = [
-    "clip_gate_backward", "clip_gate_backward_reference", "clip_gate_forward", "clip_gate_forward_reference",
-    "hard_sigmoid_backward", "hard_sigmoid_backward_reference",
-    "hard_sigmoid_forward", "hard_sigmoid_forward_reference",
-    "hard_swish_backward", "hard_swish_backward_reference", "hard_swish_forward", "hard_swish_forward_reference",
-]  # fmt: skip
+    "clip_gate_backward",
+    "clip_gate_backward_reference",
+    "clip_gate_forward",
+    "clip_gate_forward_reference",
+    "hard_sigmoid_backward",
+    "hard_sigmoid_backward_reference",
+    "hard_sigmoid_forward",
+    "hard_sigmoid_forward_reference",
+    "hard_swish_backward",
+    "hard_swish_backward_reference",
+    "hard_swish_forward",
+    "hard_swish_forward_reference",
+]
 
 
 # The idea ------------------------------------------------------------------------------------------------------

@@ -11,9 +11,15 @@ from minighost.engine.launch import kernel, spans
 from minighost.engine.memory import empty
 
 __all__ = [
-    "add_backward", "add_backward_reference", "add_forward", "add_forward_reference",
-    "concat_backward", "concat_backward_reference", "concat_forward", "concat_forward_reference",
-]  # fmt: skip
+    "add_backward",
+    "add_backward_reference",
+    "add_forward",
+    "add_forward_reference",
+    "concat_backward",
+    "concat_backward_reference",
+    "concat_forward",
+    "concat_forward_reference",
+]
 
 
 # The idea ------------------------------------------------------------------------------------------------------

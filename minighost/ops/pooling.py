@@ -13,11 +13,19 @@ from minighost.engine.launch import kernel, share, tile
 from minighost.engine.memory import empty, zeros
 
 __all__ = [
-    "avg_pool_backward", "avg_pool_backward_reference", "avg_pool_forward", "avg_pool_forward_reference",
-    "global_avg_pool_backward", "global_avg_pool_backward_reference",
-    "global_avg_pool_forward", "global_avg_pool_forward_reference",
-    "max_pool_backward", "max_pool_backward_reference", "max_pool_forward", "max_pool_forward_reference",
-]  # fmt: skip
+    "avg_pool_backward",
+    "avg_pool_backward_reference",
+    "avg_pool_forward",
+    "avg_pool_forward_reference",
+    "global_avg_pool_backward",
+    "global_avg_pool_backward_reference",
+    "global_avg_pool_forward",
+    "global_avg_pool_forward_reference",
+    "max_pool_backward",
+    "max_pool_backward_reference",
+    "max_pool_forward",
+    "max_pool_forward_reference",
+]
 
 
 # The idea ------------------------------------------------------------------------------------------------------

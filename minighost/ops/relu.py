@@ -12,9 +12,15 @@ from minighost.engine.launch import kernel, spans
 from minighost.ops import elementwise
 
 __all__ = [
-    "relu6_backward", "relu6_backward_reference", "relu6_forward", "relu6_forward_reference",
-    "relu_backward", "relu_backward_reference", "relu_forward", "relu_forward_reference",
-]  # fmt: skip
+    "relu6_backward",
+    "relu6_backward_reference",
+    "relu6_forward",
+    "relu6_forward_reference",
+    "relu_backward",
+    "relu_backward_reference",
+    "relu_forward",
+    "relu_forward_reference",
+]
 
 
 # The idea ------------------------------------------------------------------------------------------------------

@@ -42,9 +42,12 @@ def _distributions(axes, outputs):
             density = np.concatenate([[0], one.counts / (one.counts.sum() * np.diff(one.edges)), [0]])
             row += density[np.searchsorted(one.edges, values, side="right")]
     axes.imshow(
-        np.log1p(picture * 100), cmap="Greys", aspect="auto", interpolation="nearest",
+        np.log1p(picture * 100),
+        cmap="Greys",
+        aspect="auto",
+        interpolation="nearest",
         extent=(-reach, reach, len(outputs) - 0.5, -0.5),
-    )  # fmt: skip
+    )
     axes.axvline(0, color="tab:orange", linewidth=0.6)
     axes.set_title("outputs: how often which value", fontsize=9)
     axes.set_xlabel("value", fontsize=8)

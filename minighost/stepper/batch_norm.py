@@ -44,13 +44,19 @@ def batch_norm_script(x, gamma, beta, dout, eps=1e-5):
         return Array(name, note, np.broadcast_to(values, (1, C)), (0, 1), rows=[""])
 
     a = {
-        "x": batch("x", "input", x), "xhat": batch("xhat", "normalised"), "out": batch("out", "output"),
-        "gamma": vector("gamma", "scale", gamma), "beta": vector("beta", "shift", beta),
-        "mean": vector("mean", "per channel", 0), "var": vector("var", "per channel, biased", 0),
+        "x": batch("x", "input", x),
+        "xhat": batch("xhat", "normalised"),
+        "out": batch("out", "output"),
+        "gamma": vector("gamma", "scale", gamma),
+        "beta": vector("beta", "shift", beta),
+        "mean": vector("mean", "per channel", 0),
+        "var": vector("var", "per channel, biased", 0),
         "inv_std": vector("inv_std", "1 / sqrt(var + eps)"),
-        "dout": batch("dout", "gradient of out, given", dout), "dx": batch("dx", "gradient of x"),
-        "dgamma": vector("dgamma", "gradient of gamma", 0), "dbeta": vector("dbeta", "gradient of beta", 0),
-    }  # fmt: skip
+        "dout": batch("dout", "gradient of out, given", dout),
+        "dx": batch("dx", "gradient of x"),
+        "dgamma": vector("dgamma", "gradient of gamma", 0),
+        "dbeta": vector("dbeta", "gradient of beta", 0),
+    }
     # (channel, image, row, column): one channel after the other, as each has its own statistics
     pixels = [[(n, i, j, c) for n, i, j in np.ndindex(x.shape[:3])] for c in range(C)]
 
@@ -80,31 +86,49 @@ def _statistics(script, a, pixels, R, eps):
         for p in cells:
             old, total = total, total + x[p]
             script.step(
-                line, say("Sum over channel {}: all images, all rows, all columns.", c),
-                [say("sum = {} + {x} = {new}", old, x[p], total)], [(mean, here, total)],
+                line,
+                say("Sum over channel {}: all images, all rows, all columns.", c),
+                [say("sum = {} + {x} = {new}", old, x[p], total)],
+                [(mean, here, total)],
                 [("x", x, [p]), ("new", mean, [here])],
-            )  # fmt: skip
+            )
         mu = total / R
-        script.step(line, say("Divided by R = {}, the number of values in channel {}: its mean.", R, c),
-                    [say("{} = {} / {} = {new}", spelled("mean", c), total, R, mu)], [(mean, here, mu)],
-                    [("new", mean, [here])], landmark=True)  # fmt: skip
+        script.step(
+            line,
+            say("Divided by R = {}, the number of values in channel {}: its mean.", R, c),
+            [say("{} = {} / {} = {new}", spelled("mean", c), total, R, mu)],
+            [(mean, here, mu)],
+            [("new", mean, [here])],
+            landmark=True,
+        )
         total = 0.0
         for p in cells:
             old, total = total, total + (x[p] - mu) ** 2
             script.step(
-                line, say("Sum of the squared distances from the mean, channel {}.", c),
-                [say("sum = {} + ({x} - {w})^2 = {new}", old, x[p], mu, total)], [(var, here, total)],
+                line,
+                say("Sum of the squared distances from the mean, channel {}.", c),
+                [say("sum = {} + ({x} - {w})^2 = {new}", old, x[p], mu, total)],
+                [(var, here, total)],
                 [("x", x, [p]), ("w", mean, [here]), ("new", var, [here])],
-            )  # fmt: skip
+            )
         v = total / R
-        script.step(line, say("Divided by R = {}, not R - 1: the biased variance of channel {}.", R, c),
-                    [say("{} = {} / {} = {new}", spelled("var", c), total, R, v)], [(var, here, v)],
-                    [("new", var, [here])], landmark=True)  # fmt: skip
+        script.step(
+            line,
+            say("Divided by R = {}, not R - 1: the biased variance of channel {}.", R, c),
+            [say("{} = {} / {} = {new}", spelled("var", c), total, R, v)],
+            [(var, here, v)],
+            [("new", var, [here])],
+            landmark=True,
+        )
         s = 1 / np.sqrt(v + eps)
-        script.step(root, say("One over the standard deviation; eps = {} keeps it finite where a channel is constant.",
-                              f"{eps:g}"),
-                    [say("{} = 1 / sqrt({} + eps) = {new}", spelled("inv_std", c), v, s)], [(inv_std, here, s)],
-                    [("x", var, [here]), ("new", inv_std, [here])], landmark=True)  # fmt: skip
+        script.step(
+            root,
+            say("One over the standard deviation; eps = {} keeps it finite where a channel is constant.", f"{eps:g}"),
+            [say("{} = 1 / sqrt({} + eps) = {new}", spelled("inv_std", c), v, s)],
+            [(inv_std, here, s)],
+            [("x", var, [here]), ("new", inv_std, [here])],
+            landmark=True,
+        )
 
 
 def _normalise(script, a, pixels):
@@ -116,24 +140,30 @@ def _normalise(script, a, pixels):
         for p in cells:
             value = (x[p] - mu) * s
             script.step(
-                line, say("Channel {}: subtract the mean, divide by the standard deviation.", c),
-                [say("{} = ({x} - {w}) * {w} = {new}", spelled("xhat", *p), x[p], mu, s, value)], [(xhat, p, value)],
+                line,
+                say("Channel {}: subtract the mean, divide by the standard deviation.", c),
+                [say("{} = ({x} - {w}) * {w} = {new}", spelled("xhat", *p), x[p], mu, s, value)],
+                [(xhat, p, value)],
                 [("x", x, [p]), ("w", mean, [(0, c)]), ("w", inv_std, [(0, c)]), ("new", xhat, [p])],
                 landmark=p == cells[-1],
-            )  # fmt: skip
+            )
         script.scope(("scope", xhat, cells))
         for p in cells:
             value = scale * xhat[p] + shift
             script.step(
-                affine, say("Channel {}: its learnt scale and shift.", c),
+                affine,
+                say("Channel {}: its learnt scale and shift.", c),
                 [say("{} = {w} * {x} + {w} = {new}", spelled("out", *p), scale, xhat[p], shift, value)],
                 [(out, p, value)],
                 [("x", xhat, [p]), ("w", a["gamma"], [(0, c)]), ("w", a["beta"], [(0, c)]), ("new", out, [p])],
                 landmark=p == cells[-1],
-            )  # fmt: skip
+            )
     script.scope()
-    script.step(FORWARD.line("return (result if out is None"),
-                say("out is complete: these are the numbers that the operation returns."), landmark=True)  # fmt: skip
+    script.step(
+        FORWARD.line("return (result if out is None"),
+        say("out is complete: these are the numbers that the operation returns."),
+        landmark=True,
+    )
 
 
 def _sums(script, a, pixels):
@@ -146,14 +176,20 @@ def _sums(script, a, pixels):
             old, older = dbeta[here], dgamma[here]
             new, newer = old + dout[p], older + dout[p] * xhat[p]
             script.step(
-                line, say("Channel {}: beta was added everywhere, so it collects dout; gamma multiplied xhat, so it "
-                          "collects dout times xhat.", c),
-                [say("{} = {} + {d} = {new}", spelled("dbeta", c), old, dout[p], new),
-                 say("{} = {} + {d} * {x} = {new}", spelled("dgamma", c), older, dout[p], xhat[p], newer)],
+                line,
+                say(
+                    "Channel {}: beta was added everywhere, so it collects dout; gamma multiplied xhat, so it "
+                    "collects dout times xhat.",
+                    c,
+                ),
+                [
+                    say("{} = {} + {d} = {new}", spelled("dbeta", c), old, dout[p], new),
+                    say("{} = {} + {d} * {x} = {new}", spelled("dgamma", c), older, dout[p], xhat[p], newer),
+                ],
                 [(dbeta, here, new), (dgamma, here, newer)],
                 [("d", dout, [p]), ("x", xhat, [p]), ("new", dbeta, [here]), ("new", dgamma, [here])],
                 landmark=p == cells[-1],
-            )  # fmt: skip
+            )
 
 
 def _three_terms(script, a, pixels, R):
@@ -167,15 +203,33 @@ def _three_terms(script, a, pixels, R):
             by_mean, by_var = db / R, xhat[p] * dg / R
             value = scale * s * (dout[p] - by_mean - by_var)
             script.step(
-                line, say("Channel {}: x acts directly, through the mean, and through the variance.", c),
-                [say("directly:              dout = {d}", dout[p]),
-                 say("through the mean:      dbeta / R = {} / {} = {}", db, R, by_mean),
-                 say("through the variance:  xhat * dgamma / R = {x} * {} / {} = {}", xhat[p], dg, R, by_var),
-                 say("{} = {w} * {w} * ({d} - {} - {}) = {new}",
-                     spelled("dx", *p), scale, s, dout[p], by_mean, by_var, value)],
-                [(dx, p, value)], [("d", dout, [p]), ("x", xhat, [p]), *vectors, ("new", dx, [p])],
+                line,
+                say("Channel {}: x acts directly, through the mean, and through the variance.", c),
+                [
+                    say("directly:              dout = {d}", dout[p]),
+                    say("through the mean:      dbeta / R = {} / {} = {}", db, R, by_mean),
+                    say("through the variance:  xhat * dgamma / R = {x} * {} / {} = {}", xhat[p], dg, R, by_var),
+                    say(
+                        "{} = {w} * {w} * ({d} - {} - {}) = {new}",
+                        spelled("dx", *p),
+                        scale,
+                        s,
+                        dout[p],
+                        by_mean,
+                        by_var,
+                        value,
+                    ),
+                ],
+                [(dx, p, value)],
+                [("d", dout, [p]), ("x", xhat, [p]), *vectors, ("new", dx, [p])],
                 landmark=p == cells[-1],
-            )  # fmt: skip
+            )
     script.scope()
-    script.step(line, say("dx is complete. It sums to 0 over each channel, because the mean would have removed a "
-                          "shift of all its values."), landmark=True)  # fmt: skip
+    script.step(
+        line,
+        say(
+            "dx is complete. It sums to 0 over each channel, because the mean would have removed a "
+            "shift of all its values."
+        ),
+        landmark=True,
+    )

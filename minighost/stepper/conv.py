@@ -88,9 +88,12 @@ def conv_script(x, w, dout, stride=1, padding=0, dilation=1, groups=1, twin="con
     g = cache[3]
     walk = Walk(g, x.shape[:2], x.shape[2], w.shape[3], groups)
     script = Script(
-        f"G = {groups}", groups=groups, kind=kind_of(walk.C, walk.OC, groups), parameters=int(w.size),
+        f"G = {groups}",
+        groups=groups,
+        kind=kind_of(walk.C, walk.OC, groups),
+        parameters=int(w.size),
         macs=int(w.size) * g.OH * g.OW,
-    )  # fmt: skip
+    )
     border = g.PH, g.PW
     padded = "input, padded" if any(border) else "input"
     xs, ws = plane("x", padded, x, border), kernels("w", "kernels, input channel \u2192 output channel", w, groups)
@@ -143,17 +146,27 @@ SOURCES = {
 
 WORDS = {
     "conv2d": {
-        "visit": "for i, j, u, v, h, k in _visits", "forward": "out[:, i, j, outs] +=",
-        "back": "for i, j, u, v, h, k in _visits", "dx": "dx[:, h, k, ins] +=", "dw": "dw[u, v, :, outs] +=",
+        "visit": "for i, j, u, v, h, k in _visits",
+        "forward": "out[:, i, j, outs] +=",
+        "back": "for i, j, u, v, h, k in _visits",
+        "dx": "dx[:, h, k, ins] +=",
+        "dw": "dw[u, v, :, outs] +=",
         "over": "return dx, dw",
     },
     "depthwise": {
-        "visit": "for u, v in np.ndindex(g.KH, g.KW)", "forward": "out[:, i, j] +=",
-        "back": "for u, v in np.ndindex(g.KH, g.KW)", "dx": "dx[:, h, k] +=", "dw": "dw[u, v] = np.einsum",
+        "visit": "for u, v in np.ndindex(g.KH, g.KW)",
+        "forward": "out[:, i, j] +=",
+        "back": "for u, v in np.ndindex(g.KH, g.KW)",
+        "dx": "dx[:, h, k] +=",
+        "dw": "dw[u, v] = np.einsum",
         "over": "return dx, dw",
     },
     "pointwise": {
-        "visit": "out = x @ w", "forward": "out = x @ w", "back": "rows, drows =", "dx": "return dout @ w.T",
-        "dw": "return dout @ w.T", "over": "return dout @ w.T",
+        "visit": "out = x @ w",
+        "forward": "out = x @ w",
+        "back": "rows, drows =",
+        "dx": "return dout @ w.T",
+        "dw": "return dout @ w.T",
+        "over": "return dout @ w.T",
     },
-}  # fmt: skip
+}

@@ -43,13 +43,20 @@ def crelu_script(x, dout):
             value = x[i, j, c]
             plus, minus = max(value, 0.0), max(-value, 0.0)
             script.step(
-                line, say("Channel {} keeps what is positive in x; channel {} what is negative, with its sign flipped.",
-                          c, C + c),
-                [say("{} = max({x}, 0) = {new}", spelled("out", i, j, c), value, plus),
-                 say("{} = max({x}, 0) = {new}", spelled("out", i, j, C + c), -value, minus)],
+                line,
+                say(
+                    "Channel {} keeps what is positive in x; channel {} what is negative, with its sign flipped.",
+                    c,
+                    C + c,
+                ),
+                [
+                    say("{} = max({x}, 0) = {new}", spelled("out", i, j, c), value, plus),
+                    say("{} = max({x}, 0) = {new}", spelled("out", i, j, C + c), -value, minus),
+                ],
                 [(outs, (i, j, c), plus), (outs, (i, j, C + c), minus)],
-                [("x", xs, [(i, j, c)]), ("new", outs, [(i, j, c), (i, j, C + c)])], landmark=j == W - 1,
-            )  # fmt: skip
+                [("x", xs, [(i, j, c)]), ("new", outs, [(i, j, c), (i, j, C + c)])],
+                landmark=j == W - 1,
+            )
     script.step(line, say("out is complete. Nothing is lost: + phase minus - phase is x."), landmark=True)
     script.same(outs, out[0], "crelu_forward")
 
@@ -60,13 +67,23 @@ def crelu_script(x, dout):
             value, up, down = x[i, j, c], dout[i, j, c], dout[i, j, C + c]
             new = up * (value > 0) - down * (value < 0)
             script.step(
-                line, _which(value, c, C),
-                [say("{} = {d} * {x} - {d} * {x} = {new}", spelled("dx", i, j, c),
-                     up, int(value > 0), down, int(value < 0), new)],
+                line,
+                _which(value, c, C),
+                [
+                    say(
+                        "{} = {d} * {x} - {d} * {x} = {new}",
+                        spelled("dx", i, j, c),
+                        up,
+                        int(value > 0),
+                        down,
+                        int(value < 0),
+                        new,
+                    )
+                ],
                 [(dxs, (i, j, c), new)],
                 [("x", xs, [(i, j, c)]), ("d", douts, [(i, j, c), (i, j, C + c)]), ("new", dxs, [(i, j, c)])],
                 landmark=j == W - 1,
-            )  # fmt: skip
+            )
     words = say("dx is complete: each x was active in one phase and takes the gradient of that phase.")
     script.step(line, words, landmark=True)
     script.same(dxs, dx[0], "crelu_backward")

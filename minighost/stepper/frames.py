@@ -113,11 +113,17 @@ class Array:
     def as_json(self):
         """What the page needs."""
         return {
-            "name": self.name, "note": self.note, "size": [self.panels, self.height, self.width],
-            "titles": self.titles, "border": list(self.border), "across": self.across, "narrow": self.narrow,
-            "rows": self.rows, "columns": self.columns,
+            "name": self.name,
+            "note": self.note,
+            "size": [self.panels, self.height, self.width],
+            "titles": self.titles,
+            "border": list(self.border),
+            "across": self.across,
+            "narrow": self.narrow,
+            "rows": self.rows,
+            "columns": self.columns,
             "values": [_short(v) for v in self.initial.transpose(self._order).ravel()],
-        }  # fmt: skip
+        }
 
 
 class Script:
@@ -173,10 +179,18 @@ class Script:
                 changes.append((array, array.cell(index), value))
         seen = [(role, a, [a.cell(i) for i in indices]) for role, a, indices in marks if indices]
         scope = [(role, a, [a.cell(i) for i in indices]) for role, a, indices in self._scope]
-        self.frames.append({
-            "phase": len(self.phases) - 1, "line": line, "words": words, "equations": list(equations),
-            "changes": changes, "marks": seen, "scope": scope, "landmark": landmark,
-        })  # fmt: skip
+        self.frames.append(
+            {
+                "phase": len(self.phases) - 1,
+                "line": line,
+                "words": words,
+                "equations": list(equations),
+                "changes": changes,
+                "marks": seen,
+                "scope": scope,
+                "landmark": landmark,
+            }
+        )
 
     def same(self, array, want, what):
         """Refuse to show numbers that are not the operation's own."""

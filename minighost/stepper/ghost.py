@@ -82,9 +82,20 @@ def ghost_script(x, w, cheap, dout):
     dghosts = plane("dghosts", "gradient of the ghosts", np.full((H, W, m), np.nan))
     dys = plane("dy", "gradient of the maps", zeros((H, W, m)))
     script.phase("backward", "split", [douts, dghosts])
-    _copy(script, SPLIT.line("return tuple(np.split"), douts, m, dghosts, 0, m, "d",
-          say("Concatenation only puts things side by side, so its backward splits: the second half is the ghosts' "
-              "gradient. The first half waits."))  # fmt: skip
+    _copy(
+        script,
+        SPLIT.line("return tuple(np.split"),
+        douts,
+        m,
+        dghosts,
+        0,
+        m,
+        "d",
+        say(
+            "Concatenation only puts things side by side, so its backward splits: the second half is the ghosts' "
+            "gradient. The first half waits."
+        ),
+    )
     strip = row("row", "the kernel, and what it sends back", second, ("cheap", "cheap*d"))
     script.phase("backward", "dy, first way", [dghosts, dys, cheaps, strip])
     scatter(script, depthwise["dx"], second, dghosts, cheaps, strip, dys)
@@ -126,10 +137,13 @@ def _copy(script, line, source, first, target, start, m, role, words):
         cells = list(np.ndindex(target.inside().shape[:2]))
         read, written = ([(i, j, k + c) for i, j in cells] for k in (first, start))
         script.step(
-            line, words, [say("{} = {}", f"{target.name}[:, :, {start + c}]", f"{source.name}[:, :, {first + c}]")],
+            line,
+            words,
+            [say("{} = {}", f"{target.name}[:, :, {start + c}]", f"{source.name}[:, :, {first + c}]")],
             [(target, p, source[q]) for p, q in zip(written, read, strict=True)],
-            [(role, source, read), ("new", target, written)], landmark=True,
-        )  # fmt: skip
+            [(role, source, read), ("new", target, written)],
+            landmark=True,
+        )
 
 
 def _second_way(script, dout, dy, shape):
@@ -139,10 +153,16 @@ def _second_way(script, dout, dy, shape):
         for i, j in np.ndindex(H, W):
             p, old, more = (i, j, c), dy[i, j, c], dout[i, j, c]
             script.step(
-                line, say("Map {} was used twice: by its ghost, and in the output itself. The second gradient is added "
-                          "to the first.", c),
-                [say("{} = {} + {d} = {new}", spelled("dy", *p), old, more, old + more)], [(dy, p, old + more)],
-                [("d", dout, [p]), ("new", dy, [p])], landmark=(i, j) == (H - 1, W - 1),
-            )  # fmt: skip
+                line,
+                say(
+                    "Map {} was used twice: by its ghost, and in the output itself. The second gradient is added "
+                    "to the first.",
+                    c,
+                ),
+                [say("{} = {} + {d} = {new}", spelled("dy", *p), old, more, old + more)],
+                [(dy, p, old + more)],
+                [("d", dout, [p]), ("new", dy, [p])],
+                landmark=(i, j) == (H - 1, W - 1),
+            )
     words = say("dy is complete: forget one of the two ways and every gradient before it is wrong.")
     script.step(line, words, landmark=True)

@@ -94,15 +94,26 @@ def _fill(script, walk, x, cols):
         cells = [(0, r, n) for n in range(len(pixels))]
         outside = (len(taps) - len(inside)) * walk.C
         script.step(
-            line, say("Row {} is the window of position ({}, {}), read in the order (u, v, c); {} of its {} numbers "
-                      "come from the padding.", r, i, j, outside, len(pixels)),
-            (), [(cols, cell, x[p]) for cell, p in zip(cells, pixels, strict=True)],
-            [("x", x, pixels), ("new", cols, cells)], landmark=True,
-        )  # fmt: skip
+            line,
+            say(
+                "Row {} is the window of position ({}, {}), read in the order (u, v, c); {} of its {} numbers "
+                "come from the padding.",
+                r,
+                i,
+                j,
+                outside,
+                len(pixels),
+            ),
+            (),
+            [(cols, cell, x[p]) for cell, p in zip(cells, pixels, strict=True)],
+            [("x", x, pixels), ("new", cols, cells)],
+            landmark=True,
+        )
     script.step(
         IM2COL.line("return cols.reshape"),
-        say("cols is complete. A pixel that several windows share appears in several rows."), landmark=True,
-    )  # fmt: skip
+        say("cols is complete. A pixel that several windows share appears in several rows."),
+        landmark=True,
+    )
 
 
 def _product(script, cols, w, out):
@@ -111,12 +122,17 @@ def _product(script, cols, w, out):
         a, b = cols.values[0, r], w.values[0, :, o]
         products = [v for pair in zip(a, b, strict=True) for v in pair]
         script.step(
-            line, say("Row {} of cols times column {} of w: the convolution at that position.", r, o),
+            line,
+            say("Row {} of cols times column {} of w: the convolution at that position.", r, o),
             [say("{} = " + " + ".join(["{x} * {w}"] * K) + " = {new}", spelled("out", r, o), *products, a @ b)],
             [(out, (0, r, o), a @ b)],
-            [("x", cols, [(0, r, n) for n in range(K)]), ("w", w, [(0, n, o) for n in range(K)]),
-             ("new", out, [(0, r, o)])], landmark=o == OC - 1,
-        )  # fmt: skip
+            [
+                ("x", cols, [(0, r, n) for n in range(K)]),
+                ("w", w, [(0, n, o) for n in range(K)]),
+                ("new", out, [(0, r, o)]),
+            ],
+            landmark=o == OC - 1,
+        )
     script.step(
         SOURCES["pointwise_forward"].line("return (out if b is None"),
         say("out is complete: reshaped to (OH, OW, OC) these are the numbers that conv2d_forward returns."),
@@ -130,13 +146,22 @@ def _weights(script, cols, dout, dw):
         a, b = cols.values[0, :, n], dout.values[0, :, o]
         products = [v for pair in zip(a, b, strict=True) for v in pair]
         script.step(
-            line, say("Column {} of cols times column {} of dout: every window adds what its tap saw, times the "
-                      "gradient there.", n, o),
+            line,
+            say(
+                "Column {} of cols times column {} of dout: every window adds what its tap saw, times the "
+                "gradient there.",
+                n,
+                o,
+            ),
             [say("{} = " + " + ".join(["{x} * {d}"] * R) + " = {new}", spelled("dw", n, o), *products, a @ b)],
             [(dw, (0, n, o), a @ b)],
-            [("x", cols, [(0, r, n) for r in range(R)]), ("d", dout, [(0, r, o) for r in range(R)]),
-             ("new", dw, [(0, n, o)])], landmark=o == dw.width - 1,
-        )  # fmt: skip
+            [
+                ("x", cols, [(0, r, n) for r in range(R)]),
+                ("d", dout, [(0, r, o) for r in range(R)]),
+                ("new", dw, [(0, n, o)]),
+            ],
+            landmark=o == dw.width - 1,
+        )
     script.step(line, say("dw = cols.T @ dout is complete: the numbers that conv2d_backward returns."), landmark=True)
 
 
@@ -148,12 +173,17 @@ def _columns(script, dout, w, dcols):
         first = [v for pair in zip(d, w.values[0, 0], strict=True) for v in pair]
         cells = [(0, r, n) for n in range(dcols.width)]
         script.step(
-            line, say("Row {} of dout times w transposed: what each number of that row of cols receives.", r),
+            line,
+            say("Row {} of dout times w transposed: what each number of that row of cols receives.", r),
             [say("{} = " + products + " = {new}", spelled("dcols", r, 0), *first, row[0])],
             [(dcols, cell, value) for cell, value in zip(cells, row, strict=True)],
-            [("d", dout, [(0, r, o) for o in range(OC)]), ("w", w, [(0, 0, o) for o in range(OC)]),
-             ("new", dcols, cells)], landmark=True,
-        )  # fmt: skip
+            [
+                ("d", dout, [(0, r, o) for o in range(OC)]),
+                ("w", w, [(0, 0, o) for o in range(OC)]),
+                ("new", dcols, cells),
+            ],
+            landmark=True,
+        )
     script.step(line, say("dcols = dout @ w.T is complete. Now each number goes back to its pixel."), landmark=True)
 
 
@@ -162,18 +192,22 @@ def _add_back(script, walk, dcols, dx):
     H, W = walk.plane
     for r, (i, j) in enumerate(walk.positions()):
         taps, _ = walk.window(i, j)
-        script.scope(("scope", dcols, [(0, r, n) for n in range(dcols.width)]),
-                     ("scope", dx, [(h, k, c) for _, _, h, k in taps for c in range(walk.C)]))  # fmt: skip
+        script.scope(
+            ("scope", dcols, [(0, r, n) for n in range(dcols.width)]),
+            ("scope", dx, [(h, k, c) for _, _, h, k in taps for c in range(walk.C)]),
+        )
         for n, ((u, v, h, k), c) in enumerate((tap, c) for tap in taps for c in range(walk.C)):
             old, more = dx[h, k, c], dcols.values[0, r, n]
             where = "pixel" if 0 <= h < H and 0 <= k < W else "padding, at"
             words = f"Row {{}}, tap ({{}}, {{}}) lands on {where} ({{}}, {{}}): it is added to what is already there."
             script.step(
-                line, say(words, r, u, v, h, k),
+                line,
+                say(words, r, u, v, h, k),
                 [say("{} = {} + {d} = {new}", spelled("dx", h, k, c), old, more, old + more)],
-                [(dx, (h, k, c), old + more)], [("d", dcols, [(0, r, n)]), ("new", dx, [(h, k, c)])],
+                [(dx, (h, k, c), old + more)],
+                [("d", dcols, [(0, r, n)]), ("new", dx, [(h, k, c)])],
                 landmark=n == dcols.width - 1,
-            )  # fmt: skip
+            )
     script.scope()
     script.step(
         COL2IM.line("return padded[:, PH"),

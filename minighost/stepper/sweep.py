@@ -25,9 +25,13 @@ def gather(script, lines, walk, x, w, row, out, role="x"):
             writes = [(row, e, x[p]) for e, p in zip(entries, pixels, strict=True)]
             writes += [(row, e, np.nan) for line in (1, 2) for e in row_cells(walk, line, taps)]
             script.step(
-                lines.visit, _window_words(walk, x.name, out.name, i, j, ins, taps, inside), (), writes,
-                [("new", row, entries)], landmark=True,
-            )  # fmt: skip
+                lines.visit,
+                _window_words(walk, x.name, out.name, i, j, ins, taps, inside),
+                (),
+                writes,
+                [("new", row, entries)],
+                landmark=True,
+            )
             for o in outs:
                 _gather_one(script, lines, walk, (x, w, row, out), i, j, ins, o, role)
     script.scope()
@@ -42,33 +46,41 @@ def _gather_one(script, lines, walk, arrays, i, j, ins, o, role):
     cell, name, sums = (i, j, o), spelled(out.name, i, j, o), []
     script.scope(
         ("scope", x, [(h, k, c) for _, _, h, k in taps for c in ins]),
-        ("scope", w, [(u, v, c, o) for u, v, _, _ in taps for c in ins]), ("scope", out, [cell]),
-    )  # fmt: skip
-    column = [(row, e, w[u, v, c, o])
-              for e, (u, v, c) in zip(row_cells(walk, 1, taps), _with(taps, ins), strict=True)]  # fmt: skip
+        ("scope", w, [(u, v, c, o) for u, v, _, _ in taps for c in ins]),
+        ("scope", out, [cell]),
+    )
+    column = [(row, e, w[u, v, c, o]) for e, (u, v, c) in zip(row_cells(walk, 1, taps), _with(taps, ins), strict=True)]
     column += [(row, e, np.nan) for e in row_cells(walk, 2, taps)]
     for u, v, h, k in inside:
         pairs = [(x[h, k, c], w[u, v, c, o]) for c in ins]
         old, part = out[cell], sum(a * b for a, b in pairs)
         sums.append(part)
-        products = [
-            (row, e, a * b) for e, (a, b) in zip(row_cells(walk, 2, [(u, v, h, k)]), pairs, strict=True)
-        ]
+        products = [(row, e, a * b) for e, (a, b) in zip(row_cells(walk, 2, [(u, v, h, k)]), pairs, strict=True)]
         here = [e for line in (0, 1, 2) for e in row_cells(walk, line, [(u, v, h, k)])]
         script.step(
-            lines.add, _tap_words(walk, u, v, h, k, name),
-            [_sum_of_products(name, old, pairs, old + part, role)], [*column, *products, (out, cell, old + part)],
-            [(role, x, [(h, k, c) for c in ins]), ("w", w, [(u, v, c, o) for c in ins]),
-             ("scope", row, here), ("new", out, [cell])],
-        )  # fmt: skip
+            lines.add,
+            _tap_words(walk, u, v, h, k, name),
+            [_sum_of_products(name, old, pairs, old + part, role)],
+            [*column, *products, (out, cell, old + part)],
+            [
+                (role, x, [(h, k, c) for c in ins]),
+                ("w", w, [(u, v, c, o) for c in ins]),
+                ("scope", row, here),
+                ("new", out, [cell]),
+            ],
+        )
         column = []
     whole = "{} = " + " + ".join(["{}"] * len(sums)) + " = {new}"
     script.step(
         lines.add,
-        say("{} is complete: the row times column {} of the kernel matrix.", name, o) if sums else
-        say("All taps of {} are on the padding: it stays 0.", name),
-        [say(whole, name, *sums, out[cell])] if len(sums) > 1 else [], column, [("new", out, [cell])], landmark=True,
-    )  # fmt: skip
+        say("{} is complete: the row times column {} of the kernel matrix.", name, o)
+        if sums
+        else say("All taps of {} are on the padding: it stays 0.", name),
+        [say(whole, name, *sums, out[cell])] if len(sums) > 1 else [],
+        column,
+        [("new", out, [cell])],
+        landmark=True,
+    )
 
 
 def scatter(script, lines, walk, dout, w, row, dx, role="d"):
@@ -88,17 +100,22 @@ def _scatter_one(script, lines, walk, arrays, i, j, ins, o, role):
     taps, inside = walk.window(i, j)
     d, name, G = dout[i, j, o], spelled(dout.name, i, j, o), len(ins)
     script.scope(
-        (role, dout, [(i, j, o)]), ("scope", w, [(u, v, c, o) for u, v, _, _ in taps for c in ins]),
+        (role, dout, [(i, j, o)]),
+        ("scope", w, [(u, v, c, o) for u, v, _, _ in taps for c in ins]),
         ("scope", dx, [(h, k, c) for _, _, h, k in inside for c in ins]),
-    )  # fmt: skip
+    )
     weights = [w[u, v, c, o] for u, v, c in _with(taps, ins)]
     entries = row_cells(walk, 0, taps), row_cells(walk, 1, taps)
     writes = [(row, e, value) for e, value in zip(entries[0], weights, strict=True)]
     writes += [(row, e, d * value) for e, value in zip(entries[1], weights, strict=True)]
     script.step(
-        lines.visit, _give_words(name, d, o, dx.name, len(taps) - len(inside), role),
-        [say(f"{row.rows[1]} = {{{role}}} * kernel {{}}", d, o)], writes, [("new", row, entries[1])], landmark=True,
-    )  # fmt: skip
+        lines.visit,
+        _give_words(name, d, o, dx.name, len(taps) - len(inside), role),
+        [say(f"{row.rows[1]} = {{{role}}} * kernel {{}}", d, o)],
+        writes,
+        [("new", row, entries[1])],
+        landmark=True,
+    )
     for u, v, h, k in inside:
         equations, adds = [], []
         for c in ins:
@@ -108,13 +125,24 @@ def _scatter_one(script, lines, walk, arrays, i, j, ins, o, role):
             equations.append(say(f"{{}} = {{}} + {{{role}}} * {{w}} = {{new}}", where, old, d, weight, new))
             adds.append((dx, (h, k, c), new))
         script.step(
-            lines.add, _tap(walk, "Tap ({}, {}) is on pixel ({}, {}): " if walk.taps > 1 else "Pixel ({}, {}): ",
-                            f"{_counted(G, 'contribution')} {'is' if G == 1 else 'are'} added to what is there.",
-                            u, v, h, k),
-            equations, adds,
-            [("w", w, [(u, v, c, o) for c in ins]), ("scope", row, row_cells(walk, 1, [(u, v, h, k)])),
-             ("new", dx, [(h, k, c) for c in ins])],
-        )  # fmt: skip
+            lines.add,
+            _tap(
+                walk,
+                "Tap ({}, {}) is on pixel ({}, {}): " if walk.taps > 1 else "Pixel ({}, {}): ",
+                f"{_counted(G, 'contribution')} {'is' if G == 1 else 'are'} added to what is there.",
+                u,
+                v,
+                h,
+                k,
+            ),
+            equations,
+            adds,
+            [
+                ("w", w, [(u, v, c, o) for c in ins]),
+                ("scope", row, row_cells(walk, 1, [(u, v, h, k)])),
+                ("new", dx, [(h, k, c) for c in ins]),
+            ],
+        )
 
 
 def kernel_gradient(script, lines, walk, x, dout, row, dw, roles=("x", "d")):
@@ -136,18 +164,28 @@ def _kernel_gradient_one(script, lines, walk, arrays, i, j, ins, o, roles):
     pixels = [(h, k, c) for _, _, h, k in taps for c in ins]
     a, b = (f"{{{role}}}" for role in roles)
     script.scope(
-        (roles[1], dout, [(i, j, o)]), ("scope", x, pixels),
+        (roles[1], dout, [(i, j, o)]),
+        ("scope", x, pixels),
         ("scope", dw, [(u, v, c, o) for u, v, _, _ in taps for c in ins]),
-    )  # fmt: skip
+    )
     entries = row_cells(walk, 0, taps), row_cells(walk, 1, taps)
     writes = [(row, e, x[p]) for e, p in zip(entries[0], pixels, strict=True)]
     writes += [(row, e, d * x[p]) for e, p in zip(entries[1], pixels, strict=True)]
     script.step(
         lines.visit,
-        say(f"{{}} = {b}: each weight of kernel {{}} took part in it once, times the number under its tap. The weight "
-            f"receives that number times {b}.", name, d, o, d),
-        [say(f"{row.rows[1]} = row of {x.name} * {b}", d)], writes, [("new", row, entries[1])], landmark=True,
-    )  # fmt: skip
+        say(
+            f"{{}} = {b}: each weight of kernel {{}} took part in it once, times the number under its tap. The weight "
+            f"receives that number times {b}.",
+            name,
+            d,
+            o,
+            d,
+        ),
+        [say(f"{row.rows[1]} = row of {x.name} * {b}", d)],
+        writes,
+        [("new", row, entries[1])],
+        landmark=True,
+    )
     for u, v, h, k in inside:
         equations, adds = [], []
         for local, c in enumerate(ins):
@@ -157,13 +195,24 @@ def _kernel_gradient_one(script, lines, walk, arrays, i, j, ins, o, roles):
             equations.append(say(f"{{}} = {{}} + {a} * {b} = {{new}}", where, old, pixel, d, new))
             adds.append((dw, (u, v, c, o), new))
         script.step(
-            lines.add, _tap(walk, "Tap ({}, {}) saw pixel ({}, {}): " if walk.taps > 1 else "Pixel ({}, {}): ",
-                            f"what it saw, times {dout.name}, is added to {_counted(G, 'weight')}.",
-                            u, v, h, k),
-            equations, adds,
-            [(roles[0], x, [(h, k, c) for c in ins]), ("scope", row, row_cells(walk, 1, [(u, v, h, k)])),
-             ("new", dw, [(u, v, c, o) for c in ins])],
-        )  # fmt: skip
+            lines.add,
+            _tap(
+                walk,
+                "Tap ({}, {}) saw pixel ({}, {}): " if walk.taps > 1 else "Pixel ({}, {}): ",
+                f"what it saw, times {dout.name}, is added to {_counted(G, 'weight')}.",
+                u,
+                v,
+                h,
+                k,
+            ),
+            equations,
+            adds,
+            [
+                (roles[0], x, [(h, k, c) for c in ins]),
+                ("scope", row, row_cells(walk, 1, [(u, v, h, k)])),
+                ("new", dw, [(u, v, c, o) for c in ins]),
+            ],
+        )
 
 
 # The sentences -------------------------------------------------------------------------------------------------

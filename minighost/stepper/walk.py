@@ -39,9 +39,7 @@ class Walk(NamedTuple):
     def window(self, i, j):
         """All taps with the pixel under each, and those of them that lie inside the plane."""
         g = self.g
-        taps = [
-            (u, v, i * g.SH + u * g.DH - g.PH, j * g.SW + v * g.DW - g.PW) for u, v in np.ndindex(g.KH, g.KW)
-        ]
+        taps = [(u, v, i * g.SH + u * g.DH - g.PH, j * g.SW + v * g.DW - g.PW) for u, v in np.ndindex(g.KH, g.KW)]
         return taps, [t for t in taps if 0 <= t[2] < self.plane[0] and 0 <= t[3] < self.plane[1]]
 
     def positions(self):

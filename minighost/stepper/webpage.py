@@ -28,16 +28,24 @@ def page(story):
     texts, sources = [], []
     scripts = [script.as_json(texts, sources) for script in story.scripts]
     data = {
-        "title": story.title, "lead": story.lead, "facts": story.facts, "chosen": story.chosen, "texts": texts,
+        "title": story.title,
+        "lead": story.lead,
+        "facts": story.facts,
+        "chosen": story.chosen,
+        "texts": texts,
         "sources": [{"name": s.name, "file": s.file, "first": s.first, "lines": s.lines} for s in sources],
         "scripts": scripts,
-    }  # fmt: skip
+    }
     code = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     style, script = _read("page.css"), _read("page.js")
     parts = {
-        "title": html.escape(f"{story.title}, step by step"), "style": style, "script": script,
-        "script_hash": _hash(script), "style_hash": _hash(style), "data": re.sub("<", "\\\\u003c", code),
-    }  # fmt: skip
+        "title": html.escape(f"{story.title}, step by step"),
+        "style": style,
+        "script": script,
+        "script_hash": _hash(script),
+        "style_hash": _hash(style),
+        "data": re.sub("<", "\\\\u003c", code),
+    }
     return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _read("page.html"))
 
 

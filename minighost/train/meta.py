@@ -168,9 +168,7 @@ def resuming(there, now, folder):
         if there.versions[name] != now.versions.get(name)
     ]
     if changed:
-        lines.append(
-            f"warning: so far this run was computed with {', '.join(changed)}: the following bits may differ"
-        )
+        lines.append(f"warning: so far this run was computed with {', '.join(changed)}: the following bits may differ")
     return lines
 
 

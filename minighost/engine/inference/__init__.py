@@ -12,6 +12,16 @@ from minighost.engine.inference.step import INPUT
 from minighost.engine.inference.winograd import transformed
 
 __all__ = [
-    "CLIP", "HARD_SIGMOID", "HARD_SWISH", "INPUT", "NONE", "Part", "Program", "RELU", "RELU6", "Value", "run",
+    "CLIP",
+    "HARD_SIGMOID",
+    "HARD_SWISH",
+    "INPUT",
+    "NONE",
+    "Part",
+    "Program",
+    "RELU",
+    "RELU6",
+    "Value",
+    "run",
     "transformed",
-]  # fmt: skip
+]

@@ -45,17 +45,29 @@ def two_lines_of_nine(plane, width, R, i, C, lines, w, bias, low, high, lanes, L
         p0, p1 = o + q, o + q + L
         for k in range(n):
             x = (
-                plane[a0 + k] * lines[w + k] + plane[a1 + k] * lines[w1 + k] + plane[a2 + k] * lines[w2 + k]
-                + plane[b0 + k] * lines[w3 + k] + plane[b1 + k] * lines[w4 + k] + plane[b2 + k] * lines[w5 + k]
-                + plane[c0 + k] * lines[w6 + k] + plane[c1 + k] * lines[w7 + k] + plane[c2 + k] * lines[w8 + k]
+                plane[a0 + k] * lines[w + k]
+                + plane[a1 + k] * lines[w1 + k]
+                + plane[a2 + k] * lines[w2 + k]
+                + plane[b0 + k] * lines[w3 + k]
+                + plane[b1 + k] * lines[w4 + k]
+                + plane[b2 + k] * lines[w5 + k]
+                + plane[c0 + k] * lines[w6 + k]
+                + plane[c1 + k] * lines[w7 + k]
+                + plane[c2 + k] * lines[w8 + k]
                 + lines[bias + k]
-            )  # fmt: skip
+            )
             y = (
-                plane[b0 + k] * lines[w + k] + plane[b1 + k] * lines[w1 + k] + plane[b2 + k] * lines[w2 + k]
-                + plane[c0 + k] * lines[w3 + k] + plane[c1 + k] * lines[w4 + k] + plane[c2 + k] * lines[w5 + k]
-                + plane[d0 + k] * lines[w6 + k] + plane[d1 + k] * lines[w7 + k] + plane[d2 + k] * lines[w8 + k]
+                plane[b0 + k] * lines[w + k]
+                + plane[b1 + k] * lines[w1 + k]
+                + plane[b2 + k] * lines[w2 + k]
+                + plane[c0 + k] * lines[w3 + k]
+                + plane[c1 + k] * lines[w4 + k]
+                + plane[c2 + k] * lines[w5 + k]
+                + plane[d0 + k] * lines[w6 + k]
+                + plane[d1 + k] * lines[w7 + k]
+                + plane[d2 + k] * lines[w8 + k]
                 + lines[bias + k]
-            )  # fmt: skip
+            )
             x, y = low if x <= low else x, low if y <= low else y
             out[p0 + k] = high if x >= high else x
             out[p1 + k] = high if y >= high else y
@@ -74,11 +86,17 @@ def line_of_nine(plane, width, R, top, C, lines, w, bias, low, high, lanes, L, o
         a2, b2, c2 = a1 + C, b1 + C, c1 + C
         for k in range(n):
             x = (
-                plane[a0 + k] * lines[w + k] + plane[a1 + k] * lines[w1 + k] + plane[a2 + k] * lines[w2 + k]
-                + plane[b0 + k] * lines[w3 + k] + plane[b1 + k] * lines[w4 + k] + plane[b2 + k] * lines[w5 + k]
-                + plane[c0 + k] * lines[w6 + k] + plane[c1 + k] * lines[w7 + k] + plane[c2 + k] * lines[w8 + k]
+                plane[a0 + k] * lines[w + k]
+                + plane[a1 + k] * lines[w1 + k]
+                + plane[a2 + k] * lines[w2 + k]
+                + plane[b0 + k] * lines[w3 + k]
+                + plane[b1 + k] * lines[w4 + k]
+                + plane[b2 + k] * lines[w5 + k]
+                + plane[c0 + k] * lines[w6 + k]
+                + plane[c1 + k] * lines[w7 + k]
+                + plane[c2 + k] * lines[w8 + k]
                 + lines[bias + k]
-            )  # fmt: skip
+            )
             x = low if x <= low else x
             out[o + k] = high if x >= high else x
 

@@ -88,8 +88,15 @@ class Program:
         for first, part in value.placed():
             more = first + part.C < value.C
             self._add(
-                words.PRODUCT, value, part, out, OC, w=w + first * OC, **bias, flag=(first > 0) + 2 * more,
-            )  # fmt: skip
+                words.PRODUCT,
+                value,
+                part,
+                out,
+                OC,
+                w=w + first * OC,
+                **bias,
+                flag=(first > 0) + 2 * more,
+            )
         return Value((Part(out, OC),), value.H, value.W)
 
     def depthwise(self, value, w, b, act, g):
@@ -103,9 +110,16 @@ class Program:
         k = max(d for d in range(1, pixels + 1) if pixels % d == 0 and (d == 1 or d * part.C <= 256))
         bias = {**self._bias(b[mine], part.C, act, k), "pitch": kept}
         self._add(
-            words.DEPTHWISE, value, part, out, part.C, g, w=self._line(np.tile(taps, (1, k))), **bias,
+            words.DEPTHWISE,
+            value,
+            part,
+            out,
+            part.C,
+            g,
+            w=self._line(np.tile(taps, (1, k))),
+            **bias,
             scratch=self._register(0, (kept * (value.W + 2 * g.PW) + pixels) * part.C),
-        )  # fmt: skip
+        )
         return Value((Part(out, part.C),), g.OH, g.OW)
 
     def conv(self, value, OC, w, b, act, g, groups):
@@ -115,9 +129,18 @@ class Program:
         lines = min(g.OH, max(_WINDOWS // (g.OW * K), -(-_ROWS // g.OW)))
         plane = (value.H + 2 * g.PH) * (value.W + 2 * g.PW) * part.C
         self._add(
-            words.CONV, value, part, out, OC, g, w=w, **self._bias(b, OC, act), pitch=lines, flag=groups,
+            words.CONV,
+            value,
+            part,
+            out,
+            OC,
+            g,
+            w=w,
+            **self._bias(b, OC, act),
+            pitch=lines,
+            flag=groups,
             scratch=self._register(0, plane + lines * g.OW * K),
-        )  # fmt: skip
+        )
         return Value((Part(out, OC),), g.OH, g.OW)
 
     def winograd(self, value, OC, w, b, act, g):
@@ -126,9 +149,16 @@ class Program:
         (part,), out = value.parts, self._register(g.OH * g.OW * OC)
         *once, seen, products = sizes_of(value.H, value.W, value.C, OC, g.PH, g.PW)
         self._add(
-            words.WINOGRAD, value, part, out, OC, g, w=w, **self._bias(b, OC, act),
+            words.WINOGRAD,
+            value,
+            part,
+            out,
+            OC,
+            g,
+            w=w,
+            **self._bias(b, OC, act),
             scratch=self._register(seen + products, sum(once)),
-        )  # fmt: skip
+        )
         tiles = -(-g.OH // 4) * -(-g.OW // 4)
         self.least = max(self.least, -(-tiles_at_a_time(value.C, OC) // tiles))
         return Value((Part(out, OC),), g.OH, g.OW)
@@ -157,9 +187,16 @@ class Program:
         def one(first, part):
             out = self._register(value.H * value.W * part.C)
             self._add(
-                words.SCALE, value, part, out, part.C, b=gate.parts[0].register, b_size=gate.C, first=first,
+                words.SCALE,
+                value,
+                part,
+                out,
+                part.C,
+                b=gate.parts[0].register,
+                b_size=gate.C,
+                first=first,
                 pitch=gate.C,
-            )  # fmt: skip
+            )
             return Value((Part(out, part.C),), value.H, value.W)
 
         return self._by_part(value, one)

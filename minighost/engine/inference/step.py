@@ -3,9 +3,25 @@
 from typing import NamedTuple
 
 __all__ = [
-    "AFFINE", "AVG_POOL", "CLAMP", "CONV", "DEPTHWISE", "INPUT", "JOIN", "LINEAR", "MAX_POOL", "MEAN", "OUTPUT",
-    "PRODUCT", "REPEAT", "SCALE", "SIGMOID", "SWISH", "Step", "WINOGRAD",
-]  # fmt: skip
+    "AFFINE",
+    "AVG_POOL",
+    "CLAMP",
+    "CONV",
+    "DEPTHWISE",
+    "INPUT",
+    "JOIN",
+    "LINEAR",
+    "MAX_POOL",
+    "MEAN",
+    "OUTPUT",
+    "PRODUCT",
+    "REPEAT",
+    "SCALE",
+    "SIGMOID",
+    "SWISH",
+    "Step",
+    "WINOGRAD",
+]
 
 PRODUCT, CONV, DEPTHWISE, AFFINE, JOIN, REPEAT, MEAN, SCALE, MAX_POOL, AVG_POOL, WINOGRAD = range(11)
 INPUT, OUTPUT = -1, -2  # where an operand lies, if not in the arena

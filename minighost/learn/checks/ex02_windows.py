@@ -22,8 +22,11 @@ WRONG = {
     "ignores the corner": ("image[i : i + KH, j : j + KW]", "image[:KH, :KW]", r"window at row 0, column 0"),
     "no + 1": ("H - KH + 1, W - KW + 1", "H - KH, W - KW", r"one too few"),
     "places swapped": ("H - KH + 1, W - KW + 1", "W - KW + 1, H - KH + 1", r"axes are in another order"),
-    "windows side by side": ("= window(image, i, j, KH, KW)", "= window(image, 0, j, KH, KW)",
-                             r"always the same slice"),
+    "windows side by side": (
+        "= window(image, i, j, KH, KW)",
+        "= window(image, 0, j, KH, KW)",
+        r"always the same slice",
+    ),
     "only the pixel": ("= window(image, i, j, KH, KW)", "= image[i, j]", r"top left pixel"),
     "the window's axes swapped": ("np.zeros((OH, OW, KH, KW))", "np.zeros((OH, OW, KW, KH))", r"could not broadcast"),
     "returns in the loop": ("    return found", "            return found", r"only index 0|only the first place"),

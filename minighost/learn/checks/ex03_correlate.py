@@ -15,10 +15,16 @@ HINTS = (
 
 WRONG = {
     "overwrites instead of adding": ("out[i, j] += ", "out[i, j] = ", r"last product.*\+="),
-    "turns the kernel round": ("+= image[i + u, j + v] * w[u, v]",
-                               "+= image[i + u, j + v] * w[KH - 1 - u, KW - 1 - v]", r"flipped"),
-    "transposes the kernel": ("(H, W), (KH, KW) = image.shape, w.shape",
-                              "w = w.T; (H, W), (KH, KW) = image.shape, w.shape", r"axis 0|transposed"),
+    "turns the kernel round": (
+        "+= image[i + u, j + v] * w[u, v]",
+        "+= image[i + u, j + v] * w[KH - 1 - u, KW - 1 - v]",
+        r"flipped",
+    ),
+    "transposes the kernel": (
+        "(H, W), (KH, KW) = image.shape, w.shape",
+        "w = w.T; (H, W), (KH, KW) = image.shape, w.shape",
+        r"axis 0|transposed",
+    ),
     "no + 1": ("H - KH + 1, W - KW + 1", "H - KH, W - KW", r"one too few"),
     "the window stays": ("+= image[i + u, j + v] *", "+= image[u, j + v] *", r"always the same slice"),
     "subtracts": ("+= image[i + u, j + v] *", "+= image[i - u, j - v] *", r"\+ u.*\+ v"),

@@ -15,11 +15,17 @@ HINTS = (
 WRONG = {
     "no bias": (".sum() + b[o]", ".sum()", r"bias is missing"),
     "the bias of another channel": ("+ b[o]", "+ b[0]", r"b\[0\]"),
-    "the bias inside of the sum": ("(window * w[:, :, :, o]).sum() + b[o]", "(window * w[:, :, :, o] + b[o]).sum()",
-                                   r"once for each product"),
+    "the bias inside of the sum": (
+        "(window * w[:, :, :, o]).sum() + b[o]",
+        "(window * w[:, :, :, o] + b[o]).sum()",
+        r"once for each product",
+    ),
     "one kernel for all": ("* w[:, :, :, o]", "* w[:, :, :, 0]", r"w\[:, :, :, 0\]|always the same slice"),
-    "first channel only": ("(window * w[:, :, :, o]).sum()", "(window * w[:, :, :, o])[:, :, 0].sum()",
-                           r"channel 0 alone"),
+    "first channel only": (
+        "(window * w[:, :, :, o]).sum()",
+        "(window * w[:, :, :, o])[:, :, 0].sum()",
+        r"channel 0 alone",
+    ),
     "first image only": ("x[n, i :", "x[0, i :", r"always the same slice"),
     "no + 1": ("H - KH + 1, W - KW + 1", "H - KH, W - KW", r"one too few"),
     "turns the kernel round": ("* w[:, :, :, o]", "* w[::-1, ::-1, :, o]", r"flipped"),

@@ -14,23 +14,39 @@ HINTS = (
 
 WRONG = {
     "overwrites instead of adding": ("] += cols", "] = cols", r"\+="),
-    "divides by the count": ("    return image", "    ones = np.zeros(x_shape)\n    for u in range(KH):\n"
-                             "        for v in range(KW):\n            ones[:, u : u + OH, v : v + OW] += 1\n"
-                             "    return image / ones", r"mean"),
+    "divides by the count": (
+        "    return image",
+        "    ones = np.zeros(x_shape)\n    for u in range(KH):\n"
+        "        for v in range(KW):\n            ones[:, u : u + OH, v : v + OW] += 1\n"
+        "    return image / ones",
+        r"mean",
+    ),
     "starts from ones": ("np.zeros((N, H, W, C))", "np.ones((N, H, W, C))", r"too large by 1"),
     "the last row forgotten": ("for u in range(KH)", "for u in range(KH - 1)", r"last row of the windows"),
-    "u and v swapped": ("image[:, u : u + OH, v : v + OW] +=", "image[:, v : v + OH, u : u + OW] +=",
-                        r"v along the columns|broadcast"),
+    "u and v swapped": (
+        "image[:, u : u + OH, v : v + OW] +=",
+        "image[:, v : v + OH, u : u + OW] +=",
+        r"v along the columns|broadcast",
+    ),
     "all to one place": ("image[:, u : u + OH, v : v + OW] +=", "image[:, :OH, :OW] +=", r"top left"),
     "a window flipped": ("+= cols[:, :, :, u, v]", "+= cols[:, :, :, -1 - u, -1 - v]", r"flipped"),
-    "another order of the columns": ("cols.reshape(N, OH, OW, KH, KW, C)",
-                                     "cols.reshape(N, OH, OW, C, KH, KW).transpose(0, 1, 2, 4, 5, 3)", r"\(u, v, c\)"),
-    "the images fastest": ("cols.reshape(N, OH, OW, KH, KW, C)",
-                           "cols.reshape(OH, OW, N, KH, KW, C).transpose(2, 0, 1, 3, 4, 5)", r"\(n, i, j\)"),
+    "another order of the columns": (
+        "cols.reshape(N, OH, OW, KH, KW, C)",
+        "cols.reshape(N, OH, OW, C, KH, KW).transpose(0, 1, 2, 4, 5, 3)",
+        r"\(u, v, c\)",
+    ),
+    "the images fastest": (
+        "cols.reshape(N, OH, OW, KH, KW, C)",
+        "cols.reshape(OH, OW, N, KH, KW, C).transpose(2, 0, 1, 3, 4, 5)",
+        r"\(n, i, j\)",
+    ),
     "no + 1": ("H - KH + 1, W - KW + 1", "H - KH, W - KW", r"cannot reshape"),
     "adds to cols": ("    image = np", "    cols += 1\n    cols -= 1\n    image = np", r"read-only|written to"),
-    "nothing written": ("image[:, u : u + OH, v : v + OW] +=", "image[:, u : u + OH, v : v + OW] +",
-                        r"zero everywhere"),
+    "nothing written": (
+        "image[:, u : u + OH, v : v + OW] +=",
+        "image[:, u : u + OH, v : v + OW] +",
+        r"zero everywhere",
+    ),
 }
 
 
@@ -67,18 +83,24 @@ def _compare(col2im, cols, x_shape, kernel_size, what):
     known = [
         (_add(six, x_shape, last=True), "each pixel keeps only the last of what it should collect: = instead of +="),
         (_add(six, x_shape, last="window"), "each pixel keeps only the last window that sees it: = instead of +="),
-        (_add(np.broadcast_to(six[:1, :1, :1], six.shape), x_shape),
-         "every window gets row 0 of cols: does the row index advance?"),
+        (
+            _add(np.broadcast_to(six[:1, :1, :1], six.shape), x_shape),
+            "every window gets row 0 of cols: does the row index advance?",
+        ),
         (right / count, "this is the mean of what the windows hold; it must be their sum"),
         (right + 1, "it is too large by 1: the sums start from zeros"),
         (_add(six[:, :, :, :-1], x_shape), "the last row of the windows does not count: u = 0 .. KH - 1"),
         (_add(six[:, :, :, ::-1, ::-1], x_shape), "the windows are flipped: (0, 0) is their top left pixel"),
-        (_add(cols.reshape(N, OH, OW, C, KH, KW).transpose(0, 1, 2, 4, 5, 3), x_shape),
-         "a row of cols is read in another order than (u, v, c), c fastest"),
-        (_add(cols.reshape(OH, OW, N, KH, KW, C).transpose(2, 0, 1, 3, 4, 5), x_shape),
-         "the rows of cols are read in another order than (n, i, j), j fastest"),
+        (
+            _add(cols.reshape(N, OH, OW, C, KH, KW).transpose(0, 1, 2, 4, 5, 3), x_shape),
+            "a row of cols is read in another order than (u, v, c), c fastest",
+        ),
+        (
+            _add(cols.reshape(OH, OW, N, KH, KW, C).transpose(2, 0, 1, 3, 4, 5), x_shape),
+            "the rows of cols are read in another order than (n, i, j), j fastest",
+        ),
         (_add(six.sum((3, 4), keepdims=True), x_shape), "everything is added to the windows' top left pixels"),
-    ]  # fmt: skip
+    ]
     if KH == KW > 1:
         turned = _add(six.swapaxes(3, 4), x_shape)
         known.append((turned, "the windows are transposed: u moves along the rows, v along the columns"))

@@ -15,19 +15,24 @@ HINTS = (
 WRONG = {
     "the bias is forgotten": ("cols @ columns + b\n", "cols @ columns\n", r"b is left out"),
     "the weight is cut the wrong way": (
-        "w.reshape(KH * KW * C, OC)", "w.reshape(OC, KH * KW * C).T", r"no transposition",
+        "w.reshape(KH * KW * C, OC)",
+        "w.reshape(OC, KH * KW * C).T",
+        r"no transposition",
     ),
     "the kernel is flipped": ("w.reshape(KH", "w[::-1, ::-1].reshape(KH", r"flipped"),
     "the rows stay rows": (
-        "rows.reshape(N, H - KH + 1, W - KW + 1, OC)", "rows", r"2 axes where there must be 4",
+        "rows.reshape(N, H - KH + 1, W - KW + 1, OC)",
+        "rows",
+        r"2 axes where there must be 4",
     ),
     "channels in front": (
         "rows.reshape(N, H - KH + 1, W - KW + 1, OC)",
-        "rows.T.reshape(OC, N, H - KH + 1, W - KW + 1).transpose(1, 0, 2, 3)", r"axes in another order",
+        "rows.T.reshape(OC, N, H - KH + 1, W - KW + 1).transpose(1, 0, 2, 3)",
+        r"axes in another order",
     ),
     "height and width swapped": ("H - KH + 1, W - KW + 1", "W - KW + 1, H - KH + 1", r"axis 1 has 3, must have 2"),
     "the bias counts twice": ("+ b\n", "+ 2 * b\n", r"b counts twice"),
-}  # fmt: skip
+}
 
 
 def check(mine):
@@ -48,8 +53,13 @@ def check(mine):
     same(conv_forward(*frozen(image, two, np.zeros(2))), np.concatenate([want, -want], 3), what, hints=known)
 
     rng = np.random.default_rng(7)
-    for x_shape, w_shape in (((1, 3, 4, 1), (2, 2, 1, 1)), ((2, 5, 4, 3), (3, 2, 3, 4)), ((3, 2, 6, 2), (1, 3, 2, 3)),
-                             ((2, 3, 3, 2), (3, 3, 2, 1)), ((1, 4, 4, 5), (1, 1, 5, 2))):  # fmt: skip
+    for x_shape, w_shape in (
+        ((1, 3, 4, 1), (2, 2, 1, 1)),
+        ((2, 5, 4, 3), (3, 2, 3, 4)),
+        ((3, 2, 6, 2), (1, 3, 2, 3)),
+        ((2, 3, 3, 2), (3, 3, 2, 1)),
+        ((1, 4, 4, 5), (1, 1, 5, 2)),
+    ):
         x, w, b = (rng.normal(size=shape) for shape in (x_shape, w_shape, w_shape[3:]))
         known = [
             (_plain(x, w), "b is left out"),

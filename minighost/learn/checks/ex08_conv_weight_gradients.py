@@ -20,14 +20,17 @@ WRONG = {
     "the product the other way round": ("cols.T @ drows", "drows.T @ cols", r"drows\.T @ cols is \(OC, KH\*KW\*C\)"),
     "dw flipped": ("dcolumns.reshape", "dcolumns[::-1].reshape", r"must not be flipped"),
     "only the first image": (
-        "cols.T @ drows", "cols[: len(cols) // len(x)].T @ drows[: len(drows) // len(x)]", r"first of the 3 images",
+        "cols.T @ drows",
+        "cols[: len(cols) // len(x)].T @ drows[: len(drows) // len(x)]",
+        r"first of the 3 images",
     ),
     "dw stays a matrix": ("dcolumns.reshape(KH, KW, C, OC)", "dcolumns", r"2 axes where there must be 4"),
     "the two swapped": (
-        "return dcolumns.reshape(KH, KW, C, OC), drows.sum(0)", "return drows.sum(0), dcolumns.reshape(KH, KW, C, OC)",
+        "return dcolumns.reshape(KH, KW, C, OC), drows.sum(0)",
+        "return drows.sum(0), dcolumns.reshape(KH, KW, C, OC)",
         r"dw: returned shape \(1,\)",
     ),
-}  # fmt: skip
+}
 
 
 def check(mine):
@@ -38,8 +41,10 @@ def check(mine):
     want = np.array([40.0, 51.0, 73.0, 84.0]).reshape(2, 2, 1, 1), np.array([11.0])
     dw, db = several(gradients(*frozen(dout, x), (2, 2)), "dw, db", what)
     same(dw, want[0], f"{what}: dw", hints=[(want[0][::-1, ::-1], "the kernel must not be flipped")])
-    known = [(want[1] / 4, "a mean over the windows; the gradient is their sum"),
-             (dout.ravel(), "db sums over the windows, axis 0 of drows; one number per output channel stays")]
+    known = [
+        (want[1] / 4, "a mean over the windows; the gradient is their sum"),
+        (dout.ravel(), "db sums over the windows, axis 0 of drows; one number per output channel stays"),
+    ]
     same(db, want[1], f"{what}: db", hints=known)
 
     rng = np.random.default_rng(8)
@@ -49,8 +54,9 @@ def check(mine):
         _refuse_mixed(gradients, dout, x, w, b)
         gradcheck.check(
             (lambda w, b, x=x: _forward(w, b, x), lambda dout, w, b, x=x: gradients(dout, frozen(x), w.shape[:2])),
-            [w, b], name=f"conv_weight_gradients(dout of {dout.shape}, x of {x_shape}, {w_shape[:2]})",
-        )  # fmt: skip
+            [w, b],
+            name=f"conv_weight_gradients(dout of {dout.shape}, x of {x_shape}, {w_shape[:2]})",
+        )
 
 
 def _forward(w, b, x):

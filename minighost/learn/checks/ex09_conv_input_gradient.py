@@ -13,10 +13,14 @@ HINTS = (
 
 WRONG = {
     "the kernel flipped": (
-        "w.reshape(KH * KW * C, OC)", "w[::-1, ::-1].reshape(KH * KW * C, OC)", r"must not be flipped",
+        "w.reshape(KH * KW * C, OC)",
+        "w[::-1, ::-1].reshape(KH * KW * C, OC)",
+        r"must not be flipped",
     ),
     "the weight cut the wrong way": (
-        "@ columns.T", "@ w.reshape(OC, KH * KW * C)", r"with w\.reshape\(OC, KH\*KW\*C\)",
+        "@ columns.T",
+        "@ w.reshape(OC, KH * KW * C)",
+        r"with w\.reshape\(OC, KH\*KW\*C\)",
     ),
     "an assignment where windows overlap": (
         "    return ops.col2im(dcols, x_shape, (KH, KW))",
@@ -25,20 +29,26 @@ WRONG = {
         "        for i in range(dout.shape[1]):\n"
         "            for j in range(dout.shape[2]):\n"
         "                dx[n, i : i + KH, j : j + KW] = next(blocks)\n"
-        "    return dx", r"\+=",
+        "    return dx",
+        r"\+=",
     ),
     "a mean where windows overlap": (
         "return ops.col2im(dcols, x_shape, (KH, KW))",
-        "return ops.col2im(dcols, x_shape, (KH, KW)) / ops.col2im(dcols * 0 + 1, x_shape, (KH, KW))", r"mean",
+        "return ops.col2im(dcols, x_shape, (KH, KW)) / ops.col2im(dcols * 0 + 1, x_shape, (KH, KW))",
+        r"mean",
     ),
     "a mean over the output channels": ("columns.T", "columns.T / OC", r"1/3 of the right one"),
     "only the first output channel": (
-        "dout.reshape(-1, OC) @ columns.T", "dout.reshape(-1, OC)[:, :1] @ columns.T[:1]", r"output channel 0 alone",
+        "dout.reshape(-1, OC) @ columns.T",
+        "dout.reshape(-1, OC)[:, :1] @ columns.T[:1]",
+        r"output channel 0 alone",
     ),
     "the windows themselves": (
-        "return ops.col2im(dcols, x_shape, (KH, KW))", "return dcols", r"returned shape \(4, 4\), must be \(1, 3, 3, 1",
+        "return ops.col2im(dcols, x_shape, (KH, KW))",
+        "return dcols",
+        r"returned shape \(4, 4\), must be \(1, 3, 3, 1",
     ),
-}  # fmt: skip
+}
 
 
 def check(mine):
@@ -51,17 +61,22 @@ def check(mine):
     same(input_gradient(*frozen(dout, w), (1, 3, 3, 1)), want, what, hints=_known(dout, w, want))
 
     rng = np.random.default_rng(9)
-    for x_shape, w_shape in (((1, 3, 4, 1), (2, 2, 1, 1)), ((2, 4, 3, 2), (3, 2, 2, 3)), ((2, 2, 4, 3), (1, 1, 3, 2)),
-                             ((1, 3, 3, 2), (3, 3, 2, 2))):  # fmt: skip
+    for x_shape, w_shape in (
+        ((1, 3, 4, 1), (2, 2, 1, 1)),
+        ((2, 4, 3, 2), (3, 2, 2, 3)),
+        ((2, 2, 4, 3), (1, 1, 3, 2)),
+        ((1, 3, 3, 2), (3, 3, 2, 2)),
+    ):
         x, w = rng.normal(size=x_shape), rng.normal(size=w_shape)
         out = _forward(x, w)
         dout, what = rng.normal(size=out.shape), f"conv_input_gradient(dout of {out.shape}, w of {w_shape}, {x_shape})"
         got = input_gradient(*frozen(dout, w), x_shape)
         same(got, _backward(dout, x, w), what, hints=_known(dout, w, x))
         gradcheck.check(
-            (lambda x, w=w: _forward(x, w), lambda dout, x, w=w: input_gradient(dout, frozen(w), x.shape)), [x],
+            (lambda x, w=w: _forward(x, w), lambda dout, x, w=w: input_gradient(dout, frozen(w), x.shape)),
+            [x],
             name=what,
-        )  # fmt: skip
+        )
 
 
 def _known(dout, w, x):
@@ -76,12 +91,18 @@ def _known(dout, w, x):
     return [
         (last, "each pixel holds only its last window: windows overlap, so write += instead of ="),
         (right / times, "this is a mean over the windows that see a pixel; the gradient is their sum"),
-        (_backward(dout, x, w[::-1, ::-1]), "here the kernel must not be flipped: a window's dx is dout * w "
-         "unchanged (only a hand-written full correlation flips it)"),
-        (_backward(dout, x, w.reshape(OC, -1).T.reshape(w.shape)), "the product was with w.reshape(OC, KH*KW*C), which "
-         "mixes the numbers; w.reshape(KH*KW*C, OC).T has that shape and keeps them in place"),
+        (
+            _backward(dout, x, w[::-1, ::-1]),
+            "here the kernel must not be flipped: a window's dx is dout * w "
+            "unchanged (only a hand-written full correlation flips it)",
+        ),
+        (
+            _backward(dout, x, w.reshape(OC, -1).T.reshape(w.shape)),
+            "the product was with w.reshape(OC, KH*KW*C), which "
+            "mixes the numbers; w.reshape(KH*KW*C, OC).T has that shape and keeps them in place",
+        ),
         (_backward(dout * one, x, w), "this is what output channel 0 alone sends back: sum over all of them"),
-    ]  # fmt: skip
+    ]
 
 
 def _forward(x, w):

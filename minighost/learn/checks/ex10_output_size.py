@@ -15,11 +15,14 @@ WRONG = {
     "the first place forgotten": ("spare // stride + 1", "spare // stride", r"first place"),
     "padding at one end": ("spare = size + 2 * padding", "spare = size + padding", r"both ends"),
     "dilation times the kernel": (
-        "    reach = dilation * (kernel - 1) + 1\n    spare", "    reach = dilation * kernel\n    spare",
+        "    reach = dilation * (kernel - 1) + 1\n    spare",
+        "    reach = dilation * kernel\n    spare",
         r"no gap after it, so the reach of 3 taps with dilation 2 is 5",
     ),
     "dilation left out": (
-        "    reach = dilation * (kernel - 1) + 1\n    spare", "    reach = kernel\n    spare", r"dilation",
+        "    reach = dilation * (kernel - 1) + 1\n    spare",
+        "    reach = kernel\n    spare",
+        r"dilation",
     ),
     "a division with fractions": ("spare // stride + 1", "spare / stride + 1", r"// instead of /"),
     "no complaint": ("if spare < 0", "if False", r"must raise ValueError"),
@@ -27,14 +30,26 @@ WRONG = {
     "same padding without dilation": ("return reach // 2", "return kernel // 2", r"reaches over 5"),
     "an even reach goes through": ("if reach % 2 == 0", "if False", r"even .* must raise ValueError"),
     "the whole reach at each end": ("return reach // 2", "return reach - 1", r"half"),
-}  # fmt: skip
+}
 
 
 def check(mine):
     """Raise AssertionError, in words that lead to the fix, unless the functions of the module `mine` are right."""
     output_size, same_padding = function(mine, "output_size"), function(mine, "same_padding")
-    for arguments in ((8, 3, 1), (8, 3, 2), (7, 3, 2), (5, 5, 1), (5, 3, 1, 1), (8, 3, 2, 1), (8, 3, 1, 0, 2),
-                      (1, 1, 1), (9, 3, 2, 1, 2), (32, 3, 2, 1), (224, 3, 2, 1), (28, 5, 1, 2)):  # fmt: skip
+    for arguments in (
+        (8, 3, 1),
+        (8, 3, 2),
+        (7, 3, 2),
+        (5, 5, 1),
+        (5, 3, 1, 1),
+        (8, 3, 2, 1),
+        (8, 3, 1, 0, 2),
+        (1, 1, 1),
+        (9, 3, 2, 1, 2),
+        (32, 3, 2, 1),
+        (224, 3, 2, 1),
+        (28, 5, 1, 2),
+    ):
         _size(output_size, *arguments)
     same(output_size(8, 3), 6, "output_size(8, 3), the others left out (stride 1, padding 0, dilation 1)")
     for size in range(1, 8):  # every small case
@@ -59,8 +74,11 @@ def _size(output_size, size, kernel, stride, padding=0, dilation=1):
     reach, row, places = _places(size, kernel, stride, padding, dilation)
     what = f"output_size(size={size}, kernel={kernel}, stride={stride}, padding={padding}, dilation={dilation})"
     if not places:
-        _refuses(output_size, (size, kernel, stride, padding, dilation), f"{what}: the kernel reaches over {reach} "
-                 f"pixels and the padded row has {row}: it does not fit, and this")  # fmt: skip
+        _refuses(
+            output_size,
+            (size, kernel, stride, padding, dilation),
+            f"{what}: the kernel reaches over {reach} pixels and the padded row has {row}: it does not fit, and this",
+        )
         return
     shown = ", ".join(map(str, places[:8])) + (", ..." if len(places) > 8 else "")
     scene = f"the reach of the kernel is {reach}, the padded row has {row} pixels; it stands at {shown}"
@@ -85,8 +103,12 @@ def _padding(same_padding, kernel, dilation):
     reach = dilation * (kernel - 1) + 1
     what = f"same_padding(kernel={kernel}, dilation={dilation})"
     if reach % 2 == 0:
-        _refuses(same_padding, (kernel, dilation), f"{what}: it reaches over {reach} pixels, an even number, and no "
-                 "padding that is equal at both ends makes up for that: this")  # fmt: skip
+        _refuses(
+            same_padding,
+            (kernel, dilation),
+            f"{what}: it reaches over {reach} pixels, an even number, and no "
+            "padding that is equal at both ends makes up for that: this",
+        )
         return
     scene = f"it reaches over {reach} pixels, and takes {reach - 1} away"
     try:

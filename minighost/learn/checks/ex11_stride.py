@@ -16,29 +16,33 @@ HINTS = (
 
 WRONG = {
     "the stride is ignored": (
-        "window = x[:, i * SH : i * SH + KH, j * SW : j * SW + KW]", "window = x[:, i : i + KH, j : j + KW]",
+        "window = x[:, i * SH : i * SH + KH, j * SW : j * SW + KW]",
+        "window = x[:, i : i + KH, j : j + KW]",
         r"stride is left out of the window's place",
     ),
     "the stride is ignored in the size": (
-        "OH, OW = (H - KH) // SH + 1, (W - KW) // SW + 1\n    out", "OH, OW = H - KH + 1, W - KW + 1\n    out",
+        "OH, OW = (H - KH) // SH + 1, (W - KW) // SW + 1\n    out",
+        "OH, OW = H - KH + 1, W - KW + 1\n    out",
         r"hangs over the edge",
     ),
     "steps by the kernel": (
         "window = x[:, i * SH : i * SH + KH, j * SW : j * SW + KW]",
-        "window = x[:, i * KH : i * KH + KH, j * KW : j * KW + KW]", r"hangs over the edge",
+        "window = x[:, i * KH : i * KH + KH, j * KW : j * KW + KW]",
+        r"hangs over the edge",
     ),
     "the two strides swapped": ("w.shape, stride\n", "w.shape, stride[::-1]\n", r"SH and SW swapped"),
     "dx assigned": ("dx[:, rows, columns] +=", "dx[:, rows, columns] =", r"= instead of \+="),
     "dw assigned": ("dw += np", "dw = np", r"write \+="),
     "backward without the stride": (
-        "slice(i * SH, i * SH + KH), slice(j * SW, j * SW + KW)", "slice(i, i + KH), slice(j, j + KW)",
+        "slice(i * SH, i * SH + KH), slice(j * SW, j * SW + KW)",
+        "slice(i, i + KH), slice(j, j + KW)",
         r"stride is left out",
     ),
     "dw a mean over the images": ("dw += np", "dw += 1 / len(x) * np", r"1/3 of the right one"),
     "the last row is left out": ("OH, OW = (H - KH) // SH + 1,", "OH, OW = (H - KH) // SH,", r"one too few"),
     "no cache": ("return out, (x, w, stride)", "return out", r"returned one value .* must return 2: out, cache"),
     "dx and dw swapped": ("return dx, dw", "return dw, dx", r"this is dw"),
-}  # fmt: skip
+}
 
 
 @on_shapes("NumPy silently shortens a window that hangs over the edge: are its place, OH and OW right?")
@@ -47,9 +51,13 @@ def check(mine):
     forward, backward = function(mine, "strided_forward"), function(mine, "strided_backward")
     _by_hand(forward, backward)
     rng = np.random.default_rng(11)
-    cases = [((1, 5, 5, 1), (2, 2, 1, 1), (2, 2)), ((3, 5, 4, 2), (2, 3, 2, 2), (2, 1)),
-             ((2, 5, 6, 2), (3, 1, 2, 3), (1, 2)), ((1, 7, 5, 2), (2, 2, 2, 2), (3, 1)),
-             ((2, 4, 3, 1), (2, 2, 1, 4), (5, 4))]  # fmt: skip
+    cases = [
+        ((1, 5, 5, 1), (2, 2, 1, 1), (2, 2)),
+        ((3, 5, 4, 2), (2, 3, 2, 2), (2, 1)),
+        ((2, 5, 6, 2), (3, 1, 2, 3), (1, 2)),
+        ((1, 7, 5, 2), (2, 2, 2, 2), (3, 1)),
+        ((2, 4, 3, 1), (2, 2, 1, 4), (5, 4)),
+    ]
     for x_shape, w_shape, stride in cases:
         x, w = rng.normal(size=x_shape), rng.normal(size=w_shape)
         what = f"strided_forward(x of {x_shape}, w of {w_shape}, stride {stride})"
@@ -67,15 +75,20 @@ def _by_hand(forward, backward):
     what = "strided_forward(x: a row 1 2 3 4 5, w: [1, 10], stride (1, 2))"
     known = [
         (_plain(x, w, 1), "this is the convolution with stride 1: stride left out, or SH and SW swapped?"),
-        (np.array([33.0, 77.0]).reshape(dout.shape), "every pixel of the window met every weight: window * w lines "
-         "up the axes from the last one; np.tensordot(window, w, 3) takes the right pairs"),
-    ]  # fmt: skip
+        (
+            np.array([33.0, 77.0]).reshape(dout.shape),
+            "every pixel of the window met every weight: window * w lines "
+            "up the axes from the last one; np.tensordot(window, w, 3) takes the right pairs",
+        ),
+    ]
     out, cache = several(forward(*frozen(x, w), (1, 2)), "out, cache", what)
     same(out, np.array([21.0, 43.0]).reshape(dout.shape), f"{what}: out", hints=known + _known(x, w, (1, 2)))
     what = "strided_backward(dout: 1 2, cache of x: 1 2 3 4 5, w: [1, 10], stride (1, 2))"
     dx, dw = several(backward(frozen(dout), cache), "dx, dw", what)
-    known = [(np.array([1.0, 12, 20, 0, 0]).reshape(x.shape), "the stride is left out of the place in dx"),
-             (np.array([7.0, 10]).reshape(w.shape), "this is dw: return dx, dw in this order")]  # fmt: skip
+    known = [
+        (np.array([1.0, 12, 20, 0, 0]).reshape(x.shape), "the stride is left out of the place in dx"),
+        (np.array([7.0, 10]).reshape(w.shape), "this is dw: return dx, dw in this order"),
+    ]
     same(dx, np.array([1.0, 10, 2, 20, 0]).reshape(x.shape), f"{what}: dx", hints=known)
     known = [
         (np.array([5.0, 8]).reshape(w.shape), "the stride is left out of the window's place"),

@@ -16,26 +16,35 @@ HINTS = (
 WRONG = {
     "no cropping": ("dpadded[:, PH : PH + H, PW : PW + W], dw", "dpadded, dw", r"cut the border off"),
     "cut off at the end only": (
-        "dpadded[:, PH : PH + H, PW : PW + W]", "dpadded[:, :H, :W]", r"begins at PH, PW",
+        "dpadded[:, PH : PH + H, PW : PW + W]",
+        "dpadded[:, :H, :W]",
+        r"begins at PH, PW",
     ),
     "cut off at the beginning only": (
-        "dpadded[:, PH : PH + H, PW : PW + W]", "dpadded[:, PH:, PW:]", r"at both ends",
+        "dpadded[:, PH : PH + H, PW : PW + W]",
+        "dpadded[:, PH:, PW:]",
+        r"at both ends",
     ),
     "a slice that is empty without padding": (
-        "dpadded[:, PH : PH + H, PW : PW + W]", "dpadded[:, PH:-PH, PW:-PW]", r"PH:-PH is empty",
+        "dpadded[:, PH : PH + H, PW : PW + W]",
+        "dpadded[:, PH:-PH, PW:-PW]",
+        r"PH:-PH is empty",
     ),
     "padding on one side": ("(PH, PH), (PW, PW)", "(PH, 0), (PW, 0)", r"after the last|both sides"),
     "height and width swapped": ("(PH, PH), (PW, PW)", "(PW, PW), (PH, PH)", r"PH and PW are swapped"),
     "the edge repeated": (
-        "(PW, PW), (0, 0)])", '(PW, PW), (0, 0)], mode="edge")', r"zeros",
+        "(PW, PW), (0, 0)])",
+        '(PW, PW), (0, 0)], mode="edge")',
+        r"zeros",
     ),
     "the batch is padded too": ("[(0, 0), (PH, PH)", "[(PH, PH), (PH, PH)", r"axis 0 has 3, must have 1"),
     "no padding at all": ("padded, w)", "x, w)", r"the convolution of x without its border"),
     "dx with the border added in": (
         "return dpadded[:, PH : PH + H, PW : PW + W], dw",
-        "dpadded[:, PH] += dpadded[:, :PH].sum(1)\n    return dpadded[:, PH : PH + H, PW : PW + W], dw", r"wrong",
+        "dpadded[:, PH] += dpadded[:, :PH].sum(1)\n    return dpadded[:, PH : PH + H, PW : PW + W], dw",
+        r"wrong",
     ),
-}  # fmt: skip
+}
 
 
 def check(mine):
@@ -43,9 +52,14 @@ def check(mine):
     forward, backward = function(mine, "padded_forward"), function(mine, "padded_backward")
     _by_hand(forward, backward)
     rng = np.random.default_rng(12)
-    cases = [((1, 3, 3, 1), (3, 3, 1, 1), (1, 1)), ((2, 4, 3, 2), (3, 2, 2, 3), (2, 1)),
-             ((2, 3, 4, 1), (2, 3, 1, 2), (0, 2)), ((1, 4, 3, 3), (2, 2, 3, 2), (1, 0)),
-             ((2, 3, 2, 2), (2, 2, 2, 1), (0, 0)), ((1, 1, 2, 1), (3, 5, 1, 1), (2, 3))]  # fmt: skip
+    cases = [
+        ((1, 3, 3, 1), (3, 3, 1, 1), (1, 1)),
+        ((2, 4, 3, 2), (3, 2, 2, 3), (2, 1)),
+        ((2, 3, 4, 1), (2, 3, 1, 2), (0, 2)),
+        ((1, 4, 3, 3), (2, 2, 3, 2), (1, 0)),
+        ((2, 3, 2, 2), (2, 2, 2, 1), (0, 0)),
+        ((1, 1, 2, 1), (3, 5, 1, 1), (2, 3)),
+    ]
     for x_shape, w_shape, padding in cases:
         x, w = rng.normal(size=x_shape), rng.normal(size=w_shape)
         what = f"padded_forward(x of {x_shape}, w of {w_shape}, padding {padding})"

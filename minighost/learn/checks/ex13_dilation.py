@@ -16,7 +16,9 @@ HINTS = (
 
 WRONG = {
     "the dilation is ignored": (
-        "x[:, u * DH : u * DH + OH, v * DW : v * DW + OW]", "x[:, u : u + OH, v : v + OW]", r"taps touch",
+        "x[:, u * DH : u * DH + OH, v * DW : v * DW + OW]",
+        "x[:, u : u + OH, v : v + OW]",
+        r"taps touch",
     ),
     "the dilation is mistaken for a stride": (
         "x[:, u * DH : u * DH + OH, v * DW : v * DW + OW]",
@@ -24,28 +26,38 @@ WRONG = {
         r"mistaken for a stride",
     ),
     "reach of the taps with the gap after the last": (
-        "H - DH * (KH - 1), W - DW * (KW - 1)", "H - DH * KH + 1, W - DW * KW + 1", r"no gap after the last tap",
+        "H - DH * (KH - 1), W - DW * (KW - 1)",
+        "H - DH * KH + 1, W - DW * KW + 1",
+        r"no gap after the last tap",
     ),
     "the two dilations swapped": (
-        "OH, OW = H - DH", "DH, DW = DW, DH\n    OH, OW = H - DH", r"DH and DW swapped",
+        "OH, OW = H - DH",
+        "DH, DW = DW, DH\n    OH, OW = H - DH",
+        r"DH and DW swapped",
     ),
     "only the last tap": ("out += x", "out = x", r"last tap.*\+="),
     "dx assigned": ("dx[block] += dout", "dx[block] = dout", r"\+="),
     "dx without the transposition": (
-        "dx[block] += dout @ w[u, v].T", "dx[block] += dout @ (w[u, v] if dout.shape[3] == x.shape[3] else w[u, v].T)",
+        "dx[block] += dout @ w[u, v].T",
+        "dx[block] += dout @ (w[u, v] if dout.shape[3] == x.shape[3] else w[u, v].T)",
         r"w with axes 2 and 3 swapped",
     ),
     "backward without the dilation": (
-        "slice(u * DH, u * DH + OH), slice(v * DW, v * DW + OW)", "slice(u, u + OH), slice(v, v + OW)", r"taps touch",
+        "slice(u * DH, u * DH + OH), slice(v * DW, v * DW + OW)",
+        "slice(u, u + OH), slice(v, v + OW)",
+        r"taps touch",
     ),
     "dw over the images": (
-        "dw[u, v] = np.tensordot(x[block], dout,", "dw[u, v] = np.tensordot(x[block] / len(x), dout,",
+        "dw[u, v] = np.tensordot(x[block], dout,",
+        "dw[u, v] = np.tensordot(x[block] / len(x), dout,",
         r"1/3 of the right one",
     ),
     "the kernel flipped": (
-        "v * DW : v * DW + OW] @ w[u, v]", "v * DW : v * DW + OW] @ w[::-1, ::-1][u, v]", r"kernel is flipped",
+        "v * DW : v * DW + OW] @ w[u, v]",
+        "v * DW : v * DW + OW] @ w[::-1, ::-1][u, v]",
+        r"kernel is flipped",
     ),
-}  # fmt: skip
+}
 
 
 @on_shapes("NumPy silently shortens a block that hangs over the edge: are its place, OH and OW right?")
@@ -54,9 +66,13 @@ def check(mine):
     forward, backward = function(mine, "dilated_forward"), function(mine, "dilated_backward")
     _by_hand(forward, backward)
     rng = np.random.default_rng(13)
-    cases = [((1, 5, 4, 1), (2, 2, 1, 1), (2, 2)), ((3, 6, 5, 2), (3, 2, 2, 2), (2, 3)),
-             ((2, 4, 7, 2), (2, 3, 2, 3), (1, 2)), ((1, 7, 3, 2), (3, 1, 2, 2), (3, 2)),
-             ((2, 4, 3, 1), (2, 3, 1, 2), (1, 1))]  # fmt: skip
+    cases = [
+        ((1, 5, 4, 1), (2, 2, 1, 1), (2, 2)),
+        ((3, 6, 5, 2), (3, 2, 2, 2), (2, 3)),
+        ((2, 4, 7, 2), (2, 3, 2, 3), (1, 2)),
+        ((1, 7, 3, 2), (3, 1, 2, 2), (3, 2)),
+        ((2, 4, 3, 1), (2, 3, 1, 2), (1, 1)),
+    ]
     for x_shape, w_shape, dilation in cases:
         x, w = rng.normal(size=x_shape), rng.normal(size=w_shape)
         what = f"dilated_forward(x of {x_shape}, w of {w_shape}, dilation {dilation})"
@@ -99,12 +115,18 @@ def _known(x, w, dilation):
     known = [
         (_plain(x, w, 1)[:, :OH, :OW], "the taps touch here: tap (u, v) begins at row u*DH, column v*DW"),
         (_plain(x, w, 1), "this is the convolution without dilation"),
-        (ops.conv2d_forward_reference(beyond, w, stride=dilation)[0][:, :OH, :OW],
-         "the dilation is mistaken for a stride: the windows lie next to each other, their taps apart"),
-        (right[:, : max(0, OH - DH + 1), : max(0, OW - DW + 1)], "there is no gap after the last tap: a kernel "
-         "reaches over DH*(KH-1) + 1 rows"),
-        (x[:, (KH - 1) * DH :, (KW - 1) * DW :] @ w[-1, -1], "this is what the last tap alone gives: write += "
-         "instead of ="),
+        (
+            ops.conv2d_forward_reference(beyond, w, stride=dilation)[0][:, :OH, :OW],
+            "the dilation is mistaken for a stride: the windows lie next to each other, their taps apart",
+        ),
+        (
+            right[:, : max(0, OH - DH + 1), : max(0, OW - DW + 1)],
+            "there is no gap after the last tap: a kernel reaches over DH*(KH-1) + 1 rows",
+        ),
+        (
+            x[:, (KH - 1) * DH :, (KW - 1) * DW :] @ w[-1, -1],
+            "this is what the last tap alone gives: write += instead of =",
+        ),
         (_plain(x, w[::-1, ::-1], dilation), "the kernel is flipped: w[0, 0] meets the window's first pixel"),
     ]
     if max((KH - 1) * DW - x.shape[1], (KW - 1) * DH - x.shape[2]) < 0:

@@ -17,20 +17,28 @@ WRONG = {
     "every group reads the first block": ("x[..., g * ins : (g + 1) * ins]", "x[..., :ins]", r"same channels of x"),
     "every group has the first weights": ("w[..., g * outs : (g + 1) * outs]", "w[..., :outs]", r"same weights"),
     "the channels are dealt out like cards": (
-        "x[..., g * ins : (g + 1) * ins]", "x[..., g::groups]", r"C/G channels next to each other",
+        "x[..., g * ins : (g + 1) * ins]",
+        "x[..., g::groups]",
+        r"C/G channels next to each other",
     ),
     "the outputs are dealt out like cards": (
-        "w[..., g * outs : (g + 1) * outs]", "w[..., g::groups]", r"OC/G output channels next to each other",
+        "w[..., g * outs : (g + 1) * outs]",
+        "w[..., g::groups]",
+        r"OC/G output channels next to each other",
     ),
     "the groups are added": ("np.concatenate(parts, axis=3)", "sum(parts)", r"side by side"),
     "joined along the wrong axis": ("axis=3", "axis=0", r"axis 0 has 2, must have 1"),
     "the groups in the opposite order": (
-        "np.concatenate(parts, axis=3)", "np.concatenate(parts[::-1], axis=3)", r"in the opposite order",
+        "np.concatenate(parts, axis=3)",
+        "np.concatenate(parts[::-1], axis=3)",
+        r"in the opposite order",
     ),
     "blocks of the output's width": (
-        "ins, outs = x.shape[3] // groups,", "ins, outs = w.shape[3] // groups,", r"the two widths mixed up",
+        "ins, outs = x.shape[3] // groups,",
+        "ins, outs = w.shape[3] // groups,",
+        r"the two widths mixed up",
     ),
-}  # fmt: skip
+}
 
 
 @on_shapes("A group's x has C/G channels and its w OC/G output channels: are the two widths mixed up?")
@@ -43,9 +51,14 @@ def check(mine):
     same(grouped_forward(*frozen(x, w), 2), want, what, hints=_known(x, w, 2))
 
     rng = np.random.default_rng(14)
-    for x_shape, w_shape, groups in (((1, 3, 4, 4), (1, 1, 2, 4), 2), ((2, 4, 3, 6), (2, 3, 3, 4), 2),
-                                     ((2, 3, 3, 6), (3, 1, 2, 3), 3), ((1, 4, 3, 4), (2, 2, 1, 8), 4),
-                                     ((2, 3, 2, 3), (2, 2, 3, 2), 1), ((1, 2, 3, 4), (1, 2, 2, 6), 2)):  # fmt: skip
+    for x_shape, w_shape, groups in (
+        ((1, 3, 4, 4), (1, 1, 2, 4), 2),
+        ((2, 4, 3, 6), (2, 3, 3, 4), 2),
+        ((2, 3, 3, 6), (3, 1, 2, 3), 3),
+        ((1, 4, 3, 4), (2, 2, 1, 8), 4),
+        ((2, 3, 2, 3), (2, 2, 3, 2), 1),
+        ((1, 2, 3, 4), (1, 2, 2, 6), 2),
+    ):
         x, w = rng.normal(size=x_shape), rng.normal(size=w_shape)
         what = f"grouped_forward(x of {x_shape}, w of {w_shape}, groups={groups})"
         same(grouped_forward(*frozen(x, w), groups), _plain(x, w, groups), what, hints=_known(x, w, groups))
@@ -66,12 +79,20 @@ def _known(x, w, G):
     return [
         (_plain(x[..., first_in], w, G), "every group reads the same channels of x"),
         (_plain(x, w[..., first_out], G), "every group uses the same weights"),
-        (_plain(x[..., dealt_in], w, G), "a group reads C/G channels next to each other, not every G-th: g*C/G to "
-         "(g + 1)*C/G"),
-        (_plain(x, w[..., dealt_out], G), "a group has OC/G output channels next to each other, not every G-th: g*OC/G "
-         "to (g + 1)*OC/G"),
-        (right.reshape(*right.shape[:3], G, -1).sum(3), "the groups are added up; they stand side by side in out: "
-         "np.concatenate"),
-        (right.reshape(*right.shape[:3], G, -1)[..., ::-1, :].reshape(right.shape), "the groups are joined in the "
-         "opposite order"),
-    ]  # fmt: skip
+        (
+            _plain(x[..., dealt_in], w, G),
+            "a group reads C/G channels next to each other, not every G-th: g*C/G to (g + 1)*C/G",
+        ),
+        (
+            _plain(x, w[..., dealt_out], G),
+            "a group has OC/G output channels next to each other, not every G-th: g*OC/G to (g + 1)*OC/G",
+        ),
+        (
+            right.reshape(*right.shape[:3], G, -1).sum(3),
+            "the groups are added up; they stand side by side in out: np.concatenate",
+        ),
+        (
+            right.reshape(*right.shape[:3], G, -1)[..., ::-1, :].reshape(right.shape),
+            "the groups are joined in the opposite order",
+        ),
+    ]

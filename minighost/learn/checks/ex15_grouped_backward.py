@@ -15,25 +15,34 @@ HINTS = (
 
 WRONG = {
     "every group reads the first block": (
-        "reads, writes = slice(g * ins, (g + 1) * ins)", "reads, writes = slice(0, ins)", r"first block of dx",
+        "reads, writes = slice(g * ins, (g + 1) * ins)",
+        "reads, writes = slice(0, ins)",
+        r"first block of dx",
     ),
     "every group takes the first block of dout": (
-        "(dout[..., writes], cache)", "(dout[..., :outs], cache)", r"first block of dout",
+        "(dout[..., writes], cache)",
+        "(dout[..., :outs], cache)",
+        r"first block of dout",
     ),
     "every group takes the first weights": (
-        "(x[..., reads], w[..., writes])", "(x[..., reads], w[..., :outs])", r"first block of w",
+        "(x[..., reads], w[..., writes])",
+        "(x[..., reads], w[..., :outs])",
+        r"first block of w",
     ),
     "dw of the first block of x": (
-        "(x[..., reads], w[..., writes])", "(x[..., :ins], w[..., writes])", r"first block of x",
+        "(x[..., reads], w[..., writes])",
+        "(x[..., :ins], w[..., writes])",
+        r"first block of x",
     ),
     "dealt out like cards": (
         "slice(g * ins, (g + 1) * ins), slice(g * outs, (g + 1) * outs)",
-        "slice(g, None, groups), slice(g, None, groups)", r"next to each other",
+        "slice(g, None, groups), slice(g, None, groups)",
+        r"next to each other",
     ),
     "the last group is left out": ("for g in range(groups)", "for g in range(max(1, groups - 1))", r"last group"),
     "a mean over the groups": ("return dx, dw", "return dx / groups, dw", r"half of the right one"),
     "the two swapped": ("return dx, dw", "return dw, dx", r"this is dw"),
-}  # fmt: skip
+}
 
 
 @on_shapes("x and dx are cut into blocks of C/G channels; dout, w and dw into blocks of OC/G: are the two mixed up?")
@@ -46,9 +55,13 @@ def check(mine):
     _compare(backward, dout, x, w, 2, what, ([1.0, 100, 20, 2000], [1.0, 6, 2, 8]))
 
     rng = np.random.default_rng(15)
-    for x_shape, w_shape, groups in (((1, 2, 3, 4), (1, 1, 2, 4), 2), ((2, 3, 2, 6), (2, 2, 3, 4), 2),
-                                     ((2, 3, 3, 6), (3, 1, 2, 3), 3), ((1, 3, 2, 4), (2, 2, 1, 8), 4),
-                                     ((2, 2, 3, 3), (1, 2, 3, 2), 1)):  # fmt: skip
+    for x_shape, w_shape, groups in (
+        ((1, 2, 3, 4), (1, 1, 2, 4), 2),
+        ((2, 3, 2, 6), (2, 2, 3, 4), 2),
+        ((2, 3, 3, 6), (3, 1, 2, 3), 3),
+        ((1, 3, 2, 4), (2, 2, 1, 8), 4),
+        ((2, 2, 3, 3), (1, 2, 3, 2), 1),
+    ):
         x, w = rng.normal(size=x_shape), rng.normal(size=w_shape)
         dout = rng.normal(size=_forward(x, w, groups).shape)
         what = f"grouped_backward(dout of {dout.shape}, x of {x_shape}, w of {w_shape}, groups={groups})"
@@ -89,12 +102,13 @@ def _known(dout, x, w, G):
     shorter, over = [a.copy() for a in right], np.zeros_like(x)
     shorter[0][..., -ins:], shorter[1][..., -outs:], over[..., :ins] = 0, 0, right[0][..., -ins:]
     return [
-        (_backward(first_dout, x, w, G), "every group takes the first block of dout; group g has g*OC/G to "
-         "(g + 1)*OC/G"),
-        (_backward(dout, x, first_w, G), "every group takes the first block of w; group g has g*OC/G to "
-         "(g + 1)*OC/G"),
+        (
+            _backward(first_dout, x, w, G),
+            "every group takes the first block of dout; group g has g*OC/G to (g + 1)*OC/G",
+        ),
+        (_backward(dout, x, first_w, G), "every group takes the first block of w; group g has g*OC/G to (g + 1)*OC/G"),
         (_backward(dout, first_x, w, G), "every group takes the first block of x; group g has g*C/G to (g + 1)*C/G"),
         (cards, "the channels of a group lie next to each other; here it has every G-th"),
         (shorter, "the last group is left out"),
         ((over, right[1]), "every group writes to the first block of dx; group g has g*C/G to (g + 1)*C/G"),
-    ]  # fmt: skip
+    ]

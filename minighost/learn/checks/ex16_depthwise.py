@@ -16,22 +16,29 @@ HINTS = (
 WRONG = {
     "only the last tap": ("out += x", "out = x", r"last tap.*\+="),
     "the maps of all channels first": (
-        "out.reshape(N, OH, OW, C * M)", "out.swapaxes(3, 4).reshape(N, OH, OW, C * M)", r"c\*M \+ m",
+        "out.reshape(N, OH, OW, C * M)",
+        "out.swapaxes(3, 4).reshape(N, OH, OW, C * M)",
+        r"c\*M \+ m",
     ),
     "the same weights in every channel": (":, None] * w[u, v]", ":, None] * w[u, v, :1]", r"channel 0's"),
     "summed over the channels": (
-        "out.reshape(N, OH, OW, C * M)", "(out * 0 + out.sum(3, keepdims=True)).reshape(N, OH, OW, C * M)",
+        "out.reshape(N, OH, OW, C * M)",
+        "(out * 0 + out.sum(3, keepdims=True)).reshape(N, OH, OW, C * M)",
         r"no sum over channels",
     ),
     "the kernel flipped": (":, None] * w[u, v]", ":, None] * w[::-1, ::-1][u, v]", r"flipped"),
     "the five axes stay": ("out.reshape(N, OH, OW, C * M)", "out", r"5 axes where there must be 4"),
     "a mean over the taps": (
-        "out.reshape(N, OH, OW, C * M)", "out.reshape(N, OH, OW, C * M) / (KH * KW)", r"half of the right one",
+        "out.reshape(N, OH, OW, C * M)",
+        "out.reshape(N, OH, OW, C * M) / (KH * KW)",
+        r"half of the right one",
     ),
     "rows and columns of the tap swapped": (
-        "x[:, u : u + OH, v : v + OW, :, None]", "x[:, v : v + OH, u : u + OW, :, None]", r"hangs over the edge",
+        "x[:, u : u + OH, v : v + OW, :, None]",
+        "x[:, v : v + OH, u : u + OW, :, None]",
+        r"hangs over the edge",
     ),
-}  # fmt: skip
+}
 
 
 @on_shapes("A block is (N, OH, OW, C), shorter where it hangs over the edge; w[u, v] is (C, M): [..., None]?")
@@ -43,8 +50,14 @@ def check(mine):
     same(depthwise_forward(*frozen(x, w)), np.array([31.0, 4200.0]).reshape(1, 1, 1, 2), what, hints=_known(x, w))
 
     rng = np.random.default_rng(16)
-    for x_shape, w_shape in (((1, 3, 3, 1), (2, 2, 1, 1)), ((1, 4, 3, 3), (2, 2, 3, 1)), ((2, 4, 5, 3), (3, 2, 3, 2)),
-                             ((2, 3, 4, 2), (1, 3, 2, 3)), ((1, 3, 3, 4), (3, 3, 4, 1)), ((2, 2, 3, 2), (1, 1, 2, 2))):
+    for x_shape, w_shape in (
+        ((1, 3, 3, 1), (2, 2, 1, 1)),
+        ((1, 4, 3, 3), (2, 2, 3, 1)),
+        ((2, 4, 5, 3), (3, 2, 3, 2)),
+        ((2, 3, 4, 2), (1, 3, 2, 3)),
+        ((1, 3, 3, 4), (3, 3, 4, 1)),
+        ((2, 2, 3, 2), (1, 1, 2, 2)),
+    ):
         x, w = rng.normal(size=x_shape), rng.normal(size=w_shape)
         what = f"depthwise_forward(x of {x_shape}, w of {w_shape})"
         same(depthwise_forward(*frozen(x, w)), _plain(x, w), what, hints=_known(x, w))
@@ -61,10 +74,11 @@ def _known(x, w):
     maps = right.reshape(*right.shape[:3], C, M)
     summed = np.broadcast_to(maps.sum(3, keepdims=True), maps.shape).reshape(right.shape)
     known = [
-        (_plain(x[:, KH - 1 :, KW - 1 :], w[-1:, -1:]), "this is what the last tap alone gives: write += instead "
-         "of ="),
-        (maps.swapaxes(3, 4).reshape(right.shape), "the channels are in the order m*C + c; they must be c*M + m, the "
-         "maps of one channel side by side"),
+        (_plain(x[:, KH - 1 :, KW - 1 :], w[-1:, -1:]), "this is what the last tap alone gives: write += instead of ="),
+        (
+            maps.swapaxes(3, 4).reshape(right.shape),
+            "the channels are in the order m*C + c; they must be c*M + m, the maps of one channel side by side",
+        ),
         (_plain(x, np.repeat(w[:, :, :1], C, 2)), "every channel is convolved with channel 0's kernels"),
         (_plain(np.repeat(x[..., :1], C, 3), w), "every kernel sees channel 0"),
         (summed, "there must be no sum over channels: each output looks at one"),

@@ -18,21 +18,28 @@ WRONG = {
     "only the first map comes back": ("(dy * w[u, v]).sum(4)", "(dy * w[u, v])[..., 0]", r"all M maps"),
     "a mean over the maps": ("(dy * w[u, v]).sum(4)", "(dy * w[u, v]).mean(4)", r"half of the right one"),
     "dout in the other order": (
-        "dy = dout.reshape(N, OH, OW, C, M)", "dy = dout.reshape(N, OH, OW, M, C).swapaxes(3, 4)", r"c\*M \+ m",
+        "dy = dout.reshape(N, OH, OW, C, M)",
+        "dy = dout.reshape(N, OH, OW, M, C).swapaxes(3, 4)",
+        r"c\*M \+ m",
     ),
     "dw over the positions": ("(dy * seen).sum((0, 1, 2))", "(dy * seen).mean((0, 1, 2))", r"mean over n, i, j"),
     "dw summed over the channels": (
-        "(dy * seen).sum((0, 1, 2))", "(dy * seen).sum((0, 1, 2, 3))", r"no sum over channels",
+        "(dy * seen).sum((0, 1, 2))",
+        "(dy * seen).sum((0, 1, 2, 3))",
+        r"no sum over channels",
     ),
     "the same pixels for every tap": (
-        "seen = x[:, u : u + OH, v : v + OW", "seen = x[:, :OH, :OW", r"block under tap",
+        "seen = x[:, u : u + OH, v : v + OW",
+        "seen = x[:, :OH, :OW",
+        r"block under tap",
     ),
     "only the last image": (
-        "dw[u, v] = (dy * seen).sum((0, 1, 2))", "dw[u, v] = (dy * seen)[-1].sum((0, 1))",
+        "dw[u, v] = (dy * seen).sum((0, 1, 2))",
+        "dw[u, v] = (dy * seen)[-1].sum((0, 1))",
         r"only the last of the 3 images counts",
     ),
     "the kernel flipped": ("(dy * w[u, v])", "(dy * w[::-1, ::-1][u, v])", r"flipped"),
-}  # fmt: skip
+}
 
 
 @on_shapes("A block under a tap is (N, OH, OW, C), dout with five axes (N, OH, OW, C, M), and w[u, v] is (C, M).")
@@ -49,8 +56,12 @@ def check(mine):
     _compare(backward, dout, x, w, "depthwise_backward(dout: 1 2 3 4, x: a pixel 1 2, w: 1x1, [[1, 10], [100, 1000]])")
 
     rng = np.random.default_rng(17)
-    for x_shape, w_shape in (((3, 3, 4, 2), (2, 2, 2, 1)), ((2, 4, 3, 3), (3, 2, 3, 2)), ((1, 3, 4, 2), (1, 3, 2, 3)),
-                             ((2, 3, 2, 2), (2, 2, 2, 2))):  # fmt: skip
+    for x_shape, w_shape in (
+        ((3, 3, 4, 2), (2, 2, 2, 1)),
+        ((2, 4, 3, 3), (3, 2, 3, 2)),
+        ((1, 3, 4, 2), (1, 3, 2, 3)),
+        ((2, 3, 2, 2), (2, 2, 2, 2)),
+    ):
         x, w = rng.normal(size=x_shape), rng.normal(size=w_shape)
         gradcheck.check((_forward, backward), [x, w], name=f"depthwise_backward, x of {x_shape}, w of {w_shape}")
 
@@ -85,8 +96,10 @@ def _compare(backward, dout, x, w, what, by_hand=None):
     first = np.broadcast_to((x[:, :OH, :OW, :, None] * dout.reshape(*dout.shape[:3], C, M)).sum((0, 1, 2)), w.shape)
     known = [
         (dealt[1], order),
-        (np.broadcast_to(right[1].sum(2, keepdims=True), w.shape), "there must be no sum over channels: dw[u, v] is "
-         "(C, M)"),
+        (
+            np.broadcast_to(right[1].sum(2, keepdims=True), w.shape),
+            "there must be no sum over channels: dw[u, v] is (C, M)",
+        ),
         (first, "every tap gets the same pixels; the block under tap (u, v) begins at u, v"),
         (right[1] / dout[..., 0].size, "this is a mean over n, i, j; the gradient is the sum"),
     ]

@@ -18,20 +18,25 @@ WRONG = {
     "the bias is forgotten": ("rows @ w + b\n    return", "rows @ w\n    return", r"b is left out"),
     "the weight transposed": ("rows @ w + b\n    return", "rows @ w.T + b\n    return", r"transposed"),
     "dx without the transposition": (
-        "dx = drows @ w.T\n    return", "dx = drows @ w\n    return", r"w must be transposed",
+        "dx = drows @ w.T\n    return",
+        "dx = drows @ w\n    return",
+        r"w must be transposed",
     ),
     "dw with its factors swapped": ("rows.T @ drows, drows", "drows.T @ rows, drows", r"transposed"),
     "dw a mean over the pixels": (
-        "rows.T @ drows, drows", "rows.T @ drows / len(rows), drows", r"mean instead of a sum",
+        "rows.T @ drows, drows",
+        "rows.T @ drows / len(rows), drows",
+        r"mean instead of a sum",
     ),
     "db a mean": ("drows.sum(0)", "drows.mean(0)", r"mean instead of a sum"),
     "db summed over the channels": ("drows.sum(0)", "drows.sum(1)", r"db sums over the pixels"),
     "dx stays rows": ("return dx.reshape(x.shape)", "return dx", r"dx: returned shape"),
     "dw and db swapped": (
         "return dx.reshape(x.shape), rows.T @ drows, drows.sum(0)",
-        "return dx.reshape(x.shape), drows.sum(0), rows.T @ drows", r"this is db",
+        "return dx.reshape(x.shape), drows.sum(0), rows.T @ drows",
+        r"this is db",
     ),
-}  # fmt: skip
+}
 
 
 def check(mine):

@@ -22,23 +22,30 @@ WRONG = {
         r"dout instead of dseen",
     ),
     "the gradients of the weights swapped": (
-        "return dx, ddepth, dpoint", "return dx, dpoint, ddepth", r"this is dpoint",
+        "return dx, ddepth, dpoint",
+        "return dx, dpoint, ddepth",
+        r"this is dpoint",
     ),
     "dseen returned for dx": ("return dx, ddepth, dpoint", "return dseen, ddepth, dpoint", r"this is dseen"),
     "a ReLU between the halves": (
-        "reference(seen, point)", "reference(seen * (seen > 0), point)", r"nothing between the two halves",
+        "reference(seen, point)",
+        "reference(seen * (seen > 0), point)",
+        r"nothing between the two halves",
     ),
     "the costs multiplied": ("KH * KW * C + C * OC", "KH * KW * C * C * OC", r"are added"),
     "depthwise counted as dense": ("KH * KW * C + C * OC", "KH * KW * C * OC + C * OC", r"one kernel per channel"),
     "mixing forgotten": ("KH * KW * C + C * OC", "KH * KW * C", r"pointwise half"),
     "MACs of one position": (
         "parameters = KH * KW * C * OC\n    return parameters, parameters * OH * OW",
-        "parameters = KH * KW * C * OC\n    return parameters, parameters", r"OH\*OW positions",
+        "parameters = KH * KW * C * OC\n    return parameters, parameters",
+        r"OH\*OW positions",
     ),
     "the dense kernel without its channels": (
-        "parameters = KH * KW * C * OC\n    return", "parameters = KH * KW * OC\n    return", r"over all C channels",
+        "parameters = KH * KW * C * OC\n    return",
+        "parameters = KH * KW * OC\n    return",
+        r"over all C channels",
     ),
-}  # fmt: skip
+}
 
 
 def check(mine):
@@ -74,9 +81,11 @@ def _by_hand(forward, backward):
         "dpoint": np.array([[31.0, 93.0], [4200.0, 12600.0]]),
     }
     skipped = np.array([1.0, 300.0, 10.0, 3000.0]).reshape(x.shape)
-    known = [(dseen, "this is dseen, what the pointwise half gives back: send it through the depthwise half"),
-             (skipped, "the depthwise half must get dseen, not dout; here it got dout instead of dseen"),
-             *((a, f"this is {name}: return dx, ddepth, dpoint") for name, a in right.items())]  # fmt: skip
+    known = [
+        (dseen, "this is dseen, what the pointwise half gives back: send it through the depthwise half"),
+        (skipped, "the depthwise half must get dseen, not dout; here it got dout instead of dseen"),
+        *((a, f"this is {name}: return dx, ddepth, dpoint") for name, a in right.items()),
+    ]
     for value, (name, want) in zip(found, right.items(), strict=True):
         same(value, want, f"{what}: {name}", hints=[(a, words) for a, words in known if a is not want])
 
@@ -102,13 +111,27 @@ def _costs(dense_cost, separable_cost):
         given = ", ".join(f"{letter}={n}" for letter, n in zip(("KH", "KW", "C", "OC", "OH", "OW"), shape, strict=True))
         dense, depth, point = (math.prod(s) for s in ((KH, KW, C, OC), (KH, KW, C), (C, OC)))
         for cost, name, right, wrong in (
-            (dense_cost, "dense_cost", dense, {KH * KW * OC: "every output channel has a kernel over all C channels",
-                                               KH * KW * C: "there are OC kernels"}),
-            (separable_cost, "separable_cost", depth + point, {
-                depth: "the pointwise half, C*OC weights, is missing", point: "the depthwise half, KH*KW*C, is missing",
-                depth * point: "the halves are added, not multiplied",
-                dense + point: "the depthwise half has one kernel per channel: KH*KW*C weights"}),
-        ):  # fmt: skip
+            (
+                dense_cost,
+                "dense_cost",
+                dense,
+                {
+                    KH * KW * OC: "every output channel has a kernel over all C channels",
+                    KH * KW * C: "there are OC kernels",
+                },
+            ),
+            (
+                separable_cost,
+                "separable_cost",
+                depth + point,
+                {
+                    depth: "the pointwise half, C*OC weights, is missing",
+                    point: "the depthwise half, KH*KW*C, is missing",
+                    depth * point: "the halves are added, not multiplied",
+                    dense + point: "the depthwise half has one kernel per channel: KH*KW*C weights",
+                },
+            ),
+        ):
             what = f"{name}({given})"
             parameters, macs = several(cost(*shape), "parameters, multiply-adds", what)
             known = [(n, words) for n, words in wrong.items() if n != right]

@@ -17,11 +17,14 @@ HINTS = (
 WRONG = {
     "assigned where the pieces overlap": ("SW : SW] += y @", "SW : SW] = y @", r"\+="),
     "the stride is ignored in the place": (
-        "image[:, u : u + OH * SH : SH, v : v + OW * SW : SW] +=", "image[:, u : u + OH, v : v + OW] +=",
+        "image[:, u : u + OH * SH : SH, v : v + OW * SW : SW] +=",
+        "image[:, u : u + OH, v : v + OW] +=",
         r"stride is left out",
     ),
     "the size of a convolution with padding": (
-        "(OH - 1) * SH + KH, (OW - 1) * SW + KW", "OH * SH + KH, OW * SW + KW", r"the last window ends",
+        "(OH - 1) * SH + KH, (OW - 1) * SW + KW",
+        "OH * SH + KH, OW * SW + KW",
+        r"the last window ends",
     ),
     "the two strides swapped": ("w.shape, stride\n", "w.shape, stride[::-1]\n", r"SH and SW swapped"),
     "the kernel flipped": ("y @ w[u, v].T", "y @ w[::-1, ::-1][u, v].T", r"flipped"),
@@ -29,16 +32,20 @@ WRONG = {
     "dy assigned": ("dy += seen", "dy = seen", r"last tap"),
     "dw with its factors swapped": (
         "np.tensordot(seen, y, ((0, 1, 2), (0, 1, 2)))",
-        "np.tensordot(y, seen, ((0, 1, 2), (0, 1, 2))).reshape(w.shape[2:])", r"gradient of w",
+        "np.tensordot(y, seen, ((0, 1, 2), (0, 1, 2))).reshape(w.shape[2:])",
+        r"gradient of w",
     ),
     "backward without the stride": (
-        "seen = dimage[:, u : u + OH * SH : SH, v : v + OW * SW : SW]", "seen = dimage[:, u : u + OH, v : v + OW]",
+        "seen = dimage[:, u : u + OH * SH : SH, v : v + OW * SW : SW]",
+        "seen = dimage[:, u : u + OH, v : v + OW]",
         r"stride is left out",
     ),
     "dw a mean over the images": (
-        "dw[u, v] = np.tensordot(seen, y,", "dw[u, v] = np.tensordot(seen / len(y), y,", r"1/3 of the right one",
+        "dw[u, v] = np.tensordot(seen, y,",
+        "dw[u, v] = np.tensordot(seen / len(y), y,",
+        r"1/3 of the right one",
     ),
-}  # fmt: skip
+}
 
 
 @on_shapes("The pixels under a tap must be (N, OH, OW, C): is the image large enough, the slice right?")
@@ -47,9 +54,13 @@ def check(mine):
     forward, backward = function(mine, "transposed_forward"), function(mine, "transposed_backward")
     _by_hand(forward, backward)
     rng = np.random.default_rng(20)
-    cases = [((1, 2, 2, 1), (2, 2, 1, 1), (1, 1)), ((1, 2, 3, 1), (2, 3, 1, 1), (2, 1)),
-             ((3, 2, 3, 2), (3, 2, 2, 2), (1, 2)), ((2, 3, 2, 3), (2, 3, 2, 3), (2, 3)),
-             ((2, 2, 2, 2), (1, 2, 3, 2), (3, 4))]  # fmt: skip
+    cases = [
+        ((1, 2, 2, 1), (2, 2, 1, 1), (1, 1)),
+        ((1, 2, 3, 1), (2, 3, 1, 1), (2, 1)),
+        ((3, 2, 3, 2), (3, 2, 2, 2), (1, 2)),
+        ((2, 3, 2, 3), (2, 3, 2, 3), (2, 3)),
+        ((2, 2, 2, 2), (1, 2, 3, 2), (3, 4)),
+    ]
     for y_shape, w_shape, stride in cases:
         y, w = rng.normal(size=y_shape), rng.normal(size=w_shape)
         what = f"transposed_forward(y of {y_shape}, w of {w_shape}, stride {stride})"

@@ -14,45 +14,57 @@ HINTS = (
 
 WRONG = {
     "statistics per pixel": (
-        "x.mean((0, 1, 2)), x.var((0, 1, 2))", "x.mean(0), x.var(0)", r"over axis 0 only",
+        "x.mean((0, 1, 2)), x.var((0, 1, 2))",
+        "x.mean(0), x.var(0)",
+        r"over axis 0 only",
     ),
     "statistics per image": (
-        "x.mean((0, 1, 2)), x.var((0, 1, 2))", "x.mean((1, 2), keepdims=True), x.var((1, 2), keepdims=True)",
+        "x.mean((0, 1, 2)), x.var((0, 1, 2))",
+        "x.mean((1, 2), keepdims=True), x.var((1, 2), keepdims=True)",
         r"each image has its own",
     ),
     "statistics over the channels too": (
-        "x.mean((0, 1, 2)), x.var((0, 1, 2))", "x.mean() + 0 * gamma, x.var() + 0 * gamma", r"over the channels too",
+        "x.mean((0, 1, 2)), x.var((0, 1, 2))",
+        "x.mean() + 0 * gamma, x.var() + 0 * gamma",
+        r"over the channels too",
     ),
     "the batch is normalised by the unbiased variance": (
-        "x.var((0, 1, 2))", "x.var((0, 1, 2), ddof=1)", r"biased",
+        "x.var((0, 1, 2))",
+        "x.var((0, 1, 2), ddof=1)",
+        r"biased",
     ),
     "the running variance is biased": ("var * R / (R - 1) - running_var", "var - running_var", r"R/\(R-1\)"),
     "the running arrays are written to": (
         "running_mean = running_mean + momentum * (mean - running_mean)",
-        "running_mean += momentum * (mean - running_mean)", r"running_mean was written to",
+        "running_mean += momentum * (mean - running_mean)",
+        r"running_mean was written to",
     ),
     "momentum the other way round": (
-        "momentum * (mean - running_mean)", "(1 - momentum) * (mean - running_mean)",
+        "momentum * (mean - running_mean)",
+        "(1 - momentum) * (mean - running_mean)",
         r"momentum is the share of the batch",
     ),
     "evaluation uses the batch": (
-        "mean, var = running_mean, running_var", "mean, var = x.mean((0, 1, 2)), x.var((0, 1, 2))",
+        "mean, var = running_mean, running_var",
+        "mean, var = x.mean((0, 1, 2)), x.var((0, 1, 2))",
         r"must not depend on the batch",
     ),
     "evaluation moves the running arrays": (
         "mean, var = running_mean, running_var",
         "mean, var = running_mean, running_var\n"
-        "        running_mean = running_mean + momentum * (x.mean((0, 1, 2)) - running_mean)", r"does not change",
+        "        running_mean = running_mean + momentum * (x.mean((0, 1, 2)) - running_mean)",
+        r"does not change",
     ),
     "training uses the running arrays": (
-        "xhat = (x - mean) / np.sqrt(var + eps)", "xhat = (x - running_mean) / np.sqrt(running_var + eps)",
+        "xhat = (x - mean) / np.sqrt(var + eps)",
+        "xhat = (x - running_mean) / np.sqrt(running_var + eps)",
         r"the batch's own",
     ),
     "eps beside the root": ("np.sqrt(var + eps)", "(np.sqrt(var) + eps)", r"under the root"),
     "divided by the variance": ("np.sqrt(var + eps)", "(var + eps)", r"square root"),
     "the mean stays": ("(x - mean) / np.sqrt", "x / np.sqrt", r"mean is not subtracted"),
     "beta is scaled too": ("return gamma * xhat + beta", "return gamma * (xhat + beta)", r"beta is added last"),
-}  # fmt: skip
+}
 
 AXES = (0, 1, 2)
 
@@ -63,8 +75,11 @@ def check(mine):
     x, one = np.array([1.0, 3.0]).reshape(1, 1, 2, 1), np.ones(1)
     given = "(x: a row of two pixels 1 3, gamma 10, beta 5, running_mean 0, running_var 1"
     _compare(forward, (x, 10 * one, 5 * one, 0 * one, one, True, 0.5, 0.0), f"{given}, training, momentum 0.5, eps 0)")
-    _compare(forward, (x, 10 * one, 5 * one, 0 * one, 4 * one, False, 0.5, 0.0),
-             f"{given.replace('running_var 1', 'running_var 4')}, training=False, momentum 0.5, eps 0)")  # fmt: skip
+    _compare(
+        forward,
+        (x, 10 * one, 5 * one, 0 * one, 4 * one, False, 0.5, 0.0),
+        f"{given.replace('running_var 1', 'running_var 4')}, training=False, momentum 0.5, eps 0)",
+    )
 
     rng = np.random.default_rng(21)
     for shape in ((2, 3, 4, 3), (4, 1, 2, 2), (1, 3, 3, 4), (3, 2, 2, 1)):
@@ -130,17 +145,26 @@ def _wrong_outputs(arrays, training, momentum, eps):
         moved = [r + momentum * (s - r) for r, s in zip(running, (mean, var * R / (R - 1)), strict=True)]
         slow = running_var + momentum * (var - running_var)
         return known + [
-            (out(batch[0], batch[1] * R / (R - 1)), "the batch is normalised by the biased variance, which divides by "
-             "R"),
-            (out(*running), own), (out(*moved), own), (out(moved[0], slow), own),
+            (
+                out(batch[0], batch[1] * R / (R - 1)),
+                "the batch is normalised by the biased variance, which divides by R",
+            ),
+            (out(*running), own),
+            (out(*moved), own),
+            (out(moved[0], slow), own),
             (out(x.mean(0), x.var(0)), "the statistics are taken over axis 0 only; R = N*H*W: axes (0, 1, 2)"),
-            (out(x.mean((1, 2), keepdims=True), x.var((1, 2), keepdims=True)), "each image has its own statistics "
-             "here; they are taken over the images too: axes (0, 1, 2)"),
-            (out(x.mean(), x.var()), "the statistics are taken over the channels too; axes (0, 1, 2) leave one number "
-             "per channel"),
-        ]  # fmt: skip
-    return known + [(out(*batch), "in evaluation the answer must not depend on the batch: use the running mean and "
-                     "variance")]  # fmt: skip
+            (
+                out(x.mean((1, 2), keepdims=True), x.var((1, 2), keepdims=True)),
+                "each image has its own statistics here; they are taken over the images too: axes (0, 1, 2)",
+            ),
+            (
+                out(x.mean(), x.var()),
+                "the statistics are taken over the channels too; axes (0, 1, 2) leave one number per channel",
+            ),
+        ]
+    return known + [
+        (out(*batch), "in evaluation the answer must not depend on the batch: use the running mean and variance")
+    ]
 
 
 def _wrong_statistics(arrays, training, momentum):
@@ -156,8 +180,13 @@ def _wrong_statistics(arrays, training, momentum):
     whole = "this is the batch's own; it must move only by the share momentum"
     images = x.mean((1, 2), keepdims=True)
     return [
-        *((running_mean + momentum * (a - running_mean), "each image has its own statistics here; they are taken over "
-           "the images too: axes (0, 1, 2)") for a in (images, images[:, 0], images[:, 0, 0])),
+        *(
+            (
+                running_mean + momentum * (a - running_mean),
+                "each image has its own statistics here; they are taken over the images too: axes (0, 1, 2)",
+            )
+            for a in (images, images[:, 0], images[:, 0, 0])
+        ),
         (momentum * running_mean + (1 - momentum) * mean, turned),
         (mean, whole),
         (running_mean, "it has not moved"),
@@ -170,7 +199,7 @@ def _wrong_statistics(arrays, training, momentum):
         (running_var, "it has not moved"),
         (running_var + momentum * var, "the old value must be multiplied by 1 - momentum"),
         (running_var + momentum * (biased * (R - 1) / R - running_var), "R/(R-1), which makes it larger, not (R-1)/R"),
-    ]  # fmt: skip
+    ]
 
 
 def _defaults(forward, rng):
@@ -178,6 +207,7 @@ def _defaults(forward, rng):
     x, vectors = rng.normal(size=(2, 2, 2, 2)), (np.ones(2), np.zeros(2), np.zeros(2), np.ones(2))
     what = "batch_norm_forward(x of (2, 2, 2, 2), gamma, beta, running_mean, running_var, True), no momentum and eps"
     found = several(forward(x, *vectors, True), "out, running_mean, running_var", what)
-    for name, value, want in zip(("out", "running_mean", "running_var"), found, _right((x, *vectors), True, 0.1, 1e-5),
-                                 strict=True):  # fmt: skip
+    for name, value, want in zip(
+        ("out", "running_mean", "running_var"), found, _right((x, *vectors), True, 0.1, 1e-5), strict=True
+    ):
         same(value, want, f"{what}: {name}")

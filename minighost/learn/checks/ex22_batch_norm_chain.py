@@ -17,10 +17,14 @@ HINTS = (
 
 WRONG = {
     "the first dcentred is forgotten": (
-        "dcentred = dcentred + dsquares * 2 * centred", "dcentred = dsquares * 2 * centred", r"lines 3 and 7",
+        "dcentred = dcentred + dsquares * 2 * centred",
+        "dcentred = dsquares * 2 * centred",
+        r"lines 3 and 7",
     ),
     "the second dcentred is forgotten": (
-        "dcentred = dcentred + dsquares * 2 * centred", "dcentred = dcentred + 0 * dsquares", r"through the variance",
+        "dcentred = dcentred + dsquares * 2 * centred",
+        "dcentred = dcentred + 0 * dsquares",
+        r"through the variance",
     ),
     "the mean is forgotten": ("dx = dcentred + dmean / R", "dx = dcentred", r"through the mean"),
     "mean and variance are forgotten": ("dx = dcentred + dmean / R", "dx = dxhat * inv_std", r"held fixed"),
@@ -34,10 +38,12 @@ WRONG = {
     "gamma forgotten": ("dxhat = dout * gamma", "dxhat = dout", r"gamma is left out|lacks the factor gamma"),
     "dgamma without xhat": ("(dout * xhat).sum((0, 1, 2))", "dout.sum((0, 1, 2))", r"this is dbeta"),
     "dinv_std not summed": (
-        "dinv_std = (dxhat * centred).sum((0, 1, 2))", "dinv_std = dxhat * centred", r"inv_std was spread",
+        "dinv_std = (dxhat * centred).sum((0, 1, 2))",
+        "dinv_std = dxhat * centred",
+        r"inv_std was spread",
     ),
     "a sum over the batch only": ("dbeta = dout.sum((0, 1, 2))", "dbeta = dout.sum(0)", r"dbeta: returned shape"),
-}  # fmt: skip
+}
 
 
 def check(mine):
@@ -80,34 +86,65 @@ def _known(x, gamma, eps, dout):
     """Wrong gradients of x by their values."""
     R = x.size // x.shape[3]
     return [
-        (dout * gamma / np.sqrt(x.var((0, 1, 2)) + eps), "mean and var are held fixed here, but they depend on x: "
-         "lines 4 and 1"),
+        (
+            dout * gamma / np.sqrt(x.var((0, 1, 2)) + eps),
+            "mean and var are held fixed here, but they depend on x: lines 4 and 1",
+        ),
         (dout, "this is dout itself"),
-        *((_chain(x, gamma, eps, dout, **wrong), words) for wrong, words in (
-            ({"mean": 0}, "the way through the mean is missing: lines 2 and 1"),
-            ({"second": 0}, "the way through the variance is missing: centred is used in lines 3 and 7, add both"),
-            ({"first": 0}, "centred is used in lines 3 and 7, and gets a gradient from both; that of 7 is missing"),
-            ({"mean": 1}, "line 2 subtracts the mean: dmean has a minus"),
-            ({"sign": 1}, "the way through the variance has the wrong sign: line 6, (1/a)' = -1/a**2"),
-            ({"power": 1}, "line 6: (1/a)' = -1/a**2, and here std is not squared"),
-            ({"power": 0}, "line 6: (1/a)' = -1/a**2, and here std is left out"),
-            ({"root": 1}, "the way through the variance is twice too large: line 5, sqrt(a)' = 1 / (2*sqrt(a)), has a "
-             "factor 2"),
-            ({"square": 1}, "the way through the variance is half of what it must be: line 3, (a**2)' = 2*a, has a "
-             "factor 2"),
-            ({"of_mean": 1}, "line 1 divides by R, and so must its gradient"),
-            ({"of_var": 1}, "line 4 divides by R, and so must its gradient"),
-            ({"of_mean": len(x), "of_var": len(x)}, f"R is N*H*W = {R} here, not N"),
-            ({"summed": ()}, "dinv_std is not summed: inv_std was spread over (N, H, W) in line 7, so sum over "
-             "(0, 1, 2)"),
-            ({"spread": ()}, "dmean is not summed: mean was spread over (N, H, W) in line 2, so sum over (0, 1, 2)"),
-            ({"gamma_power": 0}, "gamma is left out: dxhat = dout * gamma"),
-        )),
-    ]  # fmt: skip
+        *(
+            (_chain(x, gamma, eps, dout, **wrong), words)
+            for wrong, words in (
+                ({"mean": 0}, "the way through the mean is missing: lines 2 and 1"),
+                ({"second": 0}, "the way through the variance is missing: centred is used in lines 3 and 7, add both"),
+                ({"first": 0}, "centred is used in lines 3 and 7, and gets a gradient from both; that of 7 is missing"),
+                ({"mean": 1}, "line 2 subtracts the mean: dmean has a minus"),
+                ({"sign": 1}, "the way through the variance has the wrong sign: line 6, (1/a)' = -1/a**2"),
+                ({"power": 1}, "line 6: (1/a)' = -1/a**2, and here std is not squared"),
+                ({"power": 0}, "line 6: (1/a)' = -1/a**2, and here std is left out"),
+                (
+                    {"root": 1},
+                    "the way through the variance is twice too large: line 5, sqrt(a)' = 1 / (2*sqrt(a)), has a "
+                    "factor 2",
+                ),
+                (
+                    {"square": 1},
+                    "the way through the variance is half of what it must be: line 3, (a**2)' = 2*a, has a factor 2",
+                ),
+                ({"of_mean": 1}, "line 1 divides by R, and so must its gradient"),
+                ({"of_var": 1}, "line 4 divides by R, and so must its gradient"),
+                ({"of_mean": len(x), "of_var": len(x)}, f"R is N*H*W = {R} here, not N"),
+                (
+                    {"summed": ()},
+                    "dinv_std is not summed: inv_std was spread over (N, H, W) in line 7, so sum over (0, 1, 2)",
+                ),
+                (
+                    {"spread": ()},
+                    "dmean is not summed: mean was spread over (N, H, W) in line 2, so sum over (0, 1, 2)",
+                ),
+                ({"gamma_power": 0}, "gamma is left out: dxhat = dout * gamma"),
+            )
+        ),
+    ]
 
 
-def _chain(x, gamma, eps, dout, first=1, second=1, mean=-1, sign=-1, power=2, root=2, square=2, of_mean=None,
-           of_var=None, summed=(0, 1, 2), spread=(0, 1, 2), gamma_power=1):  # fmt: skip
+def _chain(
+    x,
+    gamma,
+    eps,
+    dout,
+    first=1,
+    second=1,
+    mean=-1,
+    sign=-1,
+    power=2,
+    root=2,
+    square=2,
+    of_mean=None,
+    of_var=None,
+    summed=(0, 1, 2),
+    spread=(0, 1, 2),
+    gamma_power=1,
+):
     """dx by the chain, with all that goes wrong in it as an argument."""
     R, centred = x.size // x.shape[3], x - x.mean((0, 1, 2))
     std = np.sqrt(x.var((0, 1, 2)) + eps)

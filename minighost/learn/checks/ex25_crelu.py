@@ -15,20 +15,28 @@ HINTS = (
 
 WRONG = {
     "negative phase with its sign": ("np.maximum(-x, 0)", "np.minimum(x, 0)", r"max\(-x, 0\)"),
-    "phases in the other order": ("[np.maximum(x, 0), np.maximum(-x, 0)]", "[np.maximum(-x, 0), np.maximum(x, 0)]",
-                                  r"positive phase.*first"),
+    "phases in the other order": (
+        "[np.maximum(x, 0), np.maximum(-x, 0)]",
+        "[np.maximum(-x, 0), np.maximum(x, 0)]",
+        r"positive phase.*first",
+    ),
     "side by side along the wrong axis": ("axis=-1", "axis=2", r"axis=-1"),
-    "phases interleaved": ("np.concatenate([np.maximum(x, 0), np.maximum(-x, 0)], axis=-1)",
-                           "np.stack([np.maximum(x, 0), np.maximum(-x, 0)], -1).reshape(*x.shape[:-1], -1)",
-                           r"one after the other"),
+    "phases interleaved": (
+        "np.concatenate([np.maximum(x, 0), np.maximum(-x, 0)], axis=-1)",
+        "np.stack([np.maximum(x, 0), np.maximum(-x, 0)], -1).reshape(*x.shape[:-1], -1)",
+        r"one after the other",
+    ),
     "NaN becomes 0": ("np.maximum(-x, 0)", "np.where(x < 0, -x, 0)", r"NaN must stay NaN"),
     "sign of the second phase": (" - dout[..., C:]", " + dout[..., C:]", r"slope of -x is -1"),
     "positive phase only": (" - dout[..., C:] * (x < 0)", " * 1", r"negative phase"),
     "no gates": ("dout[..., :C] * (x > 0) - dout[..., C:] * (x < 0)", "dout[..., :C] - dout[..., C:]", r"gates?"),
     "one gate for both": ("dout[..., C:] * (x < 0)", "dout[..., C:] * (x > 0)", r"x < 0"),
-    "every other channel": ("dout[..., :C] * (x > 0) - dout[..., C:] * (x < 0)",
-                            "dout[..., ::2] * (x > 0) - dout[..., 1::2] * (x < 0)", r"\[\.\.\., C:\]"),
-}  # fmt: skip
+    "every other channel": (
+        "dout[..., :C] * (x > 0) - dout[..., C:] * (x < 0)",
+        "dout[..., ::2] * (x > 0) - dout[..., 1::2] * (x < 0)",
+        r"\[\.\.\., C:\]",
+    ),
+}
 
 
 def check(mine):
@@ -66,9 +74,11 @@ def _by_hand(forward, backward):
         )
     dout = _row(10, 20, 30, 40, 50, 60)
     same(
-        backward(frozen(dout), cache), _row(-40, 20, 30),
-        "crelu_backward(dout = [10, 20, 30, 40, 50, 60], cache of x = [-2, 3, 5])", hints=_mistakes(x, dout),
-    )  # fmt: skip
+        backward(frozen(dout), cache),
+        _row(-40, 20, 30),
+        "crelu_backward(dout = [10, 20, 30, 40, 50, 60], cache of x = [-2, 3, 5])",
+        hints=_mistakes(x, dout),
+    )
 
 
 def _mistakes(x, dout):

@@ -13,23 +13,32 @@ HINTS = (
 )
 
 WRONG = {
-    "mean over the batch too": ("x.mean((1, 2))", "np.broadcast_to(x.mean((0, 1, 2)), (len(x), x.shape[3]))",
-                                r"each image has its own mean"),
+    "mean over the batch too": (
+        "x.mean((1, 2))",
+        "np.broadcast_to(x.mean((0, 1, 2)), (len(x), x.shape[3]))",
+        r"each image has its own mean",
+    ),
     "sum instead of mean": ("x.mean((1, 2))", "x.sum((1, 2))", r"sum.*mean"),
     "maximum instead of mean": ("x.mean((1, 2))", "x.max((1, 2))", r"maximum.*mean"),
     "no ReLU": ("np.maximum(squeezed @ w1 + b1, 0)", "squeezed @ w1 + b1", r"ReLU"),
     "first bias forgotten": ("@ w1 + b1, 0)\n", "@ w1, 0)\n", r"b1 is left out"),
     "second bias forgotten": ("w2 + b2 + 3", "w2 + 3", r"b2 is left out"),
     "not cut off": ("np.clip((hidden @ w2 + b2 + 3) / 6, 0, 1)", "(hidden @ w2 + b2 + 3) / 6", r"from 0 to 1"),
-    "a smooth sigmoid": ("np.clip((hidden @ w2 + b2 + 3) / 6, 0, 1)", "1 / (1 + np.exp(-(hidden @ w2 + b2)))",
-                         r"smooth sigmoid"),
+    "a smooth sigmoid": (
+        "np.clip((hidden @ w2 + b2 + 3) / 6, 0, 1)",
+        "1 / (1 + np.exp(-(hidden @ w2 + b2)))",
+        r"smooth sigmoid",
+    ),
     "no half": ("+ 3) / 6", ") / 6", r"z/6 \+ 1/2"),
     "not divided": ("+ 3) / 6", "+ 0.5)", r"z/6 \+ 1/2"),
-    "the gate is the output": ("return x * gate[:, None, None, :]", "return 0 * x + gate[:, None, None, :]",
-                               r"times x"),
+    "the gate is the output": (
+        "return x * gate[:, None, None, :]",
+        "return 0 * x + gate[:, None, None, :]",
+        r"times x",
+    ),
     "image and column mixed up": ("x * gate[:, None, None, :]", "x * gate", r"None"),
     "gate not returned": (", None, :], gate", ", None, :]", r"must return 2"),
-}  # fmt: skip
+}
 
 
 def check(mine):
@@ -92,6 +101,8 @@ def _mistakes(x, w1, b1, w2, b2):
         (np.clip(right + 3, 0, 6), "cut off at 0 and 6, but not divided by 6"),
         (gate(z(x.sum((1, 2)))), "made of the sum over H and W; it must be the mean"),
         (gate(z(x.max((1, 2)))), "made of the maximum over H and W; it must be the mean"),
-        (gate(np.broadcast_to(z(x.mean((0, 1, 2))), right.shape)),
-         "made of the mean over the batch too; each image has its own mean: x.mean((1, 2))"),
-    ]  # fmt: skip
+        (
+            gate(np.broadcast_to(z(x.mean((0, 1, 2))), right.shape)),
+            "made of the mean over the batch too; each image has its own mean: x.mean((1, 2))",
+        ),
+    ]

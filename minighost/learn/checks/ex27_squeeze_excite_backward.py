@@ -16,8 +16,11 @@ HINTS = (
 
 WRONG = {
     "x used once only": (" + dsqueezed[:, None, None, :] / (H * W)", "", r"second part of dx is missing"),
-    "the first part lost": ("dx = dout * gate[:, None, None, :] + ", "dx = 0 * dout + ",
-                            r"first part of dx is missing"),
+    "the first part lost": (
+        "dx = dout * gate[:, None, None, :] + ",
+        "dx = 0 * dout + ",
+        r"first part of dx is missing",
+    ),
     "the mean's slope forgotten": (" / (H * W)", "", r"1/\(H\*W\)"),
     "the mean's slope over the batch too": ("/ (H * W)", "/ (N * H * W)", r"H\*W, not"),
     "the sixth forgotten": ("(gate < 1)) / 6", "(gate < 1))", r"1/6"),
@@ -26,9 +29,12 @@ WRONG = {
     "bias gradient as a mean": ("dz.sum(0)", "dz.mean(0)", r"mean instead of a sum"),
     "gate without x": ("(dout * x).sum((1, 2))", "dout.sum((1, 2))", r"dgate .* dout \* x"),
     "mean over the plane": ("(dout * x).sum((1, 2))", "(dout * x).mean((1, 2))", r"dgate .* sum"),
-    "weights in another order": ("da.sum(0), hidden.T @ dz, dz.sum(0)", "dz.sum(0), hidden.T @ dz, da.sum(0)",
-                                r"this is db1"),
-}  # fmt: skip
+    "weights in another order": (
+        "da.sum(0), hidden.T @ dz, dz.sum(0)",
+        "dz.sum(0), hidden.T @ dz, da.sum(0)",
+        r"this is db1",
+    ),
+}
 
 
 def check(mine):

@@ -19,12 +19,15 @@ WRONG = {
     "kernels flipped": ("(maps, d, padding", "(maps, d[::-1, ::-1], padding", r"flipped"),
     "cuts off the first": ("[..., :n]", "[..., -n:]", r"last ghost"),
     "cuts nothing off": ("axis=-1)[..., :n]", "axis=-1)", r"cut"),
-    "ghost beside its map": ("np.concatenate([maps, ghosts], axis=-1)",
-                             "np.stack([maps, ghosts], -1).reshape(*maps.shape[:3], -1)", r"one after the other"),
+    "ghost beside its map": (
+        "np.concatenate([maps, ghosts], axis=-1)",
+        "np.stack([maps, ghosts], -1).reshape(*maps.shape[:3], -1)",
+        r"one after the other",
+    ),
     "a ReLU too many": ("    maps = x @ w\n", "    maps = np.maximum(x @ w, 0)\n", r"ReLU"),
     "ghosts added to their maps": ("concatenate([maps, ghosts]", "concatenate([maps, maps + ghosts]", r"added"),
     "writes into x": ("    maps = x @ w\n", "    x *= 1.5\n    maps = x @ w / 1.5\n", r"written to"),
-}  # fmt: skip
+}
 
 
 def check(mine):
@@ -60,11 +63,15 @@ def _mistakes(x, w, d, n):
         (np.concatenate([ghosts, maps], -1)[..., :n], "the maps come first, then their ghosts"),
         (np.concatenate([maps, maps], -1)[..., :n], "the ghosts are mere copies of the maps: is d used?"),
         (np.concatenate([maps, maps + ghosts], -1)[..., :n], "the maps are added to their ghosts"),
-        (np.stack([maps, ghosts], -1).reshape(*maps.shape[:3], -1)[..., :n],
-         "each ghost is beside its map; all maps must come first, then all ghosts, one after the other"),
-        (np.concatenate([maps, depthwise(maps, d[::-1, ::-1], padding=1)[0]], -1)[..., :n],
-         "the 3x3 kernels are flipped in both directions"),
-    ]  # fmt: skip
+        (
+            np.stack([maps, ghosts], -1).reshape(*maps.shape[:3], -1)[..., :n],
+            "each ghost is beside its map; all maps must come first, then all ghosts, one after the other",
+        ),
+        (
+            np.concatenate([maps, depthwise(maps, d[::-1, ::-1], padding=1)[0]], -1)[..., :n],
+            "the 3x3 kernels are flipped in both directions",
+        ),
+    ]
     if x.shape[3] >= m:
         of_x = depthwise(x[..., :m], d, padding=1)[0]
         known.append((np.concatenate([maps, of_x], -1)[..., :n], "the ghosts are made of x, not of the maps"))

@@ -19,13 +19,19 @@ WRONG = {
     "subtracted": ("dout[..., :m] + dmaps", "dout[..., :m] - dmaps", r"they add"),
     "averaged": ("dout[..., :m] + dmaps", "(dout[..., :m] + dmaps) / 2", r"half"),
     "not through the kernels": ("dout[..., :m] + dmaps", "dout[..., :m] + dghosts", r"without going through"),
-    "halves swapped": ("dghosts[..., : n - m] = dout[..., m:]", "dghosts[..., : n - m] = dout[..., : n - m]",
-                       r"dghosts is dout\[\.\.\., m:\]"),
+    "halves swapped": (
+        "dghosts[..., : n - m] = dout[..., m:]",
+        "dghosts[..., : n - m] = dout[..., : n - m]",
+        r"dghosts is dout\[\.\.\., m:\]",
+    ),
     "zeros at the wrong end": ("dghosts[..., : n - m]", "dghosts[..., 2 * m - n :]", r"zeros .* last"),
-    "the cut-off ghost repeats the last": ("dghosts[..., : n - m] = dout[..., m:]",
-                                           "dghosts[...] = dout[..., np.minimum(np.arange(m) + m, n - 1)]", r"dd"),
+    "the cut-off ghost repeats the last": (
+        "dghosts[..., : n - m] = dout[..., m:]",
+        "dghosts[...] = dout[..., np.minimum(np.arange(m) + m, n - 1)]",
+        r"dd",
+    ),
     "dd and dw the other way round": ("return dx, dw, dd", "return dx, dd, dw", r"order is dx, dw, dd"),
-}  # fmt: skip
+}
 
 
 def check(mine):
@@ -80,9 +86,11 @@ def _mistakes(x, w, d, dout):
         (_right(x, w, d, dout, plain=True), "dghosts is added to dmaps without going through the depthwise backward"),
         (_right(x, w, d, dout, through=-1), "the two parts of dmaps are subtracted; they add"),
         (_right(x, w, d, dout, dghosts=_filled(dout[..., : n - m], m)), "dghosts is dout[..., m:], the last channels"),
-        (_right(x, w, d, dout, dghosts=np.flip(_filled(np.flip(ghosts, -1), m), -1)),
-         "the zeros for the ghost that was cut off must come last, where it was"),
-    ]  # fmt: skip
+        (
+            _right(x, w, d, dout, dghosts=np.flip(_filled(np.flip(ghosts, -1), m), -1)),
+            "the zeros for the ghost that was cut off must come last, where it was",
+        ),
+    ]
 
 
 def _filled(ghosts, m):

@@ -19,11 +19,14 @@ WRONG = {
     "the long way is lost": ("return dx + dout,", "return dout,", r"long way"),
     "only half of the sum": ("return dx + dout,", "return (dx + dout) / 2,", r"half"),
     "the shortcut's gradient joins too early": ("expand[1](dy, cache1)", "expand[1](dy + dout, cache1)", r"at x only"),
-    "modules in the wrong order": ("y, cache1 = expand[0](x, w1)\n    z, cache2 = reduce[0](y, w2)",
-                                   "y, cache2 = reduce[0](x, w2)\n    z, cache1 = expand[0](y, w1)", r"expand first"),
+    "modules in the wrong order": (
+        "y, cache1 = expand[0](x, w1)\n    z, cache2 = reduce[0](y, w2)",
+        "y, cache2 = reduce[0](x, w2)\n    z, cache1 = expand[0](y, w1)",
+        r"expand first",
+    ),
     "gradients in another order": ("dx + dout, dw1, dw2", "dx + dout, dw2, dw1", r"dw1 and dw2 the other way round"),
     "writes into dout": ("return dx + dout,", "dout += dx\n    return dout,", r"written to"),
-}  # fmt: skip
+}
 
 
 def check(mine):

@@ -16,8 +16,11 @@ HINTS = (
 
 WRONG = {
     "overflows": ("z = logits - logits.max(axis=1, keepdims=True)", "z = logits", r"subtract the largest"),
-    "logarithm of p": ("log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))",
-                       "log_p = np.log(np.exp(z) / np.exp(z).sum(axis=1, keepdims=True))", r"logarithm of p"),
+    "logarithm of p": (
+        "log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))",
+        "log_p = np.log(np.exp(z) / np.exp(z).sum(axis=1, keepdims=True))",
+        r"logarithm of p",
+    ),
     "largest of the whole batch": ("logits.max(axis=1, keepdims=True)", "logits.max()", r"each row its own"),
     "sum over the images": ("np.exp(z).sum(axis=1, keepdims=True)", "np.exp(z).sum(axis=0)", r"axis=1"),
     "sum instead of mean": ("labels].mean()", "labels].sum()", r"mean over the N"),
@@ -29,7 +32,7 @@ WRONG = {
     "logarithm to base 2": ("np.log(", "np.log2(", r"np\.log"),
     "writes into logits": ("z = logits - logits", "logits -= 0.5\n    z = logits - logits", r"in place"),
     "loss only": (", dlogits / len(labels)", "", r"must return 2: loss, dlogits"),
-}  # fmt: skip
+}
 
 
 def check(mine):

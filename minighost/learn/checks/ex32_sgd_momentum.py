@@ -18,20 +18,25 @@ WRONG = {
     "no momentum": ("momentum * b + g\n", "g\n", r"old buffer"),
     "lr in the buffer": ("b = momentum * b + g\n", "b = momentum * b + lr * g\n", r"no lr"),
     "dampened": ("b = momentum * b + g\n", "b = momentum * b + (1 - momentum) * g\n", r"1 - momentum"),
-    "old buffer handed back": ("    b = momentum * b + g\n    step = g + momentum * b if nesterov else b\n    return p",
-                               "    s = momentum * b + g\n    step = g + momentum * s if nesterov else s\n    return p",
-                               r"old buffer"),
+    "old buffer handed back": (
+        "    b = momentum * b + g\n    step = g + momentum * b if nesterov else b\n    return p",
+        "    s = momentum * b + g\n    step = g + momentum * s if nesterov else s\n    return p",
+        r"old buffer",
+    ),
     "Nesterov ignored": ("g + momentum * b if nesterov else b", "b", r"nesterov"),
     "Nesterov without g": ("g + momentum * b if", "momentum * b if", r"g \+ momentum"),
     "Nesterov always": ("if nesterov else b", "if True else b", r"plain step"),
     "no decay": ("g = g + weight_decay * p", "g = g + 0 * p", r"weight_decay"),
     "decay away from 0": ("g = g + weight_decay * p", "g = g - weight_decay * p", r"sign of the decay"),
-    "decay after the momentum": ("return p - lr * step, b", "return p - lr * step - weight_decay * p, b",
-                                  r"weight_decay"),
+    "decay after the momentum": (
+        "return p - lr * step, b",
+        "return p - lr * step - weight_decay * p, b",
+        r"weight_decay",
+    ),
     "writes into the buffer": ("b = momentum * b + g\n", "b *= momentum\n    b += g\n", r"in place"),
     "writes into the gradient": ("g = g + weight_decay * p", "g += weight_decay * p", r"in place"),
     "buffer not returned": ("p - lr * step, b", "p - lr * step", r"must return 2: new p, new b"),
-}  # fmt: skip
+}
 
 
 def check(mine):
@@ -40,9 +45,13 @@ def check(mine):
     p, g, b = np.array([10.0, -20.0]), np.array([1.0, 3.0]), np.array([4.0, 8.0])
     start = "p = [10, -20], g = [1, 3], b = [4, 8], lr = 0.5"
     for options in (
-        {}, {"momentum": 0.25}, {"momentum": 0.25, "nesterov": True}, {"weight_decay": 0.1},
-        {"momentum": 0.25, "weight_decay": 0.1}, {"momentum": 0.25, "nesterov": True, "weight_decay": 0.1},
-    ):  # fmt: skip
+        {},
+        {"momentum": 0.25},
+        {"momentum": 0.25, "nesterov": True},
+        {"weight_decay": 0.1},
+        {"momentum": 0.25, "weight_decay": 0.1},
+        {"momentum": 0.25, "nesterov": True, "weight_decay": 0.1},
+    ):
         said = ", ".join([start, *(f"{name} = {value}" for name, value in options.items())])
         _compare(sgd_step, p, g, b, 0.5, options, f"sgd_step({said})")
     for nesterov in (False, True):

@@ -21,15 +21,21 @@ WRONG = {
     "fan_out": ("fan_in = KH * KW * C // G", "fan_in = KH * KW * OC // G", r"fan_out"),
     "variance for deviation": ("np.sqrt(2 / fan_in)", "2 / fan_in", r"square root"),
     "ReLU forgotten": ("np.sqrt(2 / fan_in)", "np.sqrt(1 / fan_in)", r"the 2 is missing"),
-    "uniform": ("rng.normal(0, np.sqrt(2 / fan_in)", "rng.uniform(-np.sqrt(6 / fan_in), np.sqrt(6 / fan_in)",
-                r"uniform"),
+    "uniform": (
+        "rng.normal(0, np.sqrt(2 / fan_in)",
+        "rng.uniform(-np.sqrt(6 / fan_in), np.sqrt(6 / fan_in)",
+        r"uniform",
+    ),
     "positive only": ("return rng.normal(", "return abs(rng.normal(0, 1)) + rng.normal(", r"the mean of"),
     "a generator of its own": ("return rng.normal", "return np.random.default_rng(0).normal", r"default_rng"),
     "the global generator": ("return rng.normal", "return np.random.normal", r"np\.random"),
-    "constant": ("return rng.normal(0, np.sqrt(2 / fan_in), ", "return np.sqrt(2 / fan_in) * np.ones(",
-                 r"all weights are the same"),
+    "constant": (
+        "return rng.normal(0, np.sqrt(2 / fan_in), ",
+        "return np.sqrt(2 / fan_in) * np.ones(",
+        r"all weights are the same",
+    ),
     "NaN": ("np.sqrt(2 / fan_in)", "np.sqrt(2 / fan_in) * np.nan", r"180 of 180 weights are NaN or infinite"),
-}  # fmt: skip
+}
 
 
 def check(mine):

@@ -20,11 +20,16 @@ WRONG = {
     "uphill": ("[p - lr * g", "[p + lr * g", r"uphill"),
     "lr forgotten": ("[p - lr * g", "[p - g", r"lr is left out"),
     "new parameters never used": ("params = [p - lr", "_ = [p - lr", r"never used"),
-    "in place": ("params = [p - lr * g for p, g in zip(params, grads, strict=True)]",
-                 "for p, g in zip(params, grads, strict=True):\n            p -= lr * g", r"written to"),
-    "only the last layer learns": ("p - lr * g for p, g in zip(params, grads, strict=True)",
-                                   "p - lr * g * (k > 1) for k, (p, g) in enumerate(zip(params, grads, strict=True))",
-                                   r"only w2 and b2"),
+    "in place": (
+        "params = [p - lr * g for p, g in zip(params, grads, strict=True)]",
+        "for p, g in zip(params, grads, strict=True):\n            p -= lr * g",
+        r"written to",
+    ),
+    "only the last layer learns": (
+        "p - lr * g for p, g in zip(params, grads, strict=True)",
+        "p - lr * g * (k > 1) for k, (p, g) in enumerate(zip(params, grads, strict=True))",
+        r"only w2 and b2",
+    ),
     "goes on and on": ("if accuracy(logits, labels) == 1:", "if accuracy(logits, labels) > 1:", r"went on"),
     "stops too early": ("if accuracy(logits, labels) == 1:", "if accuracy(logits, labels) > 0.5:", r"too early"),
     "one round": ("        params = [p - lr", "        break\n        params = [p - lr", r"one per round"),
@@ -35,7 +40,7 @@ WRONG = {
     "the old parameters": ("    return params, losses", "    return [p - p for p in params], losses", r"of 10 labels"),
     "losses that are NaN": ("losses.append(loss)", "losses.append(loss * np.nan)", r"the first loss is nan"),
     "losses of one round only": ("losses.append(loss)", "losses[:] = [loss]", r"one per round"),
-}  # fmt: skip
+}
 
 
 def check(mine):

@@ -17,8 +17,11 @@ HINTS = (
 WRONG = {
     "the border wraps around": ("if 0 <= h < H and 0 <= k < W:", "if h < H and k < W:", r"index -1 is the last"),
     "not compiled": ("@njit\ndef", "def", r"@njit"),
-    "float64 whatever x is": ("out = np.zeros(x.shape, x.dtype)", "out = np.zeros(x.shape)",
-                              r"float64 for x of float32"),
+    "float64 whatever x is": (
+        "out = np.zeros(x.shape, x.dtype)",
+        "out = np.zeros(x.shape)",
+        r"float64 for x of float32",
+    ),
     "kernel flipped": ("k, c] * w[u, v, c]", "k, c] * w[2 - u, 2 - v, c]", r"flipped"),
     "taps swapped": ("k, c] * w[u, v, c]", "k, c] * w[v, u, c]", r"w\[u, v"),
     "window not centred": ("h, k = i + u - 1, j + v - 1", "h, k = i + u, j + v", r"padding"),

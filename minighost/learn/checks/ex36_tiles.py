@@ -17,15 +17,21 @@ WRONG = {
     "last columns left out": ("range(0, N, BN)", "range(0, N - BN + 1, BN)", r"columns .*left out"),
     "last of the inner side left out": ("range(0, K, BK)", "range(0, K - BK + 1, BK)", r"K = \d+ .*left out"),
     "steps mixed up": ("range(0, N, BN)", "range(0, N, BM)", r"along N begin every 3"),
-    "everything at once": ("+= product(a[i : i + BM, k : k + BK], b[k : k + BK, j : j + BN])",
-                           "= product(a, b)[i : i + BM, j : j + BN]", r"larger than the tile"),
+    "everything at once": (
+        "+= product(a[i : i + BM, k : k + BK], b[k : k + BK, j : j + BN])",
+        "= product(a, b)[i : i + BM, j : j + BN]",
+        r"larger than the tile",
+    ),
     "whole rows": ("a[i : i + BM, k : k + BK], b[k : k + BK,", "a[i : i + BM], b[:,", r"larger than the tile"),
-    "without the function": ("product(a[i : i + BM, k : k + BK], b[k : k + BK, j : j + BN])",
-                             "a[i : i + BM, k : k + BK] @ b[k : k + BK, j : j + BN]", r"never called"),
+    "without the function": (
+        "product(a[i : i + BM, k : k + BK], b[k : k + BK, j : j + BN])",
+        "a[i : i + BM, k : k + BK] @ b[k : k + BK, j : j + BN]",
+        r"never called",
+    ),
     "block of b transposed": ("b[k : k + BK, j : j + BN])", "b.T[k : k + BK, j : j + BN])", r"b is transposed"),
     "always float64": ("np.zeros((M, N), a.dtype)", "np.zeros((M, N))", r"float32"),
     "begins with rubbish": ("np.zeros((M, N), a.dtype)", "np.ones((M, N), a.dtype)", r"too large by 1"),
-}  # fmt: skip
+}
 
 
 def check(mine):
@@ -35,9 +41,13 @@ def check(mine):
     _compare(matmul_tiles, a, b, (1, 1, 1), "a = [[1, 2], [3, 4]], b = [[1, 10], [100, 1000]]")
     rng = np.random.default_rng(36)
     for (M, N, K), tile in (
-        ((6, 4, 8), (3, 2, 4)), ((7, 4, 8), (3, 2, 4)), ((6, 5, 8), (3, 2, 4)), ((6, 4, 9), (3, 2, 4)),
-        ((5, 11, 7), (2, 3, 4)), ((3, 2, 4), (8, 8, 8)),
-    ):  # fmt: skip
+        ((6, 4, 8), (3, 2, 4)),
+        ((7, 4, 8), (3, 2, 4)),
+        ((6, 5, 8), (3, 2, 4)),
+        ((6, 4, 9), (3, 2, 4)),
+        ((5, 11, 7), (2, 3, 4)),
+        ((3, 2, 4), (8, 8, 8)),
+    ):
         a, b = rng.normal(size=(M, K)), rng.normal(size=(K, N))
         _compare(matmul_tiles, a, b, tile, f"a of {M}x{K}, b of {K}x{N}")
     c = matmul_tiles(a.astype(np.float32), b.astype(np.float32), (2, 2, 2), np.matmul)

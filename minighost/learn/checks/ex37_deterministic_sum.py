@@ -32,24 +32,36 @@ ONE_LOOP = """\
         total += partials[t]
 """
 WRONG = {
-    "one total for all": ("    blocks = (len(x) + block - 1) // block\n", "    block = 1\n    blocks = len(x)\n",
-                          r"one after the other, without blocks"),
+    "one total for all": (
+        "    blocks = (len(x) + block - 1) // block\n",
+        "    block = 1\n    blocks = len(x)\n",
+        r"one after the other, without blocks",
+    ),
     "the rest forgotten": ("(len(x) + block - 1) // block", "len(x) // block", r"last block"),
-    "as many blocks as threads": ("    blocks = (len(x) + block - 1) // block\n",
-                                  "    blocks = 4\n    block = (len(x) + 3) // 4\n", r"another order"),
+    "as many blocks as threads": (
+        "    blocks = (len(x) + block - 1) // block\n",
+        "    blocks = 4\n    block = (len(x) + 3) // 4\n",
+        r"another order",
+    ),
     "partial sums backwards": ("for t in range(blocks)", "for t in range(blocks - 1, -1, -1)", r"last to the first"),
-    "numbers backwards": ("partials[t] += x[i]", "partials[t] += x[t * block + min(block * (t + 1), len(x)) - 1 - i]",
-                          r"added in another order"),
+    "numbers backwards": (
+        "partials[t] += x[i]",
+        "partials[t] += x[t * block + min(block * (t + 1), len(x)) - 1 - i]",
+        r"added in another order",
+    ),
     "NumPy's sum": ("    return total", "    return x.sum()", r"in pairs"),
-    "NumPy's sum of the partial sums": ("total = 0.0\n    for t in range(blocks):\n        total += partials[t]",
-                                        "total = partials.sum()", r"write the loop"),
+    "NumPy's sum of the partial sums": (
+        "total = 0.0\n    for t in range(blocks):\n        total += partials[t]",
+        "total = partials.sum()",
+        r"write the loop",
+    ),
     "rounded partial sums": ("np.zeros(blocks)", "np.zeros(blocks, np.float32)", r"float64"),
     "blocks overlap": ("(t + 1) * block)", "(t + 1) * block + 1)", r"overlap"),
     "a total for each thread": (TWO_LOOPS, ONE_LOOP, r"adds up total in the rounds of the prange loop"),
     "not parallel": ("@njit(parallel=True)", "@njit", r"parallel=True"),
     "no prange": ("prange(blocks)", "range(blocks)", r"prange"),
     "not compiled": ("@njit(parallel=True)\n", "", r"@njit\(parallel=True\)"),
-}  # fmt: skip
+}
 
 
 def check(mine):

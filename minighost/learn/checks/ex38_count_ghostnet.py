@@ -22,21 +22,28 @@ WRONG = {
     "one batch norm for both halves": ("2 * m + 9 * m + 2 * m", "2 * m + 9 * m", r"batch norm"),
     "ghosts by a full convolution": ("2 * m + 9 * m +", "2 * m + 9 * m * m +", r"depthwise"),
     "depthwise between in every block": ("    if stride == 2:\n", "    if True:\n", r"stride is 2"),
-    "squeeze-and-excitation without biases": ("expansion * hidden + hidden + hidden * expansion + expansion",
-                                              "2 * expansion * hidden", r"biases"),
-    "no shortcut where only channels change": ("if stride == 2 or c != output:", "if stride == 2:",
-                                               r"c = output"),
+    "squeeze-and-excitation without biases": (
+        "expansion * hidden + hidden + hidden * expansion + expansion",
+        "2 * expansion * hidden",
+        r"biases",
+    ),
+    "no shortcut where only channels change": ("if stride == 2 or c != output:", "if stride == 2:", r"c = output"),
     "shortcut with a 3x3 kernel": ("total += k * k * c + 2 * c", "total += 9 * c + 2 * c", r"k x k"),
     "shortcut without batch norm": ("+ 2 * c + c * output + 2 * output", "+ c * output", r"batch norm"),
     "stem without batch norm": ("3 * 3 * 3 * c + 2 * c", "3 * 3 * 3 * c", r"stem's batch norm"),
     "channels that stay": ("        c = output\n", "", r"next bottleneck"),
-    "hidden width of the table's expansion": ("round_channels(expansion * ratio) if ratio",
-                                              "round_channels(expansion / width * ratio) if ratio",
-                                              r"rounded expansion"),
-    "features that scale": ("expansion * 1280 + 1280 + 1280 * classes",
-                            "expansion * int(1280 * width) + int(1280 * width) + int(1280 * width) * classes", r"1280"),
+    "hidden width of the table's expansion": (
+        "round_channels(expansion * ratio) if ratio",
+        "round_channels(expansion / width * ratio) if ratio",
+        r"rounded expansion",
+    ),
+    "features that scale": (
+        "expansion * 1280 + 1280 + 1280 * classes",
+        "expansion * int(1280 * width) + int(1280 * width) + int(1280 * width) * classes",
+        r"1280",
+    ),
     "no bias in the head": ("1280 + 1280 * classes + classes", "1280 * classes", r"biases of the head"),
-}  # fmt: skip
+}
 
 
 def check(mine):
@@ -93,9 +100,13 @@ def _rounding(round_channels):
 
 def _bottlenecks(bottleneck):
     for c, expansion, output, k, stride, hidden in (
-        (16, 16, 16, 3, 1, 0), (16, 48, 16, 5, 1, 12), (16, 48, 24, 3, 2, 0), (24, 72, 24, 5, 2, 0),
-        (80, 480, 112, 5, 1, 0), (24, 72, 40, 5, 2, 20),
-    ):  # fmt: skip
+        (16, 16, 16, 3, 1, 0),
+        (16, 48, 16, 5, 1, 12),
+        (16, 48, 24, 3, 2, 0),
+        (24, 72, 24, 5, 2, 0),
+        (80, 480, 112, 5, 1, 0),
+        (24, 72, 40, 5, 2, 20),
+    ):
         want = _size(nn.GhostBottleneck(c, expansion, output, k, stride, hidden))
         between, shortcut = k * k * expansion + 2 * expansion, k * k * c + 2 * c + c * output + 2 * output
         known = [(want - hidden - expansion, "the biases of squeeze-and-excitation are missing: hidden + expansion")]
@@ -123,8 +134,13 @@ def _bottlenecks(bottleneck):
 def _networks(ghostnet, table):
     """First parts of the table, so that the first wrong row is named; then the whole, in three widths."""
     for rows, width, classes in (
-        (1, 1.0, 10), (2, 1.0, 10), (4, 1.0, 10), (16, 1.0, 1000), (16, 0.5, 1000), (16, 1.3, 10),
-    ):  # fmt: skip
+        (1, 1.0, 10),
+        (2, 1.0, 10),
+        (4, 1.0, 10),
+        (16, 1.0, 1000),
+        (16, 0.5, 1000),
+        (16, 1.3, 10),
+    ):
         want = _network(table[:rows], width, classes)
         some = "TABLE" if rows == 16 else f"first {rows} row{'s' * (rows > 1)} of TABLE"
         what = f"ghostnet_parameters({some}, width={width}, classes={classes})"

@@ -25,8 +25,24 @@ from minighost.nn.functional.squeeze import (
 from minighost.nn.functional.values import Lazy, materialize
 
 __all__ = [
-    "Lazy", "add", "add_backward", "add_forward", "batch_norm_backward", "batch_norm_forward", "concat_backward",
-    "concat_forward", "conv2d_backward", "conv2d_forward", "first_channels_backward", "first_channels_forward",
-    "fusing", "global_avg_pool_backward", "global_avg_pool_forward", "materialize", "relu_backward", "relu_forward",
-    "scale_backward", "scale_forward",
-]  # fmt: skip
+    "Lazy",
+    "add",
+    "add_backward",
+    "add_forward",
+    "batch_norm_backward",
+    "batch_norm_forward",
+    "concat_backward",
+    "concat_forward",
+    "conv2d_backward",
+    "conv2d_forward",
+    "first_channels_backward",
+    "first_channels_forward",
+    "fusing",
+    "global_avg_pool_backward",
+    "global_avg_pool_forward",
+    "materialize",
+    "relu_backward",
+    "relu_forward",
+    "scale_backward",
+    "scale_forward",
+]

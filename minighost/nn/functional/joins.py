@@ -13,9 +13,16 @@ from minighost.nn.functional.traced import is_traced
 from minighost.nn.functional.values import Activation, Sum, activation, materialize, waits
 
 __all__ = [
-    "add", "add_backward", "add_forward", "concat_backward", "concat_forward", "first_channels_backward",
-    "first_channels_forward", "shares", "split",
-]  # fmt: skip
+    "add",
+    "add_backward",
+    "add_forward",
+    "concat_backward",
+    "concat_forward",
+    "first_channels_backward",
+    "first_channels_forward",
+    "shares",
+    "split",
+]
 
 
 def shares(channels):
