@@ -79,7 +79,7 @@ def profile(step, repeats=10, warmup=2):
     >>> from minighost import ops
     >>> x = np.ones((2, 4, 4, 8), np.float32)
     >>> [one.kernel for one in profile(lambda: ops.add_forward(x, x), repeats=1, warmup=1).kernels]
-    ['join._add']
+    ['add._add']
     """
     pieces: dict = {}
     with watching(lambda function, args, _: pieces.setdefault(function, []).append(_piece(function, args))):

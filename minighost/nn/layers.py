@@ -10,7 +10,7 @@ from minighost.engine.check import pair
 from minighost.nn import functional, limit
 from minighost.nn.functional import materialize
 from minighost.nn.module import BY_LAYERS, Buffer, Module, Parameter
-from minighost.ops.pooling import pooling_options
+from minighost.ops.windows import pooling_options
 
 __all__ = [
     "AvgPool2d",

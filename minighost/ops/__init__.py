@@ -6,12 +6,20 @@
 
 from minighost.engine.launch import threads
 from minighost.engine.memory import pool_bytes, release_pool
+from minighost.ops.add import add_backward, add_backward_reference, add_forward, add_forward_reference
+from minighost.ops.avg_pool import (
+    avg_pool_backward,
+    avg_pool_backward_reference,
+    avg_pool_forward,
+    avg_pool_forward_reference,
+)
 from minighost.ops.batch_norm import (
     batch_norm_backward,
     batch_norm_backward_reference,
     batch_norm_forward,
     batch_norm_forward_reference,
 )
+from minighost.ops.concat import concat_backward, concat_backward_reference, concat_forward, concat_forward_reference
 from minighost.ops.conv2d import conv2d_backward, conv2d_backward_reference, conv2d_forward, conv2d_forward_reference
 from minighost.ops.crelu import crelu_backward, crelu_backward_reference, crelu_forward, crelu_forward_reference
 from minighost.ops.cross_entropy import softmax, softmax_cross_entropy, softmax_cross_entropy_reference
@@ -22,6 +30,12 @@ from minighost.ops.depthwise import (
     depthwise_forward_reference,
 )
 from minighost.ops.dropout import dropout_backward, dropout_forward
+from minighost.ops.global_avg_pool import (
+    global_avg_pool_backward,
+    global_avg_pool_backward_reference,
+    global_avg_pool_forward,
+    global_avg_pool_forward_reference,
+)
 from minighost.ops.hard import (
     clip_gate_backward,
     clip_gate_backward_reference,
@@ -37,36 +51,18 @@ from minighost.ops.hard import (
     hard_swish_forward_reference,
 )
 from minighost.ops.im2col import col2im, col2im_reference, im2col, im2col_reference
-from minighost.ops.join import (
-    add_backward,
-    add_backward_reference,
-    add_forward,
-    add_forward_reference,
-    concat_backward,
-    concat_backward_reference,
-    concat_forward,
-    concat_forward_reference,
-)
 from minighost.ops.linear import linear_backward, linear_backward_reference, linear_forward, linear_forward_reference
+from minighost.ops.max_pool import (
+    max_pool_backward,
+    max_pool_backward_reference,
+    max_pool_forward,
+    max_pool_forward_reference,
+)
 from minighost.ops.pointwise import (
     pointwise_backward,
     pointwise_backward_reference,
     pointwise_forward,
     pointwise_forward_reference,
-)
-from minighost.ops.pooling import (
-    avg_pool_backward,
-    avg_pool_backward_reference,
-    avg_pool_forward,
-    avg_pool_forward_reference,
-    global_avg_pool_backward,
-    global_avg_pool_backward_reference,
-    global_avg_pool_forward,
-    global_avg_pool_forward_reference,
-    max_pool_backward,
-    max_pool_backward_reference,
-    max_pool_forward,
-    max_pool_forward_reference,
 )
 from minighost.ops.relu import (
     relu6_backward,

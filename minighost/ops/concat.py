@@ -1,7 +1,8 @@
-"""Two ways to join branches: put their channels side by side, or add them.
+"""Put the channels of several branches side by side (Szegedy et al. 2015, "Going deeper with convolutions", §4).
 
-A concatenation is a write at a channel offset, so its backward is a read at the same offset; a sum passes its
-gradient to both branches unchanged (He et al. 2016, "Deep residual learning", eq. 1).
+    out[n, h, w, first_k + c] = x_k[n, h, w, c]        with first_k = C_0 + ... + C_(k-1)
+
+A concatenation is a write at a channel offset, so its backward is a read at the same offset.
 """
 
 import numpy as np
@@ -10,16 +11,7 @@ from minighost.engine import check
 from minighost.engine.launch import kernel, spans
 from minighost.engine.memory import empty
 
-__all__ = [
-    "add_backward",
-    "add_backward_reference",
-    "add_forward",
-    "add_forward_reference",
-    "concat_backward",
-    "concat_backward_reference",
-    "concat_forward",
-    "concat_forward_reference",
-]
+__all__ = ["concat_backward", "concat_backward_reference", "concat_forward", "concat_forward_reference"]
 
 
 # The idea ------------------------------------------------------------------------------------------------------
@@ -33,16 +25,6 @@ def concat_forward_reference(*xs):
 def concat_backward_reference(dout, cache):
     """`concat_backward` in plain NumPy."""
     return tuple(np.split(dout, np.cumsum(cache)[:-1], axis=-1))
-
-
-def add_forward_reference(a, b):
-    """`add_forward` in plain NumPy."""
-    return a + b, None
-
-
-def add_backward_reference(dout, cache):
-    """`add_backward`: each branch receives the whole gradient."""
-    return dout, dout
 
 
 # The same, compiled --------------------------------------------------------------------------------------------
@@ -89,51 +71,9 @@ def concat_backward(dout, cache):
     return concat_backward_reference(dout, cache)
 
 
-def add_forward(a, b, out=None):
-    """Add two arrays of equal shape.
-
-    Parameters
-    ----------
-    a, b : ndarray, shape (N, H, W, C), one dtype
-        Channel slices are read in place.
-    out : ndarray, shape (N, H, W, C), optional
-        May be `a` or `b` itself.
-
-    Returns
-    -------
-    out : ndarray, shape (N, H, W, C)
-    cache : None
-    """
-    a, b = check.channels("add", "a", a), check.channels("add", "b", b)
-    check.same_dtype("add", a=a, b=b)
-    check.shape_is("add", "b", b, a.shape)
-    if out is None:
-        out = empty(a.shape, a.dtype)
-    else:
-        check.target("add", out, a)
-        a, b = check.apart(a, out), check.apart(b, out)
-    if out.size:
-        _add(check.rows(a), check.rows(b), a.shape[3], check.rows(out))
-    return out, None
-
-
-def add_backward(dout, cache):
-    """Gradient of `add_forward`: `dout` for both branches (the same array, so neither may be written to)."""
-    dout = check.channels("add backward", "dout", dout)
-    return dout, dout
-
-
 @kernel
 def _copy(work, x, C, out):
     for first, last in spans(work, len(x), C):
         for r in range(first, last):
             for c in range(C):
                 out[r, c] = x[r, c]
-
-
-@kernel
-def _add(work, a, b, C, out):
-    for first, last in spans(work, len(a), C):
-        for r in range(first, last):
-            for c in range(C):
-                out[r, c] = a[r, c] + b[r, c]

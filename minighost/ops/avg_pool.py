@@ -1,0 +1,109 @@
+"""Average pooling: of every window the mean, channel by channel.
+
+    out[n, i, j, c] = 1 / (KH*KW) * sum over u, v of x[n, i*SH + u - PH, j*SW + v - PW, c]
+
+(LeCun et al. 1998, "Gradient-based learning applied to document recognition", §II.B, without its weights). The tap
+(u, v) runs over the window's KH x KW pixels. Padding is zeros that count, as in PyTorch by default.
+"""
+
+import numpy as np
+
+from minighost.engine import check
+from minighost.engine.launch import kernel, share
+from minighost.engine.memory import empty, zeros
+from minighost.ops.windows import pooling_geometry
+
+__all__ = ["avg_pool_backward", "avg_pool_backward_reference", "avg_pool_forward", "avg_pool_forward_reference"]
+
+
+# The idea ------------------------------------------------------------------------------------------------------
+
+
+def avg_pool_forward_reference(x, kernel_size, stride=None, padding=0):
+    """`avg_pool_forward` by a loop over output positions."""
+    g = pooling_geometry("avg_pool", x, kernel_size, stride, padding)
+    padded = np.pad(x, [(0, 0), (g.PH, g.PH), (g.PW, g.PW), (0, 0)])
+    out = np.empty((len(x), g.OH, g.OW, x.shape[3]), x.dtype)
+    for i, j in np.ndindex(g.OH, g.OW):
+        out[:, i, j] = padded[:, i * g.SH :, j * g.SW :][:, : g.KH, : g.KW].mean((1, 2))
+    return out, (x.shape, g)
+
+
+def avg_pool_backward_reference(dout, cache):
+    """`avg_pool_backward` by the same loop: every pixel of the window takes an equal share."""
+    (N, H, W, C), g = cache
+    dpadded = np.zeros((N, H + 2 * g.PH, W + 2 * g.PW, C), dout.dtype)
+    for i, j in np.ndindex(g.OH, g.OW):
+        dpadded[:, i * g.SH :, j * g.SW :][:, : g.KH, : g.KW] += dout[:, i, j, None, None] / (g.KH * g.KW)
+    return dpadded[:, g.PH : g.PH + H, g.PW : g.PW + W]
+
+
+# The same, compiled --------------------------------------------------------------------------------------------
+
+
+def avg_pool_forward(x, kernel_size, stride=None, padding=0):
+    """Mean over windows, padded zeros included.
+
+    Parameters
+    ----------
+    x : ndarray, shape (N, H, W, C), float32 or float64
+    kernel_size, stride, padding : int or (int, int)
+        As for `max_pool_forward`.
+
+    Returns
+    -------
+    out : ndarray, shape (N, OH, OW, C)
+    cache : tuple
+        For `avg_pool_backward`.
+
+    Examples
+    --------
+    >>> avg_pool_forward(np.arange(4.0).reshape(1, 2, 2, 1), 2)[0].item()
+    1.5
+    """
+    x = check.array("avg_pool", "x", x, 4)
+    g = pooling_geometry("avg_pool", x, kernel_size, stride, padding)
+    out = empty((len(x), g.OH, g.OW, x.shape[3]), x.dtype)
+    if out.size:
+        _avg_pool(x, g, out)
+    return out, (x.shape, g)
+
+
+def avg_pool_backward(dout, cache):
+    """Gradient of `avg_pool_forward`: every pixel of a window takes an equal share. Returns `dx`."""
+    x_shape, g = cache
+    dout = check.array("avg_pool backward", "dout", dout, 4)
+    check.shape_is("avg_pool backward", "dout", dout, (x_shape[0], g.OH, g.OW, x_shape[3]))
+    dx = zeros(x_shape, dout.dtype)
+    if dout.size:
+        _avg_pool_backward(dout, g, dx)
+    return dx
+
+
+@kernel
+def _avg_pool(work, x, g, out):
+    N, H, W, C = x.shape
+    for line in share(work, N * g.OH):
+        n, i = line // g.OH, line % g.OH
+        for j in range(g.OW):
+            out[n, i, j] = 0
+            for u in range(g.KH):
+                for v in range(g.KW):
+                    h, w = i * g.SH + u - g.PH, j * g.SW + v - g.PW
+                    if 0 <= h < H and 0 <= w < W:
+                        for c in range(C):
+                            out[n, i, j, c] += x[n, h, w, c] / (g.KH * g.KW)
+
+
+@kernel
+def _avg_pool_backward(work, dout, g, dx):
+    N, H, W, C = dx.shape
+    for n in share(work, N):
+        for i in range(g.OH):
+            for j in range(g.OW):
+                for u in range(g.KH):
+                    for v in range(g.KW):
+                        h, w = i * g.SH + u - g.PH, j * g.SW + v - g.PW
+                        if 0 <= h < H and 0 <= w < W:
+                            for c in range(C):
+                                dx[n, h, w, c] += dout[n, i, j, c] / (g.KH * g.KW)
