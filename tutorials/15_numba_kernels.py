@@ -115,8 +115,8 @@ megabytes = [n * 4 * R * 64 / 1e6 for n in passes]
 print(f"to and from memory: {megabytes[0]:.0f} megabytes in two passes, {megabytes[1]:.0f} in tiles")
 
 # %% [markdown]
-# How much that gains depends on your caches, and on who else uses them. This is how the kernels work in
-# `minighost/ops`: a tile, a product, an epilogue.
+# How much that gains depends on your caches, and on who else uses them. This is how the kernels of `minighost/engine`
+# work: a tile, a product, an epilogue.
 #
 # ## What no kernel can beat
 #
@@ -169,7 +169,7 @@ values = np.random.default_rng(2).normal(size=100_000).astype(np.float32)
 
 
 def by_shares(threads):
-    """What a reduction over that many threads computes: one partial sum a thread."""
+    """What a reduction over that many threads computes: one partial sum per thread."""
     return sum((np.add.accumulate(part)[-1] for part in np.array_split(values, threads)), np.float32(0))
 
 
@@ -245,5 +245,6 @@ print("wrote numba_kernels.png")
 # 2. Tiles of 8 rows, of 10,000 rows: where does it get slower, and which cache is that?
 # 3. What is the intensity of a linear layer on one image, and on 128? Which of them can be quick?
 #
-# Read on in `minighost/engine/launch.py` and `docs/engine.md`; `minighost bench roofline` measures both roofs with more
-# care. In `minighost learn`, exercises 35 to 37 are a kernel, its tiles and a deterministic sum.
+# Tutorial 18 goes on from loops to registers. Read on in `minighost/engine/launch.py` and `docs/engine.md`;
+# `minighost bench roofline` measures both roofs with more care. In `minighost learn`, exercises 35 to 37 are a kernel,
+# its tiles and a deterministic sum.
