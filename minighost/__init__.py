@@ -9,37 +9,28 @@
     mg.train.SGD(model.parameters(), lr=0.1, momentum=0.9).step()
 """
 
-import importlib
+from minighost.lazy import lazy_names
 
 __version__ = "0.1.0"
-__all__ = [
-    "analysis",
-    "bench",
-    "cli",
-    "data",
-    "errors",
-    "gradcheck",
-    "interop",
-    "learn",
-    "models",
-    "nn",
-    "ops",
-    "stepper",
-    "threads",
-    "trace",
-    "train",
-]
 
-FUNCTIONS = {"threads": "ops", "trace": "analysis"}  # the two that are used so often that they need no room's name
-
-
-def __getattr__(name):
-    if name in FUNCTIONS:
-        return getattr(importlib.import_module(f"minighost.{FUNCTIONS[name]}"), name)
-    if name in __all__:
-        return importlib.import_module(f"minighost.{name}")
-    raise AttributeError(f"module 'minighost' has no attribute {name!r}; it has {', '.join(__all__)}")
-
-
-def __dir__():
-    return __all__
+__all__, __getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "analysis": "",
+        "bench": "",
+        "cli": "",
+        "data": "",
+        "errors": "",
+        "gradcheck": "",
+        "interop": "",
+        "learn": "",
+        "models": "",
+        "nn": "",
+        "ops": "",
+        "stepper": "",
+        "train": "",
+        # these two are used so often that they need no room's name
+        "threads": "ops",
+        "trace": "analysis",
+    },
+)

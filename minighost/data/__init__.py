@@ -9,30 +9,21 @@ Needs NumPy only; the download needs pooch, `pictures` Pillow. Names are looked 
 there are takes not even NumPy.
 """
 
-from importlib import import_module
+from minighost.lazy import lazy_names
 
-_HOME = {
-    "Augment": "augment",
-    "Dataset": "dataset",
-    "Loader": "loader",
-    "channel_statistics": "statistics",
-    "cifar10": "cifar",
-    "describe": "sets",
-    "flip_horizontal": "augment",
-    "load": "sets",
-    "names": "sets",
-    "normalize": "statistics",
-    "shapes10": "shapes",
-}
-
-__all__ = list(_HOME)
-
-
-def __getattr__(name):
-    if name not in _HOME:
-        raise AttributeError(f"module 'minighost.data' has no attribute {name!r}")
-    return getattr(import_module(f"minighost.data.{_HOME[name]}"), name)
-
-
-def __dir__():
-    return sorted(__all__)
+__all__, __getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "Augment": "augment",
+        "Dataset": "dataset",
+        "Loader": "loader",
+        "channel_statistics": "statistics",
+        "cifar10": "cifar",
+        "describe": "sets",
+        "flip_horizontal": "augment",
+        "load": "sets",
+        "names": "sets",
+        "normalize": "statistics",
+        "shapes10": "shapes",
+    },
+)

@@ -9,26 +9,17 @@ The numbers are computed step by step and compared with what the operation retur
 Names are looked up on first use: to know which operations there are takes no time.
 """
 
-from importlib import import_module
+from minighost.lazy import lazy_names
 
-_HOME = {
-    "NAMES": "pages",
-    "PAGES": "pages",
-    "Story": "frames",
-    "build": "operations",
-    "lines": "text",
-    "page": "webpage",
-    "write": "webpage",
-}
-
-__all__ = list(_HOME)
-
-
-def __getattr__(name):
-    if name not in _HOME:
-        raise AttributeError(f"module 'minighost.stepper' has no attribute {name!r}")
-    return getattr(import_module(f"minighost.stepper.{_HOME[name]}"), name)
-
-
-def __dir__():
-    return sorted(__all__)
+__all__, __getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "NAMES": "pages",
+        "PAGES": "pages",
+        "Story": "frames",
+        "build": "operations",
+        "lines": "text",
+        "page": "webpage",
+        "write": "webpage",
+    },
+)
