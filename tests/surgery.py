@@ -1,6 +1,7 @@
 """What users do to a block that they did not write: a hundred small changes to its modules, drawn at random."""
 
 import numpy as np
+from views import hold
 
 from minighost import nn
 
@@ -281,24 +282,24 @@ def _instance(module, rng):
 def _dtype(module, rng):
     values = [p for _, p in module._named((nn.Parameter, nn.Buffer))]
     value = values[rng.integers(len(values))]
-    value.data = value.data.astype(np.float32)
+    hold(value, value.data.astype(np.float32))
     return "one of them"
 
 
 def _layout(module, rng):
     """The same numbers in another order of memory."""
     for p in module.parameters():
-        p.data = np.asfortranarray(p.data) if rng.integers(2) else np.repeat(p.data, 2, axis=0)[::2]
+        hold(p, np.asfortranarray(p.data) if rng.integers(2) else np.repeat(p.data, 2, axis=0)[::2])
     return "all"
 
 
 def _another_kernel(module, rng):
-    """Only `weight.data`: the attribute `kernel_size` is left as it was."""
+    """Only the weight: the attribute `kernel_size` is left as it was."""
     found = _pick(module, rng, nn.Conv2d)
     if found is None:
         return None
     path, conv, _, _ = found
-    conv.weight.data = rng.normal(size=(5, 3, *conv.weight.shape[2:]))
+    conv.weight = nn.Parameter(rng.normal(size=(5, 3, *conv.weight.shape[2:])))
     return path
 
 
@@ -308,7 +309,7 @@ def _vectors(module, rng):
     if found is None:
         return None
     path, bn, _, _ = found
-    bn.weight.data = rng.normal(size=bn.weight.size + 1)
+    bn.weight = nn.Parameter(rng.normal(size=bn.weight.size + 1))
     return path
 
 

@@ -146,7 +146,7 @@ def test_a_module_in_an_attribute_of_a_sequential_runs_last_and_is_trained(rng):
         tuple,
         lambda layers: dict(enumerate(layers)),
         lambda layers: [layers],
-        lambda layers: [nn.Parameter(0)],
+        lambda layers: [nn.Parameter(np.zeros(1))],
     ],
 )
 @pytest.mark.parametrize("ask", ["parameters", "modules", "state_dict", "eval", "named_buffers"])

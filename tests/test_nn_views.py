@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from views import KINDS, UPDATABLE, View, assert_kernels_see_plain_arrays, few, views
+from views import KINDS, UPDATABLE, View, assert_kernels_see_plain_arrays, few, hold, views
 
 from minighost import nn
 from minighost.engine.launch import watching
@@ -77,7 +77,7 @@ def _answers(module, arrays, mode):
     """All that a layer returns, its gradients and its buffers afterwards."""
     module.train(mode != "evaluation")
     for path, value in _values(module).items():
-        value.data = arrays[path]
+        hold(value, arrays[path])
     with nn.fusing(mode == "fused"):
         answers = {"out": module(arrays["x"])}
         if "dout" in arrays:
@@ -130,7 +130,8 @@ def test_a_folded_network_of_views_is_that_of_copies(name, data):
     module, copied = make().eval(), make().eval()
     for path, value in _values(module).items():
         view = data.draw(views(rng.uniform(0.3, 1.5, value.data.shape).astype(np.float32)), path)
-        value.data, _values(copied)[path].data = view.array, view.plain
+        hold(value, view.array)
+        hold(_values(copied)[path], view.plain)
     with watching(assert_kernels_see_plain_arrays):
         networks = nn.fold(module)(x.array), nn.fold(copied)(x.plain)
     assert_array_equal(*networks)
@@ -153,7 +154,7 @@ def test_fused_training_refuses_parameters_that_do_not_fit_as_the_layers_do(name
             for on in (True, False):
                 module = make()
                 value = _values(module)[path]
-                value.data = wrong(value.data)
+                hold(value, wrong(value.data))
                 with nn.fusing(on), pytest.raises((TypeError, ValueError)) as error:
                     module(x)
                 messages.append(str(error.value))
@@ -165,10 +166,10 @@ def test_fused_training_refuses_branches_that_do_not_meet():
     x = np.ones((2, 3, 3, 2), np.float32)
     residual, gated, wider = nn.ResidualBlock(2, 2), nn.GhostBottleneck(2, 4, 2, se_hidden=1), nn.GhostModule(2, 4, 1)
     for value in _values(residual.second).values():
-        value.data = np.concatenate([value.data, value.data], -1)
+        hold(value, np.concatenate([value.data, value.data], -1))
     for value in _values(gated.se.expand).values():
-        value.data = np.concatenate([value.data, value.data], -1)
-    wider.cheap.conv.weight.data = np.ones((5, 5, 1, 2), np.float32)
+        hold(value, np.concatenate([value.data, value.data], -1))
+    wider.cheap.conv.weight = nn.Parameter(np.ones((5, 5, 1, 2), np.float32))
     for block, message in ((residual, "must have shape"), (gated, "gate must have shape"), (wider, "shape")):
         for on in (True, False):
             with nn.fusing(on), pytest.raises(ValueError, match=message):
@@ -180,7 +181,7 @@ def test_running_statistics_that_cannot_be_updated_are_refused(mode):
     for kind in set(KINDS) - set(UPDATABLE):
         module = nn.ConvBNAct(2, 3, 1, rng=0)
         view = View(*KINDS[kind](module.bn.running_var.data, np.random.default_rng(0)))
-        module.bn.running_var.data = view.array
+        module.bn.running_var = nn.Buffer(view.array)
         with nn.fusing(mode == "fused"), pytest.raises(ValueError, match="running_var is updated in place"):
             module(np.ones((2, 2, 2, 2), np.float32))
         view.assert_untouched(kind)
@@ -195,7 +196,7 @@ def test_a_state_of_views_is_loaded_into_views_or_refused_whole(data):
     state = {path: data.draw(views(rng.normal(size=v.data.shape)), path) for path, v in _values(module).items()}
     own = {path: data.draw(views(v.data), path) for path, v in _values(module).items()}
     for path, value in _values(module).items():
-        value.data = own[path].array
+        hold(value, own[path].array)
     given = {path: view.array for path, view in state.items()}
     try:
         module.load_state_dict(given)
@@ -223,6 +224,6 @@ def test_a_state_may_be_made_of_the_model_s_own_arrays():
 @pytest.mark.parametrize("kind", KINDS)
 def test_after_astype_every_array_is_plain(kind):
     module = nn.Linear(3, 2, rng=0)
-    module.weight.data, _ = KINDS[kind](module.weight.data, np.random.default_rng(0))
+    module.weight = nn.Parameter(KINDS[kind](module.weight.data, np.random.default_rng(0))[0])
     data = module.astype(np.float64).weight.data
     assert type(data) is np.ndarray and data.flags.carray and data.dtype == np.float64

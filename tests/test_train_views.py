@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from views import KINDS, views
+from views import KINDS, hold, views
 
 from minighost import nn
 from minighost.data.augment import Augment, flip_horizontal
@@ -79,12 +79,12 @@ def test_an_average_follows_weights_in_any_layout(kind):
     rng, averages = np.random.default_rng(0), []
     model, plain = nn.Sequential(nn.Linear(1, 3), nn.Linear(3, 2)), nn.Sequential(nn.Linear(1, 3), nn.Linear(3, 2))
     for p, copied in zip(model.parameters(), plain.parameters(), strict=True):
-        p.data, _ = KINDS[kind](rng.normal(size=p.shape).astype(np.float32), rng)
-        copied.data = np.array(p.data, np.float32, order="C")
+        hold(p, KINDS[kind](rng.normal(size=p.shape).astype(np.float32), rng)[0])
+        copied.data = np.array(p.data, np.float32)
     for network in (model, plain):
         average = EMA(network, 0.5)
         for p in network.parameters():
-            p.data = p.data * 3  # NumPy keeps the layout
+            hold(p, p.data * 3)  # NumPy keeps the layout
         average.update()
         averages.append(average.state_dict())
     for path, value in averages[1].items():

@@ -5,12 +5,17 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import as_strided
 
-__all__ = ["KINDS", "UPDATABLE", "View", "assert_kernels_see_plain_arrays", "few", "sizes", "views"]
+__all__ = ["KINDS", "UPDATABLE", "View", "assert_kernels_see_plain_arrays", "few", "hold", "sizes", "views"]
 
 GUARD = -7.125  # between and around a view's numbers
 
 few = settings(max_examples=max(3, settings.default.max_examples // 4))  # where there are many tests alike
 sizes = st.sampled_from([1, 1, 1, 2, 3])  # of an axis: mostly 1, where strides mean nothing
+
+
+def hold(value, array):
+    """Make a parameter or buffer hold this very array, of any layout, shape and dtype: to assign would copy."""
+    value.__init__(array)
 
 
 class View:
