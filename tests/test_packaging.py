@@ -71,6 +71,21 @@ def test_pyproject_holds_no_metadata_that_would_hide_setup_cfg():
         assert set(tomllib.load(file)) == {"build-system", "tool"}
 
 
+def test_what_is_no_python_file_is_in_the_wheel(setup):
+    """py.typed, without which a type checker does not look at the hints, and the stepper's page."""
+    shipped = {
+        f"{package.replace('.', '/')}/{name}"
+        for package, names in setup["options.package_data"].items()
+        for name in names.split()
+    }
+    files = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "minighost").rglob("*")
+        if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts
+    }
+    assert "minighost/py.typed" in files and files == shipped, f"not in setup.cfg, or not there: {files ^ shipped}"
+
+
 def test_every_folder_with_python_is_a_package():
     folders = {path.parent for path in (ROOT / "minighost").rglob("*.py")}
     assert not [folder for folder in folders if not (folder / "__init__.py").exists()]

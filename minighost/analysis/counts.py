@@ -103,7 +103,7 @@ def _forward_nothing(model, input_shape):
 
 def _own_parameters(model):
     """Parameters of each module without those of the modules in it, by path."""
-    found = {}
+    found: dict[str, int] = {}
     for name, parameter in model.named_parameters():
         owner = name.rpartition(".")[0]
         found[owner] = found.get(owner, 0) + parameter.size

@@ -1,6 +1,7 @@
 """A whole network on the clock: a training step, and inference."""
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,6 +101,7 @@ def bench_network(name, options, batch=128, size=32, mode="both", repeats=10, wa
     model = models.create(name, **{"rng": 0, **options})
     x = np.random.default_rng(0).normal(size=(batch, size, size, 3)).astype(np.float32)
     before, results = peak_memory(), []
+    call: Callable[[], object]
     for part in MODES[mode]:
         if part == "inference":
             pieces, call = inference_cost(model, x.shape[1:], batch), functools.partial(inference_of(model), x)

@@ -81,7 +81,8 @@ def _unpacking(file, path):
 
 
 def _walk(stream, path, sizes):
-    found, names = {}, []
+    found: dict[str, bytearray] = {}
+    names: list[str] = []
     for _ in range(MOST_MEMBERS):
         member = _header(stream, path)
         if member is None:
@@ -104,9 +105,9 @@ def _header(stream, path):
     block = stream.read(BLOCK)
     try:
         member = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-    except tarfile.EOFHeaderError:  # a block of zeros
-        return None
     except tarfile.HeaderError as error:
+        if not any(block):  # the block of zeros that ends an archive
+            return None
         raise FormatError(
             f"{path}: no tar header at byte {stream.position - BLOCK:,} of the unpacked stream "
             f"({error}); the archive is damaged or not a .tar.gz"

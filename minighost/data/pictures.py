@@ -119,7 +119,7 @@ def _decode(content, size):
         image.load()
         if image.format == "TIFF":  # by now it stands upright
             width, height = image.size
-        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
         square = _square(image, key, size)
     if turn is not None:
         square = square.transpose(Image.Transpose[turn])

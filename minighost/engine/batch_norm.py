@@ -66,21 +66,22 @@ def finalize(statistics, count, vectors, training, momentum, eps, relu, dtype):
     kept : Kept
     """
     C = len(vectors[0])
-    plain = [v if check.is_plain(v) else np.array(v, dtype, order="C", subok=False) for v in vectors]
+    gamma, beta, mean, var = (v if check.is_plain(v) else np.array(v, dtype, order="C", subok=False) for v in vectors)
     if training:
         check.written_in_place("batch_norm", "running_mean", vectors[2])
         check.written_in_place("batch_norm", "running_var", vectors[3])
     norm, rows = np.empty((4, C), dtype), np.empty((4, C))
     floor = 0.0 if relu else -np.inf
-    _finalize(statistics, count, *plain, training, float(momentum), float(eps), floor, norm, rows, n_threads=1)
+    options = training, float(momentum), float(eps), floor
+    _finalize(statistics, count, gamma, beta, mean, var, *options, norm, rows, n_threads=1)
     if training:
-        for own, copy in zip(vectors[2:], plain[2:], strict=True):
+        for own, copy in zip(vectors[2:], (mean, var), strict=True):
             if own is not copy:
                 own[...] = copy
     return norm, Kept(rows, count, training)
 
 
-def gradient_coefficients(sums, kept, dtype):
+def gradient_coefficients(sums, kept: Kept, dtype):
     """Turn the two sums of a gradient into what is to be done to every pixel of it.
 
     Parameters

@@ -46,7 +46,7 @@ class KernelCache(_Cache):
     def __init__(self, function):
         self._function, self._folder = function, kernels_folder()
         try:
-            self._source = Path(inspect.getfile(function)).read_bytes()  # now, for it may be edited while we run
+            self._source: bytes | None = Path(inspect.getfile(function)).read_bytes()  # before it is edited
         except OSError:  # typed at a prompt: there is no telling whether it is the same the next time
             self._source = None
 

@@ -29,7 +29,9 @@ import os
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from contextvars import ContextVar
+from typing import Any, Protocol, TypeVar, TypeVarTuple
 
 # A thread that spins while it waits for another keeps the core from the very thread it waits for: on a busy machine a
 # step then takes many times longer. One that sleeps wakes up late. So: spin briefly, then sleep. GNU's OpenMP reads
@@ -57,13 +59,23 @@ __all__ = ["OPTIONS", "kernel", "kernels_folder", "share", "spans", "threads", "
 OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
 
-def tile(function):
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_Arguments = TypeVarTuple("_Arguments")
+
+
+class Launch(Protocol[*_Arguments]):
+    """A kernel as Python calls it: without `work`."""
+
+    def __call__(self, *args: *_Arguments, n_threads: int | None = None) -> None: ...
+
+
+def tile(function: _Function) -> _Function:
     """Compile the work on one tile, to be called from a `kernel` and from there only: Python has no way in."""
     compiled = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(function)
     return compiled if numba.config.DISABLE_JIT else linked_only(compiled)
 
 
-def kernel(function):
+def kernel(function: Callable[[Any, *_Arguments], Any]) -> Launch[*_Arguments]:
     """Compile a function that every thread runs, and give it back as one that is called without `work`.
 
     What has scratch memory for each thread is called with the number of them, ``n_threads=``, and never runs on more.
@@ -71,13 +83,13 @@ def kernel(function):
     if numba.config.DISABLE_JIT:
 
         @functools.wraps(function)
-        def plain(*args, n_threads=1):
+        def plain(*args: *_Arguments, n_threads: int | None = 1) -> None:
             note, start = _note.get(), time.perf_counter()
             function(np.zeros(1, np.int64), *args)
             if note is not None:
                 note(function, args, time.perf_counter() - start)
 
-        plain.__func__ = function  # here pdb looks for what `break minighost....` should stop in
+        plain.__func__ = function  # type: ignore[attr-defined]  # here pdb looks for what `break minighost....` should stop in
         return plain
     body = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(function)
 
@@ -90,7 +102,7 @@ def kernel(function):
         on_threads._cache = KernelCache(function)
 
     @functools.wraps(function)
-    def launch(*args, n_threads=None):
+    def launch(*args: *_Arguments, n_threads: int | None = None) -> None:
         everyone = _state.threads or _start()
         n_threads = n_threads or everyone
         with _state.turn if n_threads > 1 else _AT_ONCE:
@@ -104,7 +116,7 @@ def kernel(function):
         if note is not None:
             note(function, args, time.perf_counter() - start)
 
-    launch.compiled = on_threads  # where its `signatures` can be counted
+    launch.compiled = on_threads  # type: ignore[attr-defined]  # where its `signatures` can be counted
     return launch
 
 

@@ -8,7 +8,7 @@ training step (22.4 to 20.1 seconds, the command of `docs/engine.md` before and 
 
 import functools
 
-from numba import _dynfunc  # type: ignore[attr-defined]
+from numba import _dynfunc
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target

@@ -246,7 +246,7 @@ def _lanes(typing, x):
     return types.intp(x), lambda context, builder, sig, args: context.get_constant(types.intp, count)
 
 
-if not numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # in kernels each is an instruction, not a function
+if not numba.config.DISABLE_JIT:  # in kernels each is an instruction, not a function
     compiled = {"load": _load, "load_part": _load_part, "store": _store, "store_part": _store_part}
     globals().update(compiled, lanes=_lanes, fill=_fill, where=_where, total=_total)
 

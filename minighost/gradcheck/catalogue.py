@@ -1,6 +1,8 @@
 """What minighost itself has to check: every operation, both twins, every block, every network."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +11,7 @@ from minighost import models, nn, ops
 __all__ = ["NAMES", "pieces"]
 
 # operation, shapes of the inputs, options; sides and channel numbers differ, so that none can stand for another
-OPERATIONS = {
+OPERATIONS: dict[str, tuple[str, dict[str, tuple[int, ...]], dict[str, Any]]] = {
     "conv": ("conv2d", {"x": (2, 5, 4, 3), "w": (3, 3, 3, 4), "b": (4,)}, {"padding": 1}),
     "strided": ("conv2d", {"x": (2, 7, 6, 2), "w": (3, 2, 2, 3), "b": (3,)}, {"stride": (2, 3), "padding": (1, 0)}),
     "dilated": ("conv2d", {"x": (2, 6, 7, 2), "w": (2, 3, 2, 3)}, {"dilation": (3, 2), "padding": 1}),
@@ -32,7 +34,7 @@ OPERATIONS = {
 }
 SPREAD = {"relu6": 5.0, "hard_sigmoid": 3.0, "hard_swish": 3.0}  # so that both ends of the gate are met
 
-BLOCKS = {
+BLOCKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "conv_bn_act": (partial(nn.ConvBNAct, 3, 4, 3, stride=2, rng=0), 3),
     "se": (partial(nn.SqueezeExcite, 6, 3, rng=0), 6),
     "ghost": (partial(nn.GhostModule, 4, 6, 3, rng=0), 4),
@@ -86,7 +88,8 @@ def _with_names(function, names):
     def named(*inputs):
         return function(*inputs)
 
-    named.__signature__ = Signature([Parameter(name, Parameter.POSITIONAL_ONLY) for name in names])
+    signature = Signature([Parameter(name, Parameter.POSITIONAL_ONLY) for name in names])
+    named.__signature__ = signature  # type: ignore[attr-defined]  # `inspect` looks here first
     return named
 
 

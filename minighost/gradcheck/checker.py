@@ -271,7 +271,7 @@ def _compare_together(subject, gradients, dout, rng, tolerance):
 
     None if one of them cannot be measured.
     """
-    norms = {name: np.linalg.norm(g) for name, g in gradients.items()}
+    norms = {name: float(np.linalg.norm(g)) for name, g in gradients.items()}
     usual = float(np.median(list(norms.values()))) or 1.0  # gradients of zeros must not hold their arrays still
     probe, count = Probe(subject, list(gradients), dout), sum(x.size for x in gradients.values())
     where = f"{DIRECTIONS} directions of them together"

@@ -119,7 +119,8 @@ def _factor(case):
 def _named(factor, case):
     if abs(factor + 1) < CLOSE:
         return "the negative of the right one: a sign"
-    shape, sizes = case.dout.shape if case.dout.ndim > 1 else case.x.shape, {}
+    shape = case.dout.shape if case.dout.ndim > 1 else case.x.shape
+    sizes: dict[int, str] = {}
     letters = "NHWC" if len(shape) == 4 else "NC" if len(shape) == 2 else "ABCDEFG"[: len(shape)]
     for count in range(len(shape), 0, -1):
         for axes in combinations(range(len(shape)), count):

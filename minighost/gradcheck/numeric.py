@@ -11,7 +11,7 @@ settle: there any value between the two is a gradient. At the edge of a domain o
 side's slope is the gradient. Where nothing settles - a jump, the root of 0 - the error stays large.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -96,7 +96,7 @@ class _Looks:
 
     def at(self, h):
         """Look with step h; whether that is good enough, or shorter ones are useless."""
-        points = [self.terms(k * h) for k in (-2, -1, 1, 2)]
+        points: list[Any] = [self.terms(k * h) for k in (-2, -1, 1, 2)]
         there = [p for p in points if p is not None]
         changed = np.zeros(self.centre.shape, bool)
         for p in there:
@@ -105,7 +105,7 @@ class _Looks:
             changed = self._reached()
         sizes = np.max([np.abs(p) for p in (self.centre, *there)], axis=0)
         noise = self.rounding * float(sizes[changed].sum()) / h
-        moves = [None if p is None else p[changed] - self.centre[changed] for p in points]
+        moves: list[Any] = [None if p is None else p[changed] - self.centre[changed] for p in points]
         self.left = _better(self.left, self._side(moves[1], moves[0], -h, noise))
         self.right = _better(self.right, self._side(moves[2], moves[3], h, noise))
         if len(there) < len(points):

@@ -60,9 +60,9 @@ class Convolution(Node):
 
     w: Any
     b: Any
-    stride: tuple = (1, 1)
-    padding: tuple = (0, 0)
-    dilation: tuple = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
     groups: int = 1
     filters: int = 1
     act: tuple = inference.NONE
@@ -83,7 +83,8 @@ class Convolution(Node):
     @property
     def _winograd(self):
         """Whether its weights are kept transformed: even for a single image that saves more than it costs to read."""
-        g = Geometry(*self.shape[:2], *self.stride, *self.padding, *self.dilation, OH=4, OW=4)
+        KH, KW = self.shape[:2]
+        g = Geometry(KH, KW, *self.stride, *self.padding, *self.dilation, OH=4, OW=4)
         return suits(self.shape, g, self.groups)
 
     def kind(self):

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 
@@ -182,7 +183,8 @@ class _Stages:
     """
 
     def __init__(self, segments, weights):
-        self.segments, self.weights, self.written = segments, weights, (None, [])
+        self.segments, self.weights = segments, weights
+        self.written: tuple[Any, list[Any]] = None, []
 
     def __call__(self, x):
         x = check.array("fold", "x", x, x.ndim)

@@ -80,7 +80,7 @@ def _forward(module, forward, hook):
         hook.after_forward(module, x, out)
         return out
 
-    listening.hook = hook
+    listening.hook = hook  # type: ignore[attr-defined]  # by which whoever meets a wrapped method knows it
     return listening
 
 
@@ -93,5 +93,5 @@ def _backward(module, backward, hook):
         hook.after_backward(module, dout, dx)
         return dx
 
-    listening.hook = hook
+    listening.hook = hook  # type: ignore[attr-defined]
     return listening

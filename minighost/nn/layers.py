@@ -88,7 +88,7 @@ class Conv2d(Module):
         return dx
 
     @property
-    def macs(self):
+    def macs(self) -> int:  # type: ignore[override]  # a number that follows from the last forward
         """Multiply-adds per image at the last forward: OH*OW*KH*KW*(in_channels/groups)*out_channels."""
         return 0 if self.output_shape is None else self.output_shape[0] * self.output_shape[1] * self.weight.size
 
@@ -184,7 +184,7 @@ class Linear(Module):
         return dx
 
     @property
-    def macs(self):
+    def macs(self) -> int:  # type: ignore[override]  # a number that follows from the weights
         """Multiply-adds per row: in_features * out_features."""
         return self.weight.size
 

@@ -8,6 +8,7 @@ in a Python list are not found there (a warning says so); `nn.ModuleList` is the
 
 import warnings
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -132,7 +133,7 @@ class Module:
     dx_wanted = True  # False in a first layer whose input is an image
     macs = 0  # multiply-adds per image at the last forward; convolutions and linear layers state theirs
     output_shape: tuple[int, ...] | None = None  # of the last forward, without N
-    _cache = None
+    _cache: Any = None
     _output = None  # shape and dtype of what the last call returned
     _fingerprints = None  # of the arrays in `_cache`, inside ``with checking():``
     _seen_through: tuple[str, ...] = _OF_ONE_FORWARD  # containers that need no warning
@@ -142,7 +143,7 @@ class Module:
     def __init_subclass__(cls):
         """Note a backward that stands around a base class's, which may hand that one another gradient than it got."""
         super().__init_subclass__()
-        above = [base for base in cls.__mro__[1:] if base is not Module and "backward" in vars(base)]
+        above: list[Any] = [base for base in cls.__mro__[1:] if base is not Module and "backward" in vars(base)]
         cls._wraps_backward = "backward" in vars(cls) and bool(above) or any(base._wraps_backward for base in above)
 
     def forward(self, x):

@@ -93,6 +93,6 @@ class PatchWhitening(Module):
         return dx
 
     @property
-    def macs(self):
+    def macs(self) -> int:  # type: ignore[override]  # a number that follows from the last forward
         """Multiply-adds per image at the last forward."""
         return 0 if self.output_shape is None else self.output_shape[0] * self.output_shape[1] * self.weight.data.size

@@ -50,7 +50,7 @@ def concat_forward(*xs):
     """
     if not xs:
         raise ValueError("concat: needs at least one array")
-    xs = [check.channels("concat", f"x{k}", x) for k, x in enumerate(xs)]
+    xs = tuple(check.channels("concat", f"x{k}", x) for k, x in enumerate(xs))
     check.same_dtype("concat", **{f"x{k}": x for k, x in enumerate(xs)})
     for k, x in enumerate(xs):
         check.shape_is("concat", f"x{k}", x, (*xs[0].shape[:3], x.shape[3]))

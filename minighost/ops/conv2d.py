@@ -174,7 +174,7 @@ def _backward_tap_by_tap(dout, x, w, g, groups, dx_wanted):
     for ins, outs in _group_slices(x.shape[3], w.shape[3], groups):
         for u, v in np.ndindex(g.KH, g.KW):
             h, k, i, j = met(x.shape[1:3], g, u, v)
-            dw[u, v, :, outs] = np.tensordot(x[:, h, k, ins], dout[:, i, j, outs], 2 * [(0, 1, 2)])
+            dw[u, v, :, outs] = np.tensordot(x[:, h, k, ins], dout[:, i, j, outs], ((0, 1, 2), (0, 1, 2)))
             if dx_wanted:
                 dx[:, h, k, ins] += dout[:, i, j, outs] @ w[u, v, :, outs].T
     return dx if dx_wanted else None, dw

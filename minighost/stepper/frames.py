@@ -16,7 +16,7 @@ step, and `Script.same` compares it with what the operation itself returned.
 
 import inspect
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -43,7 +43,7 @@ class Source:
         lines, self.first = inspect.getsourcelines(function)
         self.lines = [line.rstrip("\n") for line in lines]
         self.name = function.__name__
-        self.file = Path(inspect.getsourcefile(function)).resolve().relative_to(PACKAGE.parent).as_posix()
+        self.file = Path(inspect.getfile(function)).resolve().relative_to(PACKAGE.parent).as_posix()
 
     def line(self, text):
         """(source, number) of the only line that contains `text`; a changed reference is noticed here."""
@@ -205,7 +205,7 @@ class Script:
     def as_json(self, texts, sources):
         """What the page needs; `texts` and `sources` are shared lists, which grow."""
         ids = {id(array): k for k, array in enumerate(self.arrays)}
-        before = {"p": None, "s": None, "b": []}
+        before: dict[str, Any] = {"p": None, "s": None, "b": []}
         frames = []
         for f in self.frames:
             source, number = f["line"]
@@ -252,7 +252,8 @@ def _marks(marks, ids):
 
 def _runs(changes):
     """[array, cell, value, value, ...] for values of cells that follow one another."""
-    runs, last = [], None
+    runs: list[list[Any]] = []
+    last = None
     for array, cell, value in changes:
         if last == (array, cell - 1):
             runs[-1].append(value)
@@ -264,7 +265,7 @@ def _runs(changes):
 
 def _spans(cells):
     """Cells 0, 1, 2, 6 as "0-2,6"."""
-    spans = []
+    spans: list[list[int]] = []
     for cell in sorted(set(cells)):
         if spans and spans[-1][1] == cell - 1:
             spans[-1][1] = cell

@@ -49,6 +49,6 @@ def build(op, x=None, w=None, seed=0, **options):
     scripts, shown, shapes = home.build(op, xs, None if w is None else load(w), chosen, rng)
     drawn = [name for name, file in (("x", x), ("w", w)) if file is None and (name == "x" or page.takes_w)]
     where = [f"{name} from {Path(file).name}" for name, file in (("x", x), ("w", w)) if file is not None]
-    drawn = ", ".join(drawn) + " and dout" if drawn else "dout"
-    facts = [shapes, "; ".join([*where, f"{drawn} drawn with seed {seed}"]), *([page.note] if page.note else [])]
+    all_drawn = ", ".join(drawn) + " and dout" if drawn else "dout"
+    facts = [shapes, "; ".join([*where, f"{all_drawn} drawn with seed {seed}"]), *([page.note] if page.note else [])]
     return Story(op, page.title, page.formula, facts, scripts, shown)

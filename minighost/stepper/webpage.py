@@ -8,6 +8,7 @@ import re
 from importlib.resources import files
 
 from minighost.files import write_atomic
+from minighost.stepper.frames import Source
 
 __all__ = ["page", "write"]
 
@@ -25,7 +26,8 @@ def page(story):
         HTML in ASCII and UTF-8. Data stands in a ``<script type="application/json">`` with every ``<`` escaped, so
         that nothing in it can end the element; the page's own script only ever shows it as text.
     """
-    texts, sources = [], []
+    texts: list[str] = []
+    sources: list[Source] = []
     scripts = [script.as_json(texts, sources) for script in story.scripts]
     data = {
         "title": story.title,

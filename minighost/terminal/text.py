@@ -57,7 +57,7 @@ def picture(image, colours=0):
     H, W, _ = image.shape
     pairs = image[: H // 2 * 2].reshape(H // 2, 2, W, 3)  # (lines, upper and lower, W, 3)
     if colours:
-        letters = [[_half_block(*pixels, colours) for pixels in zip(*pair, strict=True)] for pair in pairs]
+        letters = [[_half_block(upper, lower, colours) for upper, lower in zip(*pair, strict=True)] for pair in pairs]
         return ["".join(line) + "\x1b[0m" for line in letters]
     grey = pairs.astype(np.float64).mean(axis=1) @ (0.299, 0.587, 0.114)  # (lines, W), ITU-R BT.601 luma
     low, high = grey.min(), grey.max()

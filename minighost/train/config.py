@@ -9,6 +9,7 @@ import difflib
 import json
 import tomllib
 from dataclasses import dataclass, field
+from typing import Any
 
 from minighost.errors import FormatError
 from minighost.inputs import read_regular
@@ -143,7 +144,8 @@ class Config:
     @classmethod
     def _build(cls, values, where):
         rules = keys()
-        tree, options = {"model": {}, "data": {}, "train": {}, "": {}}, {}
+        tree: dict[str, dict[str, Any]] = {"model": {}, "data": {}, "train": {}, "": {}}
+        options = {}
         for key, value in values.items():
             section, _, name = key.rpartition(".")
             if key in rules:
@@ -192,7 +194,7 @@ class Config:
 
     def to_dict(self):
         """The tree as JSON knows it: dicts, lists, numbers, text, None."""
-        tree = {"model": {}, "data": {}, "train": {}}
+        tree: dict[str, Any] = {"model": {}, "data": {}, "train": {}}
         for key, value in self.flat().items():
             section, _, name = key.rpartition(".")
             (tree[section] if section else tree)[name] = list(value) if isinstance(value, tuple) else value

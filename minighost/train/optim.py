@@ -12,10 +12,12 @@ cache, so that a step reads and writes main memory once, and no temporary is lar
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
 from minighost import arguments
+from minighost.type_aliases import Array
 
 __all__ = ["SGD", "AdamW", "Optimizer", "blend"]
 
@@ -67,8 +69,8 @@ class Optimizer:
             (number, p, group)
             for number, (p, group) in enumerate((p, group) for group in self.groups for p in group["params"])
         ]
-        self._state = {}
-        self._scratch = {}
+        self._state: dict[int, dict[str, Array]] = {}
+        self._scratch: dict[np.dtype[Any], tuple[Array, Array]] = {}
 
     def _group(self, index, group, defaults):
         unknown = set(group) - set(defaults) - {"params"}
@@ -111,6 +113,14 @@ class Optimizer:
                     f"updated in place; assign np.array(data, order='C')"
                 )
             self._update(data.reshape(-1), grad.reshape(-1), self._state_of(number, data), group)
+
+    def _new_state(self, data: Array) -> dict[str, Array]:
+        """Zeros: what a parameter without a past has; by name of the slot."""
+        raise NotImplementedError
+
+    def _update(self, data: Array, grad: Array, state: dict[str, Array], group: dict[str, Any]) -> None:
+        """Move `data`, flat, in place."""
+        raise NotImplementedError
 
     def _state_of(self, number, data):
         if number not in self._state:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import sys
 import time
+from typing import Any
 
 from minighost import data, ops
 from minighost.errors import FormatError, one_line
@@ -63,20 +64,20 @@ def run(config, *, resume=False, overwrite=False, stream=None):
     with ops.threads(config.threads or None) as threads, listening() as stop:
         try:
             with stop.at_once():
-                sets = [_load(config, split) for split in ("train", "test")]  # before the folder: this may fail
-                model = _model(config, folder, resume, len(sets[0].classes))
-                loaders = _loaders(config, *sets)
-                _prepare(model, loaders[0])
-                trainer = Trainer(model, *loaders, config.train, stop)
+                train_set, test_set = (_load(config, split) for split in ("train", "test"))  # first: this may fail
+                model = _model(config, folder, resume, len(train_set.classes))
+                loader, test_loader = _loaders(config, train_set, test_set)
+                _prepare(model, loader)
+                trainer = Trainer(model, loader, test_loader, config.train, stop)
         except Interrupted:
             console.line(f"stopped by {stop.name} before anything was written")
             raise
         folder.path.mkdir(parents=True, exist_ok=True)
         with run_lock(folder.path):
             folder.begin(config, resume, overwrite)
-            for line in report.header(config, folder, model, trainer, *sets, threads):
+            for line in report.header(config, folder, model, trainer, train_set, test_set, threads):
                 console.line(line)
-            return _Run(config, folder, console, trainer, sets[1], stop).go(resume)
+            return _Run(config, folder, console, trainer, test_set, stop).go(resume)
 
 
 def _load(config, split):
@@ -118,12 +119,15 @@ class _Run:
 
     def __init__(self, config, folder, console, trainer, test_set, stop):
         self.config, self.folder, self.console, self.trainer, self.test_set = config, folder, console, trainer, test_set
-        self.stop, self.log, self.evaluation, self.macs = stop, None, None, 0
+        self.stop, self.macs = stop, 0
+        self.log: Any = None  # from `go` on
+        self.evaluation: Any = None  # the latest one
         self.step_seconds = self.test_seconds = 0.0
         self.about = RunMeta(
             config,
             list(test_set.classes),
-            *([float(value) for value in values] for values in (trainer.loader.mean, trainer.loader.std)),
+            mean=[float(value) for value in trainer.loader.mean],
+            std=[float(value) for value in trainer.loader.std],
             trainer={},  # the trainer puts in where it stands
             data=fingerprints(trainer.loader.dataset, test_set),
             versions=versions(),

@@ -7,11 +7,14 @@ that no step is spent at rate 0.
 
 import bisect
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from minighost.arguments import number
 
-__all__ = ["Constant", "Cosine", "OneCycle", "Step", "Warmup", "create", "names"]
+__all__ = ["Constant", "Cosine", "OneCycle", "Schedule", "Step", "Warmup", "create", "names"]
+
+Schedule = Callable[[int], float]  # from a step to its learning rate
 
 
 def _cosine(start, end, share):
@@ -131,7 +134,7 @@ class Step:
 class Warmup:
     """Linear rise over the first `steps` steps; from there on, and as its ceiling, `after` at the same global step."""
 
-    after: object
+    after: Schedule
     steps: float
     start: float = 0.04
 
@@ -169,6 +172,7 @@ def create(name, lr, total_steps, steps_per_epoch, *, warmup_epochs=0.0, anneal=
     callable
         ``schedule(step) -> lr``.
     """
+    schedule: Schedule
     warmup_steps = warmup_epochs * steps_per_epoch
     if name == "onecycle":
         return OneCycle(lr, total_steps, warmup_steps, anneal=anneal)

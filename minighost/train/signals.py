@@ -22,7 +22,7 @@ class StopRequest:
     """Whether, and by which signal, the program has been asked to stop."""
 
     def __init__(self):
-        self.signal = None
+        self.signal: int | None = None
         self.immediate = False
 
     def __bool__(self):
@@ -31,12 +31,12 @@ class StopRequest:
     @property
     def status(self):
         """Exit status that shells expect: 128 + the signal's number."""
-        return 128 + self.signal
+        return 128 + (self.signal or 0)
 
     @property
     def name(self):
         """What asked, in words."""
-        return "Ctrl-C" if self.signal == signal.SIGINT else signal.Signals(self.signal).name
+        return "Ctrl-C" if self.signal == signal.SIGINT else signal.Signals(self.signal or 0).name
 
     @contextmanager
     def at_once(self):
@@ -90,9 +90,13 @@ def listening():
         """In a finaliser or a callback of the compiler an exception goes unheard: ask again, a moment later."""
         if not isinstance(unraisable.exc_value, Interrupted):
             return hook(unraisable)
-        again = threading.Timer(0.05, lambda: request.immediate and signal.raise_signal(request.signal))
+        again = threading.Timer(0.05, remind)
         again.daemon = True
         again.start()
+
+    def remind():
+        if request.immediate and request.signal is not None:
+            signal.raise_signal(request.signal)
 
     for number in previous:
         signal.signal(number, ask)

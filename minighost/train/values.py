@@ -3,6 +3,7 @@
 import math
 import tomllib
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = ["Choice", "Flag", "Free", "Numbers", "Real", "Text", "Whole"]
 
@@ -13,6 +14,12 @@ class Rule:
     """Reads one value; a subclass gives `parse` (ValueError if it does not fit) and `expects`."""
 
     none = False
+
+    def expects(self) -> str:
+        raise NotImplementedError
+
+    def parse(self, value: Any) -> Any:
+        raise NotImplementedError
 
     def read(self, key, value):
         """The value of the right type; ValueError ``"train.epochs: expected a whole number >= 1, got 'abc'"``."""

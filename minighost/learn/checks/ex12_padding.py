@@ -115,7 +115,7 @@ def _plain(x, w, padding):
     return ops.conv2d_forward_reference(x, w, padding=padding)[0]
 
 
-def _known(x, w, padding):
+def _known(x, w, padding: tuple[int, int]):
     """Wrong outputs by their values."""
     (PH, PW), (KH, KW) = padding, w.shape[:2]
     known = []
@@ -127,7 +127,7 @@ def _known(x, w, padding):
         ((PH, PH), (PW, PW), "the border repeats the edge, and must hold zeros", {"mode": "edge"}),
         ((PH, PH), (PW, PW), "the border mirrors the image, and must hold zeros", {"mode": "symmetric"}),
     ):
-        padded = np.pad(x, [(0, 0), rows, columns, (0, 0)], **options)
+        padded = np.pad(x, [(0, 0), rows, columns, (0, 0)], **options)  # type: ignore[call-overload]  # whose modes are names
         if padded.shape[1] >= KH and padded.shape[2] >= KW and (rows != (PH, PH) or columns != (PW, PW) or options):
             known.append((_plain(padded, w, 0), words))
     return known

@@ -111,9 +111,9 @@ def _compare(forward, arguments, what):
 
 
 def _right(arrays, training, momentum, eps):
-    copies = [a.copy() for a in arrays]
-    out, _ = ops.batch_norm_forward_reference(*copies, training, momentum, eps)
-    return out, copies[3], copies[4]
+    x, gamma, beta, running_mean, running_var = (a.copy() for a in arrays)
+    out, _ = ops.batch_norm_forward_reference(x, gamma, beta, running_mean, running_var, training, momentum, eps)
+    return out, running_mean, running_var
 
 
 def _off(a, right):

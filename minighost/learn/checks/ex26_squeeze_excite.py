@@ -45,7 +45,7 @@ def check(mine):
     """Raise AssertionError, in words that lead to the fix, unless the functions of the module `mine` are right."""
     squeeze_excite = function(mine, "squeeze_excite")
     x = np.array([[1.0, 10.0], [3.0, 20.0]]).reshape(1, 1, 2, 2)
-    given = x, np.array([[1.5], [0.0]]), np.zeros(1), np.array([[0.4, -0.2]]), np.zeros(2)
+    given = [x, np.array([[1.5], [0.0]]), np.zeros(1), np.array([[0.4, -0.2]]), np.zeros(2)]
     _compare(squeeze_excite, given, "squeeze_excite(x, w1, b1, w2, b2 of the task)")
     rng = np.random.default_rng(26)
     shapes = (3, 2, 3, 4), (4, 5), (5,), (5, 4), (4,)  # as many images as columns: a gate of (N, C) would fit x wrongly

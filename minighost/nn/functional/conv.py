@@ -35,9 +35,9 @@ def conv2d_forward(x, w, b=None, stride=1, padding=0, dilation=1, groups=1, lazy
     if isinstance(x, np.ndarray):
         x = check.array("conv2d", "x", x, 4)
     w, b = check.array("conv2d", "w", w, 4), None if b is None else check.array("conv2d", "b", b, 1)
-    x, plan = activation(x), _plan
-    if not all(type(value) in (int, tuple) for value in (stride, padding, dilation)):
-        plan = _plan.__wrapped__  # a list cannot be a key
+    x = activation(x)
+    hashable = all(type(value) in (int, tuple) for value in (stride, padding, dilation))  # a list cannot be a key
+    plan = _plan if hashable else _plan.__wrapped__
     kind, g = plan(x.shape[1:3], w.shape, stride, padding, dilation, groups)
     cache = _Conv(kind.parts_of(x), w, b, g, groups, kind)
     results = kind.forward(cache)
@@ -115,7 +115,7 @@ class _Pointwise:
         branches, dw = kernels.pointwise_backward(gradients[0], c.parts, c.w[0, 0], skip)
         dys, sums, dgates = zip(*branches, strict=True)
         if skip is not None and isinstance(onto, InputGradient):
-            sums = [np.concatenate([sums[0], onto.sums[0]])]
+            sums = (np.concatenate([sums[0], onto.sums[0]]),)
         dx = _input_gradient(c.parts, dys, sums, dgates if len(c.parts[0].gate) else None)
         return (dx if skip is not None else add(dx, onto)), dw
 

@@ -50,9 +50,9 @@ def concat_forward(*xs):
         return xs[0].then(Concat(), *xs[1:], channels=sum(x.channels for x in xs) if known else None), None
     if not any(isinstance(x, Activation) for x in xs) or len({(x.shape[:3], x.dtype, x.ndim) for x in xs}) > 1:
         return ops.concat_forward(*map(materialize, xs))
-    xs = [activation(x) for x in xs]
-    parts = [p for x in xs for p in x.parts]
-    return Activation(parts), _Concat(parts, [len(x.parts) for x in xs])
+    lazy = [activation(x) for x in xs]
+    parts = [p for x in lazy for p in x.parts]
+    return Activation(parts), _Concat(parts, [len(x.parts) for x in lazy])
 
 
 def concat_backward(dout, cache):

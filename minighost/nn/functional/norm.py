@@ -31,9 +31,8 @@ def batch_norm_forward(x, gamma, beta, running_mean, running_var, training, mome
         return ops.batch_norm_forward(materialize(x), *vectors, training, momentum, eps, relu)
     parts, norms = [], []
     for part, statistics, mine in zip(x.parts, x.statistics, shares([p.raw.shape[3] for p in x.parts]), strict=True):
-        part, norm = kernels.finalize_stats(
-            part.raw, statistics, *(v[mine] for v in vectors), training, momentum, eps, relu
-        )
+        own = gamma[mine], beta[mine], running_mean[mine], running_var[mine]
+        part, norm = kernels.finalize_stats(part.raw, statistics, *own, training, momentum, eps, relu)
         parts.append(part)
         norms.append(norm)
     return Activation(parts), _Norm(parts, norms)

@@ -1,0 +1,36 @@
+"""What the type hints of the public functions mean; the docstrings add shapes and say what is checked.
+
+from minighost.type_aliases import Array
+"""
+
+import os
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Array", "ArrayLike", "Cache", "Images", "IntArray", "IntPair", "PathLike", "Seed"]
+
+Array = npt.NDArray[np.floating[Any]]
+"""Float32 or float64."""
+
+IntArray = npt.NDArray[np.integer[Any]]
+"""Labels, indices, counts."""
+
+Images = npt.NDArray[np.uint8]
+"""Pixels, 0 to 255."""
+
+ArrayLike = npt.ArrayLike
+"""Anything that `numpy.asarray` takes."""
+
+Cache = tuple[Any, ...]
+"""What a forward keeps for its backward, and nobody else looks into."""
+
+IntPair = int | tuple[int, int]
+"""One number for both axes of the plane, or one for each: (rows, columns)."""
+
+Seed = int | np.random.Generator | None
+"""What `numpy.random.default_rng` takes: a number, a generator that goes on, or None for a new one each time."""
+
+PathLike = str | os.PathLike[str]
+"""The name of a file or folder."""
