@@ -16,7 +16,7 @@ import sys
 import traceback
 
 from minighost import __version__
-from minighost.cli import bench, data, eval, gradcheck, learn, predict, step, summary, train, warmup
+from minighost.cli import bench, data, eval, gradcheck, learn, lines, predict, step, summary, train, warmup
 from minighost.errors import NonFiniteError, RunLocked, one_line
 from minighost.train.signals import Interrupted, listening
 
@@ -33,6 +33,7 @@ COMMANDS = {
     "gradcheck": gradcheck,
     "learn": learn,
     "step": step,
+    "lines": lines,
 }
 
 EXPECTED = (ValueError, TypeError, OSError, MemoryError, ModuleNotFoundError, NonFiniteError, RunLocked)
@@ -49,6 +50,7 @@ examples:
   minighost gradcheck conv                      is the backward the derivative of the forward?
   minighost learn init                          write it yourself: exercises, checked
   minighost step conv                           watch it work, forward and backward, number by number
+  minighost lines                               how many lines there are to read
 
 `minighost COMMAND --help` explains a command.
 """

@@ -1,0 +1,78 @@
+"""How much there is to read: the lines of minighost's own files.
+
+A line of code is one that holds something other than white space, a comment or a docstring.
+"""
+
+import ast
+import io
+import tokenize
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["ENGINE", "WEEKEND", "Lines", "count", "count_file"]
+
+PACKAGE = Path(__file__).parent
+
+# What "read in a weekend" means, part by part: patterns of files below the package.
+WEEKEND = {
+    "ops": ("ops/**/*.py",),
+    "nn": ("nn/**/*.py",),
+    "models": ("models/**/*.py",),
+    "trainer": (
+        "train/trainer.py",
+        "train/optim*.py",
+        "train/muon.py",
+        "train/schedules.py",
+        "train/clip.py",
+        "train/ema.py",
+    ),
+}
+ENGINE = ("engine/**/*.py",)  # the second book
+
+NO_CODE = {
+    tokenize.COMMENT,
+    tokenize.NL,
+    tokenize.NEWLINE,
+    tokenize.INDENT,
+    tokenize.DEDENT,
+    tokenize.ENCODING,
+    tokenize.ENDMARKER,
+}
+
+
+class Lines(NamedTuple):
+    """Lines of code, and all lines with comments, docstrings and blank ones, in so many files."""
+
+    files: int
+    code: int
+    total: int
+
+
+def count_file(text):
+    """The lines of one file, from its text.
+
+    Examples
+    --------
+    >>> count_file('def half(x):  # of a number\\n    \"\"\"Half of x.\"\"\"\\n\\n    return x / 2\\n')
+    Lines(files=1, code=2, total=4)
+    """
+    code: set = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in NO_CODE:
+            code.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
+            code -= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    return Lines(1, len(code), len(text.splitlines()))
+
+
+def count(*patterns):
+    """The lines of the files that match any of these patterns, such as "ops/*.py", below the package.
+
+    Returns
+    -------
+    dict of str to Lines
+        By the file's path below the package, sorted.
+    """
+    paths = {path for pattern in patterns for path in PACKAGE.glob(pattern)}
+    return {path.relative_to(PACKAGE).as_posix(): count_file(path.read_text("utf-8")) for path in sorted(paths)}
