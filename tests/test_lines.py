@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-
 from commands import printed
+
 from minighost import lines
 
 ROOT = Path(__file__).parents[1]

@@ -100,9 +100,9 @@ def test_the_rehearsal_changes_nothing():
             return (batch for batch in self[start:])
 
     trainer = Trainer(TinyNet(), Batches([(x, labels)] * 9), Batches([(x, labels)]), settings("unused").train)
-    weights, chances = trainer.model.state_dict(), trainer._chances()
+    weights, rng_states = trainer.model.state_dict(), trainer._rng_states()
     trainer.rehearse()
-    assert chances == trainer._chances() and chances["4"]["bit_generator"] == "PCG64"
+    assert rng_states == trainer._rng_states() and rng_states["4"]["bit_generator"] == "PCG64"
     assert all((value == weights[name]).all() for name, value in trainer.model.state_dict().items())
     assert trainer.global_step == 0 and all(p.grad is None for p in trainer.model.parameters())
     assert trainer.optimizer.state_dict().keys() == {"lr.0", "lr.1"}

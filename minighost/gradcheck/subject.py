@@ -105,7 +105,7 @@ class _Layer:
         self.arrays = {"x": self._x, **{path: p.data for path, p in self._layer.named_parameters()}}
         self._parameters = dict(self._layer.named_parameters())
         generators = [getattr(m, "rng", None) for m in self._layer.modules()]
-        self._chances = [(g, g.bit_generator.state) for g in generators if isinstance(g, np.random.Generator)]
+        self._rng_states = [(g, g.bit_generator.state) for g in generators if isinstance(g, np.random.Generator)]
 
     def from_the_output(self):
         """Last layers first: a wrong backward spoils all gradients before its layer, and none after it."""
@@ -113,7 +113,7 @@ class _Layer:
 
     def forward(self):
         """The output."""
-        for generator, state in self._chances:
+        for generator, state in self._rng_states:
             generator.bit_generator.state = state
         return np.asarray(self._layer(self._x))
 

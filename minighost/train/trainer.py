@@ -190,7 +190,7 @@ class Trainer:
         first, step, evaluation : float
             Seconds of the first pass (compilation included), of a warm step, of a warm evaluated batch.
         """
-        weights, chances = self.model.state_dict(), self._chances()
+        weights, rng_states = self.model.state_dict(), self._rng_states()
         batches = self.loader.epoch(self.epoch)
         x, labels = next(batches)
         batches.close()
@@ -206,7 +206,7 @@ class Trainer:
         self.model.train()
         self.model.zero_grad()
         self.model.load_state_dict(weights)
-        self._set_chances(chances)
+        self._set_rng_states(rng_states)
         (a, _, b), (c, d, e) = times
         return b - a, d - c, e - d
 
@@ -220,7 +220,7 @@ class Trainer:
         NonFiniteError
             A tensor holds a NaN or an infinity; then nothing is written, and the checkpoint of before stays.
         """
-        state = {"epoch": self.epoch, "step": self.step, "sums": self.sums, "best": self.best, "rng": self._chances()}
+        state = {"epoch": self.epoch, "step": self.step, "sums": self.sums, "best": self.best, "rng": self._rng_states()}
         save_checkpoint(path, self._tensors(), {**meta, "trainer": state})
         self.kept = self.global_step
 
@@ -261,7 +261,7 @@ class Trainer:
             raise FormatError(f"{path}.json: cannot continue from this checkpoint: {'; '.join(problems)}")
         try:
             state = self._read(meta["trainer"])
-            self._set_chances(meta["trainer"]["rng"])
+            self._set_rng_states(meta["trainer"]["rng"])
             if self.ema is not None:
                 self.ema.load_state_dict(part(tensors, "ema/"))
             self.optimizer.load_state_dict(part(tensors, "optimizer/"))
@@ -294,10 +294,10 @@ class Trainer:
             if isinstance(getattr(module, "rng", None), np.random.Generator)
         }
 
-    def _chances(self):
+    def _rng_states(self):
         return {name: rng.bit_generator.state for name, rng in self._generators().items()}
 
-    def _set_chances(self, states):
+    def _set_rng_states(self, states):
         generators = self._generators()
         if generators.keys() != states.keys():
             raise ValueError(f"random generators of {sorted(states)} for layers {sorted(generators)}")
