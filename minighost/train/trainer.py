@@ -220,7 +220,8 @@ class Trainer:
         NonFiniteError
             A tensor holds a NaN or an infinity; then nothing is written, and the checkpoint of before stays.
         """
-        state = {"epoch": self.epoch, "step": self.step, "sums": self.sums, "best": self.best, "rng": self._rng_states()}
+        state = {"epoch": self.epoch, "step": self.step, "sums": self.sums, "best": self.best}
+        state["rng"] = self._rng_states()
         save_checkpoint(path, self._tensors(), {**meta, "trainer": state})
         self.kept = self.global_step
 
