@@ -23,7 +23,8 @@ from minighost.nn.layers import (
     ReLU,
     ReLU6,
 )
-from minighost.nn.module import Buffer, Module, Parameter
+from minighost.nn.module import Module
+from minighost.nn.parameter import Buffer, Parameter
 from minighost.nn.residual import ResidualBlock
 from minighost.nn.whitening import PatchWhitening
 

@@ -12,7 +12,8 @@ from minighost.engine.memory import empty
 from minighost.nn.fold_graph import Segment, explain, segments_of
 from minighost.nn.fold_nodes import FirstChannels, GlobalMean, Plain
 from minighost.nn.folding import Trace, in_evaluation
-from minighost.nn.module import Buffer, Module, Parameter
+from minighost.nn.module import Module
+from minighost.nn.parameter import Buffer, Parameter
 
 __all__ = ["Folded", "fold"]
 

@@ -18,7 +18,7 @@ from minighost.engine.check import pair
 from minighost.nn import layers
 from minighost.nn.fold_nodes import Affine, Concat, Convolution, GlobalMean, Plain, Pool
 from minighost.nn.functional.traced import Traced, Unreadable
-from minighost.nn.module import Buffer, Parameter
+from minighost.nn.parameter import Buffer, Parameter
 from minighost.nn.whitening import PatchWhitening
 
 __all__ = ["Trace", "evaluating", "in_evaluation", "rule"]

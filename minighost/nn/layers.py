@@ -9,7 +9,8 @@ from minighost.arguments import number, whole
 from minighost.engine.check import pair
 from minighost.nn import functional, limit
 from minighost.nn.functional import materialize
-from minighost.nn.module import BY_LAYERS, Buffer, Module, Parameter
+from minighost.nn.module import BY_LAYERS, Module
+from minighost.nn.parameter import Buffer, Parameter
 from minighost.ops.windows import pooling_options
 
 __all__ = [

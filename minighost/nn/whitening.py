@@ -12,7 +12,8 @@ from minighost import ops
 from minighost.arguments import number, whole
 from minighost.engine.check import pair
 from minighost.nn.layers import CReLU
-from minighost.nn.module import Buffer, Module, Parameter
+from minighost.nn.module import Module
+from minighost.nn.parameter import Buffer, Parameter
 from minighost.ops.bias import bias_gradient
 
 __all__ = ["PatchWhitening"]

@@ -4,7 +4,7 @@ import numpy as np
 
 from minighost.learn.checks.calls import several
 from minighost.learn.compare import frozen, function, same
-from minighost.nn.module import Parameter
+from minighost.nn.parameter import Parameter
 from minighost.train.optim import SGD
 
 HINTS = (

@@ -1,0 +1,99 @@
+"""What a module owns: arrays that are learnt, and arrays that belong to its state."""
+
+import numpy as np
+
+from minighost.engine.check import is_plain
+
+__all__ = ["Buffer", "Parameter"]
+
+
+class _Held:
+    """An array that a module owns."""
+
+    def __init__(self, data):
+        _must_be_array(type(self).__name__, data)
+        self._data = data
+
+    @property
+    def data(self):
+        """The array itself, not a copy. What is assigned is copied into it."""
+        return self._data
+
+    @data.setter
+    def data(self, value):
+        self._data = _assigned(type(self).__name__, self._data, value)
+
+
+def _assigned(kind, own, value):
+    """`own` with the numbers of `value`, or where kernels cannot write to `own` a plain array with them."""
+    if value is own:  # as after p.data += 1
+        return own
+    _must_be_array(kind, value)
+    if value.shape != own.shape:
+        raise ValueError(
+            f"{kind}.data has shape {own.shape}, got {value.shape}; an array of another shape needs a new {kind}: "
+            f"layer.name = nn.{kind}(array)"
+        )
+    if value.dtype.newbyteorder("=") != own.dtype.newbyteorder("="):
+        raise TypeError(
+            f"{kind}.data has dtype {own.dtype}, got {value.dtype}; convert the array with "
+            f".astype(np.{own.dtype.name}), or the whole model with model.astype"
+        )
+    if not is_plain(own):
+        return np.array(value, own.dtype.newbyteorder("="), order="C")
+    own[...] = value
+    return own
+
+
+def _must_be_array(kind, data):
+    if not isinstance(data, (np.ndarray, np.generic)):
+        raise TypeError(f"{kind}.data must be a NumPy array, got {type(data).__name__}; convert it with np.asarray")
+
+
+class Parameter(_Held):
+    """An array that is learnt.
+
+    Parameters
+    ----------
+    data : ndarray
+        Taken as it is, not copied.
+
+    Attributes
+    ----------
+    data : ndarray
+        Assigning copies into it after a check of shape and dtype, so that whoever holds the array sees the new
+        numbers. Only one that kernels cannot write to - read-only, not C-contiguous - gives way to a plain copy.
+    grad : ndarray or None
+        Gradient of the loss, summed over all backward passes since `Module.zero_grad`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        What is given or assigned is no array, or what is assigned has another dtype or shape; nothing has changed then.
+    """
+
+    def __init__(self, data):
+        super().__init__(data)
+        self.grad = None
+
+    @property
+    def shape(self):
+        """Shape of the data."""
+        return self._data.shape
+
+    @property
+    def size(self):
+        """Number of scalars."""
+        return self._data.size
+
+    def accumulate(self, grad):
+        """Add `grad` to what is there; None (a parameter without gradient) is passed over."""
+        if grad is not None:
+            self.grad = grad if self.grad is None else self.grad + grad
+
+    def __repr__(self):
+        return f"Parameter(shape={self.shape}, dtype={self._data.dtype})"
+
+
+class Buffer(_Held):
+    """An array that belongs to the state but is not learnt, such as a running mean; assigned to as a `Parameter`."""
