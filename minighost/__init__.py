@@ -9,28 +9,48 @@
     mg.train.SGD(model.parameters(), lr=0.1, momentum=0.9).step()
 """
 
+from typing import TYPE_CHECKING
+
 from minighost.lazy import lazy_names
 
 __version__ = "0.1.0"
 
-__all__, __getattr__, __dir__ = lazy_names(
-    __name__,
-    {
-        "analysis": "",
-        "bench": "",
-        "cli": "",
-        "data": "",
-        "errors": "",
-        "gradcheck": "",
-        "interop": "",
-        "learn": "",
-        "models": "",
-        "nn": "",
-        "ops": "",
-        "stepper": "",
-        "train": "",
-        # these two are used so often that they need no room's name
-        "threads": "ops",
-        "trace": "analysis",
-    },
-)
+if TYPE_CHECKING:  # the names below once more, for type checkers, which run nothing
+    from minighost import analysis as analysis
+    from minighost import bench as bench
+    from minighost import cli as cli
+    from minighost import data as data
+    from minighost import errors as errors
+    from minighost import gradcheck as gradcheck
+    from minighost import interop as interop
+    from minighost import learn as learn
+    from minighost import models as models
+    from minighost import nn as nn
+    from minighost import ops as ops
+    from minighost import stepper as stepper
+    from minighost import train as train
+    from minighost.analysis import trace as trace
+    from minighost.ops import threads as threads
+
+else:
+    __all__, __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "analysis": "",
+            "bench": "",
+            "cli": "",
+            "data": "",
+            "errors": "",
+            "gradcheck": "",
+            "interop": "",
+            "learn": "",
+            "models": "",
+            "nn": "",
+            "ops": "",
+            "stepper": "",
+            "train": "",
+            # these two are used so often that they need no room's name
+            "threads": "ops",
+            "trace": "analysis",
+        },
+    )

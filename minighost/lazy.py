@@ -1,11 +1,15 @@
 """Names of a package that are looked up on first use, so that importing the package loads nothing heavy."""
 
+from collections.abc import Callable, Mapping
 from importlib import import_module
+from typing import Any
 
 __all__ = ["lazy_names"]
 
 
-def lazy_names(package, home):
+def lazy_names(
+    package: str, home: Mapping[str, str]
+) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
     """What a package needs to look its names up on first use.
 
     Parameters
@@ -27,7 +31,7 @@ def lazy_names(package, home):
     (['models', 'threads'], 'threads', 'minighost.models')
     """
 
-    def getattribute(name):
+    def getattribute(name: str) -> Any:
         if name not in home:
             raise AttributeError(f"module {package!r} has no attribute {name!r}; it has {', '.join(home)}")
         if not home[name]:

@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Array", "ArrayLike", "Cache", "Images", "IntArray", "IntPair", "PathLike", "Seed"]
+__all__ = ["Array", "ArrayLike", "BoolArray", "Cache", "Images", "IntArray", "IntPair", "PathLike", "Seed"]
 
 Array = npt.NDArray[np.floating[Any]]
 """Float32 or float64."""
 
 IntArray = npt.NDArray[np.integer[Any]]
 """Labels, indices, counts."""
+
+BoolArray = npt.NDArray[np.bool_]
+"""Masks."""
 
 Images = npt.NDArray[np.uint8]
 """Pixels, 0 to 255."""

@@ -9,21 +9,36 @@ Needs NumPy only; the download needs pooch, `pictures` Pillow. Names are looked 
 there are takes not even NumPy.
 """
 
+from typing import TYPE_CHECKING
+
 from minighost.lazy import lazy_names
 
-__all__, __getattr__, __dir__ = lazy_names(
-    __name__,
-    {
-        "Augment": "augment",
-        "Dataset": "dataset",
-        "Loader": "loader",
-        "channel_statistics": "statistics",
-        "cifar10": "cifar",
-        "describe": "sets",
-        "flip_horizontal": "augment",
-        "load": "sets",
-        "names": "sets",
-        "normalize": "statistics",
-        "shapes10": "shapes",
-    },
-)
+if TYPE_CHECKING:  # the names below once more, for type checkers, which run nothing
+    from minighost.data.augment import Augment as Augment
+    from minighost.data.augment import flip_horizontal as flip_horizontal
+    from minighost.data.cifar import cifar10 as cifar10
+    from minighost.data.dataset import Dataset as Dataset
+    from minighost.data.loader import Loader as Loader
+    from minighost.data.sets import describe as describe
+    from minighost.data.sets import load as load
+    from minighost.data.sets import names as names
+    from minighost.data.shapes import shapes10 as shapes10
+    from minighost.data.statistics import channel_statistics as channel_statistics
+    from minighost.data.statistics import normalize as normalize
+else:
+    __all__, __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "Augment": "augment",
+            "Dataset": "dataset",
+            "Loader": "loader",
+            "channel_statistics": "statistics",
+            "cifar10": "cifar",
+            "describe": "sets",
+            "flip_horizontal": "augment",
+            "load": "sets",
+            "names": "sets",
+            "normalize": "statistics",
+            "shapes10": "shapes",
+        },
+    )

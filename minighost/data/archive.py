@@ -10,10 +10,12 @@ import bz2
 import gzip
 import tarfile
 import zlib
+from collections.abc import Mapping
 
 from minighost.data.records import web_page_hint
 from minighost.errors import FormatError
 from minighost.inputs import open_regular
+from minighost.type_aliases import PathLike
 
 __all__ = ["read_members"]
 
@@ -25,7 +27,7 @@ _CHUNK = 1 << 16
 _NOTES = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.SOLARIS_XHDTYPE)
 
 
-def read_members(path, sizes, limit):
+def read_members(path: PathLike, sizes: Mapping[str, int], limit: int) -> tuple[dict[str, bytearray], list[str]]:
     """The contents of some members of a tar archive: plain, or compressed with gzip, bzip2 or xz.
 
     Parameters

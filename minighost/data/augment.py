@@ -6,10 +6,16 @@ padded and nothing copied twice.
 """
 
 from dataclasses import dataclass
+from typing import Literal, TypeVar
 
 import numpy as np
+import numpy.typing as npt
+
+from minighost.type_aliases import BoolArray, Images, IntArray
 
 __all__ = ["Augment", "flip_horizontal"]
+
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -36,11 +42,11 @@ class Augment:
     (8, 32, 32, 3)
     """
 
-    flip: bool | str = True
+    flip: bool | Literal["alternate"] = True
     crop_padding: int = 4
     cutout: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.flip not in (True, False, "alternate"):
             raise ValueError(f"Augment: flip = {self.flip!r}; must be True, False or 'alternate'")
         for name in ("crop_padding", "cutout"):
@@ -48,7 +54,7 @@ class Augment:
             if not isinstance(value, (int, np.integer)) or value < 0:
                 raise ValueError(f"Augment: {name} = {value!r}; must be an integer >= 0 (pixels)")
 
-    def __call__(self, images, rng, flips=None):
+    def __call__(self, images: Images, rng: np.random.Generator, flips: BoolArray | None = None) -> Images:
         """Augmented copies of `images`.
 
         Parameters
@@ -75,15 +81,15 @@ class Augment:
         rows = self._window(rng, N, H)
         columns = self._window(rng, N, W)
         if self.flip:
-            flips = rng.random(N) < 0.5 if flips is None else np.asarray(flips)
-            columns = np.where(flips[:, None], columns[:, ::-1], columns)
+            mirrored = rng.random((N,)) < 0.5 if flips is None else np.asarray(flips)
+            columns = np.where(mirrored[:, None], columns[:, ::-1], columns)
         pixels = (np.arange(N)[:, None, None] * H + rows[:, :, None]) * W + columns[:, None, :]
         out = images.reshape(N * H * W, 3).take(pixels, axis=0)
         if self.cutout:
             self._cut(out, rng)
         return out
 
-    def _checked(self, images):
+    def _checked(self, images: Images) -> Images:
         images = np.asarray(images)
         if images.dtype != np.uint8:
             raise TypeError(f"Augment: images must be uint8 (0..255), got {images.dtype}; augment before normalize")
@@ -96,21 +102,21 @@ class Augment:
             )
         return images
 
-    def _window(self, rng, N, length):
+    def _window(self, rng: np.random.Generator, N: int, length: int) -> IntArray:
         """Source index (N, length) of every output row (or column): shifted, reflected at both ends."""
         shift = rng.integers(-self.crop_padding, self.crop_padding + 1, (N, 1))
         index = abs(np.arange(length) + shift)
         return length - 1 - abs(length - 1 - index)
 
-    def _cut(self, out, rng):
+    def _cut(self, out: Images, rng: np.random.Generator) -> None:
         N, H, W, _ = out.shape
         colour = out.sum(axis=1, dtype=np.uint32).sum(axis=1) // (H * W)  # (N, 3)
-        top, left = (rng.integers(0, length, N) - self.cutout // 2 for length in (H, W))
+        top, left = (rng.integers(0, length, (N,)) - self.cutout // 2 for length in (H, W))
         bottom, right = top + self.cutout, left + self.cutout
         for n in range(N):  # small writes: quicker than one mask over the whole batch
             out[n, max(top[n], 0) : bottom[n], max(left[n], 0) : right[n]] = colour[n]
 
 
-def flip_horizontal(x):
+def flip_horizontal(x: npt.NDArray[_Scalar]) -> npt.NDArray[_Scalar]:
     """Left-right mirror images of a batch (N, H, W, C) of any dtype, as a new C-contiguous array."""
     return x[:, :, ::-1].copy()

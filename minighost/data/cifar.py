@@ -6,22 +6,32 @@ layout, an archive file, or a download (`minighost.data.download`).
 
 import hashlib
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from minighost.data import download, records
 from minighost.data.archive import read_members
-from minighost.data.dataset import Dataset
+from minighost.data.dataset import Dataset, Split
 from minighost.errors import FormatError
 from minighost.inputs import open_regular
+from minighost.type_aliases import PathLike
 
 __all__ = ["PYTHON_ARCHIVE_SHA256", "cifar10"]
 
 PYTHON_ARCHIVE_SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
 
 
-def cifar10(split="train", *, directory=None, archive=None, n=None, mirrors=(), progress=True):
+def cifar10(
+    split: Split = "train",
+    *,
+    directory: PathLike | None = None,
+    archive: PathLike | None = None,
+    n: int | None = None,
+    mirrors: Sequence[str] = (),
+    progress: bool = True,
+) -> Dataset:
     """Load one split of CIFAR-10.
 
     Parameters
@@ -82,7 +92,7 @@ def cifar10(split="train", *, directory=None, archive=None, n=None, mirrors=(), 
     return _from_archive(path, split, n) if layout is None else _from_folder(path, layout, split, n)
 
 
-def _find(directory):
+def _find(directory: PathLike) -> tuple[Path, records.Layout | None] | None:
     """Where the data are below `directory`: (folder, layout), (archive file, None), or None if nowhere."""
     found = _look_in(Path(directory))
     if found is not None:
@@ -94,7 +104,7 @@ def _find(directory):
     return nested[0] if nested else None
 
 
-def _look_in(directory):
+def _look_in(directory: Path) -> tuple[Path, records.Layout | None] | None:
     for layout in records.LAYOUTS.values():
         for folder in (directory, directory / layout.folder):
             if any(os.path.isfile(folder / name) for names in layout.splits.values() for name in names):
@@ -105,7 +115,7 @@ def _look_in(directory):
     return None
 
 
-def _folders_in(directory):
+def _folders_in(directory: PathLike) -> list[Path]:
     try:
         with os.scandir(directory) as entries:
             return sorted(Path(entry.path) for entry in entries if entry.is_dir())
@@ -113,7 +123,7 @@ def _folders_in(directory):
         return []
 
 
-def _nothing_in(directory):
+def _nothing_in(directory: Path) -> str:
     """What to say if `directory` holds no CIFAR-10."""
     above = Path(os.path.abspath(directory)).parent
     hints = [records.cifar100_hint(_names_in(folder)) for folder in (directory, *_folders_in(directory))]
@@ -128,14 +138,14 @@ def _nothing_in(directory):
     return f"no CIFAR-10: {directory} {state}{tail}{elsewhere}{max(hints)}. {download.WAYS}"
 
 
-def _names_in(folder):
+def _names_in(folder: PathLike) -> list[str]:
     try:
         return os.listdir(folder)
     except OSError:
         return []
 
 
-def _existing_file(archive):
+def _existing_file(archive: PathLike) -> Path:
     archive = Path(archive)
     if archive.is_dir():
         raise IsADirectoryError(f"{archive} is a directory; --data-archive takes a .tar.gz, --data-dir a directory")
@@ -147,14 +157,14 @@ def _existing_file(archive):
 # A folder ------------------------------------------------------------------------------------------------------------
 
 
-def _from_folder(folder, layout, split, n):
+def _from_folder(folder: Path, layout: records.Layout, split: Split, n: int | None) -> Dataset:
     missing = [name for name in layout.splits[split] if not (folder / name).is_file()]
     if missing:
         raise FileNotFoundError(f"{folder}: the {split} split needs {', '.join(missing)}, not found. {download.WAYS}")
     return _assemble(split, layout, n, lambda name: (_read_exactly(folder / name, layout.sizes[name]), folder / name))
 
 
-def _read_exactly(path, size):
+def _read_exactly(path: Path, size: int) -> bytes:
     with open_regular(path) as file:
         found = file.seek(0, 2)
         file.seek(0)
@@ -170,7 +180,7 @@ def _read_exactly(path, size):
 # An archive ----------------------------------------------------------------------------------------------------------
 
 
-def _from_archive(path, split, n):
+def _from_archive(path: Path, split: Split, n: int | None) -> Dataset:
     layouts = records.LAYOUTS.values()
     wanted = {name: layout.sizes[name] for layout in layouts for name in layout.splits[split]}
     members, names = read_members(path, wanted, max(sum(layout.sizes.values()) for layout in layouts))
@@ -189,7 +199,7 @@ def _from_archive(path, split, n):
     return _assemble(split, layout, n, lambda name: (members.pop(name), f"{path}: {name}"))
 
 
-def _check_python_archive(path):
+def _check_python_archive(path: Path) -> None:
     with open_regular(path) as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != PYTHON_ARCHIVE_SHA256:
@@ -203,7 +213,9 @@ def _check_python_archive(path):
 # Both ----------------------------------------------------------------------------------------------------------------
 
 
-def _assemble(split, layout, n, read):
+def _assemble(
+    split: Split, layout: records.Layout, n: int | None, read: Callable[[str], tuple[bytes | bytearray, PathLike]]
+) -> Dataset:
     """One Dataset from the batches of a split; `read(name)` gives a batch's bytes and what to call it in an error."""
     names = layout.splits[split]
     images = np.empty((len(names), records.RECORDS, records.SIDE, records.SIDE, 3), np.uint8)

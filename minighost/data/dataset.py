@@ -1,10 +1,15 @@
 """What every data set here is: images, labels and the names of the classes, checked once on the way in."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-__all__ = ["Dataset"]
+from minighost.type_aliases import Images, IntArray
+
+__all__ = ["Dataset", "Split"]
+
+Split = Literal["train", "test"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,12 +35,12 @@ class Dataset:
         Wrong rank, different lengths, a label outside the classes (named with its position).
     """
 
-    images: np.ndarray
-    labels: np.ndarray
+    images: Images
+    labels: IntArray
     classes: tuple[str, ...]
     name: str
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         images, labels = np.ascontiguousarray(self.images), np.asarray(self.labels)
         if images.dtype != np.uint8:
             raise TypeError(f"{self.name}: images must be uint8 (0..255), got {images.dtype}")
@@ -57,10 +62,10 @@ class Dataset:
         object.__setattr__(self, "labels", np.ascontiguousarray(labels, np.int64))
         object.__setattr__(self, "classes", tuple(self.classes))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.images)
 
-    def first(self, n):
+    def first(self, n: int) -> "Dataset":
         """The data set of the first `n` images (a view, nothing is copied); ValueError if there are fewer."""
         if not 0 < n <= len(self):
             raise ValueError(f"{self.name}: cannot take {n} images; this split has {len(self)}")

@@ -10,11 +10,13 @@ process downloads at a time; the others wait for what it gets.
 import os
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from minighost.data.records import web_page_hint
 from minighost.files import alone, move
 from minighost.terminal.console import Console
+from minighost.type_aliases import PathLike
 
 __all__ = ["ARCHIVE_BYTES", "ARCHIVE_SHA256", "MIRRORS", "WAYS", "data_directory", "fetch"]
 
@@ -31,7 +33,7 @@ WAYS = (
 )
 
 
-def data_directory():
+def data_directory() -> Path:
     """Where downloads live: ``MINIGHOST_DATA_DIR`` if set, else the system's cache directory for minighost.
 
     Raises FileNotFoundError if that depends on a home directory and there is none.
@@ -49,7 +51,7 @@ def data_directory():
         ) from error
 
 
-def fetch(mirrors=(), directory=None, progress=True):
+def fetch(mirrors: Sequence[str] = (), directory: PathLike | None = None, progress: bool = True) -> Path:
     """The binary archive's path, after downloading it if it is not yet there.
 
     Parameters
@@ -69,8 +71,8 @@ def fetch(mirrors=(), directory=None, progress=True):
         Every mirror failed: each with its URL and reason (sizes expected and received), and what else can be done.
         The directory cannot be made or written to.
     """
-    urls = [*mirrors, os.environ.get("MINIGHOST_CIFAR10_URL"), *MIRRORS]
-    urls = list(dict.fromkeys(url for url in urls if url))
+    own = os.environ.get("MINIGHOST_CIFAR10_URL")
+    urls = list(dict.fromkeys(url for url in (*mirrors, own, *MIRRORS) if url))
     for url in urls:
         if not url.startswith(("http://", "https://")):
             raise ValueError(

@@ -6,14 +6,20 @@ the batches that it would have seen, and nothing needs to be saved for it.
 """
 
 from collections import deque
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 import numpy as np
 
+from minighost.data.dataset import Dataset
 from minighost.data.statistics import channel_statistics, normalize
+from minighost.type_aliases import Array, ArrayLike, BoolArray, Images, IntArray
 
 __all__ = ["Loader"]
+
+Augmentation = Callable[..., Images]  # of (images, rng); an `Augment`, too, takes flips besides
+Batch = tuple[Array, IntArray]  # normalised images and their labels
 
 _ORDER, _AUGMENT, _SIDES = 1, 2, 3  # streams of the seed: no two uses of chance share one
 
@@ -55,17 +61,17 @@ class Loader:
 
     def __init__(
         self,
-        dataset,
-        batch_size,
+        dataset: Dataset,
+        batch_size: int,
         *,
-        seed=0,
-        shuffle=True,
-        augment=None,
-        mean=None,
-        std=None,
-        drop_last=False,
-        prefetch=2,
-    ):
+        seed: int = 0,
+        shuffle: bool = True,
+        augment: Augmentation | None = None,
+        mean: ArrayLike | None = None,
+        std: ArrayLike | None = None,
+        drop_last: bool = False,
+        prefetch: int = 2,
+    ) -> None:
         for name, value, least in (("batch_size", batch_size, 1), ("prefetch", prefetch, 1), ("seed", seed, 0)):
             if not isinstance(value, (int, np.integer)) or value < least:
                 raise ValueError(f"Loader: {name} = {value!r}; must be an integer >= {least}")
@@ -78,24 +84,24 @@ class Loader:
             )
         if (mean is None) != (std is None):
             raise ValueError("Loader: give both mean and std, or neither")
-        if mean is None:
+        if mean is None or std is None:
             mean, std = channel_statistics(dataset.images)
         self.dataset, self.batch_size, self.seed, self.shuffle = dataset, batch_size, seed, shuffle
         self.augment, self.mean, self.std = augment, mean, std
         self.drop_last, self.prefetch = drop_last, prefetch
 
-    def __len__(self):
+    def __len__(self) -> int:
         """Batches in an epoch."""
         whole, rest = divmod(len(self.dataset), self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
 
-    def order(self, epoch):
+    def order(self, epoch: int) -> IntArray:
         """Indices (N,) of the images in the order of that epoch: a permutation that depends on (seed, epoch) only."""
         if not self.shuffle:
             return np.arange(len(self.dataset))
         return self._rng(_ORDER, epoch).permutation(len(self.dataset))
 
-    def epoch(self, index, start=0):
+    def epoch(self, index: int, start: int = 0) -> Generator[Batch, None, None]:
         """Iterate over the batches ``start, start + 1, ... len(self) - 1`` of epoch `index`.
 
         Yields
@@ -121,7 +127,7 @@ class Loader:
             )
         return self._batches(index, start)
 
-    def _batches(self, epoch, start):
+    def _batches(self, epoch: int, start: int) -> Generator[Batch, None, None]:
         order = self.order(epoch)
         worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="minighost-loader")
         todo = (worker.submit(self._batch, epoch, order, index) for index in range(start, len(self)))
@@ -134,7 +140,7 @@ class Loader:
         finally:
             worker.shutdown(wait=True, cancel_futures=True)
 
-    def _batch(self, epoch, order, index):
+    def _batch(self, epoch: int, order: IntArray, index: int) -> Batch:
         chosen = order[index * self.batch_size : (index + 1) * self.batch_size]
         images = self.dataset.images[chosen]
         if self.augment is not None:
@@ -145,9 +151,9 @@ class Loader:
                 images = self.augment(images, rng)
         return normalize(images, self.mean, self.std), self.dataset.labels[chosen]
 
-    def _sides(self):
+    def _sides(self) -> BoolArray:
         """Which side (N,) each image shows in even epochs; odd epochs show the other one."""
         return self._rng(_SIDES).random(len(self.dataset)) < 0.5
 
-    def _rng(self, *numbers):
+    def _rng(self, *numbers: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, *numbers])

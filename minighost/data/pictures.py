@@ -1,16 +1,23 @@
 """Any picture a person has, as the small square that a network takes."""
 
+from __future__ import annotations
+
 import contextlib
 import io
 import logging
 import os
 import sys
 import warnings
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minighost.errors import FormatError
 from minighost.inputs import read_regular
+from minighost.type_aliases import Images, PathLike
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 __all__ = ["FORMATS", "LARGEST", "MEMORY", "STANDARD_INPUT", "read", "rgb"]
 
@@ -21,7 +28,7 @@ BAND = 256  # rows that become RGB at a time
 STANDARD_INPUT = "-"
 
 
-def read(path, size):
+def read(path: PathLike, size: int) -> tuple[Images, str]:
     """Read an image file, cut out its centre square and scale that to `size` x `size`.
 
     PNG, JPEG, GIF, BMP, TIFF, WebP and PPM (PBM, PGM) are read. The picture is rotated upright by its EXIF tag if it
@@ -212,7 +219,7 @@ def _transparent_colour(image):
     return key
 
 
-def rgb(image, key=None):
+def rgb(image: Image.Image, key: Any = None) -> Image.Image:
     """A Pillow image of any mode as RGB on white; `key` is the colour that is transparent.
 
     Raises ValueError for floating-point pixels and those outside of 16 bits: nothing says which of them is white.

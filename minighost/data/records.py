@@ -9,11 +9,13 @@ its checksum has matched an official one, and then by an unpickler that knows th
 import hashlib
 import io
 import pickle
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from minighost.errors import FormatError
+from minighost.type_aliases import Images, IntArray, PathLike
 
 __all__ = [
     "CLASSES",
@@ -79,7 +81,7 @@ LAYOUTS = {
 }
 
 
-def decode_binary(raw, where):
+def decode_binary(raw: bytes | bytearray, where: PathLike) -> tuple[Images, IntArray]:
     """Images (RECORDS, 32, 32, 3) uint8 and labels (RECORDS,) of one binary batch.
 
     `raw` holds ``RECORDS * 3073`` bytes (the reader has checked that); `where` names the file in the FormatError for a
@@ -91,7 +93,7 @@ def decode_binary(raw, where):
     return _channels_last(records[:, 1:]), labels
 
 
-def decode_python(raw, where, md5):
+def decode_python(raw: bytes | bytearray, where: PathLike, md5: str) -> tuple[Images, IntArray]:
     """Images and labels of one Python batch, as `decode_binary`.
 
     Raises FormatError before anything is unpickled if the MD5 sum is not `md5`, and afterwards if the pickle asks for
@@ -151,7 +153,7 @@ def _check_labels(labels, where, position):
         )
 
 
-def cifar100_hint(names, size=None):
+def cifar100_hint(names: Iterable[str], size: int | None = None) -> str:
     """What to add to an error if files of these names, or one of this size in bytes, are CIFAR-100's."""
     bare = {name.rpartition("/")[2].lower() for name in names}
     named = any("cifar-100" in name.lower() or "cifar100" in name.lower() for name in names)
@@ -165,7 +167,7 @@ def cifar100_hint(names, size=None):
     return ""
 
 
-def web_page_hint(head):
+def web_page_hint(head: bytes | bytearray) -> str:
     """What to add to an error if these first bytes are HTML: servers like to send a page in place of a file."""
     start = bytes(head[:1024]).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith((b"<!doctype", b"<html", b"<head", b"<?xml", b"<!--")) or b"<html" in start:

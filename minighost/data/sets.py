@@ -1,9 +1,16 @@
 """The data sets by name. An entry of `SETS` is all that one needs to be trained on, shown and predicted with."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from importlib import import_module
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from minighost.registry import Registry
+
+if TYPE_CHECKING:  # names alone take no NumPy
+    from minighost.data.dataset import Dataset, Split
+    from minighost.type_aliases import PathLike
 
 __all__ = ["SETS", "Description", "describe", "load", "names"]
 
@@ -24,17 +31,27 @@ SETS = Registry(
 )
 
 
-def names():
+def names() -> tuple[str, ...]:
     """The names that `load` knows."""
     return tuple(SETS)
 
 
-def describe(name):
+def describe(name: str) -> Description:
     """The `Description` of a data set; ValueError if there is none of that name."""
     return SETS.find(name)
 
 
-def load(name, split, *, directory=None, archive=None, seed=0, n=None, mirrors=(), progress=True):
+def load(
+    name: str,
+    split: Split,
+    *,
+    directory: PathLike | None = None,
+    archive: PathLike | None = None,
+    seed: int = 0,
+    n: int | None = None,
+    mirrors: Sequence[str] = (),
+    progress: bool = True,
+) -> Dataset:
     """A data set by name.
 
     Parameters

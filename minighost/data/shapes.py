@@ -16,7 +16,7 @@ from math import cos, hypot, pi, sin, sqrt
 
 import numpy as np
 
-from minighost.data.dataset import Dataset
+from minighost.data.dataset import Dataset, Split
 
 __all__ = ["CLASSES", "SIZES", "shapes10"]
 
@@ -26,7 +26,7 @@ SIZES = {"train": 10_000, "test": 2_000}
 _STREAM = {"train": 11, "test": 12}  # the loader of the same seed uses others
 
 
-def shapes10(n=None, seed=0, split="train"):
+def shapes10(n: int | None = None, seed: int = 0, split: Split = "train") -> Dataset:
     """Draw a data set of ten shapes.
 
     Parameters

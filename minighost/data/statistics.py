@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from minighost.type_aliases import Array, ArrayLike, Images
+
 __all__ = ["channel_statistics", "normalize"]
 
 
-def channel_statistics(images):
+def channel_statistics(images: Images) -> tuple[Array, Array]:
     """Mean and standard deviation of each colour channel, over all images and pixels, on the scale 0..1.
 
     Parameters
@@ -47,7 +49,7 @@ def channel_statistics(images):
     return (sums / pixels / 255).astype(np.float32), (np.sqrt(variance) / 255).astype(np.float32)
 
 
-def normalize(images, mean, std):
+def normalize(images: Images, mean: ArrayLike, std: ArrayLike) -> Array:
     """``(images / 255 - mean) / std``, channel by channel, as one multiplication and one subtraction.
 
     Parameters
@@ -85,7 +87,7 @@ def normalize(images, mean, std):
     return out.reshape(N, H, W, C)
 
 
-def _checked(images, name):
+def _checked(images: Images, name: str) -> Images:
     images = np.asarray(images)
     if images.dtype != np.uint8:
         raise TypeError(f"{name}: images must be uint8 (0..255), got {images.dtype}")
