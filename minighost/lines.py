@@ -62,7 +62,7 @@ def count_file(text):
             code.update(range(token.start[0], token.end[0] + 1))
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
-            code -= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+            code -= set(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
     return Lines(1, len(code), len(text.splitlines()))
 
 

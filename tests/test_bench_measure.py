@@ -9,7 +9,7 @@ import pytest
 from minighost import analysis, bench, models, nn, ops
 from minighost.bench import memory, roofline
 from minighost.bench.cost import Piece
-from minighost.engine.launch import watching
+from minighost.engine.launch import kernel, watching
 
 
 class Clock:
@@ -199,6 +199,21 @@ def test_winograds_operations_are_those_it_carries_out():
     assert found["kernels.winograd._forward"] == 2 * products and found["kernels.winograd._backward"] == 4 * products
 
 
+def test_a_kernel_declares_its_operations_from_its_arguments_by_name():
+    @kernel(flops=lambda a: 2 * a.x.size * len(a.w))
+    def _products(work, x, w):
+        x[:] = w[0]
+
+    @kernel
+    def _no_products(work, x, w):
+        x[:] = w[0]
+
+    x, w = np.zeros(5), np.ones(3)
+    assert _products.flops(x, w) == 30 and _no_products.flops(x, w) == 0
+    found = {one.kernel.rpartition(".")[2]: one.pieces for one in bench.profile(lambda: _products(x, w), 1, 1).kernels}
+    assert [piece.flops for piece in found["_products"]] == [30], found
+
+
 def test_a_profile_keeps_none_of_the_arrays_it_has_seen():
     x = np.zeros((1, 64, 64, 8), np.float32)
     held: list = []
@@ -209,8 +224,8 @@ def test_a_profile_keeps_none_of_the_arrays_it_has_seen():
 
     found = bench.profile(step, repeats=3, warmup=1)
     assert len(set(held)) == 1  # its memory was taken again
-    (kernel,) = found.kernels
-    assert kernel.kernel == "add._add" and kernel.pieces == [Piece("add._add", 0, 2 * x.nbytes)] and found.rest > 0
+    (only,) = found.kernels
+    assert only.kernel == "add._add" and only.pieces == [Piece("add._add", 0, 2 * x.nbytes)] and found.rest > 0
 
 
 def test_watching_ends_with_the_block_whatever_happens():

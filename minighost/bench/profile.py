@@ -1,12 +1,10 @@
 """Where a step's time goes, kernel by kernel: calls, milliseconds, bytes, operations, and the share of the roofline.
 
 A kernel's bytes are those of the arrays that it is given, each counted once, working memory included; its operations
-are those of its products, twice the multiply-adds (Winograd's as carried out, not as defined). Kernels without products
-count as none: for them memory is the limit.
+are those that it declares, ``@kernel(flops=...)``: of its products, twice the multiply-adds (Winograd's as carried out,
+not as defined). A kernel that declares nothing counts as having none: for it memory is the limit.
 """
 
-import inspect
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,21 +14,6 @@ from minighost.bench.timing import measure
 from minighost.engine.launch import watching
 
 __all__ = ["KernelTime", "Profile", "profile"]
-
-OPERATIONS = {  # from a kernel's arguments
-    "kernels.pointwise._forward": lambda a: 2 * a["out"].size * (len(a["wa"]) + len(a["wb"])),
-    "kernels.pointwise._backward": lambda a: 4 * a["g"].raw.size * a["dw"].shape[0],
-    "kernels.conv._forward": lambda a: 2 * a["out"].size * math.prod(a["w"].shape[:2]),
-    "kernels.conv._backward": lambda a: (4 if len(a["dx"]) else 2) * a["raw"].size * math.prod(a["w"].shape[:2]),
-    "kernels.winograd._forward": lambda a: 2 * _tiles(a) * a["w"].size,
-    "kernels.winograd._backward": lambda a: 4 * _tiles(a) * a["w"].size,
-    "kernels.depthwise._forward": lambda a: 2 * a["out"].size * len(a["taps"].offsets),
-    "kernels.depthwise._backward": lambda a: 4 * a["d"].raw.size * len(a["taps"].offsets),
-}
-
-
-def _tiles(a):
-    return len(a["x"]) * -(-a["g"].OH // 4) * -(-a["g"].OW // 4)
 
 
 @dataclass(frozen=True)
@@ -82,7 +65,7 @@ def profile(step, repeats=10, warmup=2):
     ['add._add']
     """
     pieces: dict = {}
-    with watching(lambda function, args, _: pieces.setdefault(function, []).append(_piece(function, args))):
+    with watching(lambda kernel, args, _: pieces.setdefault(kernel, []).append(_piece(kernel, args))):
         step()
     steps: list = []
 
@@ -90,30 +73,28 @@ def profile(step, repeats=10, warmup=2):
         seconds = dict.fromkeys(pieces, 0.0)
         steps.append(seconds)
 
-        def note(function, args, passed):  # must not keep the arguments: their memory is taken again
-            seconds[function] += passed
+        def note(kernel, args, passed):  # must not keep the arguments: their memory is taken again
+            seconds[kernel] += passed
 
         with watching(note):
             step()
 
     timing = measure(watched, repeats, warmup)
     kernels = [
-        KernelTime(_name(function), float(np.median([times[function] for times in steps[-repeats:]])), of_it)
-        for function, of_it in pieces.items()
+        KernelTime(_name(kernel), float(np.median([times[kernel] for times in steps[-repeats:]])), of_it)
+        for kernel, of_it in pieces.items()
     ]
     kernels.sort(key=lambda one: one.seconds, reverse=True)
     return Profile(kernels, timing.median - sum(one.seconds for one in kernels))
 
 
-def _name(function):
-    return f"{function.__module__.removeprefix('minighost.engine.').removeprefix('minighost.ops.')}.{function.__name__}"
+def _name(kernel):
+    return f"{kernel.__module__.removeprefix('minighost.engine.').removeprefix('minighost.ops.')}.{kernel.__name__}"
 
 
-def _piece(function, args):
-    arguments = inspect.signature(function).bind(None, *args).arguments
+def _piece(kernel, args):
     arrays = {(a.ctypes.data, a.nbytes): a.nbytes for value in args for a in _arrays(value)}
-    operations = OPERATIONS.get(_name(function), lambda a: 0)(arguments)
-    return Piece(_name(function), operations, sum(arrays.values()))
+    return Piece(_name(kernel), kernel.flops(*args), sum(arrays.values()))
 
 
 def _arrays(value):

@@ -24,6 +24,7 @@ pool, and runs on one thread.
 import contextlib
 import functools
 import gc
+import inspect
 import itertools
 import os
 import threading
@@ -31,7 +32,8 @@ import time
 import weakref
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, Protocol, TypeVar, TypeVarTuple
+from types import SimpleNamespace
+from typing import Any, Protocol, TypeVar, TypeVarTuple, overload
 
 # A thread that spins while it waits for another keeps the core from the very thread it waits for: on a busy machine a
 # step then takes many times longer. One that sleeps wakes up late. So: spin briefly, then sleep. GNU's OpenMP reads
@@ -61,10 +63,13 @@ OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _Arguments = TypeVarTuple("_Arguments")
+Flops = Callable[[Any], int]
 
 
 class Launch(Protocol[*_Arguments]):
     """A kernel as Python calls it: without `work`."""
+
+    flops: Callable[..., int]
 
     def __call__(self, *args: *_Arguments, n_threads: int | None = None) -> None: ...
 
@@ -75,19 +80,44 @@ def tile(function: _Function) -> _Function:
     return compiled if numba.config.DISABLE_JIT else linked_only(compiled)
 
 
-def kernel(function: Callable[[Any, *_Arguments], Any]) -> Launch[*_Arguments]:
+@overload
+def kernel(function: Callable[[Any, *_Arguments], Any]) -> Launch[*_Arguments]: ...
+@overload
+def kernel(*, flops: Flops) -> Callable[[Callable[[Any, *_Arguments], Any]], Launch[*_Arguments]]: ...
+def kernel(function=None, *, flops=None):
     """Compile a function that every thread runs, and give it back as one that is called without `work`.
 
     What has scratch memory for each thread is called with the number of them, ``n_threads=``, and never runs on more.
+
+    Parameters
+    ----------
+    flops : callable, optional
+        Takes the arguments of a call by name, ``a.x``, and returns the floating-point operations of its products,
+        twice the multiply-adds. ``KERNEL.flops(*args)`` asks it; without one a kernel counts as having no products.
+
+    Examples
+    --------
+    >>> @kernel(flops=lambda a: 2 * a.x.size)
+    ... def scale_and_shift(work, x, out): ...
+    >>> scale_and_shift.flops(np.zeros(3), np.zeros(3))
+    6
     """
+    if function is None:
+        return functools.partial(kernel, flops=flops)
+    launch, names = _launch(function), list(inspect.signature(function).parameters)[1:]
+    launch.flops = lambda *args: flops(SimpleNamespace(**dict(zip(names, args, strict=True)))) if flops else 0
+    return launch
+
+
+def _launch(function):
     if numba.config.DISABLE_JIT:
 
         @functools.wraps(function)
-        def plain(*args: *_Arguments, n_threads: int | None = 1) -> None:
+        def plain(*args, n_threads=1):
             note, start = _note.get(), time.perf_counter()
             function(np.zeros(1, np.int64), *args)
             if note is not None:
-                note(function, args, time.perf_counter() - start)
+                note(plain, args, time.perf_counter() - start)
 
         plain.__func__ = function  # type: ignore[attr-defined]  # here pdb looks for what `break minighost....` should stop in
         return plain
@@ -102,7 +132,7 @@ def kernel(function: Callable[[Any, *_Arguments], Any]) -> Launch[*_Arguments]:
         on_threads._cache = KernelCache(function)
 
     @functools.wraps(function)
-    def launch(*args: *_Arguments, n_threads: int | None = None) -> None:
+    def launch(*args, n_threads=None):
         everyone = _state.threads or _start()
         n_threads = n_threads or everyone
         with _state.turn if n_threads > 1 else _AT_ONCE:
@@ -114,7 +144,7 @@ def kernel(function: Callable[[Any, *_Arguments], Any]) -> Launch[*_Arguments]:
                 "of bounds; NUMBA_DISABLE_JIT=1 shows where"
             )
         if note is not None:
-            note(function, args, time.perf_counter() - start)
+            note(launch, args, time.perf_counter() - start)
 
     launch.compiled = on_threads  # type: ignore[attr-defined]  # where its `signatures` can be counted
     return launch
@@ -191,7 +221,7 @@ if hasattr(os, "register_at_fork"):  # not on Windows
 
 @contextlib.contextmanager
 def watching(note):
-    """Within the block, call ``note(function, args, seconds)`` after every kernel that this thread runs."""
+    """Within the block, call ``note(kernel, args, seconds)`` after every kernel that this thread runs."""
     before = _note.get()
     _note.set(note)
     try:

@@ -168,7 +168,7 @@ def _prepare(deferred, w, g, groups, chunks):
     )
 
 
-@kernel
+@kernel(flops=lambda a: 2 * a.out.size * a.w.shape[0] * a.w.shape[1])
 def _forward(
     work,
     counters,
@@ -222,7 +222,7 @@ def _forward(
                 merge_moments(partials, statistics)
 
 
-@kernel
+@kernel(flops=lambda a: (4 if len(a.dx) else 2) * a.raw.size * a.w.shape[0] * a.w.shape[1])
 def _backward(
     work,
     counters,

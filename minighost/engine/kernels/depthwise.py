@@ -191,7 +191,7 @@ def _prepare(deferred, g):
     return lines, plane_shape(H, W, C, g, deferred.raw.dtype)
 
 
-@kernel
+@kernel(flops=lambda a: 2 * a.out.size * len(a.taps.offsets))
 def _forward(work, counters, chunks, lines, taps, bias, scratch, out, partials, statistics):
     N, g, C, thread = len(out), taps.g, taps.C, fetch_add(counters)
     L, pitch = g.OW * C, scratch.sums.shape[2]
@@ -211,7 +211,7 @@ def _forward(work, counters, chunks, lines, taps, bias, scratch, out, partials, 
                 merge_moments(partials, statistics)
 
 
-@kernel
+@kernel(flops=lambda a: 4 * a.d.raw.size * len(a.taps.offsets))
 def _backward(work, counters, d, lines, taps, back, scratch, more, gains):
     (N, H, LX), (_, OH, L), g, C, thread = lines.x.shape, d.dy.shape, taps.g, taps.C, fetch_add(counters)
     plane, line, lane = scratch.planes[thread], scratch.lines[thread], scratch.sums[thread]

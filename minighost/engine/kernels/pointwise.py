@@ -166,7 +166,7 @@ def _tile_rows(C, OC):
     return max(32, min(1024, (1 << 18) // (C + OC) // 32 * 32))
 
 
-@kernel
+@kernel(flops=lambda a: 2 * a.out.size * (len(a.wa) + len(a.wb)))
 def _forward(work, counters, chunks, step, a, b, wa, wb, bias, scratches, moments, out, partials, statistics):
     N, H, W, OC = out.shape
     R, flat, thread = N * H * W, out.reshape(-1), fetch_add(counters)
@@ -192,7 +192,7 @@ def _forward(work, counters, chunks, step, a, b, wa, wb, bias, scratches, moment
                 merge_moments(partials, statistics)
 
 
-@kernel
+@kernel(flops=lambda a: 4 * a.g.raw.size * len(a.dw))
 def _backward(
     work,
     counters,

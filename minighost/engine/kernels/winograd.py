@@ -170,7 +170,7 @@ def _prepare(deferred, w, g, most):
     )
 
 
-@kernel
+@kernel(flops=lambda a: 2 * a.w.size * len(a.x) * -(-a.g.OH // 4) * -(-a.g.OW // 4))
 def _forward(
     work,
     counters,
@@ -223,7 +223,7 @@ def _forward(
                 merge_moments(partials, statistics)
 
 
-@kernel
+@kernel(flops=lambda a: 4 * a.w.size * len(a.x) * -(-a.g.OH // 4) * -(-a.g.OW // 4))
 def _backward(
     work,
     counters,
