@@ -65,7 +65,7 @@ def _check(path, mode):
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
     if not stat.S_ISREG(mode):
-        kind = _KINDS.get(stat.S_IFMT(mode), "something special")
+        kind = _KINDS.get(stat.S_IFMT(mode), "a special file")
         raise FormatError(f"{os.fsdecode(path)}: is {kind}, but a regular file is needed")
 
 

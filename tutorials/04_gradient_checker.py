@@ -191,7 +191,7 @@ assert "swapped" in str(error)  # dout @ b.T was meant; with a square b the shap
 
 
 def flipped_kernel(dout, cache):
-    """A convolution's backward that turns the kernel round once too often."""
+    """A convolution's backward that flips the kernel once too often."""
     dx, dw, db = mg.ops.conv2d_backward(dout, cache)
     return dx, dw[::-1, ::-1], db
 

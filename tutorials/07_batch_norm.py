@@ -191,7 +191,7 @@ np.testing.assert_allclose(bn.backward(dout), dout * bn.weight.data * inv_std, a
 # %%
 unit = mg.nn.ConvBNAct(3, 4, 3, act=None, rng=0).astype(np.float64)
 for _ in range(5):
-    unit(rng.normal(size=(16, 5, 4, 3)))  # so that the running statistics are somewhere
+    unit(rng.normal(size=(16, 5, 4, 3)))  # so that the running statistics leave their start
 unit.eval()
 bn = unit.bn
 bn.weight.data[:], bn.bias.data[:] = rng.normal(size=(2, 4))

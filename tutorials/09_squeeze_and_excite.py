@@ -117,7 +117,7 @@ for _ in range(300):
     x, level, target = draw(64)
     error = block(x).sum(axis=3) - target
     block.zero_grad()
-    block.backward(np.repeat(2 * error[..., None] / error.size, 3, axis=3))  # the sum hands its gradient to all three
+    block.backward(np.repeat(2 * error[..., None] / error.size, 3, axis=3))  # the sum passes its gradient to all three
     sgd.step()
 
 x, level, target = draw(400)

@@ -91,8 +91,9 @@ assert (parameters, macs) == (5_182_508, 141_150_512)
 # %% [markdown]
 # ## Where the cost is
 #
-# We group together what works on maps of one size. The two linear layers are half of the parameters and almost none of
-# the multiply-adds, because they see one pixel. The stem and the first bottlenecks are the other way round.
+# We group the layers by the size of the maps that they work on. The two linear layers are half of the parameters and
+# almost none of the multiply-adds, because they see one pixel. The stem and the first bottlenecks are the other way
+# round.
 
 
 # %%

@@ -24,7 +24,7 @@ from minighost import nn
 
 # %%
 def watch(model, note):
-    """Have note(layer, out, dout) called for each layer at the backward; returns a function that undoes it."""
+    """Call note(layer, out, dout) in the backward of each layer; returns a function that undoes this."""
     layers = [layer for layer in model.modules() if not list(layer.children())]
 
     def wrap(layer):

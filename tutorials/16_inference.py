@@ -140,7 +140,7 @@ assert same < 1e-4 and (before.argmax(axis=1) == model(images[:200]).argmax(axis
 train(10)
 assert np.array_equal(predict(images[:200]), before)  # the old weights still
 moved = np.abs(nn.fold(model)(images[:200]) - before).max()
-print(f"ten steps later the old one still says the same; a new one differs by {moved:.1f}")
+print(f"ten steps later the old program still returns the same logits; a new one differs by {moved:.1f}")
 assert moved > 0.01
 
 # %% [markdown]

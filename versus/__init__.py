@@ -1,4 +1,4 @@
-"""minighost against its peers: the same work, in turns, on the same machine.
+"""minighost against its peers: the same work, run alternately, on the same machine.
 
     python -m versus                                         # everything that is installed
     python -m versus --only "ghostnet-1.0-*" --rounds 7 --threads 2 --peers torch-channels-last,onnxruntime

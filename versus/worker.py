@@ -40,7 +40,7 @@ def serve(step, orders, answers, start, clock=time.perf_counter):
     ----------
     step : callable
     orders : iterable of str
-        One line a turn: the number of steps.
+        One line per turn: the number of steps.
     answers : text file
     start : float
         When building began.

@@ -81,7 +81,7 @@ def bench_network(name, options, batch=128, size=32, mode="both", repeats=10, wa
     options : dict
         For `models.create`; ``num_classes`` must be among them.
     batch, size : int
-        Images a step, and their side in pixels.
+        Images per step, and their side in pixels.
     mode : str
         "train", "infer" or "both".
     repeats, warmup : int

@@ -30,9 +30,9 @@ class Roofline:
     Attributes
     ----------
     flops : float
-        Operations a second of the quickest matrix product.
+        Operations per second of the quickest matrix product.
     copy, triad : float
-        Bytes a second, those read and those written.
+        Bytes per second, those read and those written.
     threads : int
     array_bytes : int
         All arrays of the bandwidth measurement together.

@@ -33,7 +33,7 @@ SHAPE = (128, 32, 32, 64)
 
 def add_arguments(parser):
     parser.add_argument("what", metavar="WHAT", help="a network, an operation, or roofline")
-    both = parser.add_argument_group("both")
+    both = parser.add_argument_group("networks and operations")
     both.add_argument("--threads", metavar="N", type=int, help="number of threads (0: one per core)")
     both.add_argument("--repeats", metavar="N", type=int, default=10, help="timed calls (10)")
     both.add_argument("--warmup", metavar="N", type=int, default=2, help="untimed calls before them (2)")

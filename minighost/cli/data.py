@@ -65,7 +65,7 @@ def _lines(train, test):
     rows = [(name, f"{a:,}", f"{b:,}") for name, a, b in zip(train.classes, *counts, strict=True)]
     mean, std = channel_statistics(train.images)
     return [
-        f"{train.name}: {len(train):,} training and {len(test):,} test images, {height}x{width} RGB; all in order",
+        f"{train.name}: {len(train):,} training and {len(test):,} test images, {height}x{width} RGB; all valid",
         "",
         *table([*rows, ("all", f"{len(train):,}", f"{len(test):,}")], ("class", "training", "test"), "<>>"),
         "",

@@ -191,7 +191,7 @@ def _paint(rng, light, swing):
     first, second = _colour(rng, light), _colour(rng, light)
     image = np.clip(_direction(rng) / 24 + 0.5, 0, 1)[:, None] * (second - first)
     image += first
-    wave = _each(rng.uniform(0.25, 1.6, BLOCK), 3)  # radians a pixel: wave lengths of 4 to 25 pixels
+    wave = _each(rng.uniform(0.25, 1.6, BLOCK), 3)  # radians per pixel: wave lengths of 4 to 25 pixels
     image += (_each(rng.uniform(0, swing, BLOCK), 3) * np.sin(wave * _direction(rng)))[:, None]
     return image
 

@@ -118,7 +118,7 @@ def _factor(case):
 
 def _named(factor, case):
     if abs(factor + 1) < CLOSE:
-        return "the negative of the right one: a sign"
+        return "the negative of the right one: a sign error"
     shape = case.dout.shape if case.dout.ndim > 1 else case.x.shape
     sizes: dict[int, str] = {}
     letters = "NHWC" if len(shape) == 4 else "NC" if len(shape) == 2 else "ABCDEFG"[: len(shape)]

@@ -111,7 +111,7 @@ def frozen(*arrays):
     Returns
     -------
     ndarray, or tuple of ndarray
-        One for one, a tuple for several. What is not an array is handed on as it is.
+        One for one, a tuple for several. What is not an array is passed on as it is.
     """
     copies = tuple(_locked(x) if isinstance(x, np.ndarray) else x for x in arrays)
     return copies[0] if len(copies) == 1 else copies

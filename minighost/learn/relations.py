@@ -76,7 +76,7 @@ def _factor(got, want):
     if not _like(got, factor * want) or (np.count_nonzero(want) < 2 and factor != -1):
         return None
     if abs(factor + 1) < CLOSE:
-        return "it is the negative of the right one: a sign"
+        return "it is the negative of the right one: a sign error"
     for value, words in ((2, "twice the right one: counted twice?"), (0.5, "half of the right one: a factor of 2")):
         if abs(factor - value) < CLOSE:
             return f"it is {words}"

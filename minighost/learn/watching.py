@@ -27,7 +27,7 @@ def _stamp(path):
 
 
 def saved(folder, before=None, every=EVERY, sleep=time.sleep):
-    """Wait, and yield each exercise whose file was saved; for ever.
+    """Wait, and yield each exercise whose file was saved; without end.
 
     A file counts as saved when it has stayed as it is for one interval: some editors empty it before they write it.
 

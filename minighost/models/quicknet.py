@@ -5,7 +5,7 @@ place of GELU, the mean over the last plane in place of its maximum, and a stem 
 size, so that the planes of 32, 16, 8 and 4 pixels divide evenly into Winograd's tiles. With ``ratio=2`` the
 convolutions are ghost modules: half of the maps are computed, half are their ghosts, made after the pooling.
 
-Every convolution begins with filters that hand on one channel each (§3.3): what the stem has found reaches the
+Every convolution begins with filters that pass on one channel each (§3.3): what the stem has found reaches the
 classifier from the first step on.
 """
 

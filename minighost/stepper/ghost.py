@@ -97,14 +97,14 @@ def ghost_script(x, w, cheap, dout):
         ),
     )
     strip = row("row", "the kernel, and what it sends back", second, ("cheap", "cheap*d"))
-    script.phase("backward", "dy, first way", [dghosts, dys, cheaps, strip])
+    script.phase("backward", "dy, first path", [dghosts, dys, cheaps, strip])
     scatter(script, depthwise["dx"], second, dghosts, cheaps, strip, dys)
     strip = row("row", "of one map, and what each weight receives", second, ("y", "y*d"))
     dcheaps = kernels("dcheap", "gradient of cheap", zeros(cheap.shape), m)
     script.phase("backward", "dcheap", [ys, dghosts, dcheaps, strip])
     kernel_gradient(script, depthwise["dw"], second, ys, dghosts, strip, dcheaps)
-    script.phase("backward", "dy, second way", [douts, dys])
-    _second_way(script, douts, dys, (H, W, m))
+    script.phase("backward", "dy, second path", [douts, dys])
+    _second_path(script, douts, dys, (H, W, m))
     script.same(dys, want["dy"], "add_forward")
 
     strip = row("row", "the kernel, and what it sends back", first, ("w", "w*dy"))
@@ -146,7 +146,7 @@ def _copy(script, line, source, first, target, start, m, role, words):
         )
 
 
-def _second_way(script, dout, dy, shape):
+def _second_path(script, dout, dy, shape):
     line = SUM.line("return a + b, None")
     H, W, m = shape
     for c in range(m):
@@ -164,5 +164,5 @@ def _second_way(script, dout, dy, shape):
                 [("d", dout, [p]), ("new", dy, [p])],
                 landmark=(i, j) == (H - 1, W - 1),
             )
-    words = say("dy is complete: forget one of the two ways and every gradient before it is wrong.")
+    words = say("dy is complete: forget one of the two paths and every gradient before it is wrong.")
     script.step(line, words, landmark=True)

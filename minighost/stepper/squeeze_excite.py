@@ -1,4 +1,4 @@
-"""Squeeze-and-excitation: x decides how much of x passes, so its gradient comes back in two ways."""
+"""Squeeze-and-excitation: x decides how much of x passes, so its gradient is a sum of two."""
 
 import numpy as np
 
@@ -317,7 +317,7 @@ def _mean_back(script, a, shape):
         script.step(
             share_line,
             say(
-                "The second way, channel {}: the mean took 1/{} of each pixel, so each receives that share of ds.",
+                "The second path, channel {}: the mean took 1/{} of each pixel, so each receives that share of ds.",
                 c,
                 H * W,
             ),
@@ -337,4 +337,4 @@ def _mean_back(script, a, shape):
                 [("d", a["ds"], [(0, c)]), ("new", a["dx"], [p])],
                 landmark=p == cells[-1],
             )
-    script.step(sum_line, say("dx is complete: the gradients of both ways together."), landmark=True)
+    script.step(sum_line, say("dx is complete: the gradients of both paths together."), landmark=True)

@@ -57,7 +57,9 @@ class TrainConfig:
     optimizer: str = _key("sgd", Choice(*optimizers.names()), "optimizer")
     momentum: float = _key(0.9, Real(least=0, below=1), "momentum of sgd and muon")
     nesterov: bool = _key(True, Flag(), "Nesterov momentum (sgd, muon)")
-    sgd_factor: float = _key(1.0, Real(above=0), "muon: learning rate, in multiples of lr, of what sgd updates instead")
+    sgd_factor: float = _key(
+        1.0, Real(above=0), "muon: learning rate of the parameters that sgd updates instead, as a multiple of lr"
+    )
     weight_decay: float = _key(5e-4, Real(least=0), "decay of weights; biases and batch norm are exempt")
     schedule: str = _key("onecycle", Choice(*schedules.names()), "learning-rate schedule")
     warmup_epochs: float = _key(0.0, Real(least=0), "warm-up of the learning rate, in epochs")

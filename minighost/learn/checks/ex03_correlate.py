@@ -15,7 +15,7 @@ HINTS = (
 
 WRONG = {
     "overwrites instead of adding": ("out[i, j] += ", "out[i, j] = ", r"last product.*\+="),
-    "turns the kernel round": (
+    "flips the kernel": (
         "+= image[i + u, j + v] * w[u, v]",
         "+= image[i + u, j + v] * w[KH - 1 - u, KW - 1 - v]",
         r"flipped",

@@ -28,7 +28,7 @@ WRONG = {
     ),
     "first image only": ("x[n, i :", "x[0, i :", r"always the same slice"),
     "no + 1": ("H - KH + 1, W - KW + 1", "H - KH, W - KW", r"one too few"),
-    "turns the kernel round": ("* w[:, :, :, o]", "* w[::-1, ::-1, :, o]", r"flipped"),
+    "flips the kernel": ("* w[:, :, :, o]", "* w[::-1, ::-1, :, o]", r"flipped"),
     "rows and columns swapped": ("i : i + KH, j : j + KW]", "j : j + KH, i : i + KW]", r"axes 1 and 2 swapped"),
     "the mean": (".sum() + b[o]", ".mean() + b[o]", r"mean"),
     "channels first": ("    return out", "    return out.transpose(0, 3, 1, 2)", r"axes in another order"),
@@ -54,7 +54,7 @@ def _compare(conv_forward, x, w, b, what):
     windows = sliding_window_view(x, w.shape[:2], axis=(1, 2))[..., None]
     products = windows * w.transpose(2, 0, 1, 3)
     sums = products.sum((3, 4, 5))  # (N, OH, OW, C, KH, KW, OC) -> (N, OH, OW, OC)
-    turned = (windows * w[::-1, ::-1].transpose(2, 0, 1, 3)).sum((3, 4, 5))
+    flipped = (windows * w[::-1, ::-1].transpose(2, 0, 1, 3)).sum((3, 4, 5))
     count = w[..., 0].size
     known = [
         (sums, "the bias is missing: each output channel o has b[o] added"),
@@ -64,7 +64,7 @@ def _compare(conv_forward, x, w, b, what):
         (sums / count + b, "this is the mean of the products; it must be their sum"),
         (products[:, :, :, 0].sum((3, 4)) + b, "this is input channel 0 alone: the sum runs over c too"),
         (products[:, :, :, -1].sum((3, 4)) + b, "only the last input channel counts: = instead of +="),
-        (turned + b, "the kernels are flipped in both directions; w[u, v] meets the pixel at i + u, j + v"),
+        (flipped + b, "the kernels are flipped in both directions; w[u, v] meets the pixel at i + u, j + v"),
     ]
     before = x.copy(), w.copy(), b.copy()
     same(conv_forward(x, w, b), sums + b, what, hints=known)

@@ -102,8 +102,8 @@ def _compare(col2im, cols, x_shape, kernel_size, what):
         (_add(six.sum((3, 4), keepdims=True), x_shape), "everything is added to the windows' top left pixels"),
     ]
     if KH == KW > 1:
-        turned = _add(six.swapaxes(3, 4), x_shape)
-        known.append((turned, "the windows are transposed: u moves along the rows, v along the columns"))
+        transposed = _add(six.swapaxes(3, 4), x_shape)
+        known.append((transposed, "the windows are transposed: u moves along the rows, v along the columns"))
     before = cols.copy()
     got = col2im(cols, x_shape, kernel_size)
     untouched(before, cols, f"{what}: cols")

@@ -115,7 +115,7 @@ def _padding(same_padding, kernel, dilation):
         got = same_padding(kernel, dilation)
     except ValueError as error:
         raise AssertionError(f"{what}: raised ValueError ({error}), must be {reach // 2}; {scene}") from None
-    wrong = [(reach - 1, "each end gives back only half of it"), (kernel // 2, "the dilation is left out")]
+    wrong = [(reach - 1, "each end makes up for only half of it"), (kernel // 2, "the dilation is left out")]
     same(got, reach // 2, f"{what} ({scene})", hints=[(n, words) for n, words in wrong if n != reach // 2])
 
 

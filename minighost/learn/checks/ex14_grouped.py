@@ -16,12 +16,12 @@ HINTS = (
 WRONG = {
     "every group reads the first block": ("x[..., g * ins : (g + 1) * ins]", "x[..., :ins]", r"same channels of x"),
     "every group has the first weights": ("w[..., g * outs : (g + 1) * outs]", "w[..., :outs]", r"same weights"),
-    "the channels are dealt out like cards": (
+    "the channels of the groups interleaved": (
         "x[..., g * ins : (g + 1) * ins]",
         "x[..., g::groups]",
         r"C/G channels next to each other",
     ),
-    "the outputs are dealt out like cards": (
+    "the outputs of the groups interleaved": (
         "w[..., g * outs : (g + 1) * outs]",
         "w[..., g::groups]",
         r"OC/G output channels next to each other",

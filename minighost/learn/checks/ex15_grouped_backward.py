@@ -34,7 +34,7 @@ WRONG = {
         "(x[..., :ins], w[..., writes])",
         r"first block of x",
     ),
-    "dealt out like cards": (
+    "the channels of the groups interleaved": (
         "slice(g * ins, (g + 1) * ins), slice(g * outs, (g + 1) * outs)",
         "slice(g, None, groups), slice(g, None, groups)",
         r"next to each other",

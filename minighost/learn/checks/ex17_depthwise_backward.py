@@ -78,8 +78,8 @@ def _compare(backward, dout, x, w, what, by_hand=None):
     dx, dw = several(backward(*frozen(dout, x, w)), "dx, dw", what)
     right = _backward(dout, x, w) if by_hand is None else tuple(map(np.reshape, by_hand, (x.shape, w.shape)))
     (KH, KW, C, M), (OH, OW) = w.shape, dout.shape[1:3]
-    turned = _backward(dout, x, w[::-1, ::-1])[0]
-    dealt = _backward(dout.reshape(*dout.shape[:3], M, C).swapaxes(3, 4).reshape(dout.shape), x, w)
+    flipped = _backward(dout, x, w[::-1, ::-1])[0]
+    interleaved = _backward(dout.reshape(*dout.shape[:3], M, C).swapaxes(3, 4).reshape(dout.shape), x, w)
     one = _backward(dout * np.tile(np.arange(M) == 0, C), x, w)[0]
     last = np.zeros_like(x)
     for u, v in np.ndindex(KH, KW):
@@ -87,15 +87,15 @@ def _compare(backward, dout, x, w, what, by_hand=None):
     order = "channel c*M + m of dout is map m of channel c: reshape to (N, OH, OW, C, M)"
     known = [
         (last, "each pixel holds only its last tap: write += instead of ="),
-        (dealt[0], order),
+        (interleaved[0], order),
         (one, "this is what map 0 of each channel sends back: sum over all M maps"),
-        (turned, "the kernel is flipped here"),
+        (flipped, "the kernel is flipped here"),
         (right[1], "this is dw: return dx, dw in this order"),
     ]
     same(dx, right[0], f"{what}: dx", hints=[(a, words) for a, words in known if _off(a, right[0])])
     first = np.broadcast_to((x[:, :OH, :OW, :, None] * dout.reshape(*dout.shape[:3], C, M)).sum((0, 1, 2)), w.shape)
     known = [
-        (dealt[1], order),
+        (interleaved[1], order),
         (
             np.broadcast_to(right[1].sum(2, keepdims=True), w.shape),
             "there must be no sum over channels: dw[u, v] is (C, M)",

@@ -10,13 +10,13 @@ from minighost.learn.compare import frozen, function, same
 
 HINTS = (
     "Each of the two functions is two calls of what is given. What does the backward need from the forward?",
-    "Keep both caches. The backward begins with the pointwise half, as it came last; the gradient that it gives back "
+    "Keep both caches. The backward begins with the pointwise half, as it came last; the gradient that it returns "
     "is the dout of the depthwise half.",
     "Parameters: KH*KW*C*OC against KH*KW*C + C*OC. Each weight is multiplied once at each of the OH*OW positions.",
 )
 
 WRONG = {
-    "pointwise skipped on the way back": (
+    "pointwise skipped in the backward": (
         "dx, ddepth, _ = ops.depthwise_backward_reference(dseen, depth_cache)",
         "dx, ddepth, _ = ops.depthwise_backward_reference(dout[..., : dseen.shape[3]], depth_cache)",
         r"dout instead of dseen",
@@ -82,7 +82,7 @@ def _by_hand(forward, backward):
     }
     skipped = np.array([1.0, 300.0, 10.0, 3000.0]).reshape(x.shape)
     known = [
-        (dseen, "this is dseen, what the pointwise half gives back: send it through the depthwise half"),
+        (dseen, "this is dseen, what the pointwise half returns: send it through the depthwise half"),
         (skipped, "the depthwise half must get dseen, not dout; here it got dout instead of dseen"),
         *((a, f"this is {name}: return dx, ddepth, dpoint") for name, a in right.items()),
     ]

@@ -24,7 +24,7 @@ WRONG = {
     "the size of a convolution with padding": (
         "(OH - 1) * SH + KH, (OW - 1) * SW + KW",
         "OH * SH + KH, OW * SW + KW",
-        r"the last window ends",
+        r"ends KH rows further on",
     ),
     "the two strides swapped": ("w.shape, stride\n", "w.shape, stride[::-1]\n", r"SH and SW swapped"),
     "the kernel flipped": ("y @ w[u, v].T", "y @ w[::-1, ::-1][u, v].T", r"flipped"),
@@ -118,7 +118,7 @@ def _known(y, w, stride):
     known = [
         (close, "the stride is left out of the place: the pixels under a tap lie SH rows and SW columns apart"),
         (last, "each pixel holds only its last tap: write += instead of ="),
-        (wide, "too large: the last window begins at (OH - 1)*SH, and the last window ends KH rows further on"),
+        (wide, "too large: the last window begins at (OH - 1)*SH and ends KH rows further on"),
         (_transposed(y, w[::-1, ::-1], stride), "the kernel is flipped: w[0, 0] goes to the window's first pixel"),
         (_transposed(y, w, stride[::-1]), "SH and SW are swapped: SH moves down, SW to the right"),
     ]

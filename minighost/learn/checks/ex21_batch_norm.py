@@ -176,7 +176,7 @@ def _wrong_statistics(arrays, training, momentum):
         stays = "in evaluation it does not change"
         moved = running_mean + momentum * (mean - running_mean), running_var + momentum * (var - running_var)
         return [(moved[0], stays)], [(moved[1], stays), (running_var + momentum * (biased - running_var), stays)]
-    turned = "momentum is the share of the batch, 1 - momentum that of the old value"
+    roles = "momentum is the share of the batch, 1 - momentum that of the old value"
     whole = "this is the batch's own; it must move only by the share momentum"
     images = x.mean((1, 2), keepdims=True)
     return [
@@ -187,14 +187,14 @@ def _wrong_statistics(arrays, training, momentum):
             )
             for a in (images, images[:, 0], images[:, 0, 0])
         ),
-        (momentum * running_mean + (1 - momentum) * mean, turned),
+        (momentum * running_mean + (1 - momentum) * mean, roles),
         (mean, whole),
         (running_mean, "it has not moved"),
         (running_mean + momentum * mean, "the old value must be multiplied by 1 - momentum"),
     ], [
         (running_var + momentum * (biased - running_var), "it moves towards the unbiased variance: var * R/(R-1)"),
-        (momentum * running_var + (1 - momentum) * var, turned),
-        (momentum * running_var + (1 - momentum) * biased, turned),
+        (momentum * running_var + (1 - momentum) * var, roles),
+        (momentum * running_var + (1 - momentum) * biased, roles),
         (var, whole),
         (running_var, "it has not moved"),
         (running_var + momentum * var, "the old value must be multiplied by 1 - momentum"),

@@ -14,8 +14,12 @@ HINTS = (
 )
 
 WRONG = {
-    "the ghosts do not report": ("dout[..., :m] + dmaps", "dout[..., :m]", r"what the ghosts send back .* is missing"),
-    "the maps do not report": ("dout[..., :m] + dmaps", "dmaps", r"first part"),
+    "the ghosts' gradient is dropped": (
+        "dout[..., :m] + dmaps",
+        "dout[..., :m]",
+        r"what the ghosts send back .* is missing",
+    ),
+    "the maps' own gradient is dropped": ("dout[..., :m] + dmaps", "dmaps", r"first part"),
     "subtracted": ("dout[..., :m] + dmaps", "dout[..., :m] - dmaps", r"they add"),
     "averaged": ("dout[..., :m] + dmaps", "(dout[..., :m] + dmaps) / 2", r"half"),
     "not through the kernels": ("dout[..., :m] + dmaps", "dout[..., :m] + dghosts", r"without going through"),

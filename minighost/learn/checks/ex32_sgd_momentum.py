@@ -18,7 +18,7 @@ WRONG = {
     "no momentum": ("momentum * b + g\n", "g\n", r"old buffer"),
     "lr in the buffer": ("b = momentum * b + g\n", "b = momentum * b + lr * g\n", r"no lr"),
     "dampened": ("b = momentum * b + g\n", "b = momentum * b + (1 - momentum) * g\n", r"1 - momentum"),
-    "old buffer handed back": (
+    "returns the old buffer": (
         "    b = momentum * b + g\n    step = g + momentum * b if nesterov else b\n    return p",
         "    s = momentum * b + g\n    step = g + momentum * s if nesterov else s\n    return p",
         r"old buffer",

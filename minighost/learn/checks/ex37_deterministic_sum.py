@@ -57,7 +57,7 @@ WRONG = {
     ),
     "rounded partial sums": ("np.zeros(blocks)", "np.zeros(blocks, np.float32)", r"float64"),
     "blocks overlap": ("(t + 1) * block)", "(t + 1) * block + 1)", r"overlap"),
-    "a total for each thread": (TWO_LOOPS, ONE_LOOP, r"adds up total in the rounds of the prange loop"),
+    "a total for each thread": (TWO_LOOPS, ONE_LOOP, r"adds up total in the iterations of the prange loop"),
     "not parallel": ("@njit(parallel=True)", "@njit", r"parallel=True"),
     "no prange": ("prange(blocks)", "range(blocks)", r"prange"),
     "not compiled": ("@njit(parallel=True)\n", "", r"@njit\(parallel=True\)"),
@@ -147,8 +147,8 @@ def _compiled(block_sum):
         raise AssertionError("block_sum has no prange in it: a plain range runs on one thread, parallel=True or not")
     for name in _shared(block_sum.py_func):
         raise AssertionError(
-            f"block_sum adds up {name} in the rounds of the prange loop: then each thread has its own {name}, and how "
-            "these are combined depends on the number of threads. Keep partials[t] there, and add them after it"
+            f"block_sum adds up {name} in the iterations of the prange loop: then each thread has its own {name}, and "
+            "how these are combined depends on the number of threads. Keep partials[t] there, and add them after it"
         )
 
 

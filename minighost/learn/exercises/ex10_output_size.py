@@ -22,8 +22,8 @@ If the reach is larger than the padded row, there is no place at all. That is a 
 0 or less would only cause trouble later and elsewhere: raise ValueError, with the numbers in its message. Beware: the
 formula does not notice by itself, as -1 // 2 is -1 in Python.
 
-The second function asks the reverse question: which padding keeps the size, at stride 1? Each end must give back half
-of what the reach takes. For an even reach there is no such number, and the function must say so (ValueError).
+The second function asks the reverse question: which padding keeps the size, at stride 1? Each end must make up for
+half of what the reach takes. For an even reach there is no such number, and the function must say so (ValueError).
 (Dumoulin & Visin 2016, "A guide to convolution arithmetic for deep learning", sections 2 and 5.)
 """
 

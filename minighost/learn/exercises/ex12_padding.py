@@ -1,4 +1,4 @@
-"""Put zeros around an image, and cut them off again on the way back.
+"""Put zeros around an image, and cut them off again in the backward.
 
 Without padding every convolution makes its image smaller, by KH - 1 rows and KW - 1 columns, and the pixels at the
 edge are seen by fewer windows than those in the middle. So zeros are put around the image first: PH rows of them

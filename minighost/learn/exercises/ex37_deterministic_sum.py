@@ -1,7 +1,7 @@
 """Add on several threads, and get the same bits on any number of them.
 
 Addition of floats is not associative: (1e16 + 1) + 1 is 1e16, but 1e16 + (1 + 1) is not. So the order in which a sum is
-formed decides its last bits. Numba's prange hands the rounds of a loop to several threads; with one total for all,
+formed decides its last bits. Numba's prange divides the iterations of a loop among threads; with one total for all,
 
     for i in prange(len(x)): total += x[i]
 
