@@ -16,14 +16,14 @@ TWINS = pytest.mark.parametrize("entropy", [ops.softmax_cross_entropy, ops.softm
 @st.composite
 def cases(draw):
     """Logits, labels and options; the first row always counts."""
-    N, K = draw(st.integers(1, 5)), draw(st.integers(2, 6))
+    N, C = draw(st.integers(1, 5)), draw(st.integers(2, 6))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    logits, labels, options = rng.normal(0, 3, size=(N, K)), rng.integers(0, K, N), {}
+    logits, labels, options = rng.normal(0, 3, size=(N, C)), rng.integers(0, C, N), {}
     options["smoothing"] = draw(st.sampled_from([0.0, 0.1, 0.5]))
     if draw(st.booleans()):
-        options["weight"] = rng.uniform(0.1, 3, K)
+        options["weight"] = rng.uniform(0.1, 3, C)
     if draw(st.booleans()):
-        options["ignore_index"] = ignored = draw(st.sampled_from([-100, 0, K, 2**40]))
+        options["ignore_index"] = ignored = draw(st.sampled_from([-100, 0, C, 2**40]))
         labels[1:][rng.random(N - 1) < 0.5] = ignored
         labels[0] = 1
     return logits, labels, options

@@ -8,7 +8,7 @@ __all__ = ["Geometry", "geometry", "met", "output_size"]
 
 
 class Geometry(NamedTuple):
-    """How a kernel of KH x KW taps walks over an H x W plane; see DESIGN letters: S stride, P padding, D dilation."""
+    """How a kernel of KH x KW taps walks over an H x W plane: S stride, P padding, D dilation, O output."""
 
     KH: int
     KW: int

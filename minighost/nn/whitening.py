@@ -20,7 +20,7 @@ __all__ = ["PatchWhitening"]
 
 
 class PatchWhitening(Module):
-    """Filters of a size K that whiten patches, a learnt bias, and CReLU, so that each filter answers with both signs.
+    """Filters that whiten square patches, a learnt bias, and CReLU, so that each filter answers with both signs.
 
     Until `prepare` has seen images the filters are the first pixels themselves.
 
@@ -29,17 +29,17 @@ class PatchWhitening(Module):
     in_channels : int
         C.
     kernel_size : int
-        K.
+        Side of a patch.
     filters : int, optional
-        F, how many directions are kept: those of the largest variance. All K*K*C by default.
+        OC, how many directions are kept: those of the largest variance. All size*size*C by default.
     padding : int
         Zeros around the plane.
 
     Attributes
     ----------
-    weight : Buffer, shape (K, K, C, F)
+    weight : Buffer, shape (size, size, C, OC)
         It is not learnt.
-    bias : Parameter, shape (F,)
+    bias : Parameter, shape (OC,)
 
     Raises
     ------
@@ -48,17 +48,17 @@ class PatchWhitening(Module):
     """
 
     def __init__(self, in_channels=3, kernel_size=2, filters=None, padding=0):
-        K = whole("PatchWhitening", "kernel_size", kernel_size, 1)
+        size = whole("PatchWhitening", "kernel_size", kernel_size, 1)
         C = whole("PatchWhitening", "in_channels", in_channels, 1)
-        F = K * K * C if filters is None else whole("PatchWhitening", "filters", filters)
-        if not 0 < F <= K * K * C:
+        OC = size * size * C if filters is None else whole("PatchWhitening", "filters", filters)
+        if not 0 < OC <= size * size * C:
             raise ValueError(
-                f"PatchWhitening: filters={F} must lie between 1 and {K * K * C}, the numbers in a patch "
-                f"(kernel_size*kernel_size*in_channels = {K}*{K}*{C})"
+                f"PatchWhitening: filters={OC} must lie between 1 and {size * size * C}, the numbers in a patch "
+                f"(kernel_size*kernel_size*in_channels = {size}*{size}*{C})"
             )
         self.padding = pair("PatchWhitening", "padding", padding, 0)
-        self.weight = Buffer(np.eye(K * K * C, F, dtype=np.float32).reshape(K, K, C, F))
-        self.bias = Parameter(np.zeros(F, np.float32))
+        self.weight = Buffer(np.eye(size * size * C, OC, dtype=np.float32).reshape(size, size, C, OC))
+        self.bias = Parameter(np.zeros(OC, np.float32))
         self.act = CReLU()
 
     def prepare(self, images, eps=1e-2):
@@ -72,14 +72,14 @@ class PatchWhitening(Module):
             Added to the variances, so that directions that hardly occur are not blown up to noise.
         """
         number("PatchWhitening.prepare", "eps", eps, least=0)
-        K, _, _, F = self.weight.data.shape
-        patches = ops.im2col(np.ascontiguousarray(images), K).astype(np.float64)
+        size, _, _, OC = self.weight.data.shape
+        patches = ops.im2col(np.ascontiguousarray(images), size).astype(np.float64)
         variances, directions = np.linalg.eigh(patches.T @ patches / len(patches))
         filters = directions[:, ::-1] / np.sqrt(variances[::-1] + eps)  # largest variance first
-        self.weight.data[...] = filters[:, :F].reshape(self.weight.data.shape)
+        self.weight.data[...] = filters[:, :OC].reshape(self.weight.data.shape)
 
     def forward(self, x):
-        """(N, H, W, C) -> (N, OH, OW, 2*F)."""
+        """(N, H, W, C) -> (N, OH, OW, 2*OC)."""
         y, self._cache = ops.conv2d_forward(x, self.weight.data, self.bias.data, padding=self.padding)
         return self.act(y)
 

@@ -1,7 +1,7 @@
 """Softmax cross-entropy with label smoothing and class weights, the mean over the batch.
 
     loss = -1/N * sum_n sum_k target[n, k] * log softmax(logits[n])[k]
-    target = (1 - s) * onehot(label) + s / K            (Szegedy et al. 2016, "Rethinking Inception", §7)
+    target = (1 - s) * onehot(label) + s / C            (Szegedy et al. 2016, "Rethinking Inception", §7)
 
 The gradient is simply ``(softmax - target) / N``. With a weight w per class, ``target[n, k]`` is multiplied by
 ``w[k]``, N becomes the sum of the labels' weights, and softmax in the gradient is multiplied by the row's sum of
@@ -25,19 +25,19 @@ __all__ = ["softmax", "softmax_cross_entropy", "softmax_cross_entropy_reference"
 
 def softmax_cross_entropy_reference(logits, labels, smoothing=0.0, weight=None, ignore_index=None):
     """`softmax_cross_entropy` number by number."""
-    N, K = logits.shape
-    weight = np.ones(K) if weight is None else weight
+    N, C = logits.shape
+    weight = np.ones(C) if weight is None else weight
     counted = [n for n in range(N) if labels[n] != ignore_index]
     mass = sum(float(weight[labels[n]]) for n in counted)  # N, if there are no weights and nothing is ignored
     loss, dlogits = 0.0, np.zeros_like(logits)
     if not mass:
         return math.nan, dlogits
     for n in counted:
-        target = [weight[k] * ((1 - smoothing) * (k == labels[n]) + smoothing / K) for k in range(K)]
+        target = [weight[k] * ((1 - smoothing) * (k == labels[n]) + smoothing / C) for k in range(C)]
         row = logits[n].tolist()
         largest = max(row)  # exp(z - max z) cannot overflow, and the softmax is the same
         total = sum(math.exp(z - largest) for z in row)
-        for k in range(K):
+        for k in range(C):
             log_p = row[k] - largest - math.log(total)
             if target[k]:  # else it would be 0 times minus infinity where a class is masked
                 loss -= target[k] * log_p / mass
@@ -60,15 +60,15 @@ def softmax_cross_entropy(logits, labels, smoothing=0.0, weight=None, ignore_ind
 
     Parameters
     ----------
-    logits : ndarray, shape (N, K), float32 or float64
+    logits : ndarray, shape (N, C), float32 or float64
         A class of which the logit is minus infinity is masked: it has probability 0.
-    labels : ndarray, shape (N,), integers from 0 to K-1, or `ignore_index`
+    labels : ndarray, shape (N,), integers from 0 to C-1, or `ignore_index`
     smoothing : float
         Share of the target that is spread over all classes, 0 <= smoothing < 1.
-    weight : array_like, shape (K,), optional
+    weight : array_like, shape (C,), optional
         What each class counts, finite and >= 0; all 1 by default.
     ignore_index : int, optional
-        Rows with this label do not count, whatever their logits are. It may be a class or lie outside 0 ... K-1; by
+        Rows with this label do not count, whatever their logits are. It may be a class or lie outside 0 ... C-1; by
         default no label is ignored.
 
     Returns
@@ -76,7 +76,7 @@ def softmax_cross_entropy(logits, labels, smoothing=0.0, weight=None, ignore_ind
     loss : float
         In nats, computed in float64: the mean over the rows that count, each with the weight of its label. It is NaN
         if no row counts, and infinite if the label's own class is masked, or any class under smoothing.
-    dlogits : ndarray, shape (N, K), dtype of `logits`
+    dlogits : ndarray, shape (N, C), dtype of `logits`
         0 in rows that do not count.
 
     Raises
@@ -86,7 +86,7 @@ def softmax_cross_entropy(logits, labels, smoothing=0.0, weight=None, ignore_ind
     ValueError
         If the batch is empty, shapes do not fit or a number is out of range.
     IndexError
-        If a label is outside 0 ... K-1 and not ignored; its position is named.
+        If a label is outside 0 ... C-1 and not ignored; its position is named.
 
     Notes
     -----
@@ -104,17 +104,17 @@ def softmax_cross_entropy(logits, labels, smoothing=0.0, weight=None, ignore_ind
     """
     op = "softmax_cross_entropy"
     logits, labels = check.array(op, "logits", logits, 2), np.asarray(labels)
-    N, K = logits.shape
+    N, C = logits.shape
     if N == 0:
         raise ValueError(f"{op}: the mean over an empty batch is undefined; logits have shape {logits.shape}")
     if labels.shape != (N,) or labels.dtype.kind not in "iu":
         raise ValueError(f"{op}: labels must be {N} integers, got shape {labels.shape}, dtype {labels.dtype}")
     smoothing = number(op, "smoothing", smoothing, least=0, below=1)
-    weight = _class_weights(op, weight, K)
+    weight = _class_weights(op, weight, C)
     counted = np.ones(N, bool) if ignore_index is None else labels != whole(op, "ignore_index", ignore_index)
-    wrong = np.flatnonzero(((labels < 0) | (labels >= K)) & counted)
+    wrong = np.flatnonzero(((labels < 0) | (labels >= C)) & counted)
     if wrong.size:
-        raise IndexError(f"{op}: labels[{wrong[0]}]={labels[wrong[0]]} is outside 0...{K - 1} ({K} classes)")
+        raise IndexError(f"{op}: labels[{wrong[0]}]={labels[wrong[0]]} is outside 0...{C - 1} ({C} classes)")
     rows, classes = np.flatnonzero(counted), labels[counted]
     mass = weight[classes].sum()
     if mass == 0:
@@ -123,22 +123,22 @@ def softmax_cross_entropy(logits, labels, smoothing=0.0, weight=None, ignore_ind
         log_p = logits.astype(np.float64)
         log_p -= log_p.max(1, keepdims=True)
         log_p -= np.log(np.exp(log_p).sum(1, keepdims=True))
-    target = np.zeros((N, K))
-    target[rows] = weight * smoothing / K
+    target = np.zeros((N, C))
+    target[rows] = weight * smoothing / C
     target[rows, classes] += weight[classes] * (1 - smoothing)
-    terms = np.multiply(target, log_p, out=np.zeros((N, K)), where=target != 0)
+    terms = np.multiply(target, log_p, out=np.zeros((N, C)), where=target != 0)
     dlogits = (np.exp(log_p) * target.sum(1, keepdims=True) - target) / mass
     dlogits[~counted] = 0
     return float(-terms.sum() / mass), dlogits.astype(logits.dtype)
 
 
-def _class_weights(op, weight, K):
+def _class_weights(op, weight, C):
     if weight is None:
-        return np.ones(K)
+        return np.ones(C)
     weight = np.asarray(weight)
-    if weight.shape != (K,) or weight.dtype.kind not in "iuf":
+    if weight.shape != (C,) or weight.dtype.kind not in "iuf":
         raise ValueError(
-            f"{op}: weight must be {K} numbers, one per class, got shape {weight.shape}, dtype {weight.dtype}"
+            f"{op}: weight must be {C} numbers, one per class, got shape {weight.shape}, dtype {weight.dtype}"
         )
     wrong = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
     if wrong.size:

@@ -69,17 +69,17 @@ def global_avg_pool_backward(dout, cache):
 
 @kernel
 def _plane_sums(work, x, sums):
-    N, P, C = x.shape
+    N, K, C = x.shape
     for n in share(work, N):
-        for p in range(P):
+        for p in range(K):
             for c in range(C):
                 sums[n, c] += x[n, p, c]
 
 
 @kernel
 def _spread(work, values, dx):
-    N, P, C = dx.shape
+    N, K, C = dx.shape
     for n in share(work, N):
-        for p in range(P):
+        for p in range(K):
             for c in range(C):
                 dx[n, p, c] = values[n, c]

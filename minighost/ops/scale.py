@@ -71,18 +71,18 @@ def scale_backward(dout, cache):
 
 @kernel
 def _scale(work, x, gate, out):
-    N, P, C = x.shape
+    N, K, C = x.shape
     for n in share(work, N):
-        for p in range(P):
+        for p in range(K):
             for c in range(C):
                 out[n, p, c] = x[n, p, c] * gate[n, c]
 
 
 @kernel
 def _scale_backward(work, dout, x, gate, dx, sums):
-    N, P, C = x.shape
+    N, K, C = x.shape
     for n in share(work, N):
-        for p in range(P):
+        for p in range(K):
             for c in range(C):
                 dx[n, p, c] = dout[n, p, c] * gate[n, c]
                 sums[n, c] += dout[n, p, c] * x[n, p, c]

@@ -1,6 +1,6 @@
 """A kernel's walk over a plane: where it goes, and how planes, kernels and rows of im2col are laid out on the page.
 
-Letters as everywhere: (i, j) is a position of the smaller plane, (u, v) a tap, (h, k) the pixel under it, c and o
+Indices as everywhere: (i, j) is a position of the smaller plane, (u, v) a tap, (h, k) the pixel under it, c and o
 channels.
 """
 

@@ -15,7 +15,7 @@ class Evaluation:
 
     Parameters
     ----------
-    logits : ndarray, shape (N, K), float32
+    logits : ndarray, shape (N, C), float32
     labels : ndarray, shape (N,), int64
     """
 
@@ -29,7 +29,7 @@ class Evaluation:
 
     @property
     def probabilities(self):
-        """Softmax of the logits, shape (N, K), float64; NaN where a logit is not finite."""
+        """Softmax of the logits, shape (N, C), float64; NaN where a logit is not finite."""
         with np.errstate(invalid="ignore"):
             shifted = np.exp(self.logits.astype(np.float64) - self.logits.max(axis=1, keepdims=True))
             return shifted / shifted.sum(axis=1, keepdims=True)
@@ -50,9 +50,9 @@ class Evaluation:
 
     @property
     def confusion(self):
-        """Counts, shape (K, K), int64: row = true class, column = prediction."""
-        K = self.logits.shape[1]
-        return np.bincount(self.labels * K + self.predictions, minlength=K * K).reshape(K, K)
+        """Counts, shape (C, C), int64: row = true class, column = prediction."""
+        C = self.logits.shape[1]
+        return np.bincount(self.labels * C + self.predictions, minlength=C * C).reshape(C, C)
 
 
 def evaluate(model, loader, *, views="image", tick=lambda: None):

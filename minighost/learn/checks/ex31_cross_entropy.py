@@ -8,7 +8,7 @@ from minighost.learn.compare import frozen, function, same
 
 HINTS = (
     "Work row by row: max and sum over axis 1, with keepdims=True, so that the results have shape (N, 1) and "
-    "broadcast against (N, K).",
+    "broadcast against (N, C).",
     "After z = logits - max comes log_p = z - log(sum of exp(z)). Everything else is made of log_p: the loss picks one "
     "number of each row, and p is exp(log_p).",
     "log_p[np.arange(N), labels] picks the right class of each row. Subtract 1 from p at the same places, divide by N.",
@@ -25,7 +25,7 @@ WRONG = {
     "sum over the images": ("np.exp(z).sum(axis=1, keepdims=True)", "np.exp(z).sum(axis=0)", r"axis=1"),
     "sum instead of mean": ("labels].mean()", "labels].sum()", r"mean over the N"),
     "gradient not divided": ("dlogits / len(labels)", "dlogits", r"divide.* by N"),
-    "gradient divided by N*K": ("dlogits / len(labels)", "dlogits / dlogits.size", r"by N"),
+    "gradient divided by N*C": ("dlogits / len(labels)", "dlogits / dlogits.size", r"by N"),
     "sign of the loss": ("return -log_p", "return log_p", r"the sign"),
     "no minus one": ("dlogits[rows, labels] -= 1", "dlogits[rows, labels] -= 0", r"p itself"),
     "plus one": ("labels] -= 1", "labels] += 1", r"subtract 1"),
@@ -58,8 +58,8 @@ def _compare(cross_entropy, logits, labels, what):
     labels = np.array(labels)
     loss, dlogits = ops.softmax_cross_entropy_reference(logits, labels)
     got = several(cross_entropy(*frozen(logits, labels)), "loss, dlogits", what)
-    N, K = logits.shape
-    p, onehot = np.exp(logits) / np.exp(logits).sum(1, keepdims=True), np.eye(K)[labels]
+    N, C = logits.shape
+    p, onehot = np.exp(logits) / np.exp(logits).sum(1, keepdims=True), np.eye(C)[labels]
     z = logits - logits.max(1, keepdims=True)
     known = [
         (-loss, "the sign: a loss is -log p, and a p is at most 1"),
@@ -68,12 +68,12 @@ def _compare(cross_entropy, logits, labels, what):
         (-(z - np.log2(np.exp(z).sum(1, keepdims=True)))[range(N), labels].mean(), "the logarithm must be np.log"),
         (loss / np.log(2), "the logarithm must be np.log"),
         (-p[range(N), labels].mean(), "the logarithm is missing: this is the mean of -p"),
-        (loss / K, "divided by N*K; it is the mean over the N images"),
+        (loss / C, "divided by N*C; it is the mean over the N images"),
     ]
     same(got[0], loss, f"{what}: loss", hints=[(other, words) for other, words in known if not np.isclose(other, loss)])
     known = [
         (p - onehot, "divide by N, as the loss does"),
-        ((p - onehot) / p.size, "divide by N alone, not by N*K"),
+        ((p - onehot) / p.size, "divide by N alone, not by N*C"),
         (p / N, "this is p itself, over N; subtract 1 at the label of each row"),
         ((p + onehot) / N, "this is p + onehot; subtract 1 at the label of each row"),
         ((onehot - p) / N, "the sign: p - onehot"),

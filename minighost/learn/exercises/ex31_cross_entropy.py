@@ -1,6 +1,6 @@
 """Say how wrong a guess was, without overflow.
 
-A network ends in K numbers for each image, the logits z. Softmax turns them into probabilities, and the loss is the
+A network ends in C numbers for each image, the logits z. Softmax turns them into probabilities, and the loss is the
 surprise at the right class, the mean over the N images:
 
     p[n, k] = exp(z[n, k]) / sum_j exp(z[n, j])             loss = -1/N * sum_n log p[n, label[n]]
@@ -29,7 +29,7 @@ import numpy as np
 
 
 def cross_entropy(logits, labels):
-    """logits (N, K), labels (N,) integers from 0 to K-1 -> loss, a number, and dlogits (N, K)."""
+    """logits (N, C), labels (N,) integers from 0 to C-1 -> loss, a number, and dlogits (N, C)."""
     rows = np.arange(len(labels))
     z = logits - logits.max(axis=1, keepdims=True)
     log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))

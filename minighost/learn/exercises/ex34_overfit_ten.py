@@ -3,7 +3,7 @@
 Everything is in place: a network with its backward, a loss, a step. What is left is the loop that puts them together,
 and loops have their own mistakes. So before any long training run, climb a ladder; each rung costs seconds.
 
-  1. The first loss. A network that knows nothing gives each of K classes 1/K, and its loss is -log(1/K) = log K; for
+  1. The first loss. A network that knows nothing gives each of C classes 1/C, and its loss is -log(1/C) = log C; for
      ten classes 2.3026. Much more: the first logits are too large. Much less: the labels leak.
   2. Gradient checks, which you have already met.
   3. Ten images. Any network with enough weights can memorise ten images, 100 %. If it cannot, something is wrong with
@@ -54,7 +54,7 @@ def first_loss(classes):
 
 
 def accuracy(logits, labels):
-    """Share of the images whose largest logit (N, K) is that of their label (N,), from 0 to 1."""
+    """Share of the images whose largest logit (N, C) is that of their label (N,), from 0 to 1."""
     return (logits.argmax(axis=1) == labels).mean()
 
 
