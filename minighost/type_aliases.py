@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Array", "ArrayLike", "BoolArray", "Cache", "Images", "IntArray", "IntPair", "PathLike", "Seed"]
+__all__ = ["Array", "ArrayLike", "BoolArray", "Cache", "Gradients", "Images", "IntArray", "IntPair", "PathLike", "Seed"]
 
 Array = npt.NDArray[np.floating[Any]]
 """Float32 or float64."""
@@ -28,6 +28,9 @@ ArrayLike = npt.ArrayLike
 
 Cache = tuple[Any, ...]
 """What a forward keeps for its backward, and nobody else looks into."""
+
+Gradients = tuple[Array, Array, Array | None]
+"""dx, dw and db of a layer with weights; db is None where it has no bias."""
 
 IntPair = int | tuple[int, int]
 """One number for both axes of the plane, or one for each: (rows, columns)."""

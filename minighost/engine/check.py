@@ -8,7 +8,13 @@ NumPy also calls an array contiguous if only its axes of length 1 have odd strid
 BLAS takes a matrix's first stride for the length of its rows, of a single row too; here such an array is not plain.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
+
+from minighost.type_aliases import Array, IntPair
 
 __all__ = [
     "apart",
@@ -27,7 +33,7 @@ __all__ = [
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-def array(op, name, x, ndim):
+def array(op: str, name: str, x: Any, ndim: int) -> Array:
     """Return `x`, or a copy of it, in the form kernels take.
 
     Raises
@@ -41,13 +47,13 @@ def array(op, name, x, ndim):
     return x if is_plain(x) else _made_plain(x)
 
 
-def channels(op, name, x, ndim=4):
+def channels(op: str, name: str, x: Any, ndim: int = 4) -> Array:
     """Like `array`, but a slice ``whole[..., :C]`` of a contiguous array passes as it is: `rows` reads it in place."""
     x = _floats(op, name, x, ndim)
     return x if is_plain(x) or (_is_ordinary(x) and _row_pitch(x)) else _made_plain(x)
 
 
-def target(op, out, like):
+def target(op: str, out: Any, like: Array) -> None:
     """Refuse an `out` that kernels cannot write in place: a copy loses the result, a wrong stride corrupts memory."""
     if not isinstance(out, np.ndarray) or out.dtype != like.dtype:
         found = out.dtype if isinstance(out, np.ndarray) else type(out).__name__
@@ -60,7 +66,7 @@ def target(op, out, like):
         )
 
 
-def apart(x, out):
+def apart(x: Array, out: Array | None) -> Array:
     """Return `x`, or a copy of it if writing to `out` would change numbers of `x` that are still to be read.
 
     A kernel that computes element by element may write to `x` itself. Otherwise `out` and `x` must not overlap;
@@ -72,7 +78,7 @@ def apart(x, out):
     return x if itself else x.copy()
 
 
-def rows(x):
+def rows(x: Array) -> Array:
     """View (..., C) activations as (R, P) rows that kernels index as C-contiguous, reading columns 0 to C-1 only.
 
     For a contiguous array ``P == C``. For a channel slice P is the width of the whole array, so that the slice keeps
@@ -86,13 +92,13 @@ def rows(x):
     return np.lib.stride_tricks.as_strided(x, (R, pitch), (pitch * x.itemsize, x.itemsize))
 
 
-def is_plain(x):
+def is_plain(x: npt.NDArray[Any]) -> bool:
     """Whether kernels take `x` as it is; about a microsecond."""
     # Without axes of length 1 the flag says it all.
     return _is_ordinary(x) and x.flags.c_contiguous and (1 not in x.shape or x.strides == _strides(x) or not x.size)
 
 
-def written_in_place(op, name, x):
+def written_in_place(op: str, name: str, x: npt.NDArray[Any]) -> None:
     """Refuse an array that NumPy cannot update in place: a read-only one, or one that holds a number in two places.
 
     Any other strides will do.
@@ -176,7 +182,7 @@ def _row_pitch(x):
     return pitch if remainder == 0 and pitch >= C else 0
 
 
-def same_dtype(op, **arrays):
+def same_dtype(op: str, **arrays: npt.NDArray[Any] | None) -> None:
     """Raise TypeError unless all arrays (None is skipped) have one dtype."""
     dtypes = {name: x.dtype for name, x in arrays.items() if x is not None}
     if len(set(dtypes.values())) > 1:
@@ -184,13 +190,13 @@ def same_dtype(op, **arrays):
         raise TypeError(f"{op}: all arrays must have one dtype, got {listed}; convert them with .astype")
 
 
-def shape_is(op, name, x, shape):
+def shape_is(op: str, name: str, x: npt.NDArray[Any], shape: Sequence[int]) -> None:
     """Raise ValueError unless `x` has the `shape`."""
     if x.shape != tuple(shape):
         raise ValueError(f"{op}: {name} must have shape {tuple(shape)}, got {x.shape}")
 
 
-def pair(op, name, value, minimum):
+def pair(op: str, name: str, value: IntPair, minimum: int) -> tuple[int, int]:
     """Turn 3 or (3, 5) into a pair of Python ints of at least `minimum`."""
     values = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
     if len(values) != 2 or not all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in values):
@@ -200,6 +206,6 @@ def pair(op, name, value, minimum):
     return int(values[0]), int(values[1])
 
 
-def finite(x):
+def finite(x: Array) -> bool:
     """Whether a contiguous array is free of NaN and infinity; large numbers, whose squares are infinite, may fail."""
     return bool(np.isfinite(np.vdot(x, x)))  # much cheaper than to look at each

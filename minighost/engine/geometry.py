@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from minighost.engine.check import pair
+from minighost.type_aliases import IntPair
 
 __all__ = ["Geometry", "geometry", "met", "output_size"]
 
@@ -22,12 +23,19 @@ class Geometry(NamedTuple):
     OW: int
 
 
-def output_size(size, kernel, stride, padding, dilation):
+def output_size(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
     """``floor((size + 2*padding - dilation*(kernel-1) - 1) / stride) + 1``, the windows that fit along one axis."""
     return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
 
 
-def geometry(op, plane, kernel_size, stride=1, padding=0, dilation=1):
+def geometry(
+    op: str,
+    plane: tuple[int, int],
+    kernel_size: IntPair,
+    stride: IntPair = 1,
+    padding: IntPair = 0,
+    dilation: IntPair = 1,
+) -> Geometry:
     """Check the numbers and return a `Geometry`.
 
     Parameters
@@ -58,7 +66,7 @@ def geometry(op, plane, kernel_size, stride=1, padding=0, dilation=1):
     return Geometry(KH, KW, SH, SW, PH, PW, DH, DW, OH, OW)
 
 
-def met(plane, g, u, v):
+def met(plane: tuple[int, int], g: Geometry, u: int, v: int) -> tuple[slice, slice, slice, slice]:
     """Where tap (u, v) meets pixels, not padding: slices of the H x W `plane`'s two axes, then of the output's two."""
     (rows, out_rows), (columns, out_columns) = (
         _met(plane[0], u * g.DH - g.PH, g.SH, g.OH),
@@ -67,7 +75,7 @@ def met(plane, g, u, v):
     return rows, columns, out_rows, out_columns
 
 
-def _met(size, offset, stride, outputs):
+def _met(size: int, offset: int, stride: int, outputs: int) -> tuple[slice, slice]:
     """Along one axis output i sees pixel ``i*stride + offset``."""
     first, last = max(0, -(offset // stride)), min(outputs - 1, (size - 1 - offset) // stride)
     if last < first:

@@ -30,10 +30,10 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from types import SimpleNamespace
-from typing import Any, Protocol, TypeVar, TypeVarTuple, overload
+from typing import Any, Protocol, Self, TypeVar, TypeVarTuple, overload
 
 # A thread that spins while it waits for another keeps the core from the very thread it waits for: on a busy machine a
 # step then takes many times longer. One that sleeps wakes up late. So: spin briefly, then sleep. GNU's OpenMP reads
@@ -220,7 +220,7 @@ if hasattr(os, "register_at_fork"):  # not on Windows
 
 
 @contextlib.contextmanager
-def watching(note):
+def watching(note: Callable[[Any, tuple[Any, ...], float], None]) -> Iterator[None]:
     """Within the block, call ``note(kernel, args, seconds)`` after every kernel that this thread runs."""
     before = _note.get()
     _note.set(note)
@@ -267,9 +267,10 @@ class threads:
     ...     pass
     """
 
-    def __init__(self, n=None):
+    def __init__(self, n: int | None = None) -> None:
         _state.threads or _start()
-        self._own = self._number = None
+        self._own: tuple[int, str] | None = None
+        self._number: int | None = None
         if n is not None:
             _check(n)
             self._own = int(n), ""
@@ -286,14 +287,14 @@ class threads:
             _state.threads, _state.reason = setting
 
     @property
-    def count(self):
+    def count(self) -> int:
         return _state.threads
 
     @property
-    def reason(self):
+    def reason(self) -> str:
         return _state.reason
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         with _state.lock:
             if self._number not in _state.settings:  # nothing was set, or it has been a block before
                 self._set()
@@ -301,7 +302,7 @@ class threads:
             self._apply(self._own)  # again, for an earlier block may have ended since
         return self
 
-    def __exit__(self, *exc):
+    def __exit__(self, *exc: object) -> None:
         with _state.lock:
             _state.settings.pop(self._number, None)
             self._open = False
@@ -311,7 +312,7 @@ class threads:
             if not any(other._open for other in later):
                 self._apply(self._before)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"threads({self.count}), BLAS 1" + (f" ({self.reason})" if self.reason else "")
 
 

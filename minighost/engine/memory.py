@@ -11,8 +11,10 @@ import math
 import os
 import sys
 import threading
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 __all__ = ["empty", "pool_bytes", "release_pool", "workspace", "zeros"]
 
@@ -22,7 +24,7 @@ _lock = threading.RLock()  # a collection of garbage in the midst of it may ask 
 _blocks: dict[int, list[tuple[np.ndarray, int]]] = {}  # size in bytes -> blocks of it, each with its first aligned byte
 
 
-def empty(shape, dtype):
+def empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """`np.empty` from the pool: uninitialised, C-contiguous, aligned to 64 bytes."""
     dtype = np.dtype(dtype)
     nbytes = math.prod(shape) * dtype.itemsize
@@ -32,7 +34,7 @@ def empty(shape, dtype):
     return block[start : start + nbytes].view(dtype).reshape(shape)
 
 
-def zeros(shape, dtype):
+def zeros(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """`np.zeros` from the pool."""
     out = empty(shape, dtype)
     out.fill(0)
@@ -51,7 +53,7 @@ class _Arena(threading.local):
 _arena = _Arena()
 
 
-def workspace(dtype, *shapes):
+def workspace(dtype: npt.DTypeLike, *shapes: tuple[int, ...]) -> list[npt.NDArray[Any]]:
     """Uninitialised arrays for the next kernel to work in; the next call of `workspace` hands out the same memory.
 
     Parameters
@@ -85,13 +87,13 @@ def _divide(dtype, shapes):
     return arrays
 
 
-def pool_bytes():
+def pool_bytes() -> int:
     """Bytes the pool holds, in use or free."""
     with _lock:
         return sum(size * len(blocks) for size, blocks in _blocks.items())
 
 
-def release_pool():
+def release_pool() -> None:
     """Give all memory back that no array uses any more."""
     with _lock:
         _arena.block, _arena.divided = np.empty(0, np.uint8), {}

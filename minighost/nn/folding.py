@@ -92,8 +92,10 @@ class Trace:
 def _conv2d(layer, x, path):
     w, b = _double(layer.weight), _bias(layer)
     filters = w.shape[3] // layer.groups
-    steps = {name: pair("Conv2d", name, getattr(layer, name), 0) for name in ("stride", "padding", "dilation")}
-    node = Convolution(w, b, **steps, groups=layer.groups, filters=filters)
+    stride, padding, dilation = (
+        pair("Conv2d", name, getattr(layer, name), 0) for name in ("stride", "padding", "dilation")
+    )
+    node = Convolution(w, b, stride, padding, dilation, layer.groups, filters)
     return x.then(node, layers=path, channels=w.shape[3])
 
 

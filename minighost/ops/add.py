@@ -8,6 +8,7 @@ A sum passes its gradient to both branches unchanged.
 from minighost.engine import check
 from minighost.engine.launch import kernel, spans
 from minighost.engine.memory import empty
+from minighost.type_aliases import Array
 
 __all__ = ["add_backward", "add_backward_reference", "add_forward", "add_forward_reference"]
 
@@ -15,12 +16,12 @@ __all__ = ["add_backward", "add_backward_reference", "add_forward", "add_forward
 # The idea ------------------------------------------------------------------------------------------------------
 
 
-def add_forward_reference(a, b):
+def add_forward_reference(a: Array, b: Array) -> tuple[Array, None]:
     """`add_forward` in plain NumPy."""
     return a + b, None
 
 
-def add_backward_reference(dout, cache):
+def add_backward_reference(dout: Array, cache: None) -> tuple[Array, Array]:
     """`add_backward`: each branch receives the whole gradient."""
     return dout, dout
 
@@ -28,7 +29,7 @@ def add_backward_reference(dout, cache):
 # The same, compiled --------------------------------------------------------------------------------------------
 
 
-def add_forward(a, b, out=None):
+def add_forward(a: Array, b: Array, out: Array | None = None) -> tuple[Array, None]:
     """Add two arrays of equal shape.
 
     Parameters
@@ -56,7 +57,7 @@ def add_forward(a, b, out=None):
     return out, None
 
 
-def add_backward(dout, cache):
+def add_backward(dout: Array, cache: None) -> tuple[Array, Array]:
     """Gradient of `add_forward`: `dout` for both branches (the same array, so neither may be written to)."""
     dout = check.channels("add backward", "dout", dout)
     return dout, dout

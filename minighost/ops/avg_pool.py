@@ -12,6 +12,7 @@ from minighost.engine import check
 from minighost.engine.launch import kernel, share
 from minighost.engine.memory import empty, zeros
 from minighost.ops.windows import pooling_geometry
+from minighost.type_aliases import Array, Cache, IntPair
 
 __all__ = ["avg_pool_backward", "avg_pool_backward_reference", "avg_pool_forward", "avg_pool_forward_reference"]
 
@@ -19,7 +20,9 @@ __all__ = ["avg_pool_backward", "avg_pool_backward_reference", "avg_pool_forward
 # The idea ------------------------------------------------------------------------------------------------------
 
 
-def avg_pool_forward_reference(x, kernel_size, stride=None, padding=0):
+def avg_pool_forward_reference(
+    x: Array, kernel_size: IntPair, stride: IntPair | None = None, padding: IntPair = 0
+) -> tuple[Array, Cache]:
     """`avg_pool_forward` by a loop over output positions."""
     g = pooling_geometry("avg_pool", x, kernel_size, stride, padding)
     padded = np.pad(x, [(0, 0), (g.PH, g.PH), (g.PW, g.PW), (0, 0)])
@@ -29,7 +32,7 @@ def avg_pool_forward_reference(x, kernel_size, stride=None, padding=0):
     return out, (x.shape, g)
 
 
-def avg_pool_backward_reference(dout, cache):
+def avg_pool_backward_reference(dout: Array, cache: Cache) -> Array:
     """`avg_pool_backward` by the same loop: every pixel of the window takes an equal share."""
     (N, H, W, C), g = cache
     dpadded = np.zeros((N, H + 2 * g.PH, W + 2 * g.PW, C), dout.dtype)
@@ -41,7 +44,9 @@ def avg_pool_backward_reference(dout, cache):
 # The same, compiled --------------------------------------------------------------------------------------------
 
 
-def avg_pool_forward(x, kernel_size, stride=None, padding=0):
+def avg_pool_forward(
+    x: Array, kernel_size: IntPair, stride: IntPair | None = None, padding: IntPair = 0
+) -> tuple[Array, Cache]:
     """Mean over windows, padded zeros included.
 
     Parameters
@@ -69,7 +74,7 @@ def avg_pool_forward(x, kernel_size, stride=None, padding=0):
     return out, (x.shape, g)
 
 
-def avg_pool_backward(dout, cache):
+def avg_pool_backward(dout: Array, cache: Cache) -> Array:
     """Gradient of `avg_pool_forward`: every pixel of a window takes an equal share. Returns `dx`."""
     x_shape, g = cache
     dout = check.array("avg_pool backward", "dout", dout, 4)

@@ -14,6 +14,7 @@ from minighost.engine.batch_norm import check_vectors, finalize, gradient_coeffi
 from minighost.engine.launch import fetch_add, kernel, share, spans
 from minighost.engine.memory import empty
 from minighost.engine.moments import merge_moments
+from minighost.type_aliases import Array, Cache
 
 __all__ = ["batch_norm_backward", "batch_norm_backward_reference", "batch_norm_forward", "batch_norm_forward_reference"]
 
@@ -22,8 +23,17 @@ __all__ = ["batch_norm_backward", "batch_norm_backward_reference", "batch_norm_f
 
 
 def batch_norm_forward_reference(
-    x, gamma, beta, running_mean, running_var, training, momentum=0.1, eps=1e-5, relu=False, out=None
-):
+    x: Array,
+    gamma: Array,
+    beta: Array,
+    running_mean: Array,
+    running_var: Array,
+    training: bool,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    relu: bool = False,
+    out: Array | None = None,
+) -> tuple[Array, Cache]:
     """`batch_norm_forward` in plain NumPy."""
     axes, R = (0, 1, 2), x.size // x.shape[3]
     if training:
@@ -44,7 +54,7 @@ def batch_norm_forward_reference(
     return (result if out is None else out), (xhat, y, gamma, inv_std.astype(x.dtype), training, relu)
 
 
-def batch_norm_backward_reference(dout, cache):
+def batch_norm_backward_reference(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:
     """`batch_norm_backward` in plain NumPy: mean and variance depend on x, which gives the two sums in `dx`."""
     xhat, y, gamma, inv_std, training, relu = cache
     dy = np.where(y <= 0, 0, dout) if relu else dout
@@ -59,8 +69,17 @@ def batch_norm_backward_reference(dout, cache):
 
 
 def batch_norm_forward(
-    x, gamma, beta, running_mean, running_var, training, momentum=0.1, eps=1e-5, relu=False, out=None
-):
+    x: Array,
+    gamma: Array,
+    beta: Array,
+    running_mean: Array,
+    running_var: Array,
+    training: bool,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    relu: bool = False,
+    out: Array | None = None,
+) -> tuple[Array, Cache]:
     """Normalise every channel.
 
     Parameters
@@ -115,7 +134,7 @@ def batch_norm_forward(
     return out, (x, norm, kept, relu)
 
 
-def batch_norm_backward(dout, cache):
+def batch_norm_backward(dout: Array, cache: Cache) -> tuple[Array, Array, Array]:
     """Gradients of `batch_norm_forward`.
 
     Parameters

@@ -4,10 +4,12 @@ import math
 
 import numpy as np
 
+from minighost.type_aliases import Array
+
 __all__ = ["bias_gradient"]
 
 
-def bias_gradient(dout, b):
+def bias_gradient(dout: Array, b: Array | None) -> Array | None:
     """Add up what came back to every channel.
 
     Parameters

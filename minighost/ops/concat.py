@@ -10,6 +10,7 @@ import numpy as np
 from minighost.engine import check
 from minighost.engine.launch import kernel, spans
 from minighost.engine.memory import empty
+from minighost.type_aliases import Array
 
 __all__ = ["concat_backward", "concat_backward_reference", "concat_forward", "concat_forward_reference"]
 
@@ -17,12 +18,12 @@ __all__ = ["concat_backward", "concat_backward_reference", "concat_forward", "co
 # The idea ------------------------------------------------------------------------------------------------------
 
 
-def concat_forward_reference(*xs):
+def concat_forward_reference(*xs: Array) -> tuple[Array, list[int]]:
     """`concat_forward` in plain NumPy."""
     return np.concatenate(xs, axis=-1), [x.shape[-1] for x in xs]
 
 
-def concat_backward_reference(dout, cache):
+def concat_backward_reference(dout: Array, cache: list[int]) -> tuple[Array, ...]:
     """`concat_backward` in plain NumPy."""
     return tuple(np.split(dout, np.cumsum(cache)[:-1], axis=-1))
 
@@ -30,7 +31,7 @@ def concat_backward_reference(dout, cache):
 # The same, compiled --------------------------------------------------------------------------------------------
 
 
-def concat_forward(*xs):
+def concat_forward(*xs: Array) -> tuple[Array, list[int]]:
     """Put the channels of several arrays side by side.
 
     Parameters
@@ -64,7 +65,7 @@ def concat_forward(*xs):
     return out, widths
 
 
-def concat_backward(dout, cache):
+def concat_backward(dout: Array, cache: list[int]) -> tuple[Array, ...]:
     """Gradient of `concat_forward`: the branch's own channels, as a tuple of views of `dout`."""
     dout = check.array("concat backward", "dout", dout, 4)
     check.shape_is("concat backward", "dout", dout, (*dout.shape[:3], sum(cache)))

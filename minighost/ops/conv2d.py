@@ -7,6 +7,8 @@ al. 2012; the kernel is not flipped). The compiled twin is the kernel that train
 nothing to fuse; two special cases have kernels of their own: `pointwise` needs no taps, `depthwise` no products.
 """
 
+from typing import Literal, overload
+
 import numpy as np
 
 from minighost.engine import check, kernels
@@ -14,6 +16,7 @@ from minighost.engine.geometry import geometry, met
 from minighost.ops.bias import bias_gradient
 from minighost.ops.depthwise import depthwise_backward, depthwise_forward
 from minighost.ops.pointwise import pointwise_backward, pointwise_forward
+from minighost.type_aliases import Array, Cache, Gradients, IntPair
 
 __all__ = ["conv2d_backward", "conv2d_backward_reference", "conv2d_forward", "conv2d_forward_reference"]
 
@@ -21,7 +24,15 @@ __all__ = ["conv2d_backward", "conv2d_backward_reference", "conv2d_forward", "co
 # The idea ------------------------------------------------------------------------------------------------------
 
 
-def conv2d_forward_reference(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
+def conv2d_forward_reference(
+    x: Array,
+    w: Array,
+    b: Array | None = None,
+    stride: IntPair = 1,
+    padding: IntPair = 0,
+    dilation: IntPair = 1,
+    groups: int = 1,
+) -> tuple[Array, Cache]:
     """`conv2d_forward` by loops: over groups, output positions and taps, with a product over channels inside."""
     g = geometry("conv2d", x.shape[1:3], w.shape[:2], stride, padding, dilation)
     out = np.zeros((len(x), g.OH, g.OW, w.shape[3]), x.dtype)
@@ -31,7 +42,7 @@ def conv2d_forward_reference(x, w, b=None, stride=1, padding=0, dilation=1, grou
     return (out if b is None else out + b), (x, w, b, g, groups)
 
 
-def conv2d_backward_reference(dout, cache):
+def conv2d_backward_reference(dout: Array, cache: Cache) -> Gradients:
     """`conv2d_backward` by the same loops: every product of the forward gives one to `dx` and one to `dw`."""
     x, w, b, g, groups = cache
     dx, dw = np.zeros_like(x), np.zeros_like(w)
@@ -59,7 +70,15 @@ def _visits(x_shape, g):
 # The same, compiled --------------------------------------------------------------------------------------------
 
 
-def conv2d_forward(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
+def conv2d_forward(
+    x: Array,
+    w: Array,
+    b: Array | None = None,
+    stride: IntPair = 1,
+    padding: IntPair = 0,
+    dilation: IntPair = 1,
+    groups: int = 1,
+) -> tuple[Array, Cache]:
     """Two-dimensional convolution.
 
     Parameters
@@ -119,7 +138,11 @@ def conv2d_forward(x, w, b=None, stride=1, padding=0, dilation=1, groups=1):
     return out, (_dense_backward, (x, w, b, g, groups), w.shape)
 
 
-def conv2d_backward(dout, cache, dx_wanted=True):
+@overload
+def conv2d_backward(dout: Array, cache: Cache, dx_wanted: Literal[True] = True) -> Gradients: ...
+@overload
+def conv2d_backward(dout: Array, cache: Cache, dx_wanted: bool) -> tuple[Array | None, Array, Array | None]: ...
+def conv2d_backward(dout: Array, cache: Cache, dx_wanted: bool = True) -> tuple[Array | None, Array, Array | None]:
     """Gradients of `conv2d_forward`.
 
     Parameters
@@ -180,7 +203,7 @@ def _backward_tap_by_tap(dout, x, w, g, groups, dx_wanted):
     return dx if dx_wanted else None, dw
 
 
-def channels_fit(C, w, b, groups):
+def channels_fit(C: int, w: Array, b: Array | None, groups: int) -> tuple[int, int, int, int]:
     """Return the numbers KH, KW, C, OC of a convolution that sees C channels, or say why there is none."""
     KH, KW, per_group, OC = w.shape
     check.pair("conv2d", "groups", groups, 1)

@@ -16,6 +16,7 @@ import numpy as np
 
 from minighost.arguments import number, whole
 from minighost.engine import check
+from minighost.type_aliases import Array, ArrayLike, IntArray
 
 __all__ = ["softmax", "softmax_cross_entropy", "softmax_cross_entropy_reference"]
 
@@ -23,7 +24,13 @@ __all__ = ["softmax", "softmax_cross_entropy", "softmax_cross_entropy_reference"
 # The idea ------------------------------------------------------------------------------------------------------
 
 
-def softmax_cross_entropy_reference(logits, labels, smoothing=0.0, weight=None, ignore_index=None):
+def softmax_cross_entropy_reference(
+    logits: Array,
+    labels: IntArray,
+    smoothing: float = 0.0,
+    weight: Array | None = None,
+    ignore_index: int | None = None,
+) -> tuple[float, Array]:
     """`softmax_cross_entropy` number by number."""
     N, C = logits.shape
     weight = np.ones(C) if weight is None else weight
@@ -48,14 +55,20 @@ def softmax_cross_entropy_reference(logits, labels, smoothing=0.0, weight=None, 
 # The same, vectorised ------------------------------------------------------------------------------------------
 
 
-def softmax(logits):
+def softmax(logits: Array) -> Array:
     """Probabilities along the last axis; the largest logit is subtracted first, so that nothing overflows."""
     logits = np.asarray(logits)
     e = np.exp(logits - logits.max(-1, keepdims=True))
     return e / e.sum(-1, keepdims=True)
 
 
-def softmax_cross_entropy(logits, labels, smoothing=0.0, weight=None, ignore_index=None):
+def softmax_cross_entropy(
+    logits: Array,
+    labels: IntArray,
+    smoothing: float = 0.0,
+    weight: ArrayLike | None = None,
+    ignore_index: int | None = None,
+) -> tuple[float, Array]:
     """Loss and its gradient.
 
     Parameters
@@ -132,7 +145,7 @@ def softmax_cross_entropy(logits, labels, smoothing=0.0, weight=None, ignore_ind
     return float(-terms.sum() / mass), dlogits.astype(logits.dtype)
 
 
-def _class_weights(op, weight, C):
+def _class_weights(op: str, weight: ArrayLike | None, C: int) -> Array:
     if weight is None:
         return np.ones(C)
     weight = np.asarray(weight)

@@ -11,6 +11,7 @@ import numpy as np
 from minighost.engine import check, kernels
 from minighost.engine.geometry import geometry, met
 from minighost.ops.bias import bias_gradient
+from minighost.type_aliases import Array, Cache, Gradients, IntPair
 
 __all__ = ["depthwise_backward", "depthwise_backward_reference", "depthwise_forward", "depthwise_forward_reference"]
 
@@ -18,11 +19,13 @@ __all__ = ["depthwise_backward", "depthwise_backward_reference", "depthwise_forw
 # The idea ------------------------------------------------------------------------------------------------------
 
 
-def depthwise_forward_reference(x, w, b=None, stride=1, padding=0, dilation=1):
+def depthwise_forward_reference(
+    x: Array, w: Array, b: Array | None = None, stride: IntPair = 1, padding: IntPair = 0, dilation: IntPair = 1
+) -> tuple[Array, Cache]:
     """`depthwise_forward` in plain NumPy: one multiplication per tap."""
     g = geometry("depthwise", x.shape[1:3], w.shape[:2], stride, padding, dilation)
     (N, H, W, C), M = x.shape, w.shape[3]
-    out = np.zeros((N, g.OH, g.OW, C, M), x.dtype)
+    out: Array = np.zeros((N, g.OH, g.OW, C, M), x.dtype)
     for u, v in np.ndindex(g.KH, g.KW):
         h, k, i, j = met((H, W), g, u, v)
         out[:, i, j] += x[:, h, k, :, None] * w[u, v]  # (N, rows, columns, C, 1) * (C, M)
@@ -30,7 +33,7 @@ def depthwise_forward_reference(x, w, b=None, stride=1, padding=0, dilation=1):
     return (out if b is None else out + b), (x, w, b, g)
 
 
-def depthwise_backward_reference(dout, cache):
+def depthwise_backward_reference(dout: Array, cache: Cache) -> Gradients:
     """`depthwise_backward` in plain NumPy: the same slices, read for `dw`, added to for `dx`."""
     x, w, b, g = cache
     N, H, W, C = x.shape
@@ -46,7 +49,9 @@ def depthwise_backward_reference(dout, cache):
 # The same, compiled --------------------------------------------------------------------------------------------
 
 
-def depthwise_forward(x, w, b=None, stride=1, padding=0, dilation=1):
+def depthwise_forward(
+    x: Array, w: Array, b: Array | None = None, stride: IntPair = 1, padding: IntPair = 0, dilation: IntPair = 1
+) -> tuple[Array, Cache]:
     """Depthwise convolution with a channel multiplier.
 
     Parameters
@@ -94,7 +99,7 @@ def depthwise_forward(x, w, b=None, stride=1, padding=0, dilation=1):
     return out, (x, w, b, g)
 
 
-def depthwise_backward(dout, cache):
+def depthwise_backward(dout: Array, cache: Cache) -> Gradients:
     """Gradients of `depthwise_forward`.
 
     Parameters

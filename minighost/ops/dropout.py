@@ -9,11 +9,12 @@ One pass of NumPy is the whole of it, so it has no compiled twin.
 import numpy as np
 
 from minighost.engine import check
+from minighost.type_aliases import Array
 
 __all__ = ["dropout_backward", "dropout_forward"]
 
 
-def dropout_forward(x, p, rng):
+def dropout_forward(x: Array, p: float, rng: np.random.Generator) -> tuple[Array, Array | None]:
     """Drop numbers at random.
 
     Parameters
@@ -38,7 +39,7 @@ def dropout_forward(x, p, rng):
     return x * mask, mask
 
 
-def dropout_backward(dout, cache):
+def dropout_backward(dout: Array, cache: Array | None) -> Array:
     """Gradient of `dropout_forward`: the same mask."""
     dout = check.array("dropout backward", "dout", dout, np.ndim(dout))
     return dout if cache is None else dout * cache

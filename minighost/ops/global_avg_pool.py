@@ -8,6 +8,7 @@ import numpy as np
 from minighost.engine import check
 from minighost.engine.launch import kernel, share
 from minighost.engine.memory import empty
+from minighost.type_aliases import Array
 
 __all__ = [
     "global_avg_pool_backward",
@@ -20,12 +21,12 @@ __all__ = [
 # The idea ------------------------------------------------------------------------------------------------------
 
 
-def global_avg_pool_forward_reference(x):
+def global_avg_pool_forward_reference(x: Array) -> tuple[Array, tuple[int, ...]]:
     """`global_avg_pool_forward` in plain NumPy."""
     return x.mean((1, 2)), x.shape  # (N, H, W, C) -> (N, C)
 
 
-def global_avg_pool_backward_reference(dout, cache):
+def global_avg_pool_backward_reference(dout: Array, cache: tuple[int, ...]) -> Array:
     """`global_avg_pool_backward` in plain NumPy."""
     N, H, W, C = cache
     return np.broadcast_to(dout[:, None, None] / (H * W), cache).copy()
@@ -34,7 +35,7 @@ def global_avg_pool_backward_reference(dout, cache):
 # The same, compiled --------------------------------------------------------------------------------------------
 
 
-def global_avg_pool_forward(x):
+def global_avg_pool_forward(x: Array) -> tuple[Array, tuple[int, ...]]:
     """Mean over the plane.
 
     Parameters
@@ -56,7 +57,7 @@ def global_avg_pool_forward(x):
     return (sums / (H * W)).astype(x.dtype), x.shape
 
 
-def global_avg_pool_backward(dout, cache):
+def global_avg_pool_backward(dout: Array, cache: tuple[int, ...]) -> Array:
     """Gradient of `global_avg_pool_forward`: ``dout / (H*W)`` at every pixel. Returns `dx` (N, H, W, C)."""
     N, H, W, C = cache
     dout = check.array("global_avg_pool backward", "dout", dout, 2)

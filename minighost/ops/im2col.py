@@ -11,6 +11,7 @@ from minighost.engine import check
 from minighost.engine.geometry import geometry
 from minighost.engine.launch import kernel, share
 from minighost.engine.memory import empty, zeros
+from minighost.type_aliases import Array, IntPair
 
 __all__ = ["col2im", "col2im_reference", "im2col", "im2col_reference"]
 
@@ -18,7 +19,9 @@ __all__ = ["col2im", "col2im_reference", "im2col", "im2col_reference"]
 # The idea ------------------------------------------------------------------------------------------------------
 
 
-def im2col_reference(x, kernel_size, stride=1, padding=0, dilation=1):
+def im2col_reference(
+    x: Array, kernel_size: IntPair, stride: IntPair = 1, padding: IntPair = 0, dilation: IntPair = 1
+) -> Array:
     """`im2col` in plain NumPy: one assignment per tap of the kernel."""
     N, H, W, C = x.shape
     KH, KW, SH, SW, PH, PW, DH, DW, OH, OW = geometry("im2col", (H, W), kernel_size, stride, padding, dilation)
@@ -30,7 +33,14 @@ def im2col_reference(x, kernel_size, stride=1, padding=0, dilation=1):
     return cols.reshape(N * OH * OW, KH * KW * C)
 
 
-def col2im_reference(cols, x_shape, kernel_size, stride=1, padding=0, dilation=1):
+def col2im_reference(
+    cols: Array,
+    x_shape: tuple[int, int, int, int],
+    kernel_size: IntPair,
+    stride: IntPair = 1,
+    padding: IntPair = 0,
+    dilation: IntPair = 1,
+) -> Array:
     """`col2im` in plain NumPy: the same slices, added to instead of read from."""
     N, H, W, C = x_shape
     KH, KW, SH, SW, PH, PW, DH, DW, OH, OW = geometry("col2im", (H, W), kernel_size, stride, padding, dilation)
@@ -45,7 +55,7 @@ def col2im_reference(cols, x_shape, kernel_size, stride=1, padding=0, dilation=1
 # The same, compiled --------------------------------------------------------------------------------------------
 
 
-def im2col(x, kernel_size, stride=1, padding=0, dilation=1):
+def im2col(x: Array, kernel_size: IntPair, stride: IntPair = 1, padding: IntPair = 0, dilation: IntPair = 1) -> Array:
     """Lay the windows of `x` out as rows.
 
     Parameters
@@ -76,7 +86,14 @@ def im2col(x, kernel_size, stride=1, padding=0, dilation=1):
     return cols.reshape(N * g.OH * g.OW, g.KH * g.KW * C)
 
 
-def col2im(cols, x_shape, kernel_size, stride=1, padding=0, dilation=1):
+def col2im(
+    cols: Array,
+    x_shape: tuple[int, int, int, int],
+    kernel_size: IntPair,
+    stride: IntPair = 1,
+    padding: IntPair = 0,
+    dilation: IntPair = 1,
+) -> Array:
     """Add the rows of `cols` back to the pixels they came from: the adjoint of `im2col`.
 
     Parameters

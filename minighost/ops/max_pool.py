@@ -14,6 +14,7 @@ from minighost.engine import check
 from minighost.engine.launch import kernel, share, tile
 from minighost.engine.memory import empty
 from minighost.ops.windows import pooling_geometry
+from minighost.type_aliases import Array, Cache, IntPair
 
 __all__ = ["max_pool_backward", "max_pool_backward_reference", "max_pool_forward", "max_pool_forward_reference"]
 
@@ -21,7 +22,9 @@ __all__ = ["max_pool_backward", "max_pool_backward_reference", "max_pool_forward
 # The idea ------------------------------------------------------------------------------------------------------
 
 
-def max_pool_forward_reference(x, kernel_size, stride=None, padding=0):
+def max_pool_forward_reference(
+    x: Array, kernel_size: IntPair, stride: IntPair | None = None, padding: IntPair = 0
+) -> tuple[Array, Cache]:
     """`max_pool_forward` by a loop over output positions."""
     g = pooling_geometry("max_pool", x, kernel_size, stride, padding)
     out = np.empty((len(x), g.OH, g.OW, x.shape[3]), x.dtype)
@@ -36,7 +39,7 @@ def max_pool_forward_reference(x, kernel_size, stride=None, padding=0):
     return out, (winner, x.shape, g)
 
 
-def max_pool_backward_reference(dout, cache):
+def max_pool_backward_reference(dout: Array, cache: Cache) -> Array:
     """`max_pool_backward` by the same loop: the winner takes all."""
     winner, (N, H, W, C), g = cache
     dpadded = np.zeros((N, H + 2 * g.PH, W + 2 * g.PW, C), dout.dtype)
@@ -49,7 +52,9 @@ def max_pool_backward_reference(dout, cache):
 # The same, compiled --------------------------------------------------------------------------------------------
 
 
-def max_pool_forward(x, kernel_size, stride=None, padding=0):
+def max_pool_forward(
+    x: Array, kernel_size: IntPair, stride: IntPair | None = None, padding: IntPair = 0
+) -> tuple[Array, Cache]:
     """Maximum over windows.
 
     Parameters
@@ -81,7 +86,7 @@ def max_pool_forward(x, kernel_size, stride=None, padding=0):
     return out, (winner, x.shape, g)
 
 
-def max_pool_backward(dout, cache):
+def max_pool_backward(dout: Array, cache: Cache) -> Array:
     """Gradient of `max_pool_forward`: each window's gradient goes to its largest pixel. Returns `dx`."""
     winner, x_shape, g = cache
     dout = check.array("max_pool backward", "dout", dout, 4)

@@ -9,6 +9,7 @@ import numpy as np
 
 from minighost.engine import check, kernels
 from minighost.ops.bias import bias_gradient
+from minighost.type_aliases import Array, Cache, Gradients
 
 __all__ = ["pointwise_backward", "pointwise_backward_reference", "pointwise_forward", "pointwise_forward_reference"]
 
@@ -16,13 +17,13 @@ __all__ = ["pointwise_backward", "pointwise_backward_reference", "pointwise_forw
 # The idea ------------------------------------------------------------------------------------------------------
 
 
-def pointwise_forward_reference(x, w, b=None):
+def pointwise_forward_reference(x: Array, w: Array, b: Array | None = None) -> tuple[Array, Cache]:
     """`pointwise_forward` in plain NumPy."""
     out = x @ w  # (N, H, W, C) @ (C, OC) -> (N, H, W, OC)
     return (out if b is None else out + b), (x, w, b)
 
 
-def pointwise_backward_reference(dout, cache):
+def pointwise_backward_reference(dout: Array, cache: Cache) -> Gradients:
     """`pointwise_backward` in plain NumPy."""
     x, w, b = cache
     C, OC = w.shape
@@ -33,7 +34,7 @@ def pointwise_backward_reference(dout, cache):
 # The same, compiled --------------------------------------------------------------------------------------------
 
 
-def pointwise_forward(x, w, b=None):
+def pointwise_forward(x: Array, w: Array, b: Array | None = None) -> tuple[Array, Cache]:
     """1x1 convolution with stride 1.
 
     Parameters
@@ -73,7 +74,7 @@ def pointwise_forward(x, w, b=None):
     return out, (x, w, b)
 
 
-def pointwise_backward(dout, cache):
+def pointwise_backward(dout: Array, cache: Cache) -> Gradients:
     """Gradients of `pointwise_forward`.
 
     Parameters

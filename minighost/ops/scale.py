@@ -11,6 +11,7 @@ import numpy as np
 from minighost.engine import check
 from minighost.engine.launch import kernel, share
 from minighost.engine.memory import empty
+from minighost.type_aliases import Array, Cache
 
 __all__ = ["scale_backward", "scale_backward_reference", "scale_forward", "scale_forward_reference"]
 
@@ -18,12 +19,12 @@ __all__ = ["scale_backward", "scale_backward_reference", "scale_forward", "scale
 # The idea ------------------------------------------------------------------------------------------------------
 
 
-def scale_forward_reference(x, gate):
+def scale_forward_reference(x: Array, gate: Array) -> tuple[Array, Cache]:
     """`scale_forward` in plain NumPy."""
     return x * gate[:, None, None], (x, gate)  # (N, H, W, C) * (N, 1, 1, C)
 
 
-def scale_backward_reference(dout, cache):
+def scale_backward_reference(dout: Array, cache: Cache) -> tuple[Array, Array]:
     """`scale_backward` in plain NumPy."""
     x, gate = cache
     return dout * gate[:, None, None], (dout * x).sum((1, 2))
@@ -32,7 +33,7 @@ def scale_backward_reference(dout, cache):
 # The same, compiled --------------------------------------------------------------------------------------------
 
 
-def scale_forward(x, gate):
+def scale_forward(x: Array, gate: Array) -> tuple[Array, Cache]:
     """Multiply every channel by its gate.
 
     Parameters
@@ -56,7 +57,7 @@ def scale_forward(x, gate):
     return out, (x, gate)
 
 
-def scale_backward(dout, cache):
+def scale_backward(dout: Array, cache: Cache) -> tuple[Array, Array]:
     """Gradients of `scale_forward`: ``dx = dout * gate`` (N, H, W, C), ``dgate`` the plane's sum of dout * x (N, C)."""
     x, gate = cache
     dout = check.array("scale backward", "dout", dout, 4)
