@@ -77,6 +77,19 @@ def test_both_roofs_are_found(small_roof):
     assert 0.9 * 2**20 < small_roof.array_bytes <= 2**20
 
 
+def test_a_thread_makes_one_call_for_all_of_its_triad(monkeypatch):
+    calls: list = []
+    triad = roofline._triad
+    monkeypatch.setattr(
+        roofline, "_triad", lambda *own, n_threads: calls.append(own) or triad(*own, n_threads=n_threads)
+    )
+    roof = bench.measure_roofline(1, sizes=(32,), nbytes=1 << 20, repeats=2)
+    assert len(calls) == 3, "short calls from several threads wait for Python's lock, not for memory"
+    for a, b, c in calls:
+        assert 3 * a.nbytes == roof.array_bytes
+        np.testing.assert_array_equal(a, b + c / 2)
+
+
 def test_memory_limits_what_has_little_to_compute():
     roof = bench.Roofline(flops=100.0, copy=5.0, triad=10.0, threads=1)
     assert [roof.attainable(intensity) for intensity in (1, 10, 1000)] == [10, 100, 100]

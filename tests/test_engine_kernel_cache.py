@@ -267,3 +267,28 @@ def test_folders_of_older_versions_give_way_but_for_the_last_few_and_what_is_not
     assert (elsewhere / "a.kernel").exists() and (tmp_path / "kernels-mine" / "a.nbi").exists()
     os.utime(now, (1, 1))
     assert kernel_cache.kernels_folder.__wrapped__() == now and now.stat().st_mtime > 1e9  # to use it is to keep it
+
+
+def test_a_folder_that_cannot_be_removed_keeps_no_other(monkeypatch, tmp_path):
+    monkeypatch.setattr(kernel_cache.numba.config, "CACHE_DIR", str(tmp_path))
+    names = [f"kernels-{k:012x}" for k in range(7)]
+    for age, name in enumerate(names):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.kernel").write_text("x")
+        os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
+    unlink = os.unlink
+
+    def refuse(path, **options):
+        if names[4] in str(path):
+            raise PermissionError(13, "denied", str(path))
+        unlink(path, **options)
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    now = kernel_cache.kernels_folder.__wrapped__()
+    assert {path.name for path in tmp_path.iterdir()} == {*names[:3], names[4], now.name}
+
+
+def test_a_place_that_cannot_be_listed_is_used_all_the_same(monkeypatch, tmp_path):
+    monkeypatch.setattr(kernel_cache.numba.config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(Path, "iterdir", lambda path: (_ for _ in ()).throw(PermissionError(13, "denied", str(path))))
+    assert kernel_cache.kernels_folder.__wrapped__().is_dir()

@@ -2,8 +2,12 @@
 
 A piece of work with F operations and B bytes cannot take less than ``max(F / peak, B / bandwidth)`` - the roofline
 (Williams, Waterman & Patterson 2009). Both roofs are measured, not looked up: the peak by matrix products in single
-precision, one BLAS call per thread, as the kernels use it; the bandwidth by a copy and a triad ``a = b + s*c`` on
-arrays well over the last-level cache. Work on smaller arrays stays in cache and may beat this bandwidth.
+precision, one BLAS call per thread, as the kernels use it; the bandwidth by a copy and a triad ``a = b + s*c``
+(McCalpin 1995, STREAM) on arrays well over the last-level cache. Work on smaller arrays stays in cache and may beat it.
+
+The copy is the C library's, which writes past the caches. The triad is a compiled loop, so its output is read into the
+cache before it is written, as a kernel's is; these bytes are not counted. Each thread makes one call for all of its
+numbers: in blocks, NumPy's calls would be so short that the threads waited for Python's lock most of the time.
 """
 
 import functools
@@ -16,11 +20,11 @@ from pathlib import Path
 import numpy as np
 
 from minighost import ops
+from minighost.engine.launch import kernel, spans, tile
 
 __all__ = ["Roofline", "measure_roofline", "roofline_here"]
 
 SIZES = (256, 512, 1024, 1536)  # of square matrices; which one is quickest depends on caches and clock
-BLOCK = 1 << 13  # numbers of a block of the triad: its second pass finds the block in the caches nearest the core
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,7 @@ def _products_rate(pool, threads, size, repeats):
 
 def _bandwidths(pool, threads, nbytes, repeats):
     """Bytes per second of a copy and of a triad, and the bytes of all arrays."""
-    length = max(BLOCK, nbytes // (3 * 4 * threads))
+    length = max(1, nbytes // (3 * 4 * threads))
     # Each thread touches its own arrays first: on a machine with several memories they then lie in the nearest.
     arrays = list(pool.map(lambda _: [np.full(length, 0.5, np.float32) for _ in range(3)], range(threads)))
 
@@ -133,14 +137,23 @@ def _bandwidths(pool, threads, nbytes, repeats):
         np.copyto(own[0], own[1])
 
     def triad(own):
-        for start in range(0, length, BLOCK):
-            a, b, c = (array[start : start + BLOCK] for array in own)
-            np.multiply(c, np.float32(0.5), out=a)
-            np.add(a, b, out=a)
+        _triad(*own, n_threads=1)  # the pool's threads, for each must find its own arrays
 
     one = 4 * length * threads
     rates = [n * one / _best(pool, work, arrays, repeats) for n, work in ((2, copy), (3, triad))]
     return *rates, 3 * one
+
+
+@kernel
+def _triad(work, a, b, c):
+    for first, last in spans(work, len(a), 1):
+        _multiply_add(a[first:last], b[first:last], c[first:last])
+
+
+@tile
+def _multiply_add(a, b, c):
+    for i in range(len(a)):
+        a[i] = b[i] + np.float32(0.5) * c[i]
 
 
 def _best(pool, work, shares, repeats):

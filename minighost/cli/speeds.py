@@ -94,7 +94,7 @@ def roofline(roof):
     return [
         f"peak       {roof.flops / 1e9:8.1f} GFLOP/s  float32 matrix products, one BLAS call per thread",
         f"bandwidth  {roof.copy / 1e9:8.1f} GB/s     copy ({sides}{within})",
-        f"           {roof.triad / 1e9:8.1f} GB/s     triad a = b + s*c",
+        f"           {roof.triad / 1e9:8.1f} GB/s     triad a = b + s*c, a compiled loop per thread",
         f"ridge      {roof.flops / roof.bandwidth:8.1f} FLOP/byte: below this, memory is the limit",
     ]
 

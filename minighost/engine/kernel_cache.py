@@ -201,14 +201,25 @@ def _usable(folder):
 
 
 def _tidy(folder):
-    """Of folders beside this one, keep the few that were used last; remove from the others what was written by us."""
-    with contextlib.suppress(OSError):  # another process may do the same
-        beside = [other for other in folder.parent.iterdir() if _FOLDER.fullmatch(other.name) and other != folder]
-        beside = [other for other in beside if not other.is_symlink()]
-        beside.sort(key=lambda other: other.stat().st_mtime, reverse=True)
-        for old in beside[_VERSIONS - 1 :]:
-            for parent, _, files in os.walk(old, topdown=False):
-                for name in filter(_OURS.fullmatch, files):
+    """Of folders beside this one, keep the few that were used last; remove from the others what was written by us.
+
+    A process of an older version that still runs loses nothing but its cache: it makes the folder again.
+    """
+    beside = {}
+    for other in _entries(folder.parent):
+        with contextlib.suppress(OSError):  # another process may do the same
+            if _FOLDER.fullmatch(other.name) and other != folder and not other.is_symlink():
+                beside[other] = other.stat().st_mtime
+    for old in sorted(beside, key=lambda other: beside[other], reverse=True)[_VERSIONS - 1 :]:
+        for parent, _, files in os.walk(old, topdown=False):
+            for name in filter(_OURS.fullmatch, files):
+                with contextlib.suppress(OSError):
                     os.unlink(os.path.join(parent, name))
-                with contextlib.suppress(OSError):  # something else is in there
-                    os.rmdir(parent)
+            with contextlib.suppress(OSError):  # something else is in there
+                os.rmdir(parent)
+
+
+def _entries(folder):
+    with contextlib.suppress(OSError):
+        return list(folder.iterdir())
+    return []
