@@ -8,6 +8,7 @@ import dataclasses
 import difflib
 import json
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,14 +17,15 @@ from minighost.inputs import read_regular
 from minighost.registry import unknown
 from minighost.train import optimizers, schedules
 from minighost.train.recipes import PRESETS, RECIPES
-from minighost.train.values import Choice, Flag, Free, Numbers, Real, Text, Whole
+from minighost.train.values import Choice, Flag, Free, Numbers, Real, Rule, Text, Whole
+from minighost.type_aliases import PathLike
 
 __all__ = ["Config", "DataConfig", "ModelConfig", "TrainConfig", "keys"]
 
 LARGEST = 1 << 20  # bytes of a file of settings
 
 
-def _key(default, rule, text):
+def _key(default: Any, rule: Rule, text: str) -> Any:
     return field(default=default, metadata={"rule": rule, "help": text})
 
 
@@ -33,7 +35,7 @@ class ModelConfig:
 
     name: str = _key("ghostnet", Text(), "network, one of minighost.models.names()")
     width: float | None = _key(None, Real(above=0, none=True), "width multiplier")
-    options: dict = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class TrainConfig:
     schedule: str = _key("onecycle", Choice(*schedules.names()), "learning-rate schedule")
     warmup_epochs: float = _key(0.0, Real(least=0), "warm-up of the learning rate, in epochs")
     anneal: str = _key("cosine", Choice("cosine", "linear"), "how onecycle's rate falls")
-    milestones: tuple = _key((), Numbers(least=0), "epochs at which schedule=step lowers the rate")
+    milestones: tuple[float, ...] = _key((), Numbers(least=0), "epochs at which schedule=step lowers the rate")
     gamma: float = _key(0.1, Real(above=0), "factor at each milestone")
     label_smoothing: float = _key(0.0, Real(least=0, below=1), "share of the target that is spread over all classes")
     ema_decay: float = _key(0.0, Real(least=0, below=1), "decay of the averaged weights that are evaluated; 0 is off")
@@ -100,7 +102,15 @@ class Config:
     out: str | None = _key(None, Text(none=True), "folder of the run; by default runs/DATA-MODEL, numbered")
 
     @classmethod
-    def resolve(cls, dataset=None, toml_path=None, overrides=None, base=None, check=True, preset=None):
+    def resolve(
+        cls,
+        dataset: str | None = None,
+        toml_path: PathLike | None = None,
+        overrides: Mapping[str, Any] | None = None,
+        base: "Config | None" = None,
+        check: bool = True,
+        preset: str | None = None,
+    ) -> "Config":
         """The configuration from all its sources, checked.
 
         Parameters
@@ -184,7 +194,7 @@ class Config:
                 f"train.milestones: has no effect with train.schedule={train.schedule}; set train.schedule=step"
             )
 
-    def flat(self):
+    def flat(self) -> dict[str, Any]:
         """Every key with its value: ``{"model.name": "ghostnet", ..., "seed": 0}``; the model's options among them."""
         flat = {}
         for section, part in (("model.", self.model), ("data.", self.data), ("train.", self.train), ("", self)):
@@ -194,7 +204,7 @@ class Config:
         flat.update({f"model.{name}": value for name, value in self.model.options.items()})
         return flat
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """The tree as JSON knows it: dicts, lists, numbers, text, None."""
         tree: dict[str, Any] = {"model": {}, "data": {}, "train": {}}
         for key, value in self.flat().items():
@@ -203,14 +213,14 @@ class Config:
         return tree
 
     @classmethod
-    def from_dict(cls, tree):
+    def from_dict(cls, tree: dict[str, Any]) -> "Config":
         """Inverse of `to_dict`, with all checks."""
         config = cls._build({key: value for key, value in _flatten(tree).items() if value is not None}, {})
         config._check_together()
         return config
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: PathLike) -> "Config":
         """The configuration that a run saved; `path` is its ``config.json``. FormatError if it is not one."""
         try:
             tree = json.loads(read_regular(path, LARGEST))
@@ -220,12 +230,12 @@ class Config:
         except (ValueError, RecursionError) as error:
             raise FormatError(f"{path}: not the configuration of a run: {error}") from error
 
-    def replace(self, **values):
+    def replace(self, **values: Any) -> "Config":
         """A copy with top-level keys (`seed`, `threads`, `out`) or sections exchanged."""
         return dataclasses.replace(self, **values)
 
 
-def keys():
+def keys() -> dict[str, dict[str, Any]]:
     """Every known key: ``{"train.epochs": {"rule": ..., "help": ..., "default": ...}, ...}``, in order."""
     sections = (("model.", ModelConfig), ("data.", DataConfig), ("train.", TrainConfig), ("", Config))
     return {

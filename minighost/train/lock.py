@@ -4,11 +4,13 @@ import json
 import os
 import socket
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from minighost.errors import FormatError, RunLocked
 from minighost.inputs import read_regular
+from minighost.type_aliases import PathLike
 
 __all__ = ["run_lock"]
 
@@ -18,7 +20,7 @@ BEGINNING = b'{"pid": '
 
 
 @contextmanager
-def run_lock(folder):
+def run_lock(folder: PathLike) -> Iterator[Path]:
     """Hold the folder's lock within the block.
 
     Raises

@@ -3,10 +3,13 @@
 import json
 import math
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from minighost.errors import FormatError
 from minighost.inputs import open_regular
+from minighost.type_aliases import PathLike
 
 __all__ = ["Log", "finite", "read_log"]
 
@@ -22,14 +25,14 @@ class Log:
         resumes. Lines written after it will be written again.
     """
 
-    def __init__(self, path, keep=0):
+    def __init__(self, path: PathLike, keep: int = 0) -> None:
         self.path = Path(path)
         self._file = open(self.path, "a+b")
         self._file.truncate(min(keep, self.path.stat().st_size))
         self._file.seek(0)
         self._file.truncate(self._file.read().rfind(b"\n") + 1)  # nothing is appended to half a line
 
-    def write(self, **record):
+    def write(self, **record: Any) -> None:
         """Append one line; it reaches the file at once. NaN and infinity become null, as JSON has neither."""
         try:
             self._file.write(json.dumps(finite(record), allow_nan=False).encode("utf-8") + b"\n")
@@ -39,21 +42,21 @@ class Log:
                 error.errno, f"cannot write the log: {error.strerror}; the last checkpoint is untouched", str(self.path)
             ) from error
 
-    def sync(self):
+    def sync(self) -> int:
         """Make all lines durable; returns the length of the file in bytes."""
         os.fsync(self._file.fileno())
         return self.path.stat().st_size
 
-    def close(self):
+    def close(self) -> None:
         self._file.close()
 
 
-def finite(record):
+def finite(record: Mapping[str, Any]) -> dict[str, Any]:
     """A record as JSON can hold it, with None for each number that is not finite."""
     return {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in record.items()}
 
 
-def read_log(path, warn=print):
+def read_log(path: PathLike, warn: Callable[[str], object] = print) -> list[dict[str, Any]]:
     """All records of a log.
 
     Parameters

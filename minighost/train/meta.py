@@ -3,10 +3,12 @@
 import hashlib
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from minighost import __version__
+from minighost.data.dataset import Dataset
 from minighost.data.sets import describe
 from minighost.errors import FormatError
 from minighost.train.config import Config
@@ -46,7 +48,7 @@ class RunMeta:
     data: dict = field(default_factory=dict)
     versions: dict = field(default_factory=dict)
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """As JSON knows it."""
         return {**vars(self), "config": self.config.to_dict()}
 
@@ -105,7 +107,7 @@ _RULES = {
 _OPTIONAL = {"log_bytes", "macs", "data", "versions"}
 
 
-def fingerprints(train_set, test_set):
+def fingerprints(train_set: Dataset, test_set: Dataset) -> dict[str, str]:
     """SHA-256 of what a run learns from and is judged by.
 
     Returns
@@ -172,7 +174,7 @@ def resuming(there, now, folder):
     return lines
 
 
-def versions():
+def versions() -> dict[str, str]:
     """What the bits of a result depend on beside configuration and images: the programs, and the processor."""
     import numba
     from llvmlite.binding import get_host_cpu_name

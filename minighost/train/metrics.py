@@ -1,10 +1,14 @@
 """How good the network is on images it has not seen."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from minighost.data.loader import Loader
 from minighost.nn import fold
+from minighost.nn.module import Module
+from minighost.type_aliases import Array, IntArray
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -19,28 +23,28 @@ class Evaluation:
     labels : ndarray, shape (N,), int64
     """
 
-    logits: np.ndarray
-    labels: np.ndarray
+    logits: Array
+    labels: IntArray
 
     @property
-    def predictions(self):
+    def predictions(self) -> IntArray:
         """Most likely class of each image, shape (N,), int64."""
         return self.logits.argmax(axis=1)
 
     @property
-    def probabilities(self):
+    def probabilities(self) -> Array:
         """Softmax of the logits, shape (N, C), float64; NaN where a logit is not finite."""
         with np.errstate(invalid="ignore"):
             shifted = np.exp(self.logits.astype(np.float64) - self.logits.max(axis=1, keepdims=True))
             return shifted / shifted.sum(axis=1, keepdims=True)
 
     @property
-    def accuracy(self):
+    def accuracy(self) -> float:
         """Share of images whose prediction is right, 0 to 1."""
         return float((self.predictions == self.labels).mean())
 
     @property
-    def loss(self):
+    def loss(self) -> float:
         """Mean cross-entropy without label smoothing, in nats; NaN if a logit is not finite."""
         logits = self.logits.astype(np.float64)
         top = logits.max(axis=1)
@@ -49,13 +53,15 @@ class Evaluation:
             return float((log_sum - logits[np.arange(len(logits)), self.labels]).mean())
 
     @property
-    def confusion(self):
+    def confusion(self) -> IntArray:
         """Counts, shape (C, C), int64: row = true class, column = prediction."""
         C = self.logits.shape[1]
         return np.bincount(self.labels * C + self.predictions, minlength=C * C).reshape(C, C)
 
 
-def evaluate(model, loader, *, views="image", tick=lambda: None):
+def evaluate(
+    model: Module, loader: Loader, *, views: str = "image", tick: Callable[[], object] = lambda: None
+) -> Evaluation:
     """Run `model` in evaluation mode over every batch of `loader`.
 
     Parameters

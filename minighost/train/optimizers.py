@@ -1,20 +1,26 @@
 """Optimizers by name: ``create("sgd", model.parameters(), lr=0.1, momentum=0.9)``."""
 
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
 from minighost.registry import Registry
 from minighost.train.muon import Muon
-from minighost.train.optim import SGD, AdamW
+from minighost.train.optim import SGD, AdamW, Optimizer
+
+if TYPE_CHECKING:  # at run time this file needs no modules
+    from minighost.nn import Parameter
 
 __all__ = ["OPTIMIZERS", "create", "names", "options"]
 
 OPTIMIZERS = Registry("train.optimizers.create", "optimizer", sgd=SGD, adamw=AdamW, muon=Muon)
 
 
-def names():
+def names() -> tuple[str, ...]:
     """Names that `create` knows."""
     return tuple(OPTIMIZERS)
 
 
-def create(name, params, lr, **options):
+def create(name: str, params: "Iterable[Parameter] | Iterable[dict[str, Any]]", lr: float, **options: Any) -> Optimizer:
     """Build an optimizer.
 
     Parameters
@@ -35,7 +41,7 @@ def create(name, params, lr, **options):
     return OPTIMIZERS.create(name, params, lr=lr, **options)
 
 
-def options(name, settings):
+def options(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Those of `settings`, a dict, that the optimizer takes; the rate and the decay, which belong to its groups, apart.
 
     Returns

@@ -3,9 +3,11 @@
 Anything in a configuration file or on the command line overrides them.
 """
 
+from typing import Any
+
 __all__ = ["PRESETS", "RECIPES"]
 
-RECIPES = {
+RECIPES: dict[str, dict[str, Any]] = {
     "shapes10": {
         "model.name": "ghostnet_cifar_fast",
         "model.width": 0.5,
@@ -46,7 +48,7 @@ _QUICK = {
     "train.crop": 2,
     "train.views": "shift",
 }
-PRESETS = {
+PRESETS: dict[str, dict[str, Any]] = {
     "cifar10-ghost": {**_QUICK, "model.ratio": 2, "model.plain": 1, "train.epochs": 18},
     "cifar10-quick": {**_QUICK, "train.epochs": 24, "train.crop": 3, "train.cutout": 6},
 }

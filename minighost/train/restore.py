@@ -2,16 +2,19 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from minighost.errors import FormatError
 from minighost.nn.limit import at_most
+from minighost.nn.module import Module
 from minighost.train.checkpoint import load_checkpoint
 from minighost.train.config import Config
 from minighost.train.meta import RunMeta
 from minighost.train.nonfinite import unusable
 from minighost.train.trainer import evaluated
+from minighost.type_aliases import Array, PathLike
 
 __all__ = ["LoadedRun", "create_model", "load_run", "recreate_model"]
 
@@ -32,15 +35,15 @@ class LoadedRun:
         Epochs finished.
     """
 
-    model: object
+    model: Module
     config: Config
-    classes: tuple
-    mean: np.ndarray
-    std: np.ndarray
+    classes: tuple[str, ...]
+    mean: Array
+    std: Array
     epoch: int
 
 
-def create_model(config, num_classes):
+def create_model(config: Config, num_classes: int) -> Module:
     """The network of a `Config`, untrained."""
     from minighost import models
 
@@ -50,7 +53,7 @@ def create_model(config, num_classes):
     return models.create(config.model.name, num_classes=num_classes, rng=config.seed, **options)
 
 
-def recreate_model(config, num_classes, weights, where):
+def recreate_model(config: Config, num_classes: int, weights: int, where: str) -> Module:
     """As `create_model`, for what the file `where` describes: FormatError if that has more weights than the file."""
     try:
         with at_most(weights):
@@ -59,7 +62,7 @@ def recreate_model(config, num_classes, weights, where):
         raise FormatError(f"{where}: this checkpoint does not fit its own configuration: {error}") from error
 
 
-def load_run(path, which="last"):
+def load_run(path: PathLike, which: Literal["last", "best"] = "last") -> LoadedRun:
     """The network of a run.
 
     Parameters

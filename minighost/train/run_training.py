@@ -4,7 +4,7 @@ import dataclasses
 import json
 import sys
 import time
-from typing import Any
+from typing import Any, TextIO
 
 from minighost import data, ops
 from minighost.errors import FormatError, one_line
@@ -12,6 +12,7 @@ from minighost.files import write_atomic
 from minighost.plots import run as plots
 from minighost.terminal.console import Console, duration
 from minighost.train import report
+from minighost.train.config import Config
 from minighost.train.lock import run_lock
 from minighost.train.log import Log, finite, read_log
 from minighost.train.meta import RunMeta, fingerprints, resuming, versions
@@ -25,7 +26,9 @@ __all__ = ["run"]
 PLOT_EVERY = 20.0  # seconds of an epoch from which on its end is worth a new picture of the curves
 
 
-def run(config, *, resume=False, overwrite=False, stream=None):
+def run(
+    config: Config, *, resume: bool = False, overwrite: bool = False, stream: TextIO | None = None
+) -> dict[str, Any]:
     """Train as `config` says, in the folder `config.out`.
 
     Parameters

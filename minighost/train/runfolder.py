@@ -10,12 +10,15 @@ lock.json       only while somebody trains
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from minighost.files import remove_stale, write_atomic
 from minighost.train.checkpoint import read_record, written
 from minighost.train.config import Config
 from minighost.train.meta import RunMeta
+from minighost.type_aliases import PathLike
 
 __all__ = ["RunFolder", "choose_folder", "resume_config"]
 
@@ -166,7 +169,7 @@ def choose_folder(config, resume):
     return folder(max(1, number - 1) if resume else number)
 
 
-def resume_config(toml_path=None, overrides=None):
+def resume_config(toml_path: PathLike | None = None, overrides: Mapping[str, Any] | None = None) -> Config:
     """The configuration with which to resume: the one that the run saved, under what is given now.
 
     Parameters

@@ -7,7 +7,7 @@ that no step is spent at rate 0.
 
 import bisect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from minighost.arguments import number
@@ -41,10 +41,10 @@ class Constant:
 
     lr: float
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check("Constant", lr=self.lr)
 
-    def __call__(self, step):
+    def __call__(self, step: int) -> float:
         return self.lr
 
 
@@ -56,11 +56,11 @@ class Cosine:
     total_steps: int
     final: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check("Cosine", lr=self.lr, total_steps=self.total_steps)
         _check("Cosine", least=0, final=self.final)
 
-    def __call__(self, step):
+    def __call__(self, step: int) -> float:
         return _cosine(self.lr, self.final, min(step / self.total_steps, 1.0))
 
 
@@ -92,7 +92,7 @@ class OneCycle:
     warmup: str = "linear"
     anneal: str = "cosine"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check("OneCycle", lr=self.lr, total_steps=self.total_steps)
         _check("OneCycle", least=0, warmup_steps=self.warmup_steps, start=self.start, final=self.final)
         if self.warmup_steps >= self.total_steps:
@@ -104,7 +104,7 @@ class OneCycle:
             if name not in SHAPES:
                 raise ValueError(f"OneCycle: unknown shape {name!r}; known: {', '.join(SHAPES)}")
 
-    def __call__(self, step):
+    def __call__(self, step: int) -> float:
         if step < self.warmup_steps:
             return SHAPES[self.warmup](self.lr * self.start, self.lr, step / self.warmup_steps)
         share = min((step - self.warmup_steps) / (self.total_steps - self.warmup_steps), 1.0)
@@ -116,17 +116,17 @@ class Step:
     """`lr` times ``gamma`` for each of the `milestones` (steps, ascending) that has been reached."""
 
     lr: float
-    milestones: tuple
+    milestones: tuple[float, ...]
     gamma: float = 0.1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check("Step", lr=self.lr, gamma=self.gamma)
         for index, milestone in enumerate(self.milestones):
             _check("Step", least=0, **{f"milestones[{index}]": milestone})
         if list(self.milestones) != sorted(self.milestones):
             raise ValueError(f"Step: milestones must ascend, got {list(self.milestones)}")
 
-    def __call__(self, step):
+    def __call__(self, step: int) -> float:
         return self.lr * self.gamma ** bisect.bisect_right(self.milestones, step)
 
 
@@ -138,20 +138,30 @@ class Warmup:
     steps: float
     start: float = 0.04
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check("Warmup", steps=self.steps)
         _check("Warmup", least=0, start=self.start)
 
-    def __call__(self, step):
+    def __call__(self, step: int) -> float:
         return self.after(step) * _linear(self.start, 1.0, min(step / self.steps, 1.0))
 
 
-def names():
+def names() -> tuple[str, ...]:
     """Names that `create` knows."""
     return ("onecycle", "cosine", "step", "constant")
 
 
-def create(name, lr, total_steps, steps_per_epoch, *, warmup_epochs=0.0, anneal="cosine", milestones=(), gamma=0.1):
+def create(
+    name: str,
+    lr: float,
+    total_steps: int,
+    steps_per_epoch: int,
+    *,
+    warmup_epochs: float = 0.0,
+    anneal: str = "cosine",
+    milestones: Sequence[float] = (),
+    gamma: float = 0.1,
+) -> Schedule:
     """Schedule `name` with its times given in epochs.
 
     Parameters

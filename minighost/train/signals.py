@@ -3,6 +3,7 @@
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 __all__ = ["Interrupted", "StopRequest", "listening"]
@@ -21,25 +22,25 @@ class Interrupted(SystemExit):
 class StopRequest:
     """Whether, and by which signal, the program has been asked to stop."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.signal: int | None = None
         self.immediate = False
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return self.signal is not None
 
     @property
-    def status(self):
+    def status(self) -> int:
         """Exit status that shells expect: 128 + the signal's number."""
         return 128 + (self.signal or 0)
 
     @property
-    def name(self):
+    def name(self) -> str:
         """What asked, in words."""
         return "Ctrl-C" if self.signal == signal.SIGINT else signal.Signals(self.signal or 0).name
 
     @contextmanager
-    def at_once(self):
+    def at_once(self) -> Iterator[None]:
         """Within the block a request raises `Interrupted` wherever the program is; nothing here needs to be finished.
 
         Whatever else is raised after a request is treated as its consequence: no library is built to be left in the
@@ -63,7 +64,7 @@ class StopRequest:
 
 
 @contextmanager
-def listening():
+def listening() -> Iterator[StopRequest]:
     """Within the block the first SIGINT, SIGTERM or SIGHUP sets the `StopRequest`; a second one acts as it did before.
 
     A signal that is ignored (nohup, a job in the background) stays so. Outside the main thread, where Python handles no

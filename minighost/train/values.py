@@ -21,7 +21,7 @@ class Rule:
     def parse(self, value: Any) -> Any:
         raise NotImplementedError
 
-    def read(self, key, value):
+    def read(self, key: str, value: Any) -> Any:
         """The value of the right type; ValueError ``"train.epochs: expected a whole number >= 1, got 'abc'"``."""
         if self.none and (value is None or value in ("", "none")):
             return None
