@@ -18,7 +18,7 @@ CLOSE = {"rtol": 1e-10, "atol": 1e-10}
 
 
 class Part:
-    """A raw activation with the batch norm, ReLU and gate that wait for it - once pending, once done plainly."""
+    """A raw activation with the batch norm, ReLU and gate that wait for it - once deferred, once done at once."""
 
     def __init__(self, rng, shape, kind):
         N, _, _, C = shape
@@ -145,14 +145,14 @@ def test_pointwise_equals_the_plain_operations(seed, kinds, N, H):
         part.assert_backward(share, *branch)
 
 
-PENDING = st.sampled_from(["plain", "norm", "relu"])
+DEFERRED = st.sampled_from(["plain", "norm", "relu"])
 GEOMETRY = {"padding": st.integers(0, 3), "dilation": st.integers(1, 2), "stride": st.integers(1, 3)}
 
 
 @example(seed=0, kind="relu", K=3, same=True, long=True, twice=False, stride=1, padding=1, dilation=1)
 @given(
     seed=SEEDS,
-    kind=PENDING,
+    kind=DEFERRED,
     K=st.integers(1, 5),
     same=st.booleans(),
     long=st.booleans(),
@@ -183,7 +183,7 @@ def test_depthwise_equals_the_plain_operations(seed, kind, K, same, long, twice,
 
 @given(
     seed=SEEDS,
-    kind=PENDING,
+    kind=DEFERRED,
     K=st.integers(1, 4),
     groups=st.integers(1, 3),
     wide=st.booleans(),
@@ -212,7 +212,7 @@ def test_dense_convolution_equals_the_plain_operations(seed, kind, K, groups, wi
     part.assert_backward(dx + more, dy, sums)
 
 
-@given(SEEDS, PENDING, st.integers(0, 2), st.booleans())
+@given(SEEDS, DEFERRED, st.integers(0, 2), st.booleans())
 def test_winograds_convolution_equals_the_definition(seed, kind, padding, twice):
     rng = np.random.default_rng(seed)
     N, (H, W), (C, OC) = int(rng.choice([1, 2, 40])), rng.integers(3, 10, 2).tolist(), rng.integers(1, 6, 2).tolist()
@@ -328,7 +328,7 @@ def test_large_products_come_out_the_same_in_pieces(rng, R, C, OC, transpose_a, 
 
 
 @pytest.mark.parametrize("C, OC", [(1, 1), (1, 5), (5, 1), (5, 3), (200, 100)])
-def test_turned_weights_multiply_as_their_transpose(rng, C, OC):
+def test_transposed_weights_multiply_as_their_transpose(rng, C, OC):
     w, d, out = rng.normal(size=(C, OC)), rng.normal(size=(7, OC)), np.empty((7, C))
     back, transpose = transposed(w)
     assert transpose == (C * OC > 1 << 14)

@@ -256,7 +256,7 @@ def test_no_kernel_nests_parallel_loops_or_raises_in_one():
         assert not any(getattr(n, "id", "") in SHARED for n in inner), f"{file}:{function.name}"
 
 
-def test_a_kernel_that_takes_a_ticket_for_its_scratch_is_told_how_many_there_are():
+def test_a_kernel_that_gives_each_thread_scratch_is_told_how_many_threads_there_are():
     """By ``n_threads=``, from the reading of the count that sized the scratch: the count may have changed since."""
     for path in KERNEL_FILES:
         tree = ast.parse(path.read_text())

@@ -1,4 +1,4 @@
-"""A state that no network may have is never saved over a good one, and never taken for a network."""
+"""A state that no network may have is never saved over a good one, and never mistaken for a network."""
 
 import numpy as np
 import pytest

@@ -7,8 +7,8 @@ begins as a small share of the input and shrinks until the differences over h an
 outweighs their disagreement, it grows again. What is left, disagreement and rounding, is the error.
 
 At a kink (ReLU, maximum, hard gate) they part for every h, while the slopes from the left and from the right each
-settle: there any value between the two is a gradient. At the edge of a domain one side has no numbers, and the other
-side's slope is the gradient. Where nothing settles - a jump, the root of 0 - the error stays large.
+converge: there any value between the two is a gradient. At the edge of a domain one side has no numbers, and the other
+side's slope is the gradient. Where nothing converges - a jump, the root of 0 - the error stays large.
 """
 
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ SHRINKING = [2.0**-k for k in range(14, 47, 4)]  # shares of the input; shorter 
 WIDE = [2.0**-k for k in range(2, 15, 4)]
 GOOD = 1e-7  # disagreement, as a share of the slope, at which no shorter step is tried
 KINK = 1e-6  # what disagrees by more than this, however short the step, is no smooth function
-SETTLED = 1e-2  # a kink's sides are known to this share of what lies between them
+CONVERGED = 1e-2  # a kink's sides are known to this share of what lies between them
 TINY = 1e-150  # the complex step: its square is still above the smallest number
 
 
@@ -147,7 +147,7 @@ class _Looks:
         if np.isinf(both.error) and np.isinf(left.error) != np.isinf(right.error):
             return _better(left, right)
         low, high = sorted((left.value, right.value))
-        if left.error + right.error <= SETTLED * (high - low):
+        if left.error + right.error <= CONVERGED * (high - low):
             error, noise = left.error + right.error, left.noise + right.noise
             return Slope((low + high) / 2, low, high, error, noise, max(left.mass, right.mass))
         return both

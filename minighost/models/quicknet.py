@@ -35,8 +35,8 @@ class QuickNet(Module):
     ratio : int
         1 for ordinary convolutions, 2 for ghost modules.
     plain : int
-        So many blocks, counted from the stem, have ordinary convolutions whatever the ratio: the first is narrow, so
-        that ghosts save little there.
+        The number of blocks, counted from the stem, that have ordinary convolutions whatever the ratio: the first is
+        narrow, so that ghosts save little there.
     rng : int or numpy.random.Generator
 
     Examples
@@ -68,7 +68,7 @@ class QuickNet(Module):
         self.classifier = Linear(channels, num_classes, rng=rng)
         for module in self.blocks.modules():
             if isinstance(module, Conv2d) and module.groups == 1:
-                _hand_on(module.weight.data)
+                _pass_on(module.weight.data)
 
     def forward(self, x):
         """(N, H, W, 3) -> (N, num_classes)."""
@@ -84,7 +84,7 @@ class QuickNet(Module):
         self.stem.prepare(images)
 
 
-def _hand_on(w):
+def _pass_on(w):
     """Let the first filters (KH, KW, C, OC) see the middle pixel of one channel each."""
     KH, KW, C, OC = w.shape
     first = np.arange(min(C, OC))

@@ -74,17 +74,17 @@ def _known(x, w, G):
         return []
     C, OC = x.shape[3], w.shape[3]
     first_in, first_out = (np.tile(np.arange(count // G), G) for count in (C, OC))
-    dealt_in, dealt_out = (np.arange(count).reshape(-1, G).T.ravel() for count in (C, OC))  # 0 2 4 1 3 5
+    interleaved_in, interleaved_out = (np.arange(count).reshape(-1, G).T.ravel() for count in (C, OC))  # 0 2 4 1 3 5
     right = _plain(x, w, G)
     return [
         (_plain(x[..., first_in], w, G), "every group reads the same channels of x"),
         (_plain(x, w[..., first_out], G), "every group uses the same weights"),
         (
-            _plain(x[..., dealt_in], w, G),
+            _plain(x[..., interleaved_in], w, G),
             "a group reads C/G channels next to each other, not every G-th: g*C/G to (g + 1)*C/G",
         ),
         (
-            _plain(x, w[..., dealt_out], G),
+            _plain(x, w[..., interleaved_out], G),
             "a group has OC/G output channels next to each other, not every G-th: g*OC/G to (g + 1)*OC/G",
         ),
         (

@@ -94,9 +94,9 @@ def _known(dout, x, w, G):
     """Wrong gradients by their values."""
     C, OC = x.shape[3], w.shape[3]
     ins, outs = C // G, OC // G
-    dealt_in, dealt_out = (np.arange(count).reshape(-1, G).T.ravel() for count in (C, OC))  # 0 2 4 1 3 5
-    cards = _backward(dout[..., dealt_out], x[..., dealt_in], w[..., dealt_out], G)
-    cards = cards[0][..., np.argsort(dealt_in)], cards[1][..., np.argsort(dealt_out)]
+    interleaved_in, interleaved_out = (np.arange(count).reshape(-1, G).T.ravel() for count in (C, OC))  # 0 2 4 1 3 5
+    cards = _backward(dout[..., interleaved_out], x[..., interleaved_in], w[..., interleaved_out], G)
+    cards = cards[0][..., np.argsort(interleaved_in)], cards[1][..., np.argsort(interleaved_out)]
     first_dout, first_x, first_w = (np.tile(a[..., :width], G) for a, width in ((dout, outs), (x, ins), (w, outs)))
     right = _backward(dout, x, w, G)
     shorter, over = [a.copy() for a in right], np.zeros_like(x)
