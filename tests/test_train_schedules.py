@@ -66,7 +66,7 @@ def test_create_counts_in_epochs():
     [
         (
             lambda: schedules.create("linear", 1, 1, 1),
-            "unknown schedule 'linear'; known: onecycle, cosine, step, constant",
+            "train.schedules.create: unknown schedule 'linear'; available: onecycle, cosine, step, constant",
         ),
         (lambda: Constant(0), "Constant: lr must be finite and > 0, got 0"),
         (lambda: Cosine(1, 0), "Cosine: total_steps must be finite and > 0, got 0"),
@@ -80,7 +80,7 @@ def test_create_counts_in_epochs():
         (lambda: Warmup(Constant(1), math.inf), "Warmup: steps must be finite and > 0, got inf"),
         (lambda: Warmup(Constant(1), 5, math.nan), "Warmup: start must be finite and >= 0, got nan"),
         (lambda: Step(1, (5, 3)), "Step: milestones must ascend, got [5, 3]"),
-        (lambda: OneCycle(1, 10, warmup="wave"), "OneCycle: unknown shape 'wave'; known: cosine, linear"),
+        (lambda: OneCycle(1, 10, warmup="wave"), "OneCycle: unknown shape 'wave'; available: cosine, linear"),
         (
             lambda: OneCycle(1, 10, 10),
             "OneCycle: warm-up of 10 steps must be shorter than the run of 10 steps; "
@@ -92,3 +92,11 @@ def test_impossible_schedules_are_named(make, message):
     with pytest.raises((ValueError, TypeError)) as error:
         make()
     assert str(error.value) == message
+
+
+def test_a_schedule_is_known_by_its_one_entry(monkeypatch):
+    monkeypatch.setitem(
+        schedules.SCHEDULES, "halved", lambda lr, run: run.warmed_up(Constant(lr / run.steps_per_epoch))
+    )
+    assert "halved" in schedules.names()
+    assert schedules.create("halved", 1.0, 100, 2, warmup_epochs=3) == Warmup(Constant(0.5), 6)

@@ -9,8 +9,10 @@ import bisect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from minighost.arguments import number
+from minighost.registry import Registry, unknown
 
 __all__ = ["Constant", "Cosine", "OneCycle", "Schedule", "Step", "Warmup", "create", "names"]
 
@@ -102,7 +104,7 @@ class OneCycle:
             )
         for name in (self.warmup, self.anneal):
             if name not in SHAPES:
-                raise ValueError(f"OneCycle: unknown shape {name!r}; known: {', '.join(SHAPES)}")
+                raise unknown("OneCycle", "shape", name, SHAPES)
 
     def __call__(self, step: int) -> float:
         if step < self.warmup_steps:
@@ -146,9 +148,42 @@ class Warmup:
         return self.after(step) * _linear(self.start, 1.0, min(step / self.steps, 1.0))
 
 
+class Run(NamedTuple):
+    """What schedules are built for: the length of the run and its settings, as `create` takes them, times in epochs."""
+
+    total_steps: int
+    steps_per_epoch: int
+    warmup_epochs: float
+    anneal: str
+    milestones: Sequence[float]
+    gamma: float
+
+    @property
+    def warmup_steps(self) -> float:
+        return self.warmup_epochs * self.steps_per_epoch
+
+    def warmed_up(self, schedule: Schedule) -> Schedule:
+        """The schedule after the run's warm-up, if it has one."""
+        return Warmup(schedule, self.warmup_steps) if self.warmup_epochs else schedule
+
+
+def _step(lr, run):
+    return run.warmed_up(Step(lr, tuple(epoch * run.steps_per_epoch for epoch in run.milestones), run.gamma))
+
+
+SCHEDULES = Registry(
+    "train.schedules.create",
+    "schedule",
+    onecycle=lambda lr, run: OneCycle(lr, run.total_steps, run.warmup_steps, anneal=run.anneal),
+    cosine=lambda lr, run: run.warmed_up(Cosine(lr, run.total_steps)),
+    step=_step,
+    constant=lambda lr, run: run.warmed_up(Constant(lr)),
+)
+
+
 def names() -> tuple[str, ...]:
     """Names that `create` knows."""
-    return ("onecycle", "cosine", "step", "constant")
+    return tuple(SCHEDULES)
 
 
 def create(
@@ -166,7 +201,8 @@ def create(
 
     Parameters
     ----------
-    name : {"onecycle", "cosine", "step", "constant"}
+    name : str
+        One of `names()`.
     lr : float
         Peak rate.
     total_steps, steps_per_epoch : int
@@ -182,16 +218,5 @@ def create(
     callable
         ``schedule(step) -> lr``.
     """
-    schedule: Schedule
-    warmup_steps = warmup_epochs * steps_per_epoch
-    if name == "onecycle":
-        return OneCycle(lr, total_steps, warmup_steps, anneal=anneal)
-    if name == "cosine":
-        schedule = Cosine(lr, total_steps)
-    elif name == "step":
-        schedule = Step(lr, tuple(epoch * steps_per_epoch for epoch in milestones), gamma)
-    elif name == "constant":
-        schedule = Constant(lr)
-    else:
-        raise ValueError(f"unknown schedule {name!r}; known: {', '.join(names())}")
-    return Warmup(schedule, warmup_steps) if warmup_steps else schedule
+    run = Run(total_steps, steps_per_epoch, warmup_epochs, anneal, milestones, gamma)
+    return SCHEDULES.find(name)(lr, run)
