@@ -3,6 +3,7 @@
 from minighost.nn.blocks import ConvBNAct, SqueezeExcite
 from minighost.nn.checksums import checking
 from minighost.nn.containers import Chain, ModuleList, Sequential
+from minighost.nn.flat import flatten
 from minighost.nn.folded import fold
 from minighost.nn.functional import fusing
 from minighost.nn.ghost import GhostBottleneck, GhostModule
@@ -57,6 +58,7 @@ __all__ = [
     "Sequential",
     "SqueezeExcite",
     "checking",
+    "flatten",
     "fold",
     "fusing",
     "hooked",

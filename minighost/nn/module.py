@@ -281,7 +281,7 @@ class Module:
     def astype(self, dtype):
         """Convert parameters and buffers in place, to float64 for a gradient check, say. Gradients are forgotten."""
         for _, value in self._named((Parameter, Buffer)):
-            value._data = np.array(value.data, dtype, order="C")
+            value.replace(np.array(value.data, dtype, order="C"))
         self.zero_grad()
         return self
 

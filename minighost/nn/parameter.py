@@ -12,7 +12,7 @@ class _Held:
 
     def __init__(self, data):
         _must_be_array(type(self).__name__, data)
-        self._data = data
+        self._data, self.place = data, None
 
     @property
     def data(self):
@@ -21,7 +21,31 @@ class _Held:
 
     @data.setter
     def data(self, value):
-        self._data = _assigned(type(self).__name__, self._data, value)
+        array = _assigned(type(self).__name__, self._data, value)
+        if array is not self._data:
+            self.replace(array)
+
+    @property
+    def shape(self):
+        """Shape of the data."""
+        return self._data.shape
+
+    @property
+    def size(self):
+        """Number of scalars."""
+        return self._data.size
+
+    def replace(self, array):
+        """Hold another array, of any shape and dtype; whoever holds the old one sees nothing of it."""
+        self._data, self.place = array, None
+
+    def move_to(self, place):
+        """Lie in a `Flat`."""
+        place.data[...] = self._data
+        self._data, self.place = place.data, place
+
+    def __getstate__(self):
+        return {**vars(self), "place": None}  # a copy's array is its own
 
 
 def _assigned(kind, own, value):
@@ -65,6 +89,8 @@ class Parameter(_Held):
         numbers. Only one that kernels cannot write to - read-only, not C-contiguous - gives way to a plain copy.
     grad : ndarray or None
         Gradient of the loss, summed over all backward passes since `Module.zero_grad`.
+    place : Place or None
+        Where in a `Flat` it lies, after `nn.flatten`.
 
     Raises
     ------
@@ -76,20 +102,20 @@ class Parameter(_Held):
         super().__init__(data)
         self.grad = None
 
-    @property
-    def shape(self):
-        """Shape of the data."""
-        return self._data.shape
-
-    @property
-    def size(self):
-        """Number of scalars."""
-        return self._data.size
-
     def accumulate(self, grad):
         """Add `grad` to what is there; None (a parameter without gradient) is passed over."""
-        if grad is not None:
+        if grad is None:
+            return
+        own = None if self.place is None else self.place.grad
+        if own is None or type(grad) is not np.ndarray or grad.shape != own.shape or grad.dtype != own.dtype:
             self.grad = grad if self.grad is None else self.grad + grad
+        elif self.grad is None:
+            own[...] = grad
+            self.grad = own
+        elif self.grad is own:
+            own += grad
+        else:
+            self.grad = self.grad + grad
 
     def __repr__(self):
         return f"Parameter(shape={self.shape}, dtype={self._data.dtype})"

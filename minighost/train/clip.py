@@ -6,10 +6,13 @@ import numpy as np
 
 from minighost.arguments import number
 from minighost.engine.check import is_plain
+from minighost.engine.launch import kernel, share, tile
+from minighost.nn.flat import neighbours
+from minighost.train.rows import crew, row
 
 __all__ = ["clip_grad_norm", "grad_norm"]
 
-BLOCK = 1 << 15
+TILE, LANES = 1 << 14, 32  # numbers that one thread sums up, and partial sums side by side
 
 
 def grad_norm(params):
@@ -25,14 +28,43 @@ def grad_norm(params):
     float
     """
     total = 0.0
+    for grad in _gradients(params):
+        flat = row(grad, np.float32 if grad.dtype == np.float32 else np.float64)
+        sums = np.zeros((max(1, flat.size // TILE), LANES))
+        _add_squares(flat, sums, n_threads=crew(flat))
+        total += float(sums.sum())
+    return math.sqrt(total)
+
+
+def _gradients(params):
+    """The gradients; those that lie side by side are one array."""
+    placed = []
     for p in params:
         if p.grad is None:
             continue
-        flat = np.asarray(p.grad).reshape(-1)
-        for lo in range(0, flat.size, BLOCK):
-            block = flat[lo : lo + BLOCK].astype(np.float64)  # squares of float32 values overflow beyond 1.8e19
-            total += float(block @ block)
-    return math.sqrt(total)
+        if p.place is not None and p.grad is p.place.grad:
+            placed.append(p)
+        else:
+            yield np.asarray(p.grad)
+    for run in neighbours(placed):
+        yield run[0].place.flat.grad[run[0].place.start : run[-1].place.end]
+
+
+@kernel
+def _add_squares(work, x, sums):
+    T = len(sums)
+    for t in share(work, T):
+        _add_squares_of_tile(x[t * len(x) // T : (t + 1) * len(x) // T], sums[t])
+
+
+@tile
+def _add_squares_of_tile(x, sums):
+    L = len(sums)
+    for q in range(0, len(x), L):
+        xq = x[q : q + L]
+        for k in range(len(xq)):
+            v = np.float64(xq[k])  # squares of float32 values overflow beyond 1.8e19
+            sums[k] += v * v
 
 
 def clip_grad_norm(params, max_norm):
@@ -58,8 +90,8 @@ def clip_grad_norm(params, max_norm):
     factor = max_norm / (norm + 1e-6)
     if math.isfinite(norm) and factor < 1:
         for p in params:
-            if p.grad is not None and is_plain(p.grad):
-                p.grad *= factor
-            elif p.grad is not None:  # a view in which a number may lie in two places, or that is read-only
-                p.grad = p.grad * factor
+            if p.grad is not None and not is_plain(p.grad):
+                p.grad = np.array(p.grad, order="C")  # in a view a number may lie in two places, or be read-only
+        for grad in _gradients(p for p in params if p.grad is not None):
+            grad *= factor
     return norm

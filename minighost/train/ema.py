@@ -8,15 +8,18 @@ moment than the latest ones, and so must the statistics that normalise their act
 """
 
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
 from minighost.arguments import number
+from minighost.engine.launch import kernel, spans
+from minighost.nn.flat import Place, neighbours
 from minighost.train.optim import blend
+from minighost.train.rows import crew, row
+from minighost.type_aliases import Array
 
 __all__ = ["EMA"]
-
-BLOCK = 1 << 15
 
 
 class EMA:
@@ -33,26 +36,53 @@ class EMA:
     def __init__(self, model, decay):
         self.model, self.decay, self.updates = model, number("EMA", "decay", decay, least=0, below=1), 0
         self._live = dict(model.named_parameters(False)) | dict(model.named_buffers(False))  # the names of its state
-        self.shadow = {name: np.array(value.data, order="C") for name, value in self._live.items()}
-        self._scratch = {}
+        self.shadow = {name: _copy(value.data) for name, value in self._live.items()}
+        self._places: list[Place | None] | None = None
+        self._pairs: list[tuple[Array, Any]] = []
+
+    def __getstate__(self):
+        """What a copy takes along: its weights lie in no row."""
+        return {**vars(self), "_places": None, "_pairs": []}
 
     def update(self):
         """Draw the average towards the model's present weights."""
         d = min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
-        for name, value in self._live.items():
-            shadow = self.shadow[name]
-            if shadow.dtype.kind == "f":
-                self._blend(shadow.reshape(-1), np.asarray(value.data).reshape(-1), d)
+        places = [value.place for value in self._live.values()]
+        if places != self._places:
+            self._places, self._pairs = places, self._lay_out()
+        for average, value in self._pairs:
+            value = value if isinstance(value, np.ndarray) else value.data
+            if average.dtype.kind == "f":
+                keep, new = average.dtype.type(d), average.dtype.type(1 - d)
+                _blend(average.reshape(-1), row(value, average.dtype), keep, new, n_threads=crew(average))
             else:
-                shadow[...] = value.data
+                average[...] = value
 
-    def _blend(self, shadow, value, d):
-        if shadow.dtype not in self._scratch:
-            self._scratch[shadow.dtype] = np.empty(BLOCK, shadow.dtype)
-        for lo in range(0, shadow.size, BLOCK):
-            s = shadow[lo : lo + BLOCK]
-            blend(s, value[lo : lo + BLOCK], d, self._scratch[shadow.dtype][: s.size])
+    def _lay_out(self):
+        """Lay the averages out as the weights lie; pairs of an average, and a row of weights or a single one of them.
+
+        A tied weight has several names, but one average.
+        """
+        names: dict[int, list[str]] = {}
+        for name, value in self._live.items():
+            names.setdefault(id(value), []).append(name)
+        pairs = []
+        for run in neighbours({id(value): value for value in self._live.values()}.values()):
+            first, last = run[0].place, run[-1].place
+            if first is None:
+                average = self.shadow[names[id(run[0])][0]]
+                self.shadow.update(dict.fromkeys(names[id(run[0])], average))
+                pairs.append((average, run[0]))
+                continue
+            averages = np.zeros(last.end - first.start, first.flat.data.dtype)
+            for value in run:
+                lo = value.place.start - first.start
+                average = averages[lo : lo + value.size].reshape(value.shape)
+                average[...] = self.shadow[names[id(value)][0]]
+                self.shadow.update(dict.fromkeys(names[id(value)], average))
+            pairs.append((averages, first.flat.data[first.start : last.end]))
+        return pairs
 
     @contextmanager
     def swapped(self):
@@ -86,3 +116,15 @@ class EMA:
         for name, value in self.shadow.items():
             value[...] = state[name]
         self.updates = int(state["ema.updates"])
+
+
+def _copy(x):
+    """A copy that a kernel can average; halves are averaged as single precision."""
+    dtype = np.result_type(x.dtype, np.float32) if x.dtype.kind == "f" else x.dtype
+    return np.array(x, dtype.newbyteorder("="), order="C")
+
+
+@kernel
+def _blend(work, average, value, keep, new):
+    for first, last in spans(work, len(average), 1):
+        blend(average[first:last], value[first:last], keep, new)

@@ -69,9 +69,12 @@ class Muon(SGD):
         self.sgd_factor = number("Muon", "sgd_factor", sgd_factor, above=0)
         super().__init__(params, lr, momentum, nesterov, weight_decay)
 
+    def _alike(self, p):
+        return not _is_matrix(p)
+
     def _update(self, p, g, state, group):
         momentum = state["momentum"]
-        if momentum.ndim != 4 or momentum.shape[2] == 1:
+        if not _is_matrix(momentum):
             super()._update(p, g, state, {**group, "lr": self.sgd_factor * group["lr"]})
             return
         OC = momentum.shape[3]
@@ -80,3 +83,7 @@ class Muon(SGD):
         M += g
         w *= math.sqrt(OC) / max(np.linalg.norm(w), np.finfo(w.dtype).tiny)
         w -= group["lr"] * orthogonalised(g + group["momentum"] * M if group["nesterov"] else M)
+
+
+def _is_matrix(weight):
+    return len(weight.shape) == 4 and weight.shape[2] != 1

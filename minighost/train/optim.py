@@ -7,39 +7,43 @@ SGD with momentum (Sutskever et al. 2013, in PyTorch's form: the rate multiplies
 
 and AdamW (Loshchilov & Hutter 2019, algorithm 2), whose decay shrinks the weight itself and never enters the moments.
 
-Both write into ``p.data`` in place, block by block: a block's weight, gradient and buffer meet while they are in
-cache, so that a step reads and writes main memory once, and no temporary is larger than a block.
+Both write into ``p.data`` in place, in one pass over memory. Parameters that lie side by side (`nn.flatten`) and are
+treated alike are moved by one kernel; the bits are the same as for each by itself.
 """
 
 import math
-from typing import Any
+import weakref
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minighost import arguments
+from minighost.engine.launch import kernel, spans, tile
+from minighost.nn.flat import Flat, neighbours
+from minighost.train.rows import crew, row
 from minighost.type_aliases import Array
 
 __all__ = ["SGD", "AdamW", "Optimizer", "blend"]
 
-BLOCK = 1 << 15  # elements: five float32 blocks fit a 1 MB cache
 
-
-def blend(average, value, keep, scratch):
-    """``average <- keep * average + (1 - keep) * value`` in place, from the nearer end.
+@tile
+def blend(average, value, keep, new):
+    """``average <- keep * average + new * value``, ``new = 1 - keep``, from the nearer end.
 
     ``average + (value - average)`` would lose a `value` that is much the smaller, where next to nothing is to be kept.
     """
-    np.subtract(value, average, out=scratch)
-    if keep > 0.5:
-        scratch *= 1 - keep
-        average += scratch
+    if keep > new:
+        for k in range(len(average)):
+            average[k] += new * (value[k] - average[k])
     else:
-        scratch *= keep
-        np.subtract(value, scratch, out=average)
+        for k in range(len(average)):
+            average[k] = value[k] - keep * (value[k] - average[k])
 
 
 class Optimizer:
-    """What every optimizer shares: parameter groups, the learning rate, scratch memory and the state dict.
+    """What every optimizer shares: parameter groups, the learning rate, the walk over the parameters, the state dict.
+
+    A new one defines `_new_state` and `_update`, and `_alike` if it treats each number by itself.
 
     Parameters
     ----------
@@ -70,7 +74,25 @@ class Optimizer:
             for number, (p, group) in enumerate((p, group) for group in self.groups for p in group["params"])
         ]
         self._state: dict[int, dict[str, Array]] = {}
-        self._scratch: dict[np.dtype[Any], tuple[Array, Array]] = {}
+        self._forget_rows()
+
+    def __init_subclass__(cls):
+        """Another update need not treat each number by itself, whatever the one that it replaces does."""
+        super().__init_subclass__()
+        if "_update" in vars(cls) and "_alike" not in vars(cls):
+            cls._alike = Optimizer._alike  # type: ignore[method-assign]
+
+    def __getstate__(self):
+        """What a copy takes along: its parameters lie in no row."""
+        return {name: value for name, value in vars(self).items() if name not in ("_kinds", "_rows")}
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        self._forget_rows()
+
+    def _forget_rows(self):
+        self._kinds: dict[int, Any] = {}  # of a parameter's number: the place, or the dtype, that its state is made for
+        self._rows: weakref.WeakKeyDictionary[Flat, dict[str, Array]] = weakref.WeakKeyDictionary()  # by slot
 
     def _group(self, index, group, defaults):
         unknown = set(group) - set(defaults) - {"params"}
@@ -100,19 +122,28 @@ class Optimizer:
             p.grad = None
 
     def step(self):
-        """Move every parameter that has a gradient; those without one are skipped, their state untouched."""
-        for number, p, group in self._numbered:
-            if p.grad is None:
-                continue
-            data, grad = p.data, np.asarray(p.grad)
-            if grad.shape != data.shape:
-                raise ValueError(f"parameter {number}: gradient of shape {grad.shape} for data of shape {data.shape}")
-            if type(data) is not np.ndarray or not data.flags.carray:
-                raise ValueError(
-                    f"parameter {number} of shape {data.shape}: data must be C-contiguous, writable and aligned to be "
-                    f"updated in place; assign np.array(data, order='C')"
-                )
-            self._update(data.reshape(-1), grad.reshape(-1), self._state_of(number, data), group)
+        """Move every parameter that has a gradient; those without one are skipped, their state untouched.
+
+        Raises
+        ------
+        ValueError
+            A gradient of another shape, or an array that cannot be written in place. Then nothing has been moved.
+        """
+        moving = [entry for entry in self._numbered if entry[1].grad is not None]
+        for number, p, _ in moving:
+            self._check(number, p)
+        together: dict[tuple[int, ...], list[Any]] = {}  # by group, and the counters of the state
+        for number, p, group in moving:
+            slots = self._state_of(number, p)
+            if p.place is not None and p.grad is p.place.grad and self._alike(p):
+                counters = [int(value) for value in slots.values() if value.dtype.kind == "i"]
+                together.setdefault((id(group), *counters), []).append((number, p, group))
+            else:
+                self._update(p.data.reshape(-1), row(np.asarray(p.grad), p.data.dtype), slots, group)
+        for entries in together.values():
+            numbers, group = {id(p): number for number, p, _ in entries}, entries[0][2]
+            for run in neighbours(p for _, p, _ in entries):
+                self._update_run(run, [self._state[numbers[id(p)]] for p in run], group)
 
     def _new_state(self, data: Array) -> dict[str, Array]:
         """Zeros: what a parameter without a past has; by name of the slot."""
@@ -122,15 +153,58 @@ class Optimizer:
         """Move `data`, flat, in place."""
         raise NotImplementedError
 
-    def _state_of(self, number, data):
-        if number not in self._state:
-            self._state[number] = self._new_state(data)
+    def _check(self, number, p):
+        data, grad = p.data, np.asarray(p.grad)
+        if p.place is not None and p.grad is p.place.grad:
+            return
+        if grad.shape != data.shape:
+            raise ValueError(f"parameter {number}: gradient of shape {grad.shape} for data of shape {data.shape}")
+        flags = data.flags
+        if type(data) is not np.ndarray or not (flags.carray and data.dtype in (np.float32, np.float64)):
+            raise ValueError(
+                f"parameter {number} of shape {data.shape}: data must be C-contiguous, writable, aligned "
+                f"float32 or float64 to be updated in place; assign np.array(data, order='C')"
+            )
+
+    def _alike(self, p):
+        """Whether `_update` treats each number of `p` by itself, so that it may be called for neighbours at once.
+
+        Then every slot of its state has the shape and the dtype of `p`, or is a counter, an integer without axes.
+        """
+        return False
+
+    def _update_run(self, run, states, group):
+        """`_update` for neighbours, as if they were one parameter with one axis."""
+        flat, start, end = run[0].place.flat, run[0].place.start, run[-1].place.end
+        rows = self._rows[flat]
+        state = {slot: rows[slot][start:end] if slot in rows else value for slot, value in states[0].items()}
+        self._update(flat.data[start:end], flat.grad[start:end], state, group)
+        for slots in states[1:]:
+            for slot, value in slots.items():
+                if slot not in rows:
+                    value[...] = state[slot]
+
+    def _state_of(self, number, p):
+        """The slots of a parameter, of its dtype, which lie in rows if it does."""
+        kind = p.data.dtype if p.place is None else p.place
+        if self._kinds.get(number) is kind:
+            return self._state[number]
+        fresh = self._new_state(p.data)
+        slots = self._state.get(number, fresh)
+        self._state[number] = {slot: self._laid(p, slot, slots[slot], fresh[slot].dtype) for slot in fresh}
+        self._kinds[number] = kind
         return self._state[number]
 
-    def _scratch_pair(self, dtype):
-        if dtype not in self._scratch:
-            self._scratch[dtype] = np.empty(BLOCK, dtype), np.empty(BLOCK, dtype)
-        return self._scratch[dtype]
+    def _laid(self, p, slot, value, dtype):
+        place = p.place
+        if place is None or value.shape != p.shape or dtype != place.flat.data.dtype:
+            return value.astype(dtype, copy=False)
+        rows = self._rows.setdefault(place.flat, {})
+        if slot not in rows:
+            rows[slot] = np.zeros(place.flat.grad.size, dtype)
+        laid = place.of(rows[slot], p.shape)
+        laid[...] = value
+        return laid
 
     def state_dict(self):
         """All that a resumed run needs beside the constructor's options.
@@ -175,6 +249,7 @@ class Optimizer:
         for index, group in enumerate(self.groups):
             group["lr"] = float(state[f"lr.{index}"])
         self._state = {}
+        self._forget_rows()
         for number in sorted(started):
             self._state[number] = {
                 slot: np.array(state[f"{slot}.{number}"], dtype=np.asarray(value).dtype, order="C")
@@ -215,29 +290,34 @@ class SGD(Optimizer):
     def _new_state(self, data):
         return {"momentum": np.zeros(data.shape, data.dtype)}
 
+    def _alike(self, p):
+        return True
+
     def _update(self, p, g, state, group):
-        lr, momentum, decay = group["lr"], group["momentum"], group["weight_decay"]
-        buffer = state["momentum"].reshape(-1)
-        a, b = self._scratch_pair(p.dtype)
-        for lo in range(0, p.size, BLOCK):
-            block = slice(lo, lo + BLOCK)
-            pk, gk, bk = p[block], g[block], buffer[block]
-            d, s = a[: pk.size], b[: pk.size]
-            if decay:
-                np.multiply(pk, decay, out=d)
-                d += gk
-            else:
-                d[...] = gk
-            if momentum:
-                bk *= momentum  # zero at first, so the first buffer is the gradient itself
-                bk += d
-                if group["nesterov"]:
-                    np.multiply(bk, momentum, out=s)
-                    d += s
-                else:
-                    d[...] = bk
-            d *= lr
-            pk -= d
+        lr, momentum, decay = (p.dtype.type(group[name]) for name in ("lr", "momentum", "weight_decay"))
+        _sgd(p, g, state["momentum"].reshape(-1), lr, momentum, decay, bool(group["nesterov"]), n_threads=crew(p))
+
+
+@kernel
+def _sgd(work, p, g, b, lr, momentum, decay, nesterov):
+    for first, last in spans(work, len(p), 1):
+        _sgd_span(p[first:last], g[first:last], b[first:last], lr, momentum, decay, nesterov)
+
+
+@tile
+def _sgd_span(p, g, b, lr, momentum, decay, nesterov):
+    if momentum == 0:
+        for k in range(len(p)):
+            p[k] -= lr * (g[k] + decay * p[k])
+        return
+    for k in range(len(p)):
+        b[k] = momentum * b[k] + (g[k] + decay * p[k])  # zero at first, so the first buffer is the gradient itself
+    if nesterov:
+        for k in range(len(p)):
+            p[k] -= lr * ((g[k] + decay * p[k]) + momentum * b[k])
+    else:
+        for k in range(len(p)):
+            p[k] -= lr * b[k]
 
 
 class AdamW(Optimizer):
@@ -282,26 +362,43 @@ class AdamW(Optimizer):
             "square": np.zeros(data.shape, data.dtype),
         }
 
+    def _alike(self, p):
+        return True
+
     def _update(self, p, g, state, group):
-        lr, (beta1, beta2), eps = group["lr"], group["betas"], group["eps"]
+        lr, (beta1, beta2) = group["lr"], group["betas"]
         state["step"] += 1
         t = int(state["step"])
-        rate, root = lr / (1 - beta1**t), math.sqrt(1 - beta2**t)
+        moments = beta1, 1 - beta1, beta2, 1 - beta2
+        steps = lr / (1 - beta1**t), math.sqrt(1 - beta2**t), group["eps"], 1 - lr * group["weight_decay"]
+        rates = _Rates(*map(p.dtype.type, moments + steps))
         mean, square = state["mean"].reshape(-1), state["square"].reshape(-1)
-        a, _ = self._scratch_pair(p.dtype)
-        for lo in range(0, p.size, BLOCK):
-            block = slice(lo, lo + BLOCK)
-            pk, gk, mk, vk = p[block], g[block], mean[block], square[block]
-            s = a[: pk.size]
-            pk *= 1 - lr * group["weight_decay"]
-            blend(mk, gk, beta1, s)
-            np.multiply(gk, gk, out=s)
-            s *= 1 - beta2
-            vk *= beta2
-            vk += s
-            np.sqrt(vk, out=s)
-            s /= root
-            s += eps
-            np.divide(mk, s, out=s)
-            s *= rate
-            pk -= s
+        _adamw(p, g, mean, square, rates, n_threads=crew(p))
+
+
+class _Rates(NamedTuple):
+    """The numbers of one step: of each moment how much is kept and how much is new, and what moves the weight."""
+
+    keep1: float
+    new1: float
+    keep2: float
+    new2: float
+    rate: float
+    root: float
+    eps: float
+    shrink: float
+
+
+@kernel
+def _adamw(work, p, g, m, v, rates):
+    for first, last in spans(work, len(p), 1):
+        _adamw_span(p[first:last], g[first:last], m[first:last], v[first:last], rates)
+
+
+@tile
+def _adamw_span(p, g, m, v, rates):
+    keep1, new1, keep2, new2, rate, root, eps, shrink = rates
+    blend(m, g, keep1, new1)
+    for k in range(len(p)):
+        v[k] = keep2 * v[k] + new2 * (g[k] * g[k])
+        p[k] = shrink * p[k] - rate * (m[k] / (np.sqrt(v[k]) / root + eps))

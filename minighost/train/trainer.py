@@ -11,7 +11,7 @@ import numpy as np
 
 from minighost import ops
 from minighost.errors import FormatError, NonFiniteError
-from minighost.nn import fold
+from minighost.nn import flatten, fold
 from minighost.train import optimizers, schedules
 from minighost.train.checkpoint import load_checkpoint, save_checkpoint
 from minighost.train.clip import clip_grad_norm
@@ -39,7 +39,7 @@ class Trainer:
     Parameters
     ----------
     model : Module
-        Training starts from its present weights.
+        Training starts from its present weights, which it lays side by side (`nn.flatten`).
     loader, test_loader : Loader
         The first drops its last, smaller batch, so that all steps weigh the same.
     config : TrainConfig
@@ -58,6 +58,7 @@ class Trainer:
     def __init__(self, model, loader, test_loader, config, stop=False):
         self.model, self.loader, self.test_loader, self.config, self.stop = model, loader, test_loader, config, stop
         model.skip_input_gradient()
+        flatten(model)
         groups = parameter_groups(model, config.weight_decay)
         self.parameters = list(model.parameters())
         options = optimizers.options(config.optimizer, vars(config))
@@ -142,7 +143,7 @@ class Trainer:
         loss, dlogits = ops.softmax_cross_entropy(logits, labels, self.config.label_smoothing)
         if not math.isfinite(loss):
             raise explain(self.model, x, self._where(), f"the loss is {loss}", logits, self._kept())
-        self.model.zero_grad()
+        self.optimizer.zero_grad()
         self.model.backward(dlogits)
         norm = clip_grad_norm(self.parameters, self.config.clip_norm or math.inf)
         if not math.isfinite(norm):
