@@ -90,8 +90,9 @@ def flatten(values):
 
     Examples
     --------
-    >>> layer = Linear(2, 3)
-    >>> flatten(layer)
+    >>> from minighost import nn
+    >>> layer = nn.Linear(2, 3)
+    >>> nn.flatten(layer)
     >>> layer.weight.place.flat is layer.bias.place.flat
     True
     """
