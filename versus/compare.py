@@ -43,7 +43,7 @@ def difference(theirs, ours, tolerance):
 
 
 def ratio(theirs, ours):
-    """How many times as long they take as we do, round by round.
+    """How many times as long they take as minighost does, round by round.
 
     Parameters
     ----------

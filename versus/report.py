@@ -17,11 +17,11 @@ HEAD = """\
 
 {cpu}, {cores} cores, {system}, Python {python}; {versions}.
 
-Every contestant runs in its own process, warmed up, in turns of about {turn:g} s. Times are per step: the median of {n}
-rounds, and the middle half of them. "Times minighost's" is computed within each round: above 1, minighost is faster.
-"Apart" is the largest difference between the results, relative to the largest number. "Start" runs from the imports to
-the end of the first step, including compilation and the computation of these results. "MiB" is the peak memory of the
-whole process, libraries included, during its turns.
+Every contestant runs in its own process, warmed up, alternately, about {turn:g} s at a time. Times are per step: the
+median of {n} rounds, and the middle half of them. "Times minighost's" is computed within each round: above 1, minighost
+is faster. "Apart" is the largest difference between the results, relative to the largest number. "Start" runs from the
+imports to the end of the first step, including compilation and the computation of these results. "MiB" is the peak
+memory of the whole process, libraries included, during its turns.
 """
 
 

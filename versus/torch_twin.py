@@ -1,4 +1,4 @@
-"""The same network in PyTorch, with the same weights: a walk over a minighost model, one rule a class.
+"""The same network in PyTorch, with the same weights: a walk over a minighost model, one rule per class.
 
 Written as PyTorch's users write it - `nn.Sequential`, in-place activations, `torch.cat` - because that is what it is
 compared with. Layouts: a convolution's weight is (KH, KW, in/groups, out) here and (out, in/groups, KH, KW) there, a

@@ -6,7 +6,7 @@
     print(trace)
     trace.draw("trace.png")
 
-Most of what goes wrong in a training shows here before it shows in the loss: activations whose spread shrinks or grows
+Most of what goes wrong in training shows here before it shows in the loss: activations whose spread shrinks or grows
 from layer to layer, units that are zero for every image, gradients that vanish on their way down.
 """
 

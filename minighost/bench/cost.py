@@ -81,7 +81,7 @@ def training_cost(model, input_shape, batch, itemsize=4):
 def _layers(model, input_shape):
     """(path, multiply-adds, numbers in, numbers out, parameters) of each layer that counts, the first three an image's.
 
-    Batch norm's vectors count as parameters of the layer in front.
+    Batch norm's vectors count as parameters of the layer before it.
     """
     inputs = _Inputs(model)
     with hooked(inputs.places, inputs):

@@ -27,7 +27,7 @@ class KernelTime:
     seconds : float
         Of all its calls in a step; the median over the steps.
     pieces : list of Piece
-        One a call.
+        One per call.
     """
 
     kernel: str

@@ -50,7 +50,7 @@ def speeds(results):
 
 
 def profile(result):
-    """A step kernel by kernel: share of its time and of the roofline in per cent.
+    """A step kernel by kernel: share of its time and of the roofline as percentages.
 
     Kernels that take less than a hundredth of it share the second-to-last line.
 

@@ -32,7 +32,7 @@ def read(path: PathLike, size: int) -> tuple[Images, str]:
     """Read an image file, cut out its centre square and scale that to `size` x `size`.
 
     PNG, JPEG, GIF, BMP, TIFF, WebP and PPM (PBM, PGM) are read. The picture is rotated upright by its EXIF tag if it
-    has one; transparency is laid on white; grey, palette, CMYK, YCbCr and LAB become RGB, and of 16 bits a sample the
+    has one; transparency is laid on white; grey, palette, CMYK, YCbCr and LAB become RGB, and of 16 bits per sample the
     upper 8 are kept; colour profiles are not applied. Of an animation or a file of many pages the first is used.
     Scaling is bicubic over the whole area a pixel covers; a JPEG that is too large for `MEMORY` is decoded at half, a
     quarter or an eighth of its size.

@@ -1,4 +1,4 @@
-"""Slopes without a backward: central differences, the complex step, and what to do where neither is at home.
+"""Slopes without a backward: central differences, the complex step, and what to do where neither applies.
 
     f'(0) = (8 (f(h) - f(-h)) - (f(2h) - f(-2h))) / 12h + O(h^4)
 

@@ -1,7 +1,7 @@
 """Recognising a wrong answer as the right one of something else: twice, transposed, flipped, wrong at the border only.
 
-A rule looks at the wrong array and the right one and returns a sentence or None. The first that fits is said, so rules
-stand from the most telling to the vaguest. None may fit by chance: each explains many numbers by few.
+A rule looks at the wrong array and the right one and returns a sentence or None. The first that fits is reported, so
+rules go from the most specific to the vaguest. None may fit by chance: each explains many numbers by few.
 """
 
 import math
@@ -68,7 +68,7 @@ def _constant(got, want):
 
 
 def _factor(got, want):
-    """The same factor everywhere. A single number may be a multiple by chance, so that only a sign is said of it."""
+    """The same factor everywhere. A single number may be a multiple by chance, so only a sign is reported for it."""
     power = float((want * want).sum())
     if power == 0:
         return None

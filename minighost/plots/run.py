@@ -49,7 +49,7 @@ def attempt(draw, path, warn):
 
 
 def curves(records, path, title):
-    """Loss, accuracy and learning rate over the epochs, one under another.
+    """Loss, accuracy and learning rate over the epochs, one above the other.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ COLUMNS = 161  # of the picture of the histograms
 def save(layers, path):
     """Draw a list of `Layer` to a PNG or another file that matplotlib writes; returns the path.
 
-    Four panels beside each other: the distribution of each output, its spread, the share of zeros and of dead channels,
+    Four panels side by side: the distribution of each output, its spread, the share of zeros and of dead channels,
     and the size of the gradients.
     """
     rows = np.arange(len(layers))

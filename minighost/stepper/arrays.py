@@ -1,7 +1,7 @@
 """The arrays that a page starts from: drawn, or a learner's own.
 
-Drawn numbers are small whole ones (halves where a product follows a product), so that every line can be done in the
-head; weights and incoming gradients are never 0, since a 0 hides mistakes.
+Drawn numbers are small whole ones (halves where a product follows a product), so that every line can be checked by
+mental arithmetic; weights and incoming gradients are never 0, since a 0 hides mistakes.
 """
 
 import numpy as np

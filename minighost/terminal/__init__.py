@@ -1,1 +1,1 @@
-"""What a terminal shows: `text` draws bars, tables and pictures with letters, `console` shows how a long job goes."""
+"""What a terminal shows: `text` draws bars, tables and images as text, `console` shows how a long job goes."""

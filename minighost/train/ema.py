@@ -45,7 +45,7 @@ class EMA:
         return {**vars(self), "_places": None, "_pairs": []}
 
     def update(self):
-        """Draw the average towards the model's present weights."""
+        """Draw the average towards the model's current weights."""
         d = min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
         places = [value.place for value in self._live.values()]

@@ -11,7 +11,7 @@ ADVICE = "Lower train.lr, lengthen train.warmup_epochs or set train.clip_norm"
 
 
 def explain(model, x, where, what, logits, kept):
-    """The error that stops a training, naming step, layer and tensor.
+    """The error that stops a training run, naming step, layer and tensor.
 
     Parameters
     ----------

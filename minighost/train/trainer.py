@@ -90,7 +90,7 @@ class Trainer:
         return self.epoch >= self.config.epochs
 
     def train_epoch(self, after_step):
-        """Take the remaining steps of the present epoch.
+        """Take the remaining steps of the current epoch.
 
         Parameters
         ----------
@@ -171,7 +171,7 @@ class Trainer:
             return evaluate(self.model, self.test_loader, views=views, tick=tick)
 
     def finish_epoch(self):
-        """Close the present epoch; returns its training metrics."""
+        """Close the current epoch; returns its training metrics."""
         sums = self.sums
         metrics = {
             "loss": sums["loss"] / sums["seen"],
