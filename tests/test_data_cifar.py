@@ -1,120 +1,45 @@
-"""CIFAR-10 from folders and archives, whole and broken. Batches have 20 records here, not 10,000, to be quick."""
+"""CIFAR-10 from folders, whole and broken, and from whole archives; what a pickle may hold."""
 
-import bz2
-import gzip
 import hashlib
-import io
 import lzma
 import pickle
 import tarfile
 import zlib
-from dataclasses import replace
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from cifar_files import (
+    BIN,
+    BINARY,
+    IMAGES,
+    LABELS,
+    PLANES,
+    PY,
+    PYTHON,
+    PYTHON_ARCHIVE,
+    SIZE,
+    TEST_TAR,
+    WHOLE,
+    R,
+    assert_correct,
+    info_of,
+    packed_as,
+    python2_pickle,
+    small_batches,
+    targz,
+    write,
+    written,
+)
 from numpy.testing import assert_array_equal
 
 from minighost import data
-from minighost.data import archive, cifar, records
+from minighost.data import records
 from minighost.errors import FormatError
-
-R, SIZE = 20, 20 * 3073
-BIN, PY = "cifar-10-batches-bin", "cifar-10-batches-py"
-_rng = np.random.default_rng(0)
-IMAGES = _rng.integers(0, 256, (6 * R, 32, 32, 3), np.uint8)  # five training batches, then the test batch
-LABELS = _rng.integers(0, 10, 6 * R)
-PLANES = IMAGES.transpose(0, 3, 1, 2).reshape(6, R, 3072)
-
-
-def python2_pickle(planes, labels):
-    """A batch as Python 2 wrote it: protocol 2, byte strings, an array rebuilt by numpy.core.multiarray."""
-    raw = planes.tobytes()
-    numbers = b"".join(b"K" + bytes([label]) for label in labels)
-    return (
-        b"\x80\x02}(U\x04datacnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
-        b"(K\x01K" + bytes([len(labels)]) + b"M\x00\x0c\x86cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R"
-        b"(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89T"
-        + len(raw).to_bytes(4, "little")
-        + raw
-        + b"tbU\x06labels]("
-        + numbers
-        + b"eu."
-    )
-
-
-def names(layout):
-    return records.LAYOUTS[layout].splits["train"] + records.LAYOUTS[layout].splits["test"]
-
-
-BINARY = {
-    f"{BIN}/{name}": np.concatenate([LABELS.reshape(6, R, 1)[i], PLANES[i]], axis=1).astype(np.uint8).tobytes()
-    for i, name in enumerate(names("binary"))
-}
-PYTHON = {
-    f"{PY}/{name}": python2_pickle(PLANES[i], LABELS[i * R : (i + 1) * R]) for i, name in enumerate(names("python"))
-}
-
-
-def targz(members, extra=()):
-    """A .tar.gz of `members` (name -> bytes) after `extra` (TarInfo, bytes or None) pairs; bit for bit repeatable."""
-    raw = io.BytesIO()
-    with tarfile.open(fileobj=raw, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for info, content in extra:
-            tar.addfile(info, content and io.BytesIO(content))
-        for name, content in members.items():
-            tar.addfile(info_of(name, size=len(content)), io.BytesIO(content))
-    return gzip.compress(raw.getvalue(), 1, mtime=0)
-
-
-def info_of(name, **attributes):
-    info = tarfile.TarInfo(name)
-    for key, value in attributes.items():
-        setattr(info, key, value)
-    return info
-
-
-PYTHON_ARCHIVE = targz(PYTHON)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def small():
-    """Batches of R records, with the sums and sizes of the files above in place of the official ones."""
-    with pytest.MonkeyPatch.context() as patch:
-        binary, python = records.LAYOUTS["binary"], records.LAYOUTS["python"]
-        patch.setattr(records, "RECORDS", R)
-        patch.setitem(records.LAYOUTS, "binary", replace(binary, sizes=dict.fromkeys(binary.sizes, SIZE)))
-        patch.setitem(
-            records.LAYOUTS,
-            "python",
-            replace(
-                python,
-                sizes={name: len(PYTHON[f"{PY}/{name}"]) for name in python.sizes},
-                md5={name: hashlib.md5(PYTHON[f"{PY}/{name}"]).hexdigest() for name in python.sizes},
-            ),
-        )
-        patch.setattr(cifar, "PYTHON_ARCHIVE_SHA256", hashlib.sha256(PYTHON_ARCHIVE).hexdigest())
+    with small_batches():
         yield
-
-
-def write(root, members):
-    for name, content in members.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(content)
-    return root
-
-
-def written(path, content):
-    path.write_bytes(content)
-    return path
-
-
-def assert_correct(split, dataset):
-    part = slice(0, 5 * R) if split == "train" else slice(5 * R, None)
-    assert_array_equal(dataset.images, IMAGES[part])
-    assert_array_equal(dataset.labels, LABELS[part])
-    assert dataset.images.flags.c_contiguous and dataset.classes[3] == "cat" and dataset.name == "cifar10"
 
 
 # Whole ---------------------------------------------------------------------------------------------------------------
@@ -139,11 +64,6 @@ def test_an_archive_or_its_folder_loads_and_nothing_is_written(tmp_path, split, 
     assert_correct(split, data.load("cifar10", split, archive=tmp_path / name))
     assert_correct(split, data.load("cifar10", split, directory=tmp_path))
     assert [p.name for p in tmp_path.iterdir()] == [name]
-
-
-def packed_as(kind, content):
-    tar = gzip.decompress(content)
-    return {"tar": bytes, "tar.gz": gzip.compress, "tar.bz2": bz2.compress, "tar.xz": lzma.compress}[kind](tar)
 
 
 @pytest.mark.parametrize("kind", ["tar", "tar.gz", "tar.bz2", "tar.xz"])
@@ -377,123 +297,3 @@ def test_a_python_archive_is_opened_only_with_the_official_checksum(tmp_path):
     path = written(tmp_path / "a.tar.gz", targz(PYTHON, [(info_of("extra"), b"")]))
     with pytest.raises(FormatError, match="SHA-256 .* but the official Python archive has .*use the binary archive"):
         data.load("cifar10", "train", archive=path)
-
-
-# Broken archives -----------------------------------------------------------------------------------------------------
-
-
-WHOLE = targz(BINARY)
-TWICE = [(info_of(f"{BIN}/data_batch_1.bin", size=SIZE), bytes(SIZE))]
-LINK = [(info_of(f"{BIN}/data_batch_1.bin", type=tarfile.SYMTYPE, linkname="/etc/passwd"), None)]
-HARD = [(info_of(f"{BIN}/data_batch_1.bin", type=tarfile.LNKTYPE, linkname="x"), None)]
-LESS = {name: content for name, content in BINARY.items() if "3" not in name}
-HUGE = info_of("huge", size=2**62).tobuf(tarfile.GNU_FORMAT)
-
-
-# mtime=0: the bytes are part of a test's name, which all processes of a run must agree on
-@pytest.mark.parametrize(
-    "content, message",
-    [
-        (b"", "not a gzip archive .*with nothing"),
-        (b"<html><body>Moved</body></html>", "not a gzip archive.*looks like a web page"),
-        (b"PK\x03\x04" + bytes(99), "starts with the bytes 1f 8b, this with 50 4b 03 04"),
-        (WHOLE[:9], "damaged or truncated"),
-        (WHOLE[: len(WHOLE) // 2], "damaged or truncated; unpacking fails after"),
-        (WHOLE[:-5], "damaged or truncated"),
-        (WHOLE + b"garbage", "damaged or truncated"),
-        (gzip.compress(b"hello", mtime=0), "ends in the middle of a member, after 5"),
-        (gzip.compress(b"x" * 5120, mtime=0), "no tar header at byte 0"),
-        (gzip.compress(gzip.decompress(WHOLE)[: 512 + 99], mtime=0), "ends in the middle of a member"),
-        (targz({}), "none of its members is cifar-10-batches-bin/data_batch_1.bin or"),
-        (targz({"data_batch_1.bin": bytes(SIZE)}), f"the archive lacks {BIN}/data_batch_2.bin"),
-        (
-            targz({"cifar-100-binary/train.bin": b"x", "cifar-100-binary/test.bin": b"x"}),
-            "no CIFAR-10 in this archive.*looks like CIFAR-100",
-        ),
-        (targz({"mine/train": b"x", "mine/test": b"x", "mine/meta": b"x"}), "looks like CIFAR-100"),
-        (targz({"readme.html": b"x"}), "test_batch|data_batch_5$"),
-        (targz(LESS), f"the archive lacks {BIN}/data_batch_3.bin"),
-        (targz(BINARY, TWICE), "data_batch_1.bin appears twice"),
-        (targz(BINARY, LINK), "data_batch_1.bin is not a regular file"),
-        (targz(BINARY, HARD), "data_batch_1.bin is not a regular file"),
-        (
-            targz(BINARY | {f"{BIN}/data_batch_2.bin": bytes(SIZE - 1)}),
-            f"data_batch_2.bin has {SIZE - 1:,} bytes, expected {SIZE:,}",
-        ),
-        (
-            targz(BINARY | {f"{BIN}/data_batch_2.bin": b"\xc8" * SIZE}),
-            r"data_batch_2.bin: record 0 \(byte offset 0\) has label 200",
-        ),
-        (gzip.compress(HUGE + bytes(9_000_000), 1, mtime=0), "unpacks to more than 4,"),
-        (gzip.compress(bytes(9_000_000), 1, mtime=0), "unpacks to more than 4,"),
-        (gzip.compress(info_of("x").tobuf() * 1001, mtime=0), "more than 1,000 members"),
-        (
-            gzip.compress(info_of("x", size=-512).tobuf(tarfile.GNU_FORMAT) * 9, mtime=0),
-            "declares the size -512|no tar header",
-        ),
-    ],
-)
-def test_a_broken_archive_says_what_is_wrong(tmp_path, content, message):
-    path = written(tmp_path / "a.tar.gz", content)
-    with pytest.raises(FormatError, match=message) as caught:
-        data.load("cifar10", "train", archive=path)
-    assert str(caught.value).startswith(str(path))
-    assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.fixture(scope="module")
-def scratch(tmp_path_factory):
-    return tmp_path_factory.mktemp("fuzz") / "a.tar.gz"
-
-
-def only_format_error_or_correct(path, content):
-    path.write_bytes(content)
-    try:
-        loaded = data.load("cifar10", "test", archive=path)
-    except FormatError as error:
-        assert str(path) in str(error)
-    else:
-        assert_correct("test", loaded)
-
-
-edits = st.lists(st.tuples(st.floats(0, 1), st.binary(max_size=4), st.integers(0, 4)), min_size=1, max_size=4)
-
-
-def edited(content, edits):
-    for where, new, removed in edits:
-        at = int(where * len(content))
-        content = content[:at] + new + content[at + removed :]
-    return content
-
-
-PACKED = [WHOLE, packed_as("tar.bz2", WHOLE), packed_as("tar.xz", WHOLE)]
-
-
-@given(st.sampled_from(PACKED), edits)
-def test_a_mutated_archive_loads_correctly_or_is_refused(scratch, packed, edits):
-    only_format_error_or_correct(scratch, edited(packed, edits))
-
-
-HEADERS = b"".join(info_of(f"{BIN}/{name}").tobuf() for name in ("readme.html", "batches.meta.txt"))
-TEST_MEMBER = f"{BIN}/test_batch.bin"
-TEST_TAR = HEADERS + info_of(TEST_MEMBER, size=SIZE).tobuf() + BINARY[TEST_MEMBER] + bytes(-SIZE % 512 + 1024)
-
-
-@given(st.lists(st.tuples(st.integers(0, 1535), st.integers(0, 255)), min_size=1, max_size=4), st.booleans())
-def test_mutated_tar_headers_load_correctly_or_are_refused(scratch, flips, repair):
-    tar = bytearray(TEST_TAR)
-    for at, value in flips:
-        tar[at] = value
-    for start in (0, 512, 1024) if repair else ():  # a header whose checksum is right gets further
-        unsigned = sum(tar[start : start + 148]) + 8 * 32 + sum(tar[start + 156 : start + 512])
-        tar[start + 148 : start + 156] = b"%06o\0 " % unsigned
-    only_format_error_or_correct(scratch, gzip.compress(tar, 1))
-
-
-def test_reading_stays_within_its_cap(tmp_path, monkeypatch):
-    monkeypatch.setattr(archive, "SPARE", 0)
-    path = written(tmp_path / "a.tar.gz", gzip.compress(TEST_TAR))
-    found, _ = archive.read_members(path, {"test_batch.bin": SIZE}, len(TEST_TAR))
-    assert set(found) == {"test_batch.bin"}
-    with pytest.raises(FormatError, match=f"unpacks to more than {len(TEST_TAR) - 1:,} bytes"):
-        archive.read_members(path, {"test_batch.bin": SIZE}, len(TEST_TAR) - 1)
