@@ -12,6 +12,7 @@ PACKAGE = Path(minighost.__file__).parent
 DESIGN = (PACKAGE.parent / "docs/design.md").read_text(encoding="utf-8")
 LETTER = r"\b[A-Z]{1,2}\b"
 SENTENCE = re.compile(r"Letters: (.*?)\.(?:\s|$)", re.DOTALL)  # in a docstring: "Letters: R rows, C channels in."
+FOLDERS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
 FILES = {path.relative_to(PACKAGE).as_posix(): path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
 
 
@@ -70,7 +71,7 @@ def test_a_contradiction_is_found(sentence, wrong):
     assert [one[0] for one in contradictions(sentence, table())] == wrong
 
 
-@pytest.mark.parametrize("folder", ["engine", "ops", "nn", "models"])
+@pytest.mark.parametrize("folder", FOLDERS)
 def test_every_letter_that_a_shape_is_unpacked_to_is_in_the_table(folder):
     legend = table()
     unknown = sorted(

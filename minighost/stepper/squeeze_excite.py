@@ -21,14 +21,18 @@ LINEAR, LINEAR_BACK = SOURCES["pointwise_forward"], SOURCES["pointwise_backward"
 
 def build(op, x, w, chosen, rng):
     """The only script, its index, and the shapes in words."""
-    C, D = x.shape[2], chosen["hidden"]
+    C, hidden = x.shape[2], chosen["hidden"]
     dout = nonzero(rng, *x.shape)
     for _ in range(100):  # with a dead ReLU or gates shut there would be little to see
-        w1, b1, w2, b2 = (nonzero(rng, *shape) / 2 for shape in ((C, D), (D,), (D, C), (C,)))
+        w1, b1, w2, b2 = (nonzero(rng, *shape) / 2 for shape in ((C, hidden), (hidden,), (hidden, C), (C,)))
         hidden = np.maximum(x.mean((0, 1)) @ w1 + b1, 0)
         if hidden.all() and np.abs(hidden @ w2 + b2).max() < 3:
             break
-    return [squeeze_excite_script(x, w1, b1, w2, b2, dout)], 0, f"x {size_words(x)}, {D} hidden: out {size_words(x)}"
+    return (
+        [squeeze_excite_script(x, w1, b1, w2, b2, dout)],
+        0,
+        f"x {size_words(x)}, {hidden} hidden: out {size_words(x)}",
+    )
 
 
 def squeeze_excite_script(x, w1, b1, w2, b2, dout):
@@ -40,7 +44,7 @@ def squeeze_excite_script(x, w1, b1, w2, b2, dout):
     w1, b1 : ndarray, shapes (C, hidden) and (hidden,)
     w2, b2 : ndarray, shapes (hidden, C) and (C,)
     """
-    (H, W, C), D = x.shape, w1.shape[1]
+    (H, W, C), hidden = x.shape, w1.shape[1]
     want = _whole(x, w1, b1, w2, b2, dout)
     script = Script("squeeze-and-excitation")
 
@@ -54,17 +58,17 @@ def squeeze_excite_script(x, w1, b1, w2, b2, dout):
         "dx": plane("dx", "gradient of x", np.full(x.shape, np.nan)),
         "w1": Array("w1", "C to hidden", w1, (0, 1)),
         "w2": Array("w2", "hidden to C", w2, (0, 1)),
-        "b1": vector("b1", "bias", D, b1),
+        "b1": vector("b1", "bias", hidden, b1),
         "b2": vector("b2", "bias", C, b2),
         "s": vector("s", "squeezed: one mean per channel", C),
-        "z": vector("z", "s @ w1 + b1", D),
-        "h": vector("h", "relu(z)", D),
+        "z": vector("z", "s @ w1 + b1", hidden),
+        "h": vector("h", "relu(z)", hidden),
         "a": vector("a", "h @ w2 + b2", C),
         "gate": vector("gate", "hard_sigmoid(a)", C),
         "dgate": vector("dgate", "gradient of gate", C, 0),
         "da": vector("da", "gradient of a, and of b2", C),
-        "dh": vector("dh", "gradient of h", D),
-        "dz": vector("dz", "gradient of z, and of b1", D),
+        "dh": vector("dh", "gradient of h", hidden),
+        "dz": vector("dz", "gradient of z, and of b1", hidden),
         "ds": vector("ds", "gradient of s", C),
         "dw1": Array("dw1", "gradient of w1", np.full(w1.shape, np.nan), (0, 1)),
         "dw2": Array("dw2", "gradient of w2", np.full(w2.shape, np.nan), (0, 1)),
