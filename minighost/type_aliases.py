@@ -9,7 +9,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Array", "ArrayLike", "BoolArray", "Cache", "Gradients", "Images", "IntArray", "IntPair", "PathLike", "Seed"]
+__all__ = [
+    "Array",
+    "ArrayLike",
+    "BoolArray",
+    "Cache",
+    "Gradients",
+    "Images",
+    "InputGrad",
+    "IntArray",
+    "IntPair",
+    "PathLike",
+    "Seed",
+]
 
 Array = npt.NDArray[np.floating[Any]]
 """Float32 or float64."""
@@ -28,6 +40,9 @@ ArrayLike = npt.ArrayLike
 
 Cache = tuple[Any, ...]
 """What a forward keeps for its backward, and nobody else looks into."""
+
+InputGrad = Array | Any
+"""dx. None where it is not wanted, which is no reason for others to ask: so the hint allows either."""
 
 Gradients = tuple[Array, Array, Array | None]
 """dx, dw and db of a layer with weights; db is None where it has no bias."""

@@ -5,18 +5,22 @@ The structure is that of the authors' PyTorch code: squeeze-and-excitation width
 rounded to multiples of 4; the 1280 features have a bias and no batch norm, and they never scale with the width.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from minighost.arguments import number, whole
 from minighost.models.registry import register
 from minighost.models.rounding import make_divisible
 from minighost.nn import ConvBNAct, Dropout, GhostBottleneck, GlobalAvgPool, Linear, Module, ReLU, Sequential
+from minighost.type_aliases import Array, InputGrad, Seed
 
 __all__ = ["GhostNet", "ghostnet_cifar", "ghostnet_cifar_fast", "ghostnet_short"]
 
 # A stage: the stride of its first bottleneck, then one tuple a bottleneck:
 # kernel size, expansion, output channels, squeeze-and-excitation ratio.
-STAGES = [
+Stages = Sequence[tuple[int, Sequence[tuple[int, int, int, float]]]]
+STAGES: Stages = [
     (1, [(3, 16, 16, 0)]),
     (2, [(3, 48, 24, 0)]),
     (1, [(3, 72, 24, 0)]),
@@ -27,7 +31,7 @@ STAGES = [
     (2, [(5, 672, 160, 0.25)]),
     (1, [(5, 960, 160, 0), (5, 960, 160, 0.25), (5, 960, 160, 0), (5, 960, 160, 0.25)]),
 ]
-SHORT_STAGES = [
+SHORT_STAGES: Stages = [
     (2, [(3, 32, 32, 0)]),
     (1, [(3, 96, 32, 0), (3, 96, 32, 0)]),
     (2, [(3, 128, 64, 0)]),
@@ -76,16 +80,16 @@ class GhostNet(Module):
 
     def __init__(
         self,
-        width=1.0,
-        num_classes=1000,
-        stem_stride=2,
-        stage_strides=None,
-        dropout=0.2,
-        ratio=2,
-        gate="hard_sigmoid",
-        rng=0,
-        stages=STAGES,
-    ):
+        width: float = 1.0,
+        num_classes: int = 1000,
+        stem_stride: int = 2,
+        stage_strides: Sequence[int] | None = None,
+        dropout: float = 0.2,
+        ratio: int = 2,
+        gate: str = "hard_sigmoid",
+        rng: Seed = 0,
+        stages: Stages = STAGES,
+    ) -> None:
         table_strides = [stride for stride, _ in stages]
         stage_strides = table_strides if stage_strides is None else stage_strides
         _check(width, num_classes, stage_strides, len(stages))
@@ -118,13 +122,13 @@ class GhostNet(Module):
         self.dropout = Dropout(dropout, rng)
         self.classifier = Linear(FEATURES, num_classes, rng=rng)
 
-    def forward(self, x):
+    def forward(self, x: Array) -> Array:
         """(N, H, W, 3) -> (N, num_classes)."""
         x = self.tail(self.stages(self.stem(x)))
         x = self.act(self.head(self.pool(x)))
         return self.classifier(self.dropout(x))
 
-    def backward(self, dout):
+    def backward(self, dout: Array) -> InputGrad:
         """Gradient with respect to the images, if it is wanted."""
         self._take_cache(dout)
         dout = self.dropout.backward(self.classifier.backward(dout))
@@ -133,7 +137,14 @@ class GhostNet(Module):
 
 
 @register
-def ghostnet_cifar(width=1.0, num_classes=10, dropout=0.2, ratio=2, gate="hard_sigmoid", rng=0):
+def ghostnet_cifar(
+    width: float = 1.0,
+    num_classes: int = 10,
+    dropout: float = 0.2,
+    ratio: int = 2,
+    gate: str = "hard_sigmoid",
+    rng: Seed = 0,
+) -> GhostNet:
     """GhostNet for 32x32 images: the stem and the first strided stage keep the size, so maps are 32 32 16 8 4 wide.
 
     Strides: stem 1; stages 1 1 1 2 1 2 1 2 1 (the paper: stem 2; stages 1 2 1 2 1 2 1 2 1, which leaves 1x1 maps).
@@ -142,7 +153,14 @@ def ghostnet_cifar(width=1.0, num_classes=10, dropout=0.2, ratio=2, gate="hard_s
 
 
 @register
-def ghostnet_cifar_fast(width=1.0, num_classes=10, dropout=0.2, ratio=2, gate="hard_sigmoid", rng=0):
+def ghostnet_cifar_fast(
+    width: float = 1.0,
+    num_classes: int = 10,
+    dropout: float = 0.2,
+    ratio: int = 2,
+    gate: str = "hard_sigmoid",
+    rng: Seed = 0,
+) -> GhostNet:
     """GhostNet for 32x32 images in a hurry: maps are 32 16 16 8 4 wide, with a quarter fewer activations.
 
     Strides: stem 1; stages 1 2 1 1 1 2 1 2 1. Only the stem and the first bottleneck work at full size.
@@ -151,7 +169,14 @@ def ghostnet_cifar_fast(width=1.0, num_classes=10, dropout=0.2, ratio=2, gate="h
 
 
 @register
-def ghostnet_short(width=1.0, num_classes=10, dropout=0.2, ratio=2, gate="hard_sigmoid", rng=0):
+def ghostnet_short(
+    width: float = 1.0,
+    num_classes: int = 10,
+    dropout: float = 0.2,
+    ratio: int = 2,
+    gate: str = "hard_sigmoid",
+    rng: Seed = 0,
+) -> GhostNet:
     """Ghost bottlenecks in a shape of our own that learns small images quickly: 10 instead of 16, wider where maps are
     large, narrower where they are 4x4. All else is GhostNet.
 

@@ -15,6 +15,7 @@ from minighost.arguments import number, whole
 from minighost.models.registry import register
 from minighost.models.rounding import make_divisible
 from minighost.nn import Conv2d, ConvBNAct, GhostModule, GlobalAvgPool, Linear, Module, PatchWhitening, Sequential
+from minighost.type_aliases import Array, InputGrad, Seed
 
 __all__ = ["QuickNet"]
 
@@ -45,7 +46,9 @@ class QuickNet(Module):
     1972502
     """
 
-    def __init__(self, width=1.0, num_classes=10, ratio=1, plain=0, rng=0):
+    def __init__(
+        self, width: float = 1.0, num_classes: int = 10, ratio: int = 1, plain: int = 0, rng: Seed = 0
+    ) -> None:
         number("QuickNet", "width", width, above=0)
         whole("QuickNet", "num_classes", num_classes, 1)
         if not isinstance(plain, (int, np.integer)) or not 0 <= plain <= len(WIDTHS):
@@ -70,16 +73,16 @@ class QuickNet(Module):
             if isinstance(module, Conv2d) and module.groups == 1:
                 _pass_on(module.weight.data)
 
-    def forward(self, x):
+    def forward(self, x: Array) -> Array:
         """(N, H, W, 3) -> (N, num_classes)."""
         return self.classifier(self.pool(self.blocks(self.stem(x))))
 
-    def backward(self, dout):
+    def backward(self, dout: Array) -> InputGrad:
         """Gradient with respect to the images, if it is wanted."""
         self._take_cache(dout)
         return self.stem.backward(self.blocks.backward(self.pool.backward(self.classifier.backward(dout))))
 
-    def prepare(self, images):
+    def prepare(self, images: Array) -> None:
         """Compute the stem's filters from images (N, H, W, 3), normalised as in training."""
         self.stem.prepare(images)
 

@@ -1,5 +1,8 @@
 """Networks by name: ``create("ghostnet", width=0.5)``."""
 
+from typing import Any
+
+from minighost.nn.module import Module
 from minighost.registry import Registry
 
 __all__ = ["MODELS", "create", "names", "register"]
@@ -8,12 +11,12 @@ MODELS = Registry("models.create", "model")
 register = MODELS.register
 
 
-def names():
+def names() -> list[str]:
     """Names that `create` knows, sorted."""
     return sorted(MODELS)
 
 
-def create(name, **options):
+def create(name: str, **options: Any) -> Module:
     """Build a network.
 
     Parameters

@@ -18,6 +18,7 @@ from minighost.arguments import number, whole
 from minighost.models.registry import register
 from minighost.models.rounding import make_divisible
 from minighost.nn import ConvBNAct, GlobalAvgPool, Linear, Module, ResidualBlock, Sequential
+from minighost.type_aliases import Array, InputGrad, Seed
 
 __all__ = ["ResNet", "resnet20"]
 
@@ -47,7 +48,7 @@ class ResNet(Module):
     272474
     """
 
-    def __init__(self, blocks=3, width=1.0, num_classes=10, rng=0):
+    def __init__(self, blocks: int = 3, width: float = 1.0, num_classes: int = 10, rng: Seed = 0) -> None:
         whole("ResNet", "blocks", blocks, 1)
         number("ResNet", "width", width, above=0)
         whole("ResNet", "num_classes", num_classes, 1)
@@ -65,17 +66,17 @@ class ResNet(Module):
         self.pool = GlobalAvgPool()
         self.classifier = Linear(channels, num_classes, rng=rng)
 
-    def forward(self, x):
+    def forward(self, x: Array) -> Array:
         """(N, H, W, 3) -> (N, num_classes)."""
         return self.classifier(self.pool(self.stages(self.stem(x))))
 
-    def backward(self, dout):
+    def backward(self, dout: Array) -> InputGrad:
         """Gradient with respect to the images, if it is wanted."""
         self._take_cache(dout)
         return self.stem.backward(self.stages.backward(self.pool.backward(self.classifier.backward(dout))))
 
 
 @register
-def resnet20(width=1.0, num_classes=10, rng=0):
+def resnet20(width: float = 1.0, num_classes: int = 10, rng: Seed = 0) -> ResNet:
     """The `ResNet` of 20 layers: three residual blocks per stage."""
     return ResNet(3, width, num_classes, rng)

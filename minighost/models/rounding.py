@@ -3,7 +3,7 @@
 __all__ = ["make_divisible"]
 
 
-def make_divisible(value, divisor, minimum=None):
+def make_divisible(value: float, divisor: int, minimum: int | None = None) -> int:
     """Round to the nearest multiple of `divisor`, but never down by more than a tenth.
 
     Parameters

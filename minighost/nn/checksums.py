@@ -8,6 +8,7 @@ arrays that it keeps, and its backward compares.
 import contextlib
 import os
 import zlib
+from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ _checking = ContextVar("checking", default=os.environ.get("MINIGHOST_DEBUG", "0"
 
 
 @contextlib.contextmanager
-def checking(on=True):
+def checking(on: bool = True) -> Iterator[None]:
     """Choose for a block of code whether arrays that a backward needs are watched for changes.
 
     Off by default: the checksums cost another pass over everything that is kept.
@@ -45,7 +46,7 @@ def checking(on=True):
         _checking.set(before)
 
 
-def is_on():
+def is_on() -> bool:
     """Whether forwards take checksums."""
     return _checking.get()
 

@@ -1,7 +1,11 @@
 """Modules that hold other modules in order: a list of layers, and chains that run them one after the other."""
 
+from collections.abc import Iterable, Iterator
+from typing import Any, Self, overload
+
 from minighost.nn.functional import add
 from minighost.nn.module import BY_LAYERS, Module, backward_onto
+from minighost.type_aliases import Array, InputGrad
 
 __all__ = ["Chain", "ModuleList", "Sequential"]
 
@@ -9,14 +13,14 @@ __all__ = ["Chain", "ModuleList", "Sequential"]
 class Chain(Module):
     """A module that is nothing but its attributes one after the other, in the order in which they were set."""
 
-    def forward(self, x):
+    def forward(self, x: Array) -> Array:
         """First to last."""
         for layer in self.children():
             x = layer(x)
         self._cache = BY_LAYERS
         return x
 
-    def backward(self, dout, onto=None):
+    def backward(self, dout: Array, onto: Array | None = None) -> InputGrad:
         """Last to first; returns the gradient with respect to the input, plus `onto` if that is given."""
         self._take_cache(dout)
         layers = list(self.children())
@@ -51,33 +55,37 @@ class ModuleList(Module):
 
     _seen_through = (*Module._seen_through, "_layers")
 
-    def __init__(self, modules=()):
+    def __init__(self, modules: Iterable[Module] = ()) -> None:
         self._layers = [self._module(layer) for layer in modules]
 
-    def named_children(self):
+    def named_children(self) -> Iterator[tuple[str, Module]]:
         """Yield ("0", first layer), ...; after them modules in attributes of their own."""
         for k, layer in enumerate(self._layers):
             yield str(k), layer
         yield from super().named_children()
 
-    def _contents(self):
+    def _contents(self) -> Iterable[Any]:
         return [*self._layers, *super()._contents()]
 
-    def append(self, layer):
+    def append(self, layer: Module) -> Self:
         """Put a layer at the end; returns the list."""
         return self.insert(len(self), layer)
 
-    def extend(self, modules):
+    def extend(self, modules: Iterable[Module]) -> Self:
         """Put several at the end; returns the list."""
         self._layers += [self._module(layer) for layer in modules]
         return self
 
-    def insert(self, k, layer):
+    def insert(self, k: int, layer: Module) -> Self:
         """Put a layer before the one at `k`; returns the list."""
         self._layers.insert(k, self._module(layer))
         return self
 
-    def __getitem__(self, k):
+    @overload
+    def __getitem__(self, k: int) -> Module: ...
+    @overload
+    def __getitem__(self, k: slice) -> Self: ...
+    def __getitem__(self, k: int | slice) -> Module:
         """The layer at `k`; of a slice a list of the same kind, with the same layers."""
         if not isinstance(k, slice):
             return self._layers[k]
@@ -85,19 +93,22 @@ class ModuleList(Module):
         ModuleList.__init__(part, self._layers[k])
         return part
 
-    def __setitem__(self, k, layer):
-        self._layers[k] = [self._module(one) for one in layer] if isinstance(k, slice) else self._module(layer)
+    def __setitem__(self, k: int | slice, layer: Any) -> None:
+        if isinstance(k, slice):
+            self._layers[k] = [self._module(one) for one in layer]
+        else:
+            self._layers[k] = self._module(layer)
 
-    def __delitem__(self, k):
+    def __delitem__(self, k: int | slice) -> None:
         del self._layers[k]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Module]:
         return iter(self._layers)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._layers)
 
-    def _module(self, layer):
+    def _module(self, layer: Any) -> Module:
         if not isinstance(layer, Module):
             raise TypeError(f"{type(self).__name__}: a layer must be a Module, got {type(layer).__name__}")
         return layer
@@ -106,5 +117,5 @@ class ModuleList(Module):
 class Sequential(Chain, ModuleList):
     """Layers one after the other; their names are "0", "1", ... and ``chain[0]`` is the first."""
 
-    def __init__(self, *layers):
+    def __init__(self, *layers: Module) -> None:
         ModuleList.__init__(self, layers)

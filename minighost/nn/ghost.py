@@ -12,6 +12,7 @@ from minighost.nn import functional
 from minighost.nn.blocks import ConvBNAct, SqueezeExcite
 from minighost.nn.containers import Sequential
 from minighost.nn.module import Module, backward_onto
+from minighost.type_aliases import Array, InputGrad, IntPair, Seed
 
 __all__ = ["GhostBottleneck", "GhostModule"]
 
@@ -43,32 +44,32 @@ class GhostModule(Module):
 
     def __init__(
         self,
-        in_channels,
-        out_channels,
-        kernel_size,
-        ratio=2,
-        dw_size=3,
-        stride=1,
-        act=True,
-        dilation=1,
-        pool=1,
-        rng=None,
-    ):
+        in_channels: int,
+        out_channels: int,
+        kernel_size: IntPair,
+        ratio: int = 2,
+        dw_size: int = 3,
+        stride: IntPair = 1,
+        act: bool = True,
+        dilation: IntPair = 1,
+        pool: int = 1,
+        rng: Seed = None,
+    ) -> None:
         whole("GhostModule", "ratio", ratio, 1)  # 1 makes no ghosts
         whole("GhostModule", "out_channels", out_channels, 1)
         if whole("GhostModule", "dw_size", dw_size, 1) % 2 == 0:
             raise ValueError(f"GhostModule: dw_size={dw_size} must be odd, or the ghosts would not have the maps' size")
-        rng, act = np.random.default_rng(rng), "relu" if act else None
+        rng, activation = np.random.default_rng(rng), "relu" if act else None
         self.out_channels, self.intrinsic = out_channels, -(-out_channels // ratio)
         self.primary = ConvBNAct(
-            in_channels, self.intrinsic, kernel_size, stride, dilation=dilation, act=act, pool=pool, rng=rng
+            in_channels, self.intrinsic, kernel_size, stride, dilation=dilation, act=activation, pool=pool, rng=rng
         )
         self.cheap = None
         if ratio > 1:
             m = self.intrinsic
-            self.cheap = ConvBNAct(m, m * (ratio - 1), dw_size, groups=m, act=act, rng=rng)
+            self.cheap = ConvBNAct(m, m * (ratio - 1), dw_size, groups=m, act=activation, rng=rng)
 
-    def forward(self, x):
+    def forward(self, x: Array) -> Array:
         """(N, H, W, c) -> (N, OH, OW, n): intrinsic maps first, then their ghosts."""
         y = self.primary(x)
         if self.cheap is None:
@@ -78,7 +79,7 @@ class GhostModule(Module):
         self._cache = joined, cut
         return out
 
-    def backward(self, dout, onto=None):
+    def backward(self, dout: Array, onto: Array | None = None) -> InputGrad:
         """An intrinsic map is seen twice: in the output and by the cheap operation."""
         cache = self._take_cache(dout)
         if self.cheap is not None:
@@ -117,17 +118,17 @@ class GhostBottleneck(Module):
 
     def __init__(
         self,
-        in_channels,
-        mid_channels,
-        out_channels,
-        dw_size=3,
-        stride=1,
-        se_hidden=0,
-        ratio=2,
-        gate="hard_sigmoid",
-        depthwise=None,
-        rng=None,
-    ):
+        in_channels: int,
+        mid_channels: int,
+        out_channels: int,
+        dw_size: int = 3,
+        stride: int = 1,
+        se_hidden: int = 0,
+        ratio: int = 2,
+        gate: str = "hard_sigmoid",
+        depthwise: bool | None = None,
+        rng: Seed = None,
+    ) -> None:
         rng = np.random.default_rng(rng)
         self.ghost1 = GhostModule(in_channels, mid_channels, 1, ratio, act=True, rng=rng)
         self.depthwise = self.se = self.shortcut = None
@@ -144,7 +145,7 @@ class GhostBottleneck(Module):
                 ConvBNAct(in_channels, out_channels, 1, act=None, rng=rng),
             )
 
-    def forward(self, x):
+    def forward(self, x: Array) -> Array:
         """(N, H, W, in_channels) -> (N, OH, OW, out_channels)."""
         y = self.ghost1(x)
         if self.depthwise is not None:
@@ -156,7 +157,7 @@ class GhostBottleneck(Module):
         self._cache = (cache,)
         return out
 
-    def backward(self, dout):
+    def backward(self, dout: Array) -> InputGrad:
         """The sum hands `dout` to both branches; their gradients meet again at x."""
         (cache,) = self._take_cache(dout)
         dy, dshortcut = functional.add_backward(dout, cache)

@@ -2,10 +2,16 @@
 
 import contextlib
 import functools
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from minighost.nn.functional import materialize
+from minighost.nn.module import Module
+from minighost.type_aliases import Array
 
 __all__ = ["Hook", "hooked"]
+
+_Hook = TypeVar("_Hook", bound="Hook")
 
 
 class Hook:
@@ -25,21 +31,21 @@ class Hook:
     ReLU (1, 4, 4, 2) (1, 4, 4, 2)
     """
 
-    def before_forward(self, module, x):
+    def before_forward(self, module: Module, x: Array) -> None:
         """A module is about to run on x."""
 
-    def after_forward(self, module, x, out):
+    def after_forward(self, module: Module, x: Array, out: Array) -> None:
         """It has returned `out`."""
 
-    def before_backward(self, module, dout):
+    def before_backward(self, module: Module, dout: Array) -> None:
         """Its backward is about to run."""
 
-    def after_backward(self, module, dout, dx):
+    def after_backward(self, module: Module, dout: Array, dx: Array | None) -> None:
         """It has returned `dx`, which may be None."""
 
 
 @contextlib.contextmanager
-def hooked(modules, hook):
+def hooked(modules: Module | Iterable[Module], hook: _Hook) -> Iterator[_Hook]:
     """Have a hook listen for a block of code; afterwards each module is as before.
 
     Parameters

@@ -4,6 +4,7 @@ A file of a kilobyte can describe a network of terabytes. Layers ask here before
 """
 
 import math
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -13,7 +14,7 @@ _left: ContextVar[int | None] = ContextVar("weights that may still be made", def
 
 
 @contextmanager
-def at_most(weights):
+def at_most(weights: int) -> Iterator[None]:
     """Within the block layers with more than `weights` weights in all raise ValueError instead of being made."""
     token = _left.set(weights)
     try:
@@ -22,7 +23,7 @@ def at_most(weights):
         _left.reset(token)
 
 
-def count(shape):
+def count(shape: tuple[int, ...]) -> None:
     """Count the weights of `shape` that are about to be made."""
     left = _left.get()
     if left is None:

@@ -7,8 +7,6 @@ al. 2012; the kernel is not flipped). The compiled twin is the kernel that train
 nothing to fuse; two special cases have kernels of their own: `pointwise` needs no taps, `depthwise` no products.
 """
 
-from typing import Literal, overload
-
 import numpy as np
 
 from minighost.engine import check, kernels
@@ -16,7 +14,7 @@ from minighost.engine.geometry import geometry, met
 from minighost.ops.bias import bias_gradient
 from minighost.ops.depthwise import depthwise_backward, depthwise_forward
 from minighost.ops.pointwise import pointwise_backward, pointwise_forward
-from minighost.type_aliases import Array, Cache, Gradients, IntPair
+from minighost.type_aliases import Array, Cache, Gradients, InputGrad, IntPair
 
 __all__ = ["conv2d_backward", "conv2d_backward_reference", "conv2d_forward", "conv2d_forward_reference"]
 
@@ -138,11 +136,7 @@ def conv2d_forward(
     return out, (_dense_backward, (x, w, b, g, groups), w.shape)
 
 
-@overload
-def conv2d_backward(dout: Array, cache: Cache, dx_wanted: Literal[True] = True) -> Gradients: ...
-@overload
-def conv2d_backward(dout: Array, cache: Cache, dx_wanted: bool) -> tuple[Array | None, Array, Array | None]: ...
-def conv2d_backward(dout: Array, cache: Cache, dx_wanted: bool = True) -> tuple[Array | None, Array, Array | None]:
+def conv2d_backward(dout: Array, cache: Cache, dx_wanted: bool = True) -> tuple[InputGrad, Array, Array | None]:
     """Gradients of `conv2d_forward`.
 
     Parameters
