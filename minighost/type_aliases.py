@@ -21,6 +21,7 @@ __all__ = [
     "IntPair",
     "PathLike",
     "Seed",
+    "State",
 ]
 
 Array = npt.NDArray[np.floating[Any]]
@@ -52,6 +53,9 @@ IntPair = int | tuple[int, int]
 
 Seed = int | np.random.Generator | None
 """What `numpy.random.default_rng` takes: a number, a generator that goes on, or None for a new one each time."""
+
+State = dict[str, npt.NDArray[Any]]
+"""What `state_dict` gives and a checkpoint holds: arrays of any dtype, by name."""
 
 PathLike = str | os.PathLike[str]
 """The name of a file or folder."""

@@ -9,6 +9,7 @@ which of them lie side by side: one that has been replaced, or converted, or was
 worked on by itself, by the same kernels.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy as np
 from minighost.engine.check import is_plain
 from minighost.engine.memory import zeros
 from minighost.nn.module import Module
-from minighost.nn.parameter import Parameter
+from minighost.nn.parameter import Buffer, Parameter
 
 __all__ = ["Flat", "Place", "flatten", "neighbours"]
 
@@ -74,7 +75,7 @@ class Place:
         return row[self.start : self.start + int(np.prod(shape))].reshape(shape)
 
 
-def flatten(values):
+def flatten(values: Module | Iterable[Parameter | Buffer]) -> None:
     """Move parameters and buffers into one row of memory for each dtype.
 
     Parameters
@@ -97,11 +98,12 @@ def flatten(values):
     True
     """
     if isinstance(values, Module):
-        values = [value for pairs in (values.named_parameters(), values.named_buffers()) for _, value in pairs]
-    values = list({id(value): value for value in values}.values())
-    values = _apart([v for v in values if v.data.size and is_plain(v.data)])
+        pairs = *values.named_parameters(), *values.named_buffers()
+        return flatten(value for _, value in pairs)
+    each = {id(value): value for value in values}.values()
+    apart = _apart([v for v in each if v.data.size and is_plain(v.data)])
     for dtype in (np.float32, np.float64):
-        own = sorted((value for value in values if value.data.dtype == dtype), key=_rank)
+        own = sorted((value for value in apart if value.data.dtype == dtype), key=_rank)
         flats = {id(value.place and value.place.flat) for value in own}
         if own and not (len(flats) == 1 and own[0].place and own[0].place.flat.count == len(own)):
             Flat(own)

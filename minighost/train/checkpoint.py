@@ -9,13 +9,17 @@ import glob
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from minighost.errors import FormatError
 from minighost.files import remove_stale, write_atomic
 from minighost.inputs import read_regular
+from minighost.type_aliases import ArrayLike, PathLike, State
 
 __all__ = ["load_checkpoint", "portable", "read_record", "save_checkpoint", "written"]
 
@@ -25,7 +29,7 @@ LARGEST_JSON = 4 << 20  # bytes; ten times what a GhostNet needs, and little eno
 HASH = 16  # characters of the hash in a partner's name
 
 
-def portable(name, array):
+def portable(name: str, array: Any) -> npt.NDArray[Any]:
     """`array` as safetensors stores it rightly: C-contiguous, little-endian, a known dtype.
 
     safetensors 0.8 writes an array's memory without looking at its strides, so a transposed or sliced view
@@ -42,7 +46,7 @@ def portable(name, array):
     return np.array(array, dtype=array.dtype.newbyteorder("<"), order="C")
 
 
-def save_checkpoint(path, tensors, meta):
+def save_checkpoint(path: PathLike, tensors: Mapping[str, ArrayLike], meta: Mapping[str, Any]) -> None:
     """Write a checkpoint, atomically and durably.
 
     Parameters
@@ -67,16 +71,16 @@ def save_checkpoint(path, tensors, meta):
     path.parent.mkdir(parents=True, exist_ok=True)
     for pattern in _patterns(path):
         remove_stale(path.parent, pattern)
-    tensors = {name: portable(name, array) for name, array in tensors.items()}
-    content = save(tensors)
+    stored = {name: portable(name, array) for name, array in tensors.items()}
+    content = save(stored)
     digest = hashlib.sha256(content).hexdigest()
-    record = {
+    record: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
         "file": f"{path.name}-{digest[:HASH]}.safetensors",
         "size": len(content),
         "sha256": digest,
-        "tensors": {name: [array.dtype.name, list(array.shape)] for name, array in tensors.items()},
+        "tensors": {name: [array.dtype.name, list(array.shape)] for name, array in stored.items()},
         "meta": meta,
     }
     text = json.dumps({**record, "self": _digest_of(record)}, indent=1, allow_nan=False)
@@ -95,12 +99,12 @@ def _patterns(path):
     return f"{name}.json", f"{name}-{'[0-9a-f]' * HASH}.safetensors"
 
 
-def written(path):
+def written(path: PathLike) -> list[Path]:
     """The files of checkpoint `path` that are there: its JSON, its partner, and partners that a crash left behind."""
     return [file for pattern in _patterns(path) for file in Path(path).parent.glob(pattern) if file.is_file()]
 
 
-def load_checkpoint(path):
+def load_checkpoint(path: PathLike) -> tuple[State, dict[str, Any]]:
     """Read a checkpoint and verify every byte of it.
 
     Parameters
@@ -150,7 +154,7 @@ def _digest_of(record):
     return hashlib.sha256(canonical.encode("utf-8")).hexdigest()
 
 
-def read_record(path):
+def read_record(path: PathLike) -> dict[str, Any]:
     """What a checkpoint's JSON says, verified: all of `load_checkpoint` except the tensors, which are not looked at.
 
     Returns
@@ -158,25 +162,25 @@ def read_record(path):
     dict
         ``file``, ``size`` (bytes) and ``sha256`` of the partner, ``tensors`` (name to [dtype, shape]), ``meta``.
     """
-    path = _json_of(path)
-    content = read_regular(path, LARGEST_JSON)
+    file = _json_of(path)
+    content = read_regular(file, LARGEST_JSON)
     try:
         record = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path}: not JSON ({error}); the file is truncated or not a checkpoint") from error
+        raise FormatError(f"{file}: not JSON ({error}); the file is truncated or not a checkpoint") from error
     if not isinstance(record, dict) or record.get("format") != FORMAT:
-        raise FormatError(f'{path}: not a checkpoint of minighost (no "format": "{FORMAT}")')
+        raise FormatError(f'{file}: not a checkpoint of minighost (no "format": "{FORMAT}")')
     if record.get("version") != VERSION:
-        raise FormatError(f"{path}: checkpoint version {record.get('version')!r}; this program reads version {VERSION}")
+        raise FormatError(f"{file}: checkpoint version {record.get('version')!r}; this program reads version {VERSION}")
     claimed = record.pop("self", None)
     try:
         digest = _digest_of(record)
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path}: holds what a checkpoint cannot hold ({error})") from error
+        raise FormatError(f"{file}: holds what a checkpoint cannot hold ({error})") from error
     if claimed != digest:
-        raise FormatError(f"{path}: its own SHA-256 does not match; the file has been altered or damaged")
-    if problem := _misfit(path.stem, record):
-        raise FormatError(f"{path}: {problem}")
+        raise FormatError(f"{file}: its own SHA-256 does not match; the file has been altered or damaged")
+    if problem := _misfit(file.stem, record):
+        raise FormatError(f"{file}: {problem}")
     return record
 
 

@@ -1,6 +1,7 @@
 """Gradient clipping by the total norm (Pascanu et al. 2013, algorithm 1)."""
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from minighost.arguments import number
 from minighost.engine.check import is_plain
 from minighost.engine.launch import kernel, share, tile
 from minighost.nn.flat import neighbours
+from minighost.nn.parameter import Parameter
 from minighost.train.rows import crew, row
 
 __all__ = ["clip_grad_norm", "grad_norm"]
@@ -15,7 +17,7 @@ __all__ = ["clip_grad_norm", "grad_norm"]
 TILE, LANES = 1 << 14, 32  # numbers that one thread sums up, and partial sums side by side
 
 
-def grad_norm(params):
+def grad_norm(params: Iterable[Parameter]) -> float:
     """Euclidean norm of all gradients together, summed in float64; NaN or inf if any gradient is.
 
     Parameters
@@ -67,7 +69,7 @@ def _add_squares_of_tile(x, sums):
             sums[k] += v * v
 
 
-def clip_grad_norm(params, max_norm):
+def clip_grad_norm(params: Iterable[Parameter], max_norm: float) -> float:
     """Scale all gradients so that their norm is at most `max_norm`.
 
     Parameters

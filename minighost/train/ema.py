@@ -7,6 +7,7 @@ Batch norm's running statistics are averaged with the same ``d``, not copied: th
 moment than the latest ones, and so must the statistics that normalise their activations. Integer buffers are copied.
 """
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,9 +16,10 @@ import numpy as np
 from minighost.arguments import number
 from minighost.engine.launch import kernel, spans
 from minighost.nn.flat import Place, neighbours
+from minighost.nn.module import Module
 from minighost.train.optim import blend
 from minighost.train.rows import crew, row
-from minighost.type_aliases import Array
+from minighost.type_aliases import Array, State
 
 __all__ = ["EMA"]
 
@@ -33,7 +35,7 @@ class EMA:
         Limit of ``d``, in [0, 1).
     """
 
-    def __init__(self, model, decay):
+    def __init__(self, model: Module, decay: float) -> None:
         self.model, self.decay, self.updates = model, number("EMA", "decay", decay, least=0, below=1), 0
         self._live = dict(model.named_parameters(False)) | dict(model.named_buffers(False))  # the names of its state
         self.shadow = {name: _copy(value.data) for name, value in self._live.items()}
@@ -44,7 +46,7 @@ class EMA:
         """What a copy takes along: its weights lie in no row."""
         return {**vars(self), "_places": None, "_pairs": []}
 
-    def update(self):
+    def update(self) -> None:
         """Draw the average towards the model's current weights."""
         d = min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
@@ -85,7 +87,7 @@ class EMA:
         return pairs
 
     @contextmanager
-    def swapped(self):
+    def swapped(self) -> Iterator[Module]:
         """Within the block the model has the averaged weights; afterwards its own again, bit for bit."""
         own = self.model.state_dict()
         self.model.load_state_dict(self.shadow)
@@ -94,14 +96,14 @@ class EMA:
         finally:
             self.model.load_state_dict(own)
 
-    def state_dict(self):
+    def state_dict(self) -> State:
         """Copies of the averages under the model's names, and ``"ema.updates"`` (0-d int64)."""
         return {
             **{name: value.copy() for name, value in self.shadow.items()},
             "ema.updates": np.array(self.updates, np.int64),
         }
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: State) -> None:
         """Take over what `state_dict` gave; ValueError names what differs and nothing is loaded."""
         expected = {**{name: value.shape for name, value in self.shadow.items()}, "ema.updates": ()}
         problems = [f"missing {name!r}" for name in expected if name not in state]

@@ -15,12 +15,13 @@ import math
 import numpy as np
 
 from minighost.arguments import number
-from minighost.train.optim import SGD
+from minighost.train.optim import SGD, Parameters
+from minighost.type_aliases import Array
 
 __all__ = ["Muon", "orthogonalised"]
 
 
-def orthogonalised(M, iterations=3):
+def orthogonalised(M: Array, iterations: int = 3) -> Array:
     """A matrix with the singular vectors of `M` and singular values near 1.
 
     Parameters
@@ -65,7 +66,15 @@ class Muon(SGD):
         As in `SGD`, and if `sgd_factor` is not positive.
     """
 
-    def __init__(self, params, lr, momentum=0.0, nesterov=False, weight_decay=0.0, sgd_factor=1.0):
+    def __init__(
+        self,
+        params: Parameters,
+        lr: float,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+        sgd_factor: float = 1.0,
+    ) -> None:
         self.sgd_factor = number("Muon", "sgd_factor", sgd_factor, above=0)
         super().__init__(params, lr, momentum, nesterov, weight_decay)
 

@@ -13,6 +13,7 @@ treated alike are moved by one kernel; the bits are the same as for each by itse
 
 import math
 import weakref
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,10 +21,13 @@ import numpy as np
 from minighost import arguments
 from minighost.engine.launch import kernel, spans, tile
 from minighost.nn.flat import Flat, neighbours
+from minighost.nn.parameter import Parameter
 from minighost.train.rows import crew, row
-from minighost.type_aliases import Array
+from minighost.type_aliases import Array, State
 
-__all__ = ["SGD", "AdamW", "Optimizer", "blend"]
+__all__ = ["SGD", "AdamW", "Optimizer", "Parameters", "blend"]
+
+Parameters = Iterable[Parameter] | Iterable[dict[str, Any]]  # or groups of them
 
 
 @tile
@@ -60,9 +64,9 @@ class Optimizer:
         A group with an unknown option.
     """
 
-    def __init__(self, params, defaults):
-        params = list(params)
-        groups = params if params and isinstance(params[0], dict) else [{"params": params}]
+    def __init__(self, params: Parameters, defaults: dict[str, Any]) -> None:
+        given: list[Any] = list(params)
+        groups = given if given and isinstance(given[0], dict) else [{"params": given}]
         self.groups = [self._group(index, group, defaults) for index, group in enumerate(groups)]
         everything = [p for group in self.groups for p in group["params"]]
         if not everything:
@@ -106,22 +110,22 @@ class Optimizer:
         return group
 
     @property
-    def lr(self):
+    def lr(self) -> float:
         """Learning rate of the first group; setting it sets that of all groups."""
         return self.groups[0]["lr"]
 
     @lr.setter
-    def lr(self, value):
+    def lr(self, value: float) -> None:
         value = arguments.number(type(self).__name__, "lr", value, least=0)
         for group in self.groups:
             group["lr"] = value
 
-    def zero_grad(self):
+    def zero_grad(self) -> None:
         """Forget all gradients (``p.grad = None``)."""
         for _, p, _ in self._numbered:
             p.grad = None
 
-    def step(self):
+    def step(self) -> None:
         """Move every parameter that has a gradient; those without one are skipped, their state untouched.
 
         Raises
@@ -206,7 +210,7 @@ class Optimizer:
         laid[...] = value
         return laid
 
-    def state_dict(self):
+    def state_dict(self) -> State:
         """All that a resumed run needs beside the constructor's options.
 
         Returns
@@ -215,12 +219,12 @@ class Optimizer:
             Copies: ``"lr.<group>"`` (0-d float64) and ``"<slot>.<parameter number>"``, numbered over all groups in
             order.
         """
-        state = {f"lr.{index}": np.array(group["lr"], np.float64) for index, group in enumerate(self.groups)}
+        state: State = {f"lr.{index}": np.array(group["lr"], np.float64) for index, group in enumerate(self.groups)}
         for number, slots in self._state.items():
             state.update({f"{slot}.{number}": np.array(value) for slot, value in slots.items()})
         return state
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: State) -> None:
         """Take over what `state_dict` gave. All differences are reported at once and nothing is loaded on failure.
 
         Raises
@@ -280,7 +284,9 @@ class SGD(Optimizer):
     then -2.5.
     """
 
-    def __init__(self, params, lr, momentum=0.0, nesterov=False, weight_decay=0.0):
+    def __init__(
+        self, params: Parameters, lr: float, momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0
+    ) -> None:
         super().__init__(params, dict(lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay))
         for group in self.groups:
             group["momentum"] = arguments.number("SGD", "momentum", group["momentum"], least=0)
@@ -344,7 +350,14 @@ class AdamW(Optimizer):
     ``t`` counts each parameter's own steps, so that one which had no gradient for a while is corrected rightly.
     """
 
-    def __init__(self, params, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01):
+    def __init__(
+        self,
+        params: Parameters,
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+    ) -> None:
         super().__init__(params, dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay))
         for group in self.groups:
             betas = group["betas"]

@@ -1,14 +1,11 @@
 """Optimizers by name: ``create("sgd", model.parameters(), lr=0.1, momentum=0.9)``."""
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from minighost.registry import Registry
 from minighost.train.muon import Muon
-from minighost.train.optim import SGD, AdamW, Optimizer
-
-if TYPE_CHECKING:  # at run time this file needs no modules
-    from minighost.nn import Parameter
+from minighost.train.optim import SGD, AdamW, Optimizer, Parameters
 
 __all__ = ["OPTIMIZERS", "create", "names", "options"]
 
@@ -20,7 +17,7 @@ def names() -> tuple[str, ...]:
     return tuple(OPTIMIZERS)
 
 
-def create(name: str, params: "Iterable[Parameter] | Iterable[dict[str, Any]]", lr: float, **options: Any) -> Optimizer:
+def create(name: str, params: Parameters, lr: float, **options: Any) -> Optimizer:
     """Build an optimizer.
 
     Parameters

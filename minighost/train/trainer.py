@@ -6,23 +6,29 @@ optimizer, average. Nothing is written to a weight before both questions are ans
 
 import math
 import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from minighost import ops
+from minighost.data.loader import Loader
 from minighost.errors import FormatError, NonFiniteError
 from minighost.nn import flatten, fold
+from minighost.nn.module import Module
 from minighost.train import optimizers, schedules
 from minighost.train.checkpoint import load_checkpoint, save_checkpoint
 from minighost.train.clip import clip_grad_norm
+from minighost.train.config import TrainConfig
 from minighost.train.ema import EMA
-from minighost.train.metrics import evaluate
+from minighost.train.metrics import Evaluation, evaluate
 from minighost.train.nonfinite import ADVICE, explain, unusable
+from minighost.type_aliases import Array, IntArray, PathLike, State
 
 __all__ = ["Trainer", "parameter_groups"]
 
 
-def parameter_groups(model, weight_decay):
+def parameter_groups(model: Module, weight_decay: float) -> list[dict[str, Any]]:
     """Two groups for an optimizer: matrices and kernels decay; biases and batch norm's vectors (ndim <= 1) do not.
 
     Decaying a scale or a shift restrains no function that the network computes, it only hurts (He et al. 2019, §3.1).
@@ -55,7 +61,9 @@ class Trainer:
         The step (counted from the run's beginning) of the last state that was saved or loaded.
     """
 
-    def __init__(self, model, loader, test_loader, config, stop=False):
+    def __init__(
+        self, model: Module, loader: Loader, test_loader: Loader, config: TrainConfig, stop: object = False
+    ) -> None:
         self.model, self.loader, self.test_loader, self.config, self.stop = model, loader, test_loader, config, stop
         model.skip_input_gradient()
         flatten(model)
@@ -74,22 +82,24 @@ class Trainer:
             gamma=config.gamma,
         )
         self.ema = EMA(model, config.ema_decay) if config.ema_decay else None
-        self.epoch, self.step, self.best, self.kept = 0, 0, None, None
+        self.epoch, self.step = 0, 0
+        self.best: dict[str, Any] | None = None  # its epoch and accuracy
+        self.kept: int | None = None
         self._begin_epoch()
 
     def _begin_epoch(self):
         self.sums = {"loss": 0.0, "right": 0, "seen": 0, "seconds": 0.0}
 
     @property
-    def global_step(self):
+    def global_step(self) -> int:
         """Steps finished since the run began."""
         return self.epoch * len(self.loader) + self.step
 
     @property
-    def finished(self):
+    def finished(self) -> bool:
         return self.epoch >= self.config.epochs
 
-    def train_epoch(self, after_step):
+    def train_epoch(self, after_step: Callable[[dict[str, Any]], object]) -> bool:
         """Take the remaining steps of the current epoch.
 
         Parameters
@@ -117,7 +127,7 @@ class Trainer:
             batches.close()
         return True
 
-    def train_step(self, x, labels):
+    def train_step(self, x: Array, labels: IntArray) -> dict[str, Any]:
         """One step on one batch; NonFiniteError, with the weights untouched, if loss or gradient is not finite."""
         right, loss, norm = self.gradients(x, labels)
         self.optimizer.lr = lr = self.schedule(self.global_step)
@@ -136,7 +146,7 @@ class Trainer:
             "grad_norm": norm,
         }
 
-    def gradients(self, x, labels):
+    def gradients(self, x: Array, labels: IntArray) -> tuple[int, float, float]:
         """Forward and backward: number of right predictions, loss, norm of the gradient before clipping."""
         logits = self.model(x)
         right = int((logits.argmax(axis=1) == labels).sum())
@@ -159,7 +169,7 @@ class Trainer:
     def _kept(self):
         return "no checkpoint exists yet" if self.kept is None else "the last checkpoint is good"
 
-    def evaluate(self, tick=lambda: None):
+    def evaluate(self, tick: Callable[[], object] = lambda: None) -> Evaluation:
         """Evaluation of the test images, with the averaged weights if there are any.
 
         Other views than the image are looked at after the last epoch only: they cost time, and what counts is the end.
@@ -170,7 +180,7 @@ class Trainer:
         with self.ema.swapped():
             return evaluate(self.model, self.test_loader, views=views, tick=tick)
 
-    def finish_epoch(self):
+    def finish_epoch(self) -> dict[str, Any]:
         """Close the current epoch; returns its training metrics."""
         sums = self.sums
         metrics = {
@@ -183,7 +193,7 @@ class Trainer:
         self._begin_epoch()
         return metrics
 
-    def rehearse(self):
+    def rehearse(self) -> tuple[float, float, float]:
         """Compile every kernel and time them: a step and an evaluated batch, twice; everything is restored afterwards.
 
         Returns
@@ -213,7 +223,7 @@ class Trainer:
 
     # State ---------------------------------------------------------------------------------------------------------
 
-    def save(self, path, meta):
+    def save(self, path: PathLike, meta: dict[str, Any]) -> None:
         """Write all of it as a checkpoint; `meta` is added to the trainer's own.
 
         Raises
@@ -226,7 +236,7 @@ class Trainer:
         save_checkpoint(path, self._tensors(), {**meta, "trainer": state})
         self.kept = self.global_step
 
-    def save_weights(self, path, meta):
+    def save_weights(self, path: PathLike, meta: dict[str, Any]) -> None:
         """Write only the weights that are evaluated (averaged, if there is an average): to predict, not to resume.
 
         Raises
@@ -250,7 +260,7 @@ class Trainer:
             )
         return tensors
 
-    def load(self, path):
+    def load(self, path: PathLike) -> dict[str, Any]:
         """Go back to a checkpoint of `save`; returns its meta data.
 
         Raises
@@ -316,12 +326,12 @@ def _prefixed(prefix, tensors):
     return {prefix + name: value for name, value in tensors.items()}
 
 
-def evaluated(tensors):
+def evaluated(tensors: State) -> State:
     """Of a checkpoint's tensors the weights that are evaluated: averaged, if it holds an average."""
     averaged = {name: value for name, value in part(tensors, "ema/").items() if name != "ema.updates"}
     return averaged or part(tensors, "model/")
 
 
-def part(tensors, prefix):
+def part(tensors: State, prefix: str) -> State:
     """The tensors whose name begins with `prefix`, without it."""
     return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
