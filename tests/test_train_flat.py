@@ -172,7 +172,7 @@ def test_norm_step_and_average_of_a_row_are_one_kernel_each(name, kernel, groupe
         p.accumulate(np.ones(p.shape, np.float32))
     assert launches(lambda: grad_norm(run.parameters)) == ["_add_squares"]
     assert launches(run.optimizer.step) == [kernel] * (1 + grouped), "one for each group"
-    assert launches(run.average.update) == ["_blend"]
+    assert launches(run.average.update) == ["_average"]
     run.parameters[4].grad = None
     assert len(launches(run.optimizer.step)) == 2 + grouped, "around the one that is left out"
 

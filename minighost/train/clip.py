@@ -7,14 +7,12 @@ import numpy as np
 
 from minighost.arguments import number
 from minighost.engine.check import is_plain
-from minighost.engine.launch import kernel, share, tile
+from minighost.engine.updates import sum_of_squares
 from minighost.nn.flat import neighbours
 from minighost.nn.parameter import Parameter
-from minighost.train.rows import crew, row
+from minighost.train.rows import row
 
 __all__ = ["clip_grad_norm", "grad_norm"]
-
-TILE, LANES = 1 << 14, 32  # numbers that one thread sums up, and partial sums side by side
 
 
 def grad_norm(params: Iterable[Parameter]) -> float:
@@ -31,10 +29,7 @@ def grad_norm(params: Iterable[Parameter]) -> float:
     """
     total = 0.0
     for grad in _gradients(params):
-        flat = row(grad, np.float32 if grad.dtype == np.float32 else np.float64)
-        sums = np.zeros((max(1, flat.size // TILE), LANES))
-        _add_squares(flat, sums, n_threads=crew(flat))
-        total += float(sums.sum())
+        total += sum_of_squares(row(grad, np.float32 if grad.dtype == np.float32 else np.float64))
     return math.sqrt(total)
 
 
@@ -50,23 +45,6 @@ def _gradients(params):
             yield np.asarray(p.grad)
     for run in neighbours(placed):
         yield run[0].place.flat.grad[run[0].place.start : run[-1].place.end]
-
-
-@kernel
-def _add_squares(work, x, sums):
-    T = len(sums)
-    for t in share(work, T):
-        _add_squares_of_tile(x[t * len(x) // T : (t + 1) * len(x) // T], sums[t])
-
-
-@tile
-def _add_squares_of_tile(x, sums):
-    L = len(sums)
-    for q in range(0, len(x), L):
-        xq = x[q : q + L]
-        for k in range(len(xq)):
-            v = np.float64(xq[k])  # squares of float32 values overflow beyond 1.8e19
-            sums[k] += v * v
 
 
 def clip_grad_norm(params: Iterable[Parameter], max_norm: float) -> float:

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 
 from minighost.arguments import number
-from minighost.engine.launch import kernel, spans
+from minighost.engine.updates import average_update
 from minighost.nn.flat import Place, neighbours
 from minighost.nn.module import Module
-from minighost.train.optim import blend
-from minighost.train.rows import crew, row
+from minighost.train.rows import row
 from minighost.type_aliases import Array, State
 
 __all__ = ["EMA"]
@@ -56,8 +55,7 @@ class EMA:
         for average, value in self._pairs:
             value = value if isinstance(value, np.ndarray) else value.data
             if average.dtype.kind == "f":
-                keep, new = average.dtype.type(d), average.dtype.type(1 - d)
-                _blend(average.reshape(-1), row(value, average.dtype), keep, new, n_threads=crew(average))
+                average_update(average.reshape(-1), row(value, average.dtype), d)
             else:
                 average[...] = value
 
@@ -124,9 +122,3 @@ def _copy(x):
     """A copy that a kernel can average; halves are averaged as single precision."""
     dtype = np.result_type(x.dtype, np.float32) if x.dtype.kind == "f" else x.dtype
     return np.array(x, dtype.newbyteorder("="), order="C")
-
-
-@kernel
-def _blend(work, average, value, keep, new):
-    for first, last in spans(work, len(average), 1):
-        blend(average[first:last], value[first:last], keep, new)

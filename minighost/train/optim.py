@@ -14,34 +14,20 @@ treated alike are moved by one kernel; the bits are the same as for each by itse
 import math
 import weakref
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from minighost import arguments
-from minighost.engine.launch import kernel, spans, tile
+from minighost.engine.updates import AdamWRates, adamw_update, sgd_update
 from minighost.nn.flat import Flat, neighbours
 from minighost.nn.parameter import Parameter
-from minighost.train.rows import crew, row
+from minighost.train.rows import row
 from minighost.type_aliases import Array, State
 
-__all__ = ["SGD", "AdamW", "Optimizer", "Parameters", "blend"]
+__all__ = ["SGD", "AdamW", "Optimizer", "Parameters"]
 
 Parameters = Iterable[Parameter] | Iterable[dict[str, Any]]  # or groups of them
-
-
-@tile
-def blend(average, value, keep, new):
-    """``average <- keep * average + new * value``, ``new = 1 - keep``, from the nearer end.
-
-    ``average + (value - average)`` would lose a `value` that is much the smaller, where next to nothing is to be kept.
-    """
-    if keep > new:
-        for k in range(len(average)):
-            average[k] += new * (value[k] - average[k])
-    else:
-        for k in range(len(average)):
-            average[k] = value[k] - keep * (value[k] - average[k])
 
 
 class Optimizer:
@@ -300,30 +286,8 @@ class SGD(Optimizer):
         return True
 
     def _update(self, p, g, state, group):
-        lr, momentum, decay = (p.dtype.type(group[name]) for name in ("lr", "momentum", "weight_decay"))
-        _sgd(p, g, state["momentum"].reshape(-1), lr, momentum, decay, bool(group["nesterov"]), n_threads=crew(p))
-
-
-@kernel
-def _sgd(work, p, g, b, lr, momentum, decay, nesterov):
-    for first, last in spans(work, len(p), 1):
-        _sgd_span(p[first:last], g[first:last], b[first:last], lr, momentum, decay, nesterov)
-
-
-@tile
-def _sgd_span(p, g, b, lr, momentum, decay, nesterov):
-    if momentum == 0:
-        for k in range(len(p)):
-            p[k] -= lr * (g[k] + decay * p[k])
-        return
-    for k in range(len(p)):
-        b[k] = momentum * b[k] + (g[k] + decay * p[k])  # zero at first, so the first buffer is the gradient itself
-    if nesterov:
-        for k in range(len(p)):
-            p[k] -= lr * ((g[k] + decay * p[k]) + momentum * b[k])
-    else:
-        for k in range(len(p)):
-            p[k] -= lr * b[k]
+        rates = group["lr"], group["momentum"], group["weight_decay"]
+        sgd_update(p, g, state["momentum"].reshape(-1), *rates, group["nesterov"])
 
 
 class AdamW(Optimizer):
@@ -384,34 +348,5 @@ class AdamW(Optimizer):
         t = int(state["step"])
         moments = beta1, 1 - beta1, beta2, 1 - beta2
         steps = lr / (1 - beta1**t), math.sqrt(1 - beta2**t), group["eps"], 1 - lr * group["weight_decay"]
-        rates = _Rates(*map(p.dtype.type, moments + steps))
         mean, square = state["mean"].reshape(-1), state["square"].reshape(-1)
-        _adamw(p, g, mean, square, rates, n_threads=crew(p))
-
-
-class _Rates(NamedTuple):
-    """The numbers of one step: of each moment how much is kept and how much is new, and what moves the weight."""
-
-    keep1: float
-    new1: float
-    keep2: float
-    new2: float
-    rate: float
-    root: float
-    eps: float
-    shrink: float
-
-
-@kernel
-def _adamw(work, p, g, m, v, rates):
-    for first, last in spans(work, len(p), 1):
-        _adamw_span(p[first:last], g[first:last], m[first:last], v[first:last], rates)
-
-
-@tile
-def _adamw_span(p, g, m, v, rates):
-    keep1, new1, keep2, new2, rate, root, eps, shrink = rates
-    blend(m, g, keep1, new1)
-    for k in range(len(p)):
-        v[k] = keep2 * v[k] + new2 * (g[k] * g[k])
-        p[k] = shrink * p[k] - rate * (m[k] / (np.sqrt(v[k]) / root + eps))
+        adamw_update(p, g, mean, square, AdamWRates(*moments, *steps))

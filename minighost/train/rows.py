@@ -1,10 +1,10 @@
-"""Arrays as rows of numbers, for kernels that look at each number by itself."""
+"""Arrays as rows of numbers, for the kernels of `engine.updates`."""
 
 import numpy as np
 
 from minighost.engine.check import is_plain
 
-__all__ = ["crew", "row"]
+__all__ = ["row"]
 
 
 def row(x, dtype):
@@ -12,8 +12,3 @@ def row(x, dtype):
     if x.dtype != dtype or not is_plain(x):
         x = np.array(x, dtype, order="C")
     return x.reshape(-1)
-
-
-def crew(x):
-    """How many threads `x` is worth: one, or None for all; for fewer than 65,536 numbers their start costs more."""
-    return 1 if x.size < 1 << 16 else None
