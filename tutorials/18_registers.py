@@ -165,7 +165,7 @@ def table(seconds, limit):
 
 
 runs = 50 if compiling else 2
-one = mg.bench.measure_roofline(1, sizes=(256, 512), nbytes=96 << 20, repeats=3)
+one = mg.bench.measure_roofline(1, sizes=(256, 512), nbytes=96 << 20, repeats=10)
 peak = 18 * out.size / one.flops
 convolution = race(
     {
@@ -300,7 +300,7 @@ for other in found[2:]:  # the tiles' bits, on any number of threads
     assert all(np.array_equal(a, b) for a, b in zip(other, found[1], strict=True))
 
 runs = 25 if compiling else 2
-roof = mg.bench.measure_roofline(threads, sizes=(256, 512), nbytes=96 << 20, repeats=3)
+roof = mg.bench.measure_roofline(threads, sizes=(256, 512), nbytes=96 << 20, repeats=10)
 block = race(ways, runs)
 least = roof.seconds(24 * x.size, 8 * x.size)  # 18, 2 for batch norm, 1 for the ReLU, 3 for the sums; read, written
 print(
@@ -309,16 +309,17 @@ print(
 table(block, least)
 
 # %% [markdown]
-# For each number the sweeps move 20 bytes - read, written, read, written, read - and the tiles 8. The sums cost next to
-# nothing on top of the walk. That is the whole art of `minighost/engine`: not fewer operations, but no number that
-# travels twice. (On threads the memory is shared: once it is busy, more threads do not help.)
+# For each number the sweeps move 20 bytes - read, written, read, written, read - and the tiles 8, for their plane stays
+# in the cache. The sums cost next to nothing on top of the walk. That is the whole art of `minighost/engine`: not fewer
+# operations, but no number that travels twice. (On threads the memory is shared: once it is busy, more threads do not
+# help.)
 #
 # ## Stepping through
 #
 # With `NUMBA_DISABLE_JIT=1` nothing is compiled, and a register is a NumPy array of as many numbers. So the kernel
-# that was just timed can be debugged, line by line:
+# that was just timed can be debugged, line by line. Write `breakpoint()` as the first line of `walk`, and run
 #
-#     NUMBA_DISABLE_JIT=1 python -m pdb tutorials/18_registers.py      (then: b walk, c, n for each line, p top)
+#     NUMBA_DISABLE_JIT=1 python tutorials/18_registers.py      (then: n for each line, p b, p middle, p dot(b, middle))
 
 # %%
 figure = Figure(figsize=(10.5, 3.6), layout="constrained")
