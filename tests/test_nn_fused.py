@@ -133,7 +133,7 @@ def test_fusing_is_for_training_and_can_be_switched_off(rng):
         assert not plain_kernels(block, x)
         with nn.fusing(False):
             assert "minighost.ops.batch_norm" in plain_kernels(block, x)
-        assert "minighost.ops.batch_norm" in plain_kernels(block.eval(), x)
+        assert not any("batch_norm" in name for name in plain_kernels(block.eval(), x)), "it is folded"
         assert not plain_kernels(block.train(), x)
 
 

@@ -341,7 +341,8 @@ def test_evaluation_and_training_differ_only_by_mode(rng):
 
 def test_a_change_of_mode_frees_what_a_forward_kept(rng):
     model, x = nn.Sequential(nn.ConvBNAct(3, 4, 3, rng=0), nn.GlobalAvgPool()), rng.normal(size=(2, 4, 4, 3))
-    model.eval()(x.astype(np.float32))
+    with nn.fusing(False):
+        model.eval()(x.astype(np.float32))
     assert all(m._cache is not None for m in (model[0].conv, model[0].bn, model[1]))
     assert all(m._cache is not None for m in (model.eval()[0].conv, model[1])), "the mode has not changed"
     assert all(m._cache is None for m in model.train().modules())

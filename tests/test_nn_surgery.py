@@ -71,7 +71,8 @@ def test_a_folded_block_is_its_evaluation_whatever_was_done_to_the_modules(name,
     module, x = block(name), np.random.default_rng(seed).normal(size=(3, 6, 5, 4))
     done = operate(module, np.random.default_rng(seed), times)
     folded = outcome(lambda: nn.fold(module)(x))
-    plain = outcome(lambda: module.eval()(x))
+    with nn.fusing(False):
+        plain = outcome(lambda: module.eval()(x))
     if isinstance(plain, type) or isinstance(folded, type):
         assert isinstance(plain, type) == isinstance(folded, type), (done, folded, plain)
     else:
@@ -140,7 +141,8 @@ def test_a_layers_own_forward_that_is_bound_to_the_model_folds_in_evaluation(rng
     assert all(m.training for m in model.modules())
     for path, value in model.state_dict().items():
         np.testing.assert_array_equal(value, before[path])
-    assert_allclose(out, model.eval()(x), **CLOSE)
+    with nn.fusing(False):
+        assert_allclose(out, model.eval()(x), **CLOSE)
 
 
 class Doubled(nn.Module):

@@ -219,4 +219,6 @@ class Plain(Node):
         out = self.layer(x)
         for module in self.layer.modules():
             module._cache = None
+            if module._kept_fold is not None:
+                module._kept_fold.x = None
         return out

@@ -12,6 +12,7 @@ from minighost.engine.memory import empty
 from minighost.nn.fold_graph import Segment, explain, segments_of
 from minighost.nn.fold_nodes import FirstChannels, GlobalMean, Plain
 from minighost.nn.folding import Trace, in_evaluation
+from minighost.nn.kept_fold import layer_by_layer
 from minighost.nn.module import Module
 from minighost.nn.parameter import Buffer, Parameter
 
@@ -64,6 +65,8 @@ class Folded:
     Parameters
     ----------
     model : Module
+    itself : bool
+        As in `Trace`. Then there is no copy of the layers to look at what comes in: only `run` may be called.
 
     Attributes
     ----------
@@ -71,13 +74,13 @@ class Folded:
         What it consists of.
     """
 
-    def __init__(self, model):
+    def __init__(self, model, itself=False):
         # A layer's own forward, set on the object, may be bound to this very model: no copy changes that.
         self._bound = model if any("forward" in vars(m) for m in model.modules()) else None
-        dtypes = [value.data.dtype for _, value in model._named((Parameter, Buffer))]
+        dtypes = [value._data.dtype for _, value in model._named((Parameter, Buffer))]
         with self._evaluation():
-            trace = Trace(model)
-        self._hollow = trace.hollow  # to ask whether an input fits
+            trace = Trace(model, itself)
+        self._hollow = None if itself else trace.hollow  # to ask whether an input fits
         self.segments, weights = segments_of(trace.out), _Weights()
         for segment in self.segments:
             for op in segment.ops:
@@ -104,19 +107,22 @@ class Folded:
             What the model's layers raise if the input does not fit.
         """
         with self._evaluation():
-            plan = self._plans.get((x.shape, x.dtype)) if isinstance(x, np.ndarray) else None
-            if plan is None:
-                plan = self._plan(x)
-            for stage in plan:
-                x = stage(x)
-            return x
+            if not (isinstance(x, np.ndarray) and (x.shape, x.dtype) in self._plans):
+                known = not any(segment.has(Plain) for segment in self.segments)
+                out = self._try(x, known)
+                if x.ndim == 0 or len(x) == 0:
+                    return out
+            return self.run(x)
+
+    def run(self, x):
+        """The result for an input that fits."""
+        plan = self._plans.get((x.shape, x.dtype)) or self._plan(x)
+        for stage in plan:
+            x = stage(x)
+        return x
 
     def _plan(self, x):
-        """Check the input, divide the segments into stages, and write a program for each."""
-        known = not any(segment.has(Plain) for segment in self.segments)
-        out = self._try(x, known)
-        if x.ndim == 0 or len(x) == 0:
-            return [lambda x: out]
+        """Divide the segments into stages, and write a program for each."""
         plan: list = []
         for by_machine, run in itertools.groupby(self.segments, lambda one: not one.has(Plain, FirstChannels)):
             segments = list(run)
@@ -129,10 +135,10 @@ class Folded:
 
     def _try(self, x, known):
         """Have the layers look at the input: at none of its images where that will do, for it is much quicker."""
-        with np.errstate(all="ignore"), contextlib.suppress(TypeError, ValueError):
+        with np.errstate(all="ignore"), layer_by_layer(), contextlib.suppress(TypeError, ValueError):
             if known and isinstance(x, np.ndarray) and x.ndim:
                 return self._hollow(x[:0])
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), layer_by_layer():
             return self._hollow(x)
 
 

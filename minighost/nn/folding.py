@@ -50,17 +50,19 @@ class Trace:
     ----------
     model : Module
         It is not modified: a copy without weights runs in its place.
+    itself : bool
+        The model itself runs. It must be in evaluation mode; what its last forward kept for a backward may be lost.
 
     Attributes
     ----------
     hollow : Module
-        That copy, in evaluation mode.
+        That copy, in evaluation mode; or the model.
     out : Traced
         What the model returns.
     """
 
-    def __init__(self, model):
-        self.hollow = evaluating(model, hollow=True)
+    def __init__(self, model, itself=False):
+        self.hollow = model if itself else evaluating(model, hollow=True)
         named = list(model.named_modules())
         modules = [*self.hollow.modules(), *(original for _, original in named)]
         self._originals = {id(module): one for module, one in zip(modules, [*named, *named], strict=True)}
@@ -156,7 +158,7 @@ def _bias(layer):
 
 
 def _double(value):
-    return np.array(value.data, np.float64, order="C")
+    return np.array(value._data, np.float64, order="C")
 
 
 def evaluating(layer, hollow=False):
@@ -164,7 +166,7 @@ def evaluating(layer, hollow=False):
     memo: dict = {id(p.grad): None for p in layer.parameters() if p.grad is not None}
     if hollow:
         for _, value in layer._named((Parameter, Buffer)):
-            memo[id(value.data)] = np.broadcast_to(np.zeros((), value.data.dtype), value.data.shape)
+            memo[id(value._data)] = np.broadcast_to(np.zeros((), value._data.dtype), value._data.shape)
     return copy.deepcopy(layer, memo).eval()
 
 

@@ -74,9 +74,9 @@ class Conv2d(Module):
 
     def forward(self, x):
         """(N, H, W, in_channels) -> (N, OH, OW, out_channels)."""
-        bias = None if self.bias is None else self.bias.data
+        bias = None if self.bias is None else self.bias._data
         out, self._cache = functional.conv2d_forward(
-            x, self.weight.data, bias, self.stride, self.padding, self.dilation, self.groups, lazy=self.training
+            x, self.weight._data, bias, self.stride, self.padding, self.dilation, self.groups, lazy=self.training
         )
         return out
 
@@ -130,7 +130,9 @@ class BatchNorm2d(Module):
 
     def forward(self, x):
         """(N, H, W, C) -> (N, H, W, C)."""
-        gamma, beta, mean, var = (v.data for v in (self.weight, self.bias, self.running_mean, self.running_var))
+        gamma, beta, mean, var = (v._data for v in (self.weight, self.bias, self.running_mean, self.running_var))
+        if self.training:
+            mean, var = self.running_mean.data, self.running_var.data  # they will be written to
         if self._has_own("backward", BatchNorm2d):
             x = materialize(x)  # a lazy result would come back with a gradient that is already cut
         out, self._cache = functional.batch_norm_forward(
@@ -173,7 +175,7 @@ class Linear(Module):
 
     def forward(self, x):
         """(N, in_features) -> (N, out_features)."""
-        out, self._cache = ops.linear_forward(x, self.weight.data, None if self.bias is None else self.bias.data)
+        out, self._cache = ops.linear_forward(x, self.weight._data, None if self.bias is None else self.bias._data)
         return out
 
     def backward(self, dout):

@@ -18,6 +18,7 @@ from minighost.nn.functional.calls import calls
 from minighost.nn.functional.joins import add
 from minighost.nn.functional.traced import Traced
 from minighost.nn.functional.values import Lazy, materialize
+from minighost.nn.kept_fold import answer, catch_up
 from minighost.nn.parameter import Buffer, Parameter
 
 __all__ = ["BY_LAYERS", "Module", "backward_onto"]
@@ -25,7 +26,7 @@ __all__ = ["BY_LAYERS", "Module", "backward_onto"]
 # What stands in `_cache` where a module has nothing of its own to keep:
 BY_LAYERS = "its layers keep what its backward needs"
 
-_OF_ONE_FORWARD = ("_cache", "_output", "_fingerprints")
+_OF_ONE_FORWARD = ("_cache", "_output", "_fingerprints", "_kept_fold")
 
 
 class Module:
@@ -45,14 +46,20 @@ class Module:
     _cache: Any = None
     _output = None  # shape and dtype of what the last call returned
     _fingerprints = None  # of the arrays in `_cache`, inside ``with checking():``
+    _kept_fold: Any = None  # the `KeptFold` that answers calls in evaluation
+    _known_forward: Any = None  # of minighost's own classes
     _seen_through: tuple[str, ...] = _OF_ONE_FORWARD  # containers that need no warning
 
     _wraps_backward = False
 
     def __init_subclass__(cls):
-        """Note a backward that stands around a base class's, which may hand that one another gradient than it got."""
+        """Note the forward of a class of our own, lest somebody replaces it, and a backward around a base class's.
+
+        Such a backward may hand that one another gradient than it got.
+        """
         super().__init_subclass__()
         above: list[Any] = [base for base in cls.__mro__[1:] if base is not Module and "backward" in vars(base)]
+        cls._known_forward = cls.forward if cls.__module__.startswith("minighost.") else None
         cls._wraps_backward = "backward" in vars(cls) and bool(above) or any(base._wraps_backward for base in above)
 
     def forward(self, x):
@@ -64,18 +71,28 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} does not define backward(dout)")
 
     def __call__(self, *args, **kwargs):
-        """Run `forward`; an error inside it names the path of the layer where it arose."""
+        """Run `forward`, or in evaluation what `nn.fold` makes of it (see `kept_fold`).
+
+        An error inside it names the path of the layer where it arose.
+        """
         if args and isinstance(args[0], Traced):
             return args[0].trace(self, *args, **kwargs)
+        if calls.depth == 0:
+            calls.folds = not (self.training or calls.by_layers)
+        inner = outer = calls.folds
+        if outer and len(args) == 1 and not (kwargs or self.training):
+            out, inner = answer(self, args[0])
+            if out is not None:
+                return out
         self._cache = self._output = self._fingerprints = None
-        calls.depth += 1
+        calls.depth, calls.folds = calls.depth + 1, inner
         try:
             out = self.forward(*args, **kwargs)
         except (TypeError, ValueError) as error:
             self._name_layer(error)
             raise
         finally:
-            calls.depth -= 1
+            calls.depth, calls.folds = calls.depth - 1, outer
         if calls.depth == 0:
             out = materialize(out)
         if self._cache is None:
@@ -96,6 +113,8 @@ class Module:
 
     def _take_cache(self, dout):
         """Hand the cache over, once: its buffers are free again as soon as the backward is through with them."""
+        if self._cache is None:
+            catch_up(self)
         cache = self._cache
         if cache is None:
             raise self._nothing_kept()
@@ -142,7 +161,7 @@ class Module:
         UserWarning
             There are modules or parameters in a list, tuple or dict: they are overlooked; once for each class.
         """
-        for name, value in vars(self).items():
+        for name, value in list(vars(self).items()):  # a list, for another Python thread may be calling it
             if isinstance(value, Module):
                 yield name, value
             elif isinstance(value, (list, tuple, dict)) and name not in self._seen_through:
@@ -180,7 +199,7 @@ class Module:
     def _named(self, kind, remove_duplicate=True):
         seen = set()
         for path, module in self.named_modules(remove_duplicate=remove_duplicate):
-            for name, value in vars(module).items():
+            for name, value in list(vars(module).items()):
                 if isinstance(value, kind) and id(value) not in seen:
                     if remove_duplicate:
                         seen.add(id(value))
@@ -202,7 +221,7 @@ class Module:
 
     def state_dict(self):
         """Copy all parameters and buffers into a dict of path -> array; a tied one is there under each of its paths."""
-        return {path: value.data.copy() for path, value in self._named((Parameter, Buffer), remove_duplicate=False)}
+        return {path: value._data.copy() for path, value in self._named((Parameter, Buffer), remove_duplicate=False)}
 
     def load_state_dict(self, state, strict=True):
         """Copy arrays into the parameters and buffers of the same path.
@@ -254,7 +273,7 @@ class Module:
         """
         for module in self.modules():
             if module.training != mode:
-                module.training, module._cache, module._fingerprints = mode, None, None
+                module.training, module._cache, module._fingerprints, module._kept_fold = mode, None, None, None
         return self
 
     def eval(self):

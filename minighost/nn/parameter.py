@@ -1,22 +1,45 @@
 """What a module owns: arrays that are learnt, and arrays that belong to its state."""
 
+import itertools
+
 import numpy as np
 
 from minighost.engine.check import is_plain
 
-__all__ = ["Buffer", "Parameter"]
+__all__ = ["Buffer", "Held", "Parameter", "stamps"]
 
 
-class _Held:
-    """An array that a module owns."""
+class _Stamps:
+    """Numbers that never come twice, and the last one that was given out."""
+
+    def __init__(self):
+        self.latest, self._numbers = 0, itertools.count(1)
+
+    def next(self):
+        """A new one; two Python threads get different ones."""
+        self.latest = number = next(self._numbers)
+        return number
+
+
+stamps = _Stamps()
+
+
+class Held:
+    """An array that a module owns.
+
+    Whoever gets hold of `data` may write to it, so reading it leaves a stamp; `_data` is for those who only read.
+    """
+
+    stamp = 0
 
     def __init__(self, data):
         _must_be_array(type(self).__name__, data)
-        self._data, self.place = data, None
+        self._data, self.place, self.stamp = data, None, stamps.next()
 
     @property
     def data(self):
         """The array itself, not a copy. What is assigned is copied into it."""
+        self.stamp = stamps.next()
         return self._data
 
     @data.setter
@@ -24,6 +47,7 @@ class _Held:
         array = _assigned(type(self).__name__, self._data, value)
         if array is not self._data:
             self.replace(array)
+        self.stamp = stamps.next()
 
     @property
     def shape(self):
@@ -37,12 +61,12 @@ class _Held:
 
     def replace(self, array):
         """Hold another array, of any shape and dtype; whoever holds the old one sees nothing of it."""
-        self._data, self.place = array, None
+        self._data, self.place, self.stamp = array, None, stamps.next()
 
     def move_to(self, place):
         """Lie in a `Flat`."""
         place.data[...] = self._data
-        self._data, self.place = place.data, place
+        self._data, self.place, self.stamp = place.data, place, stamps.next()
 
     def __getstate__(self):
         return {**vars(self), "place": None}  # a copy's array is its own
@@ -74,7 +98,7 @@ def _must_be_array(kind, data):
         raise TypeError(f"{kind}.data must be a NumPy array, got {type(data).__name__}; convert it with np.asarray")
 
 
-class Parameter(_Held):
+class Parameter(Held):
     """An array that is learnt.
 
     Parameters
@@ -121,5 +145,5 @@ class Parameter(_Held):
         return f"Parameter(shape={self.shape}, dtype={self._data.dtype})"
 
 
-class Buffer(_Held):
+class Buffer(Held):
     """An array that belongs to the state but is not learnt, such as a running mean; assigned to as a `Parameter`."""

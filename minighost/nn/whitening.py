@@ -80,14 +80,14 @@ class PatchWhitening(Module):
 
     def forward(self, x):
         """(N, H, W, C) -> (N, OH, OW, 2*OC)."""
-        y, self._cache = ops.conv2d_forward(x, self.weight.data, self.bias.data, padding=self.padding)
+        y, self._cache = ops.conv2d_forward(x, self.weight._data, self.bias._data, padding=self.padding)
         return self.act(y)
 
     def backward(self, dout):
         """Gradient with respect to x, if it is wanted; adds to `bias.grad`."""
         cache, dy = self._take_cache(dout), self.act.backward(dout)
         if not self.dx_wanted:  # the filters do not learn: nothing is left to do but the bias
-            self.bias.accumulate(bias_gradient(dy, self.bias.data))
+            self.bias.accumulate(bias_gradient(dy, self.bias._data))
             return None
         dx, _, db = ops.conv2d_backward(dy, cache)
         self.bias.accumulate(db)
@@ -96,4 +96,4 @@ class PatchWhitening(Module):
     @property
     def macs(self) -> int:  # type: ignore[override]  # a number that follows from the last forward
         """Multiply-adds per image at the last forward."""
-        return 0 if self.output_shape is None else self.output_shape[0] * self.output_shape[1] * self.weight.data.size
+        return 0 if self.output_shape is None else self.output_shape[0] * self.output_shape[1] * self.weight._data.size

@@ -4,15 +4,25 @@ import contextlib
 import threading
 from contextvars import ContextVar
 
-__all__ = ["calls", "fuses", "fusing"]
+__all__ = ["calls", "fuses", "fusing", "fusing_is_on"]
 
 _fusing = ContextVar("fusing", default=True)
 
 
 class _Calls(threading.local):
-    """How many modules this Python thread is calling, one inside the other."""
+    """Of one Python thread.
 
-    depth = 0
+    Attributes
+    ----------
+    depth : int
+        How many modules it is calling, one inside the other.
+    folds : bool
+        Whether the next one may answer by the fold that it keeps.
+    by_layers : bool
+        None may.
+    """
+
+    depth, folds, by_layers = 0, False, False
 
 
 calls = _Calls()
@@ -22,6 +32,8 @@ calls = _Calls()
 def fusing(on):
     """Choose for a block of code whether layers leave work for the next one (the default) or each returns an array.
 
+    Where each returns an array, a model in evaluation does not answer by its fold either.
+
     It holds for the Python thread that runs the block.
     """
     before = _fusing.get()
@@ -30,6 +42,11 @@ def fusing(on):
         yield
     finally:
         _fusing.set(before)
+
+
+def fusing_is_on():
+    """Whether nobody has switched it off."""
+    return _fusing.get()
 
 
 def fuses():

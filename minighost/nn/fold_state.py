@@ -1,0 +1,144 @@
+"""What a fold was made of, and whether it still is so: modules, their attributes, their classes' forwards, numbers.
+
+All of it is compared at every call, so the comparison has to be quick: of lists and dictionaries, by Python itself,
+whose members are nearly all the same objects.
+"""
+
+import sys
+
+import numpy as np
+
+from minighost.nn.parameter import Buffer, Held, stamps
+
+__all__ = ["CALLED", "QUIET", "State"]
+
+QUIET, CALLED = "nothing has happened", "layers have been called, and that is all"
+_OF_CALLS = {"_cache", "_output", "_fingerprints", "_kept_fold", "output_shape"}
+
+
+class State:
+    """Of a model, at one time.
+
+    Attributes
+    ----------
+    modules : list of Module
+        All inside; not the model itself, which would then live for ever.
+    """
+
+    @classmethod
+    def of(cls, model):
+        """The state of a model, which forgets what its last forward kept; None of one that cannot be folded."""
+        modules = list(model.modules())
+        if not all(map(_is_known, modules)) or any(child is model for m in modules for child in m.children()):
+            return None
+        for module in modules:
+            _forget(module)
+        state = cls(model, modules[1:])
+        return state if len({value._data.dtype for value in state._values}) == 1 else None
+
+    def __init__(self, model, modules):
+        self.modules = modules
+        self._kind, self._kinds = type(model), [type(m) for m in modules]
+        self._forwards = [(kind, _forwards_of(kind)) for kind in {self._kind, *self._kinds}]
+        self._attributes = [vars(m) for m in modules]
+        self._remember(model)
+        self._seen = stamps.latest
+        self._values = [value for _, value in model._named(Held)]
+        self._stamps = [value.stamp for value in self._values]
+        self._held = [(value, value._data.copy()) for value in self._values if _is_held(value)]
+
+    def _remember(self, model):
+        self._own = _copy(_attributes_of(model))
+        self._kept = [_copy(attributes) for attributes in self._attributes]
+
+    def settle(self, model, shapes):
+        """Have the modules forget what they keep for a backward, and say what their outputs' shapes would be."""
+        for module, shape in zip((model, *self.modules), shapes, strict=True):
+            _forget(module)
+            module.output_shape = shape
+        self._remember(model)
+
+    def compare(self, model):
+        """What has happened since, QUIET or CALLED; None if a fold would not be right any more."""
+        if type(model) is not self._kind or list(map(type, self.modules)) != self._kinds:
+            return None
+        if any(_forwards_of(kind) != forwards for kind, forwards in self._forwards):
+            return None
+        happened = self._happened(_attributes_of(model))
+        return happened if happened and self._has_its_numbers() else None
+
+    def _happened(self, own):
+        try:
+            if self._attributes == self._kept and own == self._own:
+                return QUIET
+            now, then = [own, *self._attributes], [self._own, *self._kept]
+            return CALLED if list(map(_lasting, now)) == list(map(_lasting, then)) else None
+        except (ValueError, RuntimeError):  # there are arrays among them; another Python thread is changing them
+            return None
+
+    def _has_its_numbers(self):
+        latest = stamps.latest
+        if latest != self._seen:
+            if [value.stamp for value in self._values] != self._stamps:
+                return False
+            self._seen = latest
+        return all(np.array_equal(value._data, copy, equal_nan=True) for value, copy in self._held)
+
+
+def _is_known(module):
+    """Whether its forward is one of ours, and nothing but numbers, modules and parameters can have a say in it."""
+    kind = type(module)
+    return (
+        kind._known_forward is kind.forward is not None
+        and not module.training
+        and not any(
+            isinstance(value, np.ndarray) or callable(getattr(kind, name, None))
+            for name, value in vars(module).copy().items()
+            if name not in _OF_CALLS
+        )
+    )
+
+
+def _forwards_of(kind):
+    """What a class does; of the simple layers `forward` is the same, and `_forward` their function."""
+    return kind.forward, getattr(kind, "_forward", None)
+
+
+def _attributes_of(model):
+    attributes = vars(model).copy()
+    attributes.pop("_kept_fold", None)
+    return attributes
+
+
+def _lasting(attributes):
+    """Without what each call sets."""
+    return {name: value for name, value in attributes.copy().items() if name not in _OF_CALLS}
+
+
+def _copy(attributes):
+    return {name: _frozen(value) for name, value in attributes.copy().items()}
+
+
+def _frozen(value):
+    """A copy, where the value itself may change."""
+    if isinstance(value, (list, tuple)):
+        return type(value)([_frozen(one) for one in value]) if type(value) in (list, tuple) else value
+    if isinstance(value, dict):
+        return {key: _frozen(one) for key, one in value.items()}
+    return set(value) if isinstance(value, set) else value
+
+
+def _forget(module):
+    module._cache = module._output = module._fingerprints = None
+
+
+def _is_held(value):
+    """Whether anybody else has a reference to the array, or may have one to its memory."""
+    return value._data.base is not None or _references(value) != _ALONE
+
+
+def _references(value):
+    return sys.getrefcount(value._data)
+
+
+_ALONE = _references(Buffer(np.zeros(1)))
