@@ -61,7 +61,8 @@ def test_gradients_at_every_index(name, training):
 def test_pooling_in_front_of_batch_norm_is_pooling_behind_the_activation_where_scales_are_positive(rng, act):
     early, late = (nn.ConvBNAct(3, 4, 3, act=act, pool=pool, rng=0).eval() for pool in (2, 1))
     x = rng.normal(size=(2, 6, 4, 3)).astype(np.float32)
-    assert_allclose(early(x), nn.MaxPool2d(2)(late(x)), rtol=1e-6)
+    with nn.fusing(False):  # folded, each rounds in its own way
+        assert_allclose(early(x), nn.MaxPool2d(2)(late(x)), rtol=1e-6)
 
 
 def test_a_sequential_is_its_layers_in_order(rng):
@@ -124,12 +125,14 @@ def test_a_block_that_comes_first_need_not_hand_on_a_gradient(rng, build, on):
 def test_permuting_intrinsic_maps_permutes_the_ghosts(rng):
     ghost = _randomise(nn.GhostModule(3, 12, 1, ratio=3, rng=0)).eval()
     x, order = rng.normal(size=(1, 4, 4, 3)).astype(np.float32), np.array([2, 0, 3, 1])
-    before = ghost(x).copy()
+    with nn.fusing(False):
+        before = ghost(x)
     for path, value in [*ghost.named_parameters(), *ghost.named_buffers()]:
         kind, axis = path.split(".")[0], value.data.ndim - 1
         index = order if kind == "primary" else (2 * order[:, None] + [0, 1]).ravel()
         value.data = np.ascontiguousarray(value.data.take(index, axis))
-    after = ghost(x)
+    with nn.fusing(False):
+        after = ghost(x)
     assert_array_equal(after[..., :4], before[..., :4][..., order])
     assert_array_equal(after[..., 4:].reshape(1, 4, 4, 4, 2), before[..., 4:].reshape(1, 4, 4, 4, 2)[..., order, :])
 

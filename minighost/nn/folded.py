@@ -80,8 +80,9 @@ class Folded:
         dtypes = [value._data.dtype for _, value in model._named((Parameter, Buffer))]
         with self._evaluation():
             trace = Trace(model, itself)
+            result = trace.result()
         self._hollow = None if itself else trace.hollow  # to ask whether an input fits
-        self.segments, weights = segments_of(trace.out), _Weights()
+        self.segments, weights = segments_of(result), _Weights()
         for segment in self.segments:
             for op in segment.ops:
                 op.node.seal(weights)

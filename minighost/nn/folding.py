@@ -57,8 +57,6 @@ class Trace:
     ----------
     hollow : Module
         That copy, in evaluation mode; or the model.
-    out : Traced
-        What the model returns.
     """
 
     def __init__(self, model, itself=False):
@@ -66,7 +64,10 @@ class Trace:
         named = list(model.named_modules())
         modules = [*self.hollow.modules(), *(original for _, original in named)]
         self._originals = {id(module): one for module, one in zip(modules, [*named, *named], strict=True)}
-        self.out = self(self.hollow, Traced(self))
+
+    def result(self):
+        """The `Traced` value that the model returns."""
+        return self(self.hollow, Traced(self))
 
     def __call__(self, module, *args, **kwargs):
         """What a module that is called with a `Traced` value returns."""
