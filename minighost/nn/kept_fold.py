@@ -12,7 +12,8 @@ Only minighost's own classes fold, with their own forwards: what anybody else's 
 known here. Inside such a module those of ours fold one by one.
 
 A backward needs what the layers keep. So the input is kept, and the layers run on it when a backward asks. As long as a
-backward follows each call, they run at once.
+backward follows each call, they run at once. Otherwise the fold always answers, after every change, though making it
+takes as long as some calls of the layers: the same numbers in give the same bits out, whatever was called before.
 """
 
 import contextlib
@@ -29,7 +30,6 @@ from minighost.nn.functional.calls import calls, fusing_is_on
 __all__ = ["KeptFold", "answer", "catch_up", "layer_by_layer"]
 
 _SHAPES = 32  # shapes of images that are remembered
-_USES = 2  # calls that a fold must have answered for its successor to be made at once
 _FAULTS = (TypeError, ValueError, RuntimeError, AttributeError, IndexError)  # what layers or folds raise of bad modules
 
 _models: weakref.WeakSet = weakref.WeakSet()  # which have answered by their folds
@@ -61,16 +61,17 @@ def answer(model, x):
         return None, True
     if type(x) is not np.ndarray or x.size == 0:
         return None, False
-    kept, keeps_a_forward = model._kept_fold, model._cache is not None
+    kept = model._kept_fold
+    if kept is not None and kept.waits and model._cache is None:
+        return None, False  # a backward has followed the last call
     happened = kept and kept.state.compare(model)
     if happened is None:
         state = State.of(model)
         if state is None:
             return None, True
-        kept = model._kept_fold = KeptFold(state, wait=kept is not None and kept.uses < _USES)
-    elif keeps_a_forward:
-        kept.wait = False  # no backward followed the last call, and nothing has changed since
-    return (None, False) if kept.wait else kept(model, x, happened == QUIET)
+        kept = model._kept_fold = KeptFold(state)
+    kept.waits = False
+    return kept(model, x, happened == QUIET)
 
 
 def catch_up(module):
@@ -81,7 +82,7 @@ def catch_up(module):
         return
     model = max(found, key=lambda one: one._kept_fold.turn)
     kept = model._kept_fold
-    x, kept.x, kept.wait = kept.x, None, True
+    x, kept.x, kept.waits = kept.x, None, True
     if not any(inner.training for inner in model.modules()):
         with layer_by_layer():
             model(x)
@@ -93,16 +94,16 @@ class KeptFold:
     Attributes
     ----------
     state : State
-    wait : bool
-        The layers are to run, until a call finds everything unchanged and no backward has followed the one before.
-    uses, turn : int
-        How many calls it has answered, and which one of all models' calls was the last of them.
+    waits : bool
+        A backward has asked, so the layers are to run, until no backward follows.
+    turn : int
+        Which one of all models' calls was the last that it has answered.
     x : ndarray or None
         The last input.
     """
 
-    def __init__(self, state, wait):
-        self.state, self.wait, self.uses, self.turn, self.x = state, wait, 0, 0, None
+    def __init__(self, state):
+        self.state, self.waits, self.turn, self.x = state, False, 0, None
         self._folded, self._shapes, self._shape, self._once = None, {}, None, threading.Lock()
 
     def __call__(self, model, x, quiet):
@@ -119,7 +120,7 @@ class KeptFold:
         if shape != self._shape or not quiet:
             self.state.settle(model, self._shapes[shape])
             self._shape = shape
-        self.x, self.turn, self.uses = x, next(_turns), self.uses + 1
+        self.x, self.turn = x, next(_turns)
         _models.add(model)
         return out, False
 
