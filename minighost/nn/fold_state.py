@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 
-from minighost.nn.parameter import Buffer, Held, stamps
+from minighost.nn.parameter import Buffer, stamps
 
 __all__ = ["CALLED", "QUIET", "State"]
 
@@ -28,24 +28,22 @@ class State:
     @classmethod
     def of(cls, model):
         """The state of a model, which forgets what its last forward kept; None of one that cannot be folded."""
-        modules = list(model.modules())
-        if not all(map(_is_known, modules)) or any(child is model for m in modules for child in m.children()):
+        modules, values = model._everything()
+        if not all(map(_is_known, modules)) or any(value is model for m in modules for value in m._contents()):
             return None
         for module in modules:
             _forget(module)
-        state = cls(model, modules[1:])
-        return state if len({value._data.dtype for value in state._values}) == 1 else None
+        return cls(model, modules[1:], values) if len({value._data.dtype for value in values}) == 1 else None
 
-    def __init__(self, model, modules):
+    def __init__(self, model, modules, values):
         self.modules = modules
         self._kind, self._kinds = type(model), [type(m) for m in modules]
         self._forwards = [(kind, _forwards_of(kind)) for kind in {self._kind, *self._kinds}]
         self._attributes = [vars(m) for m in modules]
         self._remember(model)
         self._seen = stamps.latest
-        self._values = [value for _, value in model._named(Held)]
-        self._stamps = [value.stamp for value in self._values]
-        self._held = [(value, value._data.copy()) for value in self._values if _is_held(value)]
+        self._values, self._stamps = values, [value.stamp for value in values]
+        self._held = [(value, value._data.copy()) for value in values if _is_held(value)]
 
     def _remember(self, model):
         self._own = _copy(_attributes_of(model))
@@ -116,20 +114,28 @@ def _lasting(attributes):
 
 
 def _copy(attributes):
-    return {name: _frozen(value) for name, value in attributes.copy().items()}
+    copy = attributes.copy()
+    for name, value in copy.items():
+        if isinstance(value, (list, dict, set, tuple)):
+            copy[name] = _frozen(value)
+    return copy
 
 
 def _frozen(value):
-    """A copy, where the value itself may change."""
-    if isinstance(value, (list, tuple)):
-        return type(value)([_frozen(one) for one in value]) if type(value) in (list, tuple) else value
+    """A copy of what may change."""
+    if isinstance(value, list):
+        return [_frozen(one) for one in value]
     if isinstance(value, dict):
         return {key: _frozen(one) for key, one in value.items()}
+    if type(value) is tuple:
+        return tuple([_frozen(one) for one in value])
     return set(value) if isinstance(value, set) else value
 
 
 def _forget(module):
-    module._cache = module._output = module._fingerprints = None
+    """Drop what a call left, so that the class says that there is nothing, and there is less to compare."""
+    for name in ("_cache", "_output", "_fingerprints"):
+        vars(module).pop(name, None)
 
 
 def _is_held(value):

@@ -29,13 +29,15 @@ def fold(model):
     Parameters
     ----------
     model : Module
-        It is not modified. Its weights are *copied*: fold again after training it further.
+        It is not modified. Its weights are *copied*: fold again after training it further. (A model in evaluation mode
+        keeps a fold by itself, and makes a new one where needed; this one is yours, and does not change.)
 
     Returns
     -------
     Folded
-        A function ``f(x) -> out`` that computes what ``model.eval()(x)`` does, up to rounding; arrays in and out, of
-        the model's dtype. The first call at a shape of input makes a plan for it, which takes some milliseconds.
+        A function ``f(x) -> out`` that computes what the model's layers do in evaluation, up to rounding; arrays in
+        and out, of the model's dtype. The first call at a shape of input makes a plan for it, which takes some
+        milliseconds.
 
     Raises
     ------
@@ -81,7 +83,7 @@ class Folded:
         with self._evaluation():
             trace = Trace(model, itself)
             result = trace.result()
-        self._hollow = None if itself else trace.hollow  # to ask whether an input fits
+        self._hollow: Any = None if itself else trace.hollow  # to ask whether an input fits
         self.segments, weights = segments_of(result), _Weights()
         for segment in self.segments:
             for op in segment.ops:

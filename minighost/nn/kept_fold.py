@@ -120,8 +120,9 @@ class KeptFold:
         if shape != self._shape or not quiet:
             self.state.settle(model, self._shapes[shape])
             self._shape = shape
+        if self.x is None:
+            _models.add(model)
         self.x, self.turn = x, next(_turns)
-        _models.add(model)
         return out, False
 
     def _look(self, model, x, shape):

@@ -19,7 +19,7 @@ from minighost.nn.functional.joins import add
 from minighost.nn.functional.traced import Traced
 from minighost.nn.functional.values import Lazy, materialize
 from minighost.nn.kept_fold import answer, catch_up
-from minighost.nn.parameter import Buffer, Parameter
+from minighost.nn.parameter import Buffer, Held, Parameter
 
 __all__ = ["BY_LAYERS", "Module", "backward_onto"]
 
@@ -35,6 +35,8 @@ class Module:
     Of every layer, block and network:
 
     * A call of the module serves one `backward`; a second one raises RuntimeError.
+    * In evaluation a call may be answered by the module's fold (`kept_fold`); a backward after it runs the layers on
+      the input, so do not change x or the parameters in between.
     * `dout` has the shape and the dtype of what the module returned. Nothing is converted: another shape is a
       ValueError, another dtype or something that is not an array a TypeError, in one line.
     """
@@ -169,7 +171,22 @@ class Module:
 
     def _contents(self):
         """Everything that stands in it, modules and parameters among it; without names, for it is asked each step."""
-        return vars(self).values()
+        return list(vars(self).values())  # a list, for another Python thread may be calling it
+
+    def _everything(self):
+        """All modules, this one first, and all parameters and buffers; each once, in no order."""
+        modules: list[Module] = [self]
+        values: list[Held] = []
+        seen = {id(self)}
+        for module in modules:
+            for value in module._contents():
+                if isinstance(value, (Module, Held)) and id(value) not in seen:
+                    seen.add(id(value))
+                    if isinstance(value, Module):
+                        modules.append(value)
+                    else:
+                        values.append(value)
+        return modules, values
 
     def children(self):
         """Yield the modules directly inside."""
@@ -287,15 +304,9 @@ class Module:
 
     def zero_grad(self):
         """Forget all gradients."""
-        modules, seen = [self], {id(self)}
-        while modules:
-            module = modules.pop()
-            for value in module._contents():
-                if isinstance(value, Parameter):
-                    value.grad = None
-                elif isinstance(value, Module) and id(value) not in seen:
-                    seen.add(id(value))
-                    modules.append(value)
+        for value in self._everything()[1]:
+            if isinstance(value, Parameter):
+                value.grad = None
 
     def astype(self, dtype):
         """Convert parameters and buffers in place, to float64 for a gradient check, say. Gradients are forgotten."""
