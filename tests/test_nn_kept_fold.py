@@ -94,6 +94,18 @@ def _a_step_in_evaluation(model, rng, kept):
             p.data -= 0.01 * p.grad
 
 
+def _a_step_in_one_row_of_memory(model, rng, kept):
+    """An optimizer writes to the row, and reads no `data`."""
+    nn.flatten(model)
+    sgd = mg.train.SGD(model.parameters(), lr=0.01)
+    for _ in range(2):
+        out = model(rng.normal(size=(3, 6, 5, 4)))
+        model.zero_grad()
+        model.backward(rng.normal(size=out.shape))
+        sgd.step()
+        model(rng.normal(size=(3, 6, 5, 4)))
+
+
 def _copied(model, rng, kept):
     return pickle.loads(pickle.dumps(model)) if rng.integers(2) else copy.deepcopy(model)
 
@@ -131,6 +143,7 @@ CHANGES = [
     _trained,
     _statistics_of_one_layer,
     _a_step_in_evaluation,
+    _a_step_in_one_row_of_memory,
     _copied,
     _new_parameter,
     _astype,
@@ -204,6 +217,15 @@ def test_what_somebody_holds_is_compared():
     del view
     model[0].conv.weight.data += 0
     assert folds(model, x) and not model._kept_fold.state._held
+
+
+@SMALL
+def test_an_optimizer_that_writes_to_one_row_of_memory_is_noticed():
+    model, x = chain()
+    nn.flatten(model)
+    before = model(x)
+    model[0].conv.weight.place.flat.data += 0.5
+    assert folds(model, x) and np.abs(model(x) - before).max() > 1e-3
 
 
 @SMALL

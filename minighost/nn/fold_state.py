@@ -33,7 +33,8 @@ class State:
             return None
         for module in modules:
             _forget(module)
-        return cls(model, modules[1:], values) if len({value._data.dtype for value in values}) == 1 else None
+        dtypes = {value._data.dtype for value in values}
+        return cls(model, modules[1:], values) if dtypes in ({np.dtype("f4")}, {np.dtype("f8")}) else None
 
     def __init__(self, model, modules, values):
         self.modules = modules
@@ -43,7 +44,7 @@ class State:
         self._remember(model)
         self._seen = stamps.latest
         self._values, self._stamps = values, [value.stamp for value in values]
-        self._held = [(value, value._data.copy()) for value in values if _is_held(value)]
+        self._held = [(array, array.copy()) for array in _held(values)]
 
     def _remember(self, model):
         self._own = _copy(_attributes_of(model))
@@ -80,7 +81,7 @@ class State:
             if [value.stamp for value in self._values] != self._stamps:
                 return False
             self._seen = latest
-        return all(np.array_equal(value._data, copy, equal_nan=True) for value, copy in self._held)
+        return all(np.array_equal(_bits(array), _bits(copy)) for array, copy in self._held)
 
 
 def _is_known(module):
@@ -138,9 +139,16 @@ def _forget(module):
         vars(module).pop(name, None)
 
 
-def _is_held(value):
-    """Whether anybody else has a reference to the array, or may have one to its memory."""
-    return value._data.base is not None or _references(value) != _ALONE
+def _held(values):
+    """What others may write to: arrays that they have, or whose memory they may have; of a `Flat` its whole row."""
+    held = [value for value in values if value._data.base is not None or _references(value) != _ALONE]
+    rows = {id(value.place.flat): value.place.flat.data for value in held if value.place is not None}
+    return [*rows.values(), *(value._data for value in held if value.place is None)]
+
+
+def _bits(array):
+    """As whole numbers, for NaN is not equal to itself."""
+    return array.view(f"i{array.itemsize}")
 
 
 def _references(value):

@@ -66,6 +66,7 @@ def answer(model, x):
         return None, False  # a backward has followed the last call
     happened = kept and kept.state.compare(model)
     if happened is None:
+        kept = model._kept_fold = None  # it holds arrays, and the next one asks who does
         state = State.of(model)
         if state is None:
             return None, True
