@@ -1,6 +1,7 @@
 """A step over parameters that lie side by side is the step over each by itself, whatever is done to them in between."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -239,3 +240,31 @@ def test_a_tied_parameter_has_one_average_under_all_its_names():
         averages.append(state)
     for path, value in averages[1].items():
         assert_array_equal(averages[0][path], value, err_msg=path)
+
+
+def test_each_parameter_counts_its_own_steps():
+    """AdamW corrects its moments by them, so those that have missed a step are not moved with the others."""
+    mine, plain = Run("AdamW", False, flat=True), Run("AdamW", False, flat=False)
+    for k, does in enumerate([[("freeze", 2)], [("freeze", 1)], [], []]):
+        for run in (mine, plain):
+            _, run.seen = run.step(does, np.random.default_rng(k))
+    assert [int(mine.seen[f"step.{k}"]) for k in range(4)] == [4, 3, 3, 4]
+    for key, value in plain.seen.items():
+        assert_array_equal(mine.seen[key], value, err_msg=key)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda run: pickle.loads(pickle.dumps(run))])
+def test_a_copy_of_a_run_goes_on_by_itself(copied):
+    run, plain = Run("momentum", True, flat=True), Run("momentum", True, flat=False)
+    for one in (run, plain):
+        one.step([], np.random.default_rng(0))
+    parts = [{k: v for k, v in vars(one).items() if k != "name"} for one in (run, plain)]
+    assert len(pickle.dumps(parts[0])) < 1.2 * len(pickle.dumps(parts[1])), "rows do not travel"
+    other = copied(run)
+    before = {name: value.copy() for name, value in run.model.state_dict().items()}
+    _, seen = other.step([], np.random.default_rng(1))
+    for name, value in run.model.state_dict().items():
+        assert_array_equal(value, before[name], err_msg=name)
+    _, expected = run.step([], np.random.default_rng(1))
+    for name, value in expected.items():
+        assert_array_equal(seen[name], value, err_msg=name)

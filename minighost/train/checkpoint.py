@@ -43,7 +43,7 @@ def portable(name: str, array: Any) -> npt.NDArray[Any]:
     array = np.asarray(array)
     if array.dtype.newbyteorder("=").name not in DTYPES:
         raise TypeError(f"{name}: cannot save dtype {array.dtype}; known: {', '.join(sorted(DTYPES))}")
-    return np.array(array, dtype=array.dtype.newbyteorder("<"), order="C")
+    return np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
 
 
 def save_checkpoint(path: PathLike, tensors: Mapping[str, ArrayLike], meta: Mapping[str, Any]) -> None:
