@@ -43,7 +43,7 @@ class Kept(NamedTuple):
     training: bool
 
 
-def finalize(statistics, count, vectors, training, momentum, eps, relu, dtype):
+def finalize(statistics, count, vectors, training, momentum, eps, dtype):
     """Turn mean and variance into what is to be done to every pixel.
 
     Parameters
@@ -56,13 +56,12 @@ def finalize(statistics, count, vectors, training, momentum, eps, relu, dtype):
         gamma, beta, and the running mean and variance, which training updates in place.
     training : bool
     momentum, eps : float
-    relu : bool
     dtype : dtype
 
     Returns
     -------
-    norm : ndarray, shape (4, C)
-        scale, shift, mean, and the floor of the result: 0 with a ReLU, else -inf.
+    norm : ndarray, shape (3, C)
+        scale, shift and mean.
     kept : Kept
     """
     C = len(vectors[0])
@@ -70,9 +69,8 @@ def finalize(statistics, count, vectors, training, momentum, eps, relu, dtype):
     if training:
         check.written_in_place("batch_norm", "running_mean", vectors[2])
         check.written_in_place("batch_norm", "running_var", vectors[3])
-    norm, rows = np.empty((4, C), dtype), np.empty((4, C))
-    floor = 0.0 if relu else -np.inf
-    options = training, float(momentum), float(eps), floor
+    norm, rows = np.empty((3, C), dtype), np.empty((4, C))
+    options = training, float(momentum), float(eps)
     _finalize(statistics, count, gamma, beta, mean, var, *options, norm, rows, n_threads=1)
     if training:
         for own, copy in zip(vectors[2:], (mean, var), strict=True):
@@ -111,9 +109,7 @@ def gradient_coefficients(sums, kept: Kept, dtype):
 
 
 @kernel
-def _finalize(
-    work, statistics, count, gamma, beta, running_mean, running_var, training, momentum, eps, floor, norm, rows
-):
+def _finalize(work, statistics, count, gamma, beta, running_mean, running_var, training, momentum, eps, norm, rows):
     for c in range(len(gamma)):
         mean, var = np.float64(running_mean[c]), np.float64(running_var[c])
         if training:
@@ -122,7 +118,7 @@ def _finalize(
             running_var[c] = (1 - momentum) * running_var[c] + momentum * (count / (count - 1)) * var
         inv_std = 1 / np.sqrt(var + eps)
         scale = gamma[c] * inv_std
-        norm[0, c], norm[1, c], norm[2, c], norm[3, c] = scale, beta[c] - mean * scale, mean, floor
+        norm[0, c], norm[1, c], norm[2, c] = scale, beta[c] - mean * scale, mean
         rows[0, c], rows[1, c], rows[2, c], rows[3, c] = mean, mean - norm[2, c], inv_std, scale
 
 

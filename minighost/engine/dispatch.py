@@ -1,26 +1,38 @@
-"""One name for several functions: the class of the first argument, a NamedTuple, decides which of them is meant."""
+"""Functions that become part of their callers in a kernel, and method calls on NamedTuples."""
 
 from numba.extending import overload
 
 from minighost.engine.launch import OPTIONS
 
-__all__ = ["by_type"]
+__all__ = ["inlined", "method"]
+
+_INLINE = {**OPTIONS, "forceinline": True}
 
 
-def by_type(functions):
-    """A function that calls the one of its first argument's class; inside kernels that is decided at compile time.
+def method(name):
+    """A function that calls the method of this name of its first argument, a NamedTuple.
 
-    Parameters
-    ----------
-    functions : dict of class to function
-        Not compiled; each becomes part of its callers.
+    Inside kernels the argument's class decides at compile time, and the method becomes part of the caller.
     """
 
-    def chosen(first, *others):
-        return functions[type(first)](first, *others)
+    def call(first, *others):
+        return getattr(first, name)(*others)
 
-    @overload(chosen, jit_options={**OPTIONS, "forceinline": True}, strict=False)
+    @overload(call, jit_options=_INLINE, strict=False)
     def compiled(first, *others):
-        return functions[first.instance_class]
+        return getattr(first.instance_class, name)
 
-    return chosen
+    return call
+
+
+def inlined(function):
+    """A function of numbers or registers, as part of its callers in kernels."""
+
+    def call(*args):
+        return function(*args)
+
+    @overload(call, jit_options=_INLINE, strict=False)
+    def compiled(*args):
+        return function
+
+    return call

@@ -53,9 +53,20 @@ from numba.np.ufunc import parallel as numba_pool  # noqa: E402
 
 from minighost.engine.kernel_cache import KernelCache, kernels_folder  # noqa: E402
 from minighost.engine.linked import linked_only  # noqa: E402
-from minighost.engine.parallel import fetch_add, on_all_threads, share, spans  # noqa: E402
+from minighost.engine.parallel import WORK, is_last, on_all_threads, share, spans, thread_id  # noqa: E402
 
-__all__ = ["OPTIONS", "kernel", "kernels_folder", "share", "spans", "threads", "fetch_add", "tile", "watching"]
+__all__ = [
+    "OPTIONS",
+    "is_last",
+    "kernel",
+    "kernels_folder",
+    "share",
+    "spans",
+    "thread_id",
+    "threads",
+    "tile",
+    "watching",
+]
 
 # Fused multiply-adds are safe for NaN; the flags that assume there is none are not used.
 OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
@@ -115,7 +126,7 @@ def _launch(function):
         @functools.wraps(function)
         def plain(*args, n_threads=1):
             note, start = _note.get(), time.perf_counter()
-            function(np.zeros(1, np.int64), *args)
+            function(np.zeros(WORK, np.int64), *args)
             if note is not None:
                 note(plain, args, time.perf_counter() - start)
 
@@ -137,7 +148,7 @@ def _launch(function):
         n_threads = n_threads or everyone
         with _state.turn if n_threads > 1 else _AT_ONCE:
             note, start = _note.get(), time.perf_counter()
-            failed = on_threads(n_threads, np.zeros(1, np.int64), *args)
+            failed = on_threads(n_threads, np.zeros(WORK, np.int64), *args)
         if failed:
             raise RuntimeError(
                 f"{function.__module__}.{function.__name__}: an error in a compiled kernel, most likely an index out "

@@ -12,10 +12,10 @@ variance", eq. 2.1):
 
 import numpy as np
 
-from minighost.engine.launch import tile
+from minighost.engine.launch import is_last, tile
 from minighost.engine.memory import empty
 
-__all__ = ["add_moments", "fold_moments", "merge_moments", "room_for_moments"]
+__all__ = ["add_moments", "close_moments", "merge_moments", "room_for_moments"]
 
 
 def room_for_moments(parts, C):
@@ -44,7 +44,16 @@ def add_moments(x, fresh, moments):
 
 
 @tile
-def fold_moments(n, moments, L, part):
+def close_moments(work, t, n, moments, L, partials, statistics):
+    """Leave the sums of part t, n numbers; whoever closes the last part merges them all. Without parts do nothing."""
+    if len(partials):
+        _fold(n, moments, L, partials[t])
+        if is_last(work, len(partials)):
+            merge_moments(partials, statistics)
+
+
+@tile
+def _fold(n, moments, L, part):
     """L lanes of `add_moments`, into which n numbers went, to count, mean and squares per channel (3, C)."""
     C = part.shape[1]
     each, more = n // L, n % L

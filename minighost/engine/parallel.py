@@ -14,7 +14,9 @@ from numba.core import cgutils, compiler
 from numba.extending import intrinsic, overload
 from numba.np.arrayobj import make_array
 
-__all__ = ["on_all_threads", "share", "spans", "fetch_add"]
+__all__ = ["WORK", "is_last", "on_all_threads", "share", "spans", "thread_id"]
+
+WORK = 3  # counters that a kernel's threads share: what is next, threads that have begun, parts that are finished
 
 
 @njit(nogil=True)
@@ -39,9 +41,15 @@ def spans(work, n, width):
 
 
 @njit(nogil=True)
-def fetch_add(counter):
-    """0 for the thread that asks first, 1 for the next: where in a row of scratch memories each may write."""
-    return _take(counter, 1)
+def thread_id(work):
+    """0 for the thread that asks first, 1 for the next: which of the scratch memories is whose. Each may ask once."""
+    return _take(work[1:], 1)
+
+
+@njit(nogil=True)
+def is_last(work, n):
+    """Count one of n parts as finished, and tell whether it was the last; then all others can be seen."""
+    return _take(work[2:], 1) == n - 1
 
 
 def _take(work, step):

@@ -8,6 +8,8 @@
 a NumPy array of as many numbers, so the same kernel runs under a debugger. The end of a line that does not fill a
 register is read and written in part: `load_part`, `store_part`.
 
+`like` and `where` take plain numbers too, so that a formula can be written once, for a number and for a register.
+
 Like `parallel`, this reaches into Numba: it teaches it one type, LLVM's ``<n x float>``.
 """
 
@@ -23,7 +25,20 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 from numba.extending import intrinsic, lower_builtin, models, register_model
 from numba.np.arrayobj import make_array
 
-__all__ = ["BYTES", "fill", "lanes", "load", "load_part", "store", "store_part", "total", "where", "width"]
+__all__ = [
+    "BYTES",
+    "copy",
+    "fill",
+    "lanes",
+    "like",
+    "load",
+    "load_part",
+    "store",
+    "store_part",
+    "total",
+    "where",
+    "width",
+]
 
 
 def _register_bytes():
@@ -78,14 +93,24 @@ def store_part(x, i, n, v):
     x[i : i + n] = v[:n]
 
 
+def copy(x, i, n, out, k):
+    """``out[k : k + n] = x[i : i + n]``, of any length; nothing is checked."""
+    out[k : k + n] = x[i : i + n]
+
+
 def fill(x, value):
     """A register for numbers of the array's type, with the same value in every lane."""
     return np.full(lanes(x), value, x.dtype)
 
 
+def like(z, value):
+    """The same value in every lane of a register like z; for a number, the value in its type."""
+    return np.full_like(z, value)[()]
+
+
 def where(condition, a, b):
     """Lane by lane a where the condition holds, else b."""
-    return np.where(condition, a, b)
+    return np.where(condition, a, b)[()]
 
 
 def total(v):
@@ -212,12 +237,36 @@ def _store_part(typing, x, i, n, v):
 
 
 @intrinsic
+def _copy(typing, x, i, n, out, k):
+    def generate(context, builder, sig, args):
+        x, i, n, out, k = args
+        source, target = (
+            builder.gep(make_array(kind)(context, builder, array).data, [first])
+            for kind, array, first in ((sig.args[0], x, i), (sig.args[3], out, k))
+        )
+        cgutils.raw_memcpy(builder, target, source, n, sig.args[0].dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(x, types.intp, types.intp, out, types.intp), generate
+
+
+@intrinsic
 def _fill(typing, x, value):
     def generate(context, builder, sig, args):
         number = context.cast(builder, args[1], sig.args[1], sig.args[0].dtype)
         return _same(builder, context.get_value_type(sig.return_type), number)
 
     return _register(x.dtype)(x, types.unliteral(value)), generate
+
+
+@intrinsic
+def _like(typing, z, value):
+    def generate(context, builder, sig, args):
+        if not isinstance(z, Register):
+            return context.cast(builder, args[1], sig.args[1], z)
+        return _same(builder, context.get_value_type(z), context.cast(builder, args[1], sig.args[1], z.dtype))
+
+    return z(z, types.unliteral(value)), generate
 
 
 @intrinsic
@@ -248,7 +297,7 @@ def _lanes(typing, x):
 
 if not numba.config.DISABLE_JIT:  # in kernels each is an instruction, not a function
     compiled = {"load": _load, "load_part": _load_part, "store": _store, "store_part": _store_part}
-    globals().update(compiled, lanes=_lanes, fill=_fill, where=_where, total=_total)
+    globals().update(compiled, lanes=_lanes, copy=_copy, fill=_fill, like=_like, where=_where, total=_total)
 
 
 def _operator(op, result, instruction):

@@ -11,7 +11,7 @@ import numpy as np
 
 from minighost.engine import check
 from minighost.engine.batch_norm import check_vectors, finalize, gradient_coefficients, refuse_single
-from minighost.engine.launch import fetch_add, kernel, share, spans
+from minighost.engine.launch import is_last, kernel, share, spans
 from minighost.engine.memory import empty
 from minighost.engine.moments import merge_moments
 from minighost.type_aliases import Array, Cache
@@ -127,10 +127,10 @@ def batch_norm_forward(
     if training:
         refuse_single(x)
     statistics = _statistics(x) if training else np.empty((2, C))
-    norm, kept = finalize(statistics, R, vectors, training, momentum, eps, relu, x.dtype)
+    norm, kept = finalize(statistics, R, vectors, training, momentum, eps, x.dtype)
     if x.size:
         wide, k = _widen(x, out)
-        _normalize(wide(x), np.tile(norm, k), wide(out))
+        _normalize(wide(x), np.tile(norm, k), x.dtype.type(0 if relu else -np.inf), wide(out))
     return out, (x, norm, kept, relu)
 
 
@@ -172,7 +172,7 @@ def _statistics(x):
     C, R = x.shape[3], x.size // x.shape[3]
     step, partials = _tiles(3, k * C, R // k)
     statistics = np.empty((2, C))
-    _forward_moments(np.zeros(1, np.int64), wide(x), step, partials, statistics)
+    _forward_moments(wide(x), step, partials, statistics)
     return statistics
 
 
@@ -193,7 +193,7 @@ def _tiles(n, C, R):
 
 
 @kernel
-def _forward_moments(work, counters, x, step, partials, statistics):
+def _forward_moments(work, x, step, partials, statistics):
     """Count, mean and squares of every tile; until then, sums about its first row."""
     C = partials.shape[2]
     for t in share(work, len(partials)):
@@ -211,13 +211,13 @@ def _forward_moments(work, counters, x, step, partials, statistics):
             squares[c] -= total[c] * mean
             pivot[c] += mean
             total[c] = last - first
-        if fetch_add(counters) == len(partials) - 1:
+        if is_last(work, len(partials)):
             merge_moments(partials, statistics)
 
 
 @kernel
-def _normalize(work, x, norm, out):
-    C, scale, shift, floor = norm.shape[1], norm[0], norm[1], norm[3, 0]
+def _normalize(work, x, norm, floor, out):
+    C, scale, shift = norm.shape[1], norm[0], norm[1]
     for first, last in spans(work, len(x), C):
         for r in range(first, last):
             for c in range(C):

@@ -1,12 +1,12 @@
 """Fused kernels: convolution, batch norm, ReLU, gate and sum in as few passes over memory as there can be.
 
-They are the compiled twins of the operations beside this folder: with nothing to fuse they *are* these operations, and
+They are compiled twins of the operations in `ops`: with nothing to fuse they *are* these operations, and
 with something each is tested equal to the composition of plain ones. Read `deferred` first. Only shapes that fit may be
-passed, in plain arrays (`engine.check`) of one dtype, as `nn.fused` does: nothing here checks them again.
+passed, in plain arrays (`engine.check`) of one dtype, as `nn.functional` does: nothing here checks them again.
 """
 
 from minighost.engine.kernels.add_relu import add_relu_backward, add_relu_forward
-from minighost.engine.kernels.border import materialize, relu_backward
+from minighost.engine.kernels.border import activation_backward, materialize
 from minighost.engine.kernels.concat_add import concat_add_backward, concat_add_forward
 from minighost.engine.kernels.conv import conv_backward, conv_forward
 from minighost.engine.kernels.deferred import (
@@ -16,7 +16,6 @@ from minighost.engine.kernels.deferred import (
     finalize_stats,
     plain,
     plain_gradient,
-    rectified,
 )
 from minighost.engine.kernels.depthwise import depthwise_backward, depthwise_forward
 from minighost.engine.kernels.gate import gate_backward, plane_mean
@@ -27,7 +26,7 @@ __all__ = [
     "DeferredGradient",
     "conv_backward",
     "conv_forward",
-    "relu_backward",
+    "activation_backward",
     "depthwise_backward",
     "depthwise_forward",
     "gate_backward",
@@ -36,7 +35,6 @@ __all__ = [
     "plain",
     "plain_gradient",
     "plane_mean",
-    "rectified",
     "pointwise_backward",
     "pointwise_forward",
     "add_relu_backward",

@@ -1,4 +1,4 @@
-"""Where a fused stretch of a network ends: the waiting activation is normalised, the arriving gradient is cut.
+"""Where a fused stretch of a network ends: what waits is computed, and the arriving gradient goes back through it.
 
 Their plain twin is `ops.batch_norm`, whose sums are taken elsewhere: forward's by the convolution that made the
 activation, backward's here on the way.
@@ -11,11 +11,11 @@ from minighost.engine.kernels.tiles import finish, fold, normalise
 from minighost.engine.launch import kernel, share
 from minighost.engine.memory import empty, zeros
 
-__all__ = ["relu_backward", "materialize"]
+__all__ = ["activation_backward", "materialize"]
 
 
 def materialize(deferred):
-    """Normalise what waits.
+    """Compute what waits.
 
     Parameters
     ----------
@@ -28,11 +28,11 @@ def materialize(deferred):
     N, H, W, C = deferred.raw.shape
     out = empty(deferred.raw.shape, deferred.raw.dtype)
     lines = (a.reshape(N * H, W * C) for a in (deferred.raw, out))
-    _materialize(*lines, along(deferred.norm, W * C), chunks_of(N * H, out.size))
+    _materialize(*lines, along(deferred.norm, W * C), deferred.act, chunks_of(N * H, out.size))
     return out
 
 
-def relu_backward(dout, deferred):
+def activation_backward(dout, deferred):
     """Backward of `materialize`.
 
     Parameters
@@ -43,7 +43,7 @@ def relu_backward(dout, deferred):
     Returns
     -------
     dy : ndarray, shape (N, H, W, C)
-        `dout`, zero where the ReLU cut.
+        Gradient with respect to batch norm's result.
     sums : ndarray, shape (chunks, 2, C), float64
         For `batch_norm_backward`.
     """
@@ -51,22 +51,22 @@ def relu_backward(dout, deferred):
     chunks, dy = chunks_of(N * H, dout.size), empty(dout.shape, dout.dtype)
     lanes, sums = zeros((chunks, 2, W * C), dout.dtype), empty((chunks, 2, C), np.float64)
     lines = (a.reshape(N * H, W * C) for a in (dout, deferred.raw, dy))
-    _cut(*lines, along(deferred.norm, W * C), lanes, sums)
+    _activation_backward(*lines, along(deferred.norm, W * C), deferred.act, lanes, sums)
     return dy, sums
 
 
 @kernel
-def _materialize(work, x, out, norm, chunks):
+def _materialize(work, x, out, norm, act, chunks):
     R = len(x)
     for t in share(work, chunks):
         for r in range(t * R // chunks, (t + 1) * R // chunks):
-            normalise(x[r], norm[0], norm[1], norm[3, 0], out[r])
+            normalise(x[r], norm, act, out[r])
 
 
 @kernel
-def _cut(work, dout, x, dy, norm, lanes, sums):
+def _activation_backward(work, dout, x, dy, norm, act, lanes, sums):
     R, chunks = len(x), len(sums)
     for t in share(work, chunks):
         for r in range(t * R // chunks, (t + 1) * R // chunks):
-            finish(dout[r], x[r], norm, dout[r, :0], dy[r], lanes[t])
+            finish(dout[r], x[r], norm, act, dout[r, :0], dy[r], lanes[t])
         fold(lanes[t], lanes[t].shape[1], sums[t])

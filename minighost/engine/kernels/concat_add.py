@@ -6,6 +6,7 @@ without a shortcut.
 
 import numpy as np
 
+from minighost.engine.activations import gradient, value
 from minighost.engine.kernels.deferred import chunks_of, plain
 from minighost.engine.launch import kernel, share, tile
 from minighost.engine.memory import empty, zeros
@@ -18,8 +19,8 @@ def concat_add_forward(parts, shortcut=None):
 
     Parameters
     ----------
-    parts : pair of Deferred without gate, with batch norm; with a ReLU only if there is no shortcut
-    shortcut : Deferred, shape (N, H, W, C), without ReLU or gate, optional
+    parts : pair of Deferred without gate, with batch norm
+    shortcut : Deferred, shape (N, H, W, C), without activation or gate, optional
 
     Returns
     -------
@@ -43,7 +44,7 @@ def concat_add_backward(dout, parts, shortcut=None):
     Returns
     -------
     branches : list of (dy, sums)
-        One per part, for `batch_norm_backward`; `dy` is the part's share of `dout`, zero where its ReLU cut.
+        One per part, for `batch_norm_backward`; `dy` is the part's share of `dout`, taken through its activation.
     sums : ndarray, shape (chunks, 2, C)
         The shortcut's, if there is one; its `dy` is `dout` itself.
     """
@@ -69,20 +70,19 @@ def _forward(work, a, b, shortcut, chunks, out):
     xs, rows = shortcut.raw.reshape(len(shortcut.raw) * K, C), out.reshape(N * K, C)
     for t in share(work, chunks):
         r0, r1 = t * N // chunks * K, (t + 1) * N // chunks * K
-        _scale_into(xa, a.norm, r0, r1, 0, rows)
-        _scale_into(xb, b.norm, r0, r1, split, rows)
+        _scale_into(xa, a.norm, a.act, r0, r1, 0, rows)
+        _scale_into(xb, b.norm, b.act, r0, r1, split, rows)
         if len(xs):
             _add_scaled(xs, shortcut.norm, r0, r1, rows)
 
 
 @tile
-def _scale_into(x, norm, r0, r1, first, out):
+def _scale_into(x, norm, act, r0, r1, first, out):
     """Normalise rows r0 to r1 into the columns of `out` from `first` on."""
-    scale, shift, floor = norm[0], norm[1], norm[3, 0]
+    scale, shift = norm[0], norm[1]
     for r in range(r0, r1):
         for c in range(x.shape[1]):
-            y = x[r, c] * scale[c] + shift[c]
-            out[r, first + c] = floor if y <= floor else y
+            out[r, first + c] = value(act, x[r, c] * scale[c] + shift[c])
 
 
 @tile
@@ -107,23 +107,22 @@ def _backward(work, dout, a, b, shortcut, totals, da, db, sums):
     rows, ra, rb = dout.reshape(N * K, C), da.reshape(N * K, split), db.reshape(N * K, C - split)
     for t in share(work, chunks):
         r0, r1 = t * N // chunks * K, (t + 1) * N // chunks * K
-        total, moment, short = totals[t, 0], totals[t, 1], totals[t, 2]
-        _split(rows, xa, a.norm, r0, r1, 0, ra, total[:split], moment[:split])
-        _split(rows, xb, b.norm, r0, r1, split, rb, total[split:], moment[split:])
+        _split(rows, xa, a.norm, a.act, r0, r1, 0, ra, totals[t, :, :split])
+        _split(rows, xb, b.norm, b.act, r0, r1, split, rb, totals[t, :, split:])
         if shortcut.norm.shape[1]:
-            _add_moment(rows, xs, shortcut.norm[2], r0, r1, short)
+            _add_moment(rows, xs, shortcut.norm[2], r0, r1, totals[t, 2])
         for k in range(3):
             for c in range(C):
                 sums[t, k, c] = totals[t, k, c]
 
 
 @tile
-def _split(d, x, norm, r0, r1, first, dx, total, moment):
-    """Take the columns from `first` on for one part, cut where its ReLU cut, and its sums with them."""
-    scale, shift, mean, floor, zero = norm[0], norm[1], norm[2], norm[3, 0], d.dtype.type(0)
+def _split(d, x, norm, act, r0, r1, first, dx, totals):
+    """Take the columns from `first` on for one part through its activation, and its sums with them."""
+    scale, shift, mean, total, moment = norm[0], norm[1], norm[2], totals[0], totals[1]
     for r in range(r0, r1):
         for c in range(x.shape[1]):
-            v = zero if x[r, c] * scale[c] + shift[c] <= floor else d[r, first + c]
+            v = gradient(act, x[r, c] * scale[c] + shift[c], d[r, first + c])
             dx[r, c] = v
             total[c] += v
             moment[c] += v * (x[r, c] - mean[c])

@@ -12,18 +12,41 @@ images at a time. A 3x3 kernel between many channels goes to `winograd`.
 Letters: C and OC channels of one group, R rows of a tile, B images of a tile.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from minighost.engine.gemm import gemm
-from minighost.engine.kernels.deferred import along, chunks_of
+from minighost.engine.geometry import Geometry
+from minighost.engine.kernels.deferred import chunks_of, gradient_lines_of, input_gradient, lines_of
 from minighost.engine.kernels.plane import collect, fill, plane_shape, tap_offsets
 from minighost.engine.kernels.tiles import add_up, finish, fold, line_of, multiply_add
 from minighost.engine.kernels.winograd import suits, winograd_backward, winograd_forward
-from minighost.engine.launch import fetch_add, kernel, share, threads, tile
-from minighost.engine.memory import empty
-from minighost.engine.moments import add_moments, fold_moments, merge_moments, room_for_moments
+from minighost.engine.launch import is_last, kernel, share, thread_id, threads, tile
+from minighost.engine.memory import empty, workspace
+from minighost.engine.moments import add_moments, close_moments, room_for_moments
+from minighost.engine.vectors import copy
 
 __all__ = ["conv_backward", "conv_forward"]
+
+
+class Taps(NamedTuple):
+    """The weights, and where in a flattened plane each tap begins to read."""
+
+    w: np.ndarray  # (KH*KW, C, groups*OC)
+    offsets: np.ndarray  # (KH*KW,), int64
+    g: Geometry
+    groups: int
+
+
+class Scratch(NamedTuple):
+    """Memory of each thread's own; the first axis counts threads, the second, if it is B, the images of a tile."""
+
+    planes: np.ndarray  # (threads, B, SH, SW, lines, columns*groups*C)
+    line: np.ndarray  # (threads, W*groups*C)
+    rows: np.ndarray  # (threads, R, groups*C), R = 0 if the rows under a tap are read where they lie
+    products: np.ndarray  # (threads, B, OH, columns*groups*OC)
+    sums: np.ndarray  # (threads, 3, OW*groups*OC) forward, (threads, 2, W*groups*C) backward
 
 
 def conv_forward(deferred, w, g, groups=1, b=None, summing=True):
@@ -47,32 +70,15 @@ def conv_forward(deferred, w, g, groups=1, b=None, summing=True):
     """
     if suits(w.shape, g, groups):
         return winograd_forward(deferred, w, g, b, summing)
-    chunks, OL = chunks_of(len(deferred.raw), deferred.raw.size), g.OW * w.shape[3]
-    out = empty((len(deferred.raw), g.OH, OL), w.dtype)
+    N, OL = len(deferred.raw), g.OW * w.shape[3]
+    chunks, out = chunks_of(N, deferred.raw.size), empty((N, g.OH, OL), w.dtype)
     partials, statistics = room_for_moments(chunks if summing else 0, w.shape[3])
     padded = _padded(w, groups)
-    x, B, begin, planes, *scratch = _prepare(deferred, padded, g, groups, chunks)
-    n_threads = len(planes)
-    _forward(
-        np.zeros(2, np.int64),
-        chunks,
-        x,
-        along(deferred.norm, x.shape[2]),
-        _taps(padded),
-        w[0, 0, 0, :0] if b is None else np.tile(b, g.OW),
-        g,
-        groups,
-        B,
-        begin,
-        planes,
-        *scratch,
-        empty((n_threads, 3, OL), w.dtype),
-        out,
-        partials,
-        statistics,
-        n_threads=n_threads,
-    )
-    return out.reshape(len(x), g.OH, g.OW, -1), statistics
+    taps, shapes = _prepare(deferred, padded, g, groups, chunks)
+    scratch = Scratch(*workspace(w.dtype, *shapes, (shapes[0][0], 3, OL)))
+    bias = w[0, 0, 0, :0] if b is None else np.tile(b, g.OW)
+    _forward(chunks, lines_of(deferred), taps, bias, scratch, out, partials, statistics, n_threads=len(scratch.planes))
+    return out.reshape(N, g.OH, g.OW, -1), statistics
 
 
 def conv_backward(gradient, deferred, w, g, groups=1, wanted=True, skip_grad=None, overwrite_skip=False):
@@ -103,36 +109,16 @@ def conv_backward(gradient, deferred, w, g, groups=1, wanted=True, skip_grad=Non
         return dy if wanted else None, sums, dw
     # One partial sum of dw a chunk; few of them where the weights are many.
     chunks = min(len(deferred.raw), max(4, min(32, (1 << 24) // w.size)))
-    x, B, begin, planes, *scratch = _prepare(deferred, w, g, groups, chunks)
-    (N, _, L), OL, n_threads = x.shape, g.OW * w.shape[3], len(planes)
-    norm = along(deferred.norm, L)
-    dx = skip_grad.reshape(x.shape) if overwrite_skip else empty(x.shape, w.dtype)
-    skip = dx[:0] if skip_grad is None else skip_grad.reshape(x.shape)
-    sums, dw = empty((chunks, 2, w.shape[2] * groups), np.float64), empty(w.shape, w.dtype)
+    taps, shapes = _prepare(deferred, w, g, groups, chunks)
+    lines, C = lines_of(deferred), deferred.raw.shape[3]
+    back = input_gradient(lines, C, chunks, skip_grad, overwrite_skip, wanted)
+    dw, lanes = empty(w.shape, w.dtype), (shapes[0][0], 2, back.norm.shape[1])
+    *scratch, dplanes, dws = workspace(w.dtype, *shapes, lanes, shapes[0], (chunks, *taps.w.shape))
+    scratch = Scratch(*scratch)
     _backward(
-        np.zeros(2, np.int64),
-        gradient.dy.reshape(N, g.OH, OL),
-        gradient.raw.reshape(N, g.OH, OL),
-        along(gradient.coefficients, OL),
-        x,
-        norm,
-        _taps(w),
-        g,
-        groups,
-        B,
-        begin,
-        planes,
-        empty(planes.shape, w.dtype),
-        *scratch,
-        empty((n_threads, 2, norm.shape[1]), w.dtype),
-        skip,
-        dx if wanted else dx[:0],
-        sums,
-        empty((chunks, *_taps(w).shape), w.dtype),
-        _taps(dw),
-        n_threads=n_threads,
+        gradient_lines_of(gradient), lines, taps, scratch, dplanes, back, dws, _taps(dw), n_threads=len(scratch.planes)
     )
-    return dx.reshape(deferred.raw.shape) if wanted else None, sums, dw
+    return back.dx.reshape(deferred.raw.shape) if wanted else None, back.sums, dw
 
 
 def _taps(w):
@@ -146,7 +132,7 @@ def _padded(w, groups):
 
 
 def _prepare(deferred, w, g, groups, chunks):
-    """Images as lines (N, H, W*C), images per tile, the taps' offsets; each thread's planes, line, rows, product.
+    """The taps, and the shapes of all `Scratch` but the sums.
 
     The product has a line of OW pixels and those that belong to nobody; the rows under a tap have none, so where there
     are no rows the tile is not copied together.
@@ -155,49 +141,18 @@ def _prepare(deferred, w, g, groups, chunks):
     columns, B, copies = -(-(W + 2 * g.PW) // g.SW), 1, 0
     if g.OH * g.OW < 128 and C >= 128 * groups:
         columns, B, copies = g.OW, min(-(-N // chunks), -(-512 // (g.OH * g.OW))), g.OH * g.OW
-    n_threads = threads().count
-    plane = plane_shape(H, W, C, g, w.dtype)
-    return (
-        deferred.raw.reshape(N, H, W * C),
-        B,
-        tap_offsets(plane, g, C),
-        empty((n_threads, B, *plane), w.dtype),
-        empty((n_threads, W * C), w.dtype),
-        empty((n_threads, B * copies, C), w.dtype),
-        empty((n_threads, B, g.OH, columns * w.shape[3]), w.dtype),
-    )
+    n_threads, plane = threads().count, plane_shape(H, W, C, g, w.dtype)
+    products = (n_threads, B, g.OH, columns * w.shape[3])
+    shapes = (n_threads, B, *plane), (n_threads, W * C), (n_threads, B * copies, C), products
+    return Taps(_taps(w), tap_offsets(plane, g, C), g, groups), shapes
 
 
-@kernel(flops=lambda a: 2 * a.out.size * a.w.shape[0] * a.w.shape[1])
-def _forward(
-    work,
-    counters,
-    chunks,
-    x,
-    norm,
-    w,
-    bias,
-    g,
-    groups,
-    B,
-    tap_offsets,
-    planes,
-    lines,
-    copies,
-    products,
-    moments,
-    out,
-    partials,
-    statistics,
-):
-    N, C, OC, thread = len(x), w.shape[1], w.shape[2] // groups, fetch_add(counters)
-    plane, line, rows, results, moment = (
-        planes[thread],
-        lines[thread],
-        copies[thread],
-        products[thread],
-        moments[thread],
-    )
+@kernel
+def _forward(work, chunks, lines, taps, bias, scratch, out, partials, statistics):
+    N, g, groups, C, OC = len(out), taps.g, taps.groups, taps.w.shape[1], taps.w.shape[2] // taps.groups
+    thread = thread_id(work)
+    plane, line, rows = scratch.planes[thread], scratch.line[thread], scratch.rows[thread]
+    results, moment, B = scratch.products[thread], scratch.sums[thread], scratch.planes.shape[1]
     plane[:] = 0
     for t in share(work, chunks):
         first, last = t * N // chunks, (t + 1) * N // chunks
@@ -205,52 +160,26 @@ def _forward(
         for n in range(first, last, B):
             images = min(B, last - n)
             for k in range(images):
-                fill(x[n + k], norm, g, C * groups, line, plane[k])
+                fill(lines.x[n + k], lines.norm, lines.act, g, C * groups, line, plane[k])
             product = _product(results, images, g, OC * groups)
-            for tap in range(len(w)):
-                seen = _seen(plane, len(product), tap_offsets[tap], g, C * groups, rows)
+            for tap in range(len(taps.w)):
+                seen = _seen(plane, len(product), taps.offsets[tap], g, C * groups, rows)
                 for k in range(groups):
                     mine, its = slice(k * C, (k + 1) * C), slice(k * OC, (k + 1) * OC)
-                    gemm(seen[:, mine], False, w[tap][:, its], False, tap > 0, product[:, its])
+                    gemm(seen[:, mine], False, taps.w[tap][:, its], False, tap > 0, product[:, its])
             for k in range(images):
                 _crop(results[k], OC * groups, g.OW, bias, out[n + k])
                 if len(partials):
                     add_moments(out[n + k].reshape(-1), n + k == first, moment)
-        if len(partials):
-            fold_moments((last - first) * g.OH * len(moment[0]), moment, moment.shape[1], partials[t])
-            if fetch_add(counters[1:]) == chunks - 1:
-                merge_moments(partials, statistics)
+        close_moments(work, t, (last - first) * out[0].size, moment, moment.shape[1], partials, statistics)
 
 
-@kernel(flops=lambda a: (4 if len(a.dx) else 2) * a.raw.size * a.w.shape[0] * a.w.shape[1])
-def _backward(
-    work,
-    counters,
-    dy,
-    raw,
-    coefficients,
-    x,
-    norm,
-    w,
-    g,
-    groups,
-    B,
-    tap_offsets,
-    planes,
-    dplanes,
-    lines,
-    copies,
-    products,
-    lanes,
-    skip,
-    dx,
-    sums,
-    dws,
-    dw,
-):
-    (N, H, _), chunks, C, OC, thread = x.shape, len(dws), w.shape[1], w.shape[2] // groups, fetch_add(counters)
-    plane, dplane, line, rows = planes[thread], dplanes[thread], lines[thread], copies[thread]  # this thread's own
-    gradients, lane = products[thread], lanes[thread]
+@kernel
+def _backward(work, d, lines, taps, scratch, dplanes, back, dws, dw):
+    N, chunks, g, groups, C, OC = len(d.dy), len(dws), taps.g, taps.groups, taps.w.shape[1], taps.w.shape[2]
+    OC, thread = OC // groups, thread_id(work)
+    plane, dplane, line, rows = scratch.planes[thread], dplanes[thread], scratch.line[thread], scratch.rows[thread]
+    gradients, lane, B = scratch.products[thread], scratch.sums[thread], scratch.planes.shape[1]
     plane[:] = 0
     gradients[:] = 0
     for t in share(work, chunks):
@@ -260,25 +189,26 @@ def _backward(
             images = min(B, last - n)
             dplane[:] = 0
             for k in range(images):
-                fill(x[n + k], norm, g, C * groups, line, plane[k])
-                _spread(dy[n + k], raw[n + k], coefficients, gradients[k])
-            d = _product(gradients, images, g, OC * groups)
-            for tap in range(len(w)):
-                seen = _seen(plane, len(d), tap_offsets[tap], g, C * groups, rows)
-                gains = seen if len(rows) else _stretch(dplane, len(d), tap_offsets[tap], C * groups)
+                fill(lines.x[n + k], lines.norm, lines.act, g, C * groups, line, plane[k])
+                _spread(d.dy[n + k], d.raw[n + k], d.coefficients, gradients[k])
+            product = _product(gradients, images, g, OC * groups)
+            for tap in range(len(taps.w)):
+                seen = _seen(plane, len(product), taps.offsets[tap], g, C * groups, rows)
+                dseen = seen if len(rows) else _stretch(dplane, len(product), taps.offsets[tap], C * groups)
                 for k in range(groups):
                     mine, its = slice(k * C, (k + 1) * C), slice(k * OC, (k + 1) * OC)
-                    gemm(seen[:, mine], True, d[:, its], False, n > first, dws[t, tap][:, its])
-                    if len(dx):
-                        gemm(d[:, its], False, w[tap][:, its], True, len(rows) == 0, gains[:, mine])
-                if len(rows) and len(dx):
-                    _col2im_add(gains, tap_offsets[tap], g, C * groups, dplane)
-            for k in range(images if len(dx) else 0):
-                for h in range(H):
+                    gemm(seen[:, mine], True, product[:, its], False, n > first, dws[t, tap][:, its])
+                    if len(back.dx):
+                        gemm(product[:, its], False, taps.w[tap][:, its], True, len(rows) == 0, dseen[:, mine])
+                if len(rows) and len(back.dx):
+                    _col2im_add(dseen, taps.offsets[tap], g, C * groups, dplane)
+            for k in range(images if len(back.dx) else 0):
+                for h in range(lines.x.shape[1]):
                     collect(dplane[k], h, g, C * groups, line)
-                    finish(line, x[n + k, h], norm, line_of(skip, n + k, h), dx[n + k, h], lane)
-        fold(lane, lane.shape[1], sums[t])
-        if fetch_add(counters[1:]) == chunks - 1:
+                    skip = line_of(back.skip, n + k, h)
+                    finish(line, lines.x[n + k, h], back.norm, lines.act, skip, back.dx[n + k, h], lane)
+        fold(lane, lane.shape[1], back.sums[t])
+        if is_last(work, chunks):
             add_up(dws, dw)
 
 
@@ -297,9 +227,7 @@ def _seen(planes, R, offset, g, C, rows):
         return _stretch(planes, R, offset, C)
     L, flat = g.OW * C, rows.reshape(-1)
     for i in range(R // g.OW):
-        line = _line(planes, i, offset, g, L)
-        for c in range(L):
-            flat[i * L + c] = line[c]
+        copy(_line(planes, i, offset, g, L), 0, L, flat, i * L)
     return rows[:R]
 
 
@@ -334,22 +262,12 @@ def _crop(product, columns, pixels, bias, out):
     for i in range(len(out)):
         line = out[i]
         if OC == columns:
-            for k in range(len(line)):
-                line[k] = product[i, k]
+            copy(product[i], 0, len(line), line, 0)
         else:
-            _crop_line(product[i], np.uintp(columns), np.uintp(OC), line)
+            for k in range(pixels):
+                copy(product[i], k * columns, OC, line, k * OC)
         for k in range(len(bias)):
             line[k] += bias[k]
-
-
-@tile
-def _crop_line(product, columns, OC, line):
-    source, target, one = np.uintp(0), np.uintp(0), np.uintp(1)
-    for _ in range(len(line) // OC):
-        for c in range(OC):
-            line[target] = product[source + c]
-            target += one
-        source += columns
 
 
 @tile

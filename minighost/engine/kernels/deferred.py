@@ -4,19 +4,21 @@ Batch norm needs the whole batch's mean before it can normalise one number. Done
 to sum and another to scale - more than the convolution itself. So a fused convolution takes the sums of its result
 while a tile of it is in cache, and hands on the raw result with what is to be done to it: `Deferred`. The kernel
 that reads it normalises it on the way into its own tile. Backward it is the same: a `DeferredGradient` is the gradient
-after the ReLU together with the three numbers per channel that carry it through batch norm.
+with respect to batch norm's result together with the three numbers per channel that carry it through batch norm.
 
-    forward    y  = max(scale*x + shift, floor)          scale = gamma*inv_std, shift = beta - mean*scale
+    forward    y  = act(scale*x + shift)                 scale = gamma*inv_std, shift = beta - mean*scale
     backward   dx = scale*dy + slope*x + constant        see `batch_norm_backward`
 
 (Ioffe & Szegedy 2015, algorithm 1, with x instead of xhat.) The plain twin of all this is `ops.batch_norm`.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from minighost.engine.activations import IDENTITY, is_cut
 from minighost.engine.batch_norm import check_vectors, finalize, gradient_coefficients, refuse_single
+from minighost.engine.memory import empty
 
 __all__ = [
     "Deferred",
@@ -25,9 +27,14 @@ __all__ = [
     "chunks_of",
     "finalize_stats",
     "batch_norm_backward",
+    "GradientLines",
+    "InputGradientLines",
+    "Lines",
+    "gradient_lines_of",
+    "input_gradient",
+    "lines_of",
     "plain",
     "plain_gradient",
-    "rectified",
 ]
 
 
@@ -46,14 +53,17 @@ class Deferred(NamedTuple):
     Attributes
     ----------
     raw : ndarray, shape (N, H, W, C)
-    norm : ndarray, shape (4, C) or (4, 0)
-        Rows scale, shift, mean and floor (0 for ReLU, -inf for none); without columns `raw` is the activation itself.
+    norm : ndarray, shape (3, C) or (3, 0)
+        Rows scale, shift and mean; without columns `raw` is the activation itself.
+    act : NamedTuple
+        What follows; see `engine.activations`.
     gate : ndarray, shape (N, C) or (0, C)
-        Squeeze-and-excitation's factors, applied after the ReLU.
+        Squeeze-and-excitation's factors, applied last.
     """
 
     raw: np.ndarray
     norm: np.ndarray
+    act: Any
     gate: np.ndarray
 
 
@@ -74,12 +84,71 @@ class DeferredGradient(NamedTuple):
 
 def plain(x):
     """An ordinary array as a `Deferred` for which nothing is left to do."""
-    return Deferred(x, np.empty((4, 0), x.dtype), np.empty((0, x.shape[3]), x.dtype))
+    return Deferred(x, np.empty((3, 0), x.dtype), IDENTITY, np.empty((0, x.shape[3]), x.dtype))
 
 
 def plain_gradient(dy):
     """An ordinary gradient as a `DeferredGradient` that has no batch norm to pass."""
     return DeferredGradient(dy, dy, np.empty((3, 0), dy.dtype))
+
+
+class Lines(NamedTuple):
+    """A deferred activation line by line."""
+
+    x: np.ndarray  # (N, H, W*C)
+    norm: np.ndarray  # (3, W*C) or (3, 0)
+    act: Any
+
+
+class GradientLines(NamedTuple):
+    """A deferred gradient line by line."""
+
+    dy: np.ndarray  # (N, H, W*C)
+    raw: np.ndarray  # (N, H, W*C)
+    coefficients: np.ndarray  # (3, W*C) or (3, 0)
+
+
+class InputGradientLines(NamedTuple):
+    """Where a kernel leaves the gradient with respect to its input, and what is done to it on the way."""
+
+    norm: np.ndarray  # (3, W*C), or (3, 0) where the activation before does not cut
+    skip: np.ndarray  # (N, H, W*C), a gradient that is added; or (0, H, W*C)
+    dx: np.ndarray  # (N, H, W*C), or (0, H, W*C) if it is not wanted
+    sums: np.ndarray  # (chunks, 2, C), float64: of dx, and of dx times the distance of x from its mean
+
+
+def lines_of(deferred):
+    """A `Deferred` as `Lines`."""
+    N, H, W, C = deferred.raw.shape
+    return Lines(deferred.raw.reshape(N, H, W * C), along(deferred.norm, W * C), deferred.act)
+
+
+def gradient_lines_of(gradient):
+    """A `DeferredGradient` as `GradientLines`."""
+    N, H, W, C = gradient.raw.shape
+    dy, raw = gradient.dy.reshape(N, H, W * C), gradient.raw.reshape(N, H, W * C)
+    return GradientLines(dy, raw, along(gradient.coefficients, W * C))
+
+
+def input_gradient(lines, C, chunks, skip_grad, overwrite_skip, wanted=True):
+    """Room for the gradient with respect to what lies in `lines`.
+
+    Parameters
+    ----------
+    lines : Lines
+    C, chunks : int
+    skip_grad : ndarray, shape (N, H, W, C), or None
+        Gradient that reaches the same activation another way.
+    overwrite_skip : bool
+        Write the result into `skip_grad`.
+    wanted : bool
+        Whether there is to be a result at all.
+    """
+    x = lines.x
+    dx = skip_grad.reshape(x.shape) if overwrite_skip else empty(x.shape if wanted else (0, *x.shape[1:]), x.dtype)
+    skip = x[:0] if skip_grad is None else skip_grad.reshape(x.shape)
+    norm = lines.norm if is_cut(lines.act) else lines.norm[:, :0].copy()
+    return InputGradientLines(norm, skip, dx, empty((chunks, 2, C), np.float64))
 
 
 def along(rows, L):
@@ -93,7 +162,7 @@ def along(rows, L):
 
 
 def finalize_stats(
-    raw, statistics, gamma, beta, running_mean, running_var, training=True, momentum=0.1, eps=1e-5, relu=False
+    raw, statistics, gamma, beta, running_mean, running_var, training=True, momentum=0.1, eps=1e-5, act=IDENTITY
 ):
     """Turn the statistics of a convolution's result into the batch norm that is due.
 
@@ -107,7 +176,8 @@ def finalize_stats(
     training : bool
         Use the batch's statistics; otherwise the running ones, which the gradient takes for constants.
     momentum, eps : float
-    relu : bool
+    act : NamedTuple
+        The activation after it.
 
     Returns
     -------
@@ -125,15 +195,8 @@ def finalize_stats(
     if training:
         refuse_single(raw)
     count = raw.size // raw.shape[3]
-    norm, kept = finalize(statistics, count, vectors, training, momentum, eps, relu, raw.dtype)
-    return Deferred(raw, norm, np.empty((0, len(gamma)), raw.dtype)), (raw, kept)
-
-
-def rectified(deferred):
-    """The same activation with a ReLU after its batch norm."""
-    norm = deferred.norm.copy()
-    norm[3] = 0
-    return deferred._replace(norm=norm)
+    norm, kept = finalize(statistics, count, vectors, training, momentum, eps, raw.dtype)
+    return Deferred(raw, norm, act, np.empty((0, len(gamma)), raw.dtype)), (raw, kept)
 
 
 def batch_norm_backward(dy, sums, cache):
@@ -142,7 +205,7 @@ def batch_norm_backward(dy, sums, cache):
     Parameters
     ----------
     dy : ndarray, shape (N, H, W, C)
-        Gradient with respect to the normalised activation, zero where the ReLU cut.
+        Gradient with respect to batch norm's result, before the activation.
     sums : ndarray, shape (chunks, 2, C), float64
         Of ``dy`` and ``dy * (x - mean)``, with the mean in the precision of the data.
     cache : tuple

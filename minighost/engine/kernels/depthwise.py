@@ -12,30 +12,15 @@ from typing import NamedTuple
 import numpy as np
 
 from minighost.engine.geometry import Geometry
-from minighost.engine.kernels.deferred import along, chunks_of
+from minighost.engine.kernels.deferred import chunks_of, gradient_lines_of, input_gradient, lines_of
 from minighost.engine.kernels.plane import collect, fill, input_gradient_taps, plane_shape, tap_offsets
 from minighost.engine.kernels.strips import InputGradient, Result, add_products, convolve, padded
 from minighost.engine.kernels.tiles import finish, fold, line_of, multiply_add
-from minighost.engine.launch import fetch_add, kernel, share, threads, tile
+from minighost.engine.launch import kernel, share, thread_id, threads, tile
 from minighost.engine.memory import empty, workspace
-from minighost.engine.moments import fold_moments, merge_moments, room_for_moments
+from minighost.engine.moments import close_moments, room_for_moments
 
 __all__ = ["depthwise_backward", "depthwise_forward"]
-
-
-class Lines(NamedTuple):
-    """The activation that is convolved, line by line."""
-
-    x: np.ndarray  # (N, H, W*C)
-    norm: np.ndarray  # (4, pitch >= W*C) or (4, 0), as in `Deferred`
-
-
-class GradientLines(NamedTuple):
-    """The gradient with respect to the raw result, line by line."""
-
-    dy: np.ndarray  # (N, OH, OW*C)
-    raw: np.ndarray  # (N, OH, OW*C)
-    coefficients: np.ndarray  # (3, OW*C) or (3, 0), as in `DeferredGradient`
 
 
 class Taps(NamedTuple):
@@ -74,15 +59,6 @@ class BackwardScratch(NamedTuple):
     products: np.ndarray  # (threads, KH*KW*pitch)
 
 
-class Gains(NamedTuple):
-    """What a backward returns, and the gradient that is added to it."""
-
-    skip: np.ndarray  # (N, H, W*C) or (0, H, W*C)
-    dx: np.ndarray  # (N, H, W*C)
-    sums: np.ndarray  # (chunks, 2, C), float64
-    dws: np.ndarray  # (chunks, KH*KW, C), float64
-
-
 def depthwise_forward(deferred, w, g, b=None, summing=True):
     """Forward; its twin is `ops.depthwise_forward` after a batch norm and a ReLU.
 
@@ -103,18 +79,14 @@ def depthwise_forward(deferred, w, g, b=None, summing=True):
     """
     N, C, L = len(deferred.raw), w.shape[2], g.OW * w.shape[2]
     chunks, pitch = chunks_of(N, deferred.raw.size), padded(L, w.dtype)
-    lines, plane = _prepare(deferred, g)
-    n_threads = threads().count
+    lines, plane, n_threads = lines_of(deferred), _plane(deferred, g), threads().count
     out = empty((N, g.OH, g.OW, C), w.dtype)
     partials, statistics = room_for_moments(chunks if summing else 0, C)
     taps = Taps(_repeated(w.reshape(-1, C), L, pitch).reshape(-1), tap_offsets(plane, g, C), g, C, _is_nine(g))
     bias = np.zeros(0, w.dtype) if b is None else _repeated(b[None], L, pitch)[0]
     shapes = (n_threads, *plane), (n_threads, lines.x.shape[2]), (n_threads, 3 if summing else 0, pitch)
     scratch = Scratch(*workspace(w.dtype, *shapes))
-    counters = np.zeros(2, np.int64)
-    _forward(
-        counters, chunks, lines, taps, bias, scratch, out.reshape(N, -1), partials, statistics, n_threads=n_threads
-    )
+    _forward(chunks, lines, taps, bias, scratch, out.reshape(N, -1), partials, statistics, n_threads=n_threads)
     return out, statistics
 
 
@@ -141,17 +113,17 @@ def depthwise_backward(gradient, deferred, w, g, skip_grad=None, overwrite_skip=
     """
     (N, H, W, C), OL, KK = deferred.raw.shape, g.OW * w.shape[2], g.KH * g.KW
     chunks, L = chunks_of(N, deferred.raw.size), W * C
-    lines, plane = _prepare(deferred, g)
-    n_threads, width = threads().count, plane[3]
-    dx = skip_grad.reshape(N, H, L) if overwrite_skip else empty((N, H, L), w.dtype)
-    skip = dx[:0] if skip_grad is None else skip_grad.reshape(N, H, L)
-    gains = Gains(skip, dx, empty((chunks, 2, C), np.float64), empty((chunks, KK, C), np.float64))
+    lines, plane, n_threads = lines_of(deferred), _plane(deferred, g), threads().count
+    width, dws = plane[3], empty((chunks, KK, C), np.float64)
+    back = input_gradient(lines, C, chunks, skip_grad, overwrite_skip)
     above, before, order, offsets, bounds = input_gradient_taps(g, width, C)
-    pitch, lane = padded(width, w.dtype), padded(L, w.dtype) if deferred.norm.shape[1] else 0
+    pitch, lane = padded(width, w.dtype), padded(L, w.dtype) if back.norm.shape[1] else 0
     taps = Taps(w.reshape(-1)[:0], tap_offsets(plane, g, C), g, C, _is_nine(g))
-    back = BackwardTaps(_repeated(w.reshape(-1, C)[order], width, pitch).reshape(-1), above, before, offsets, bounds)
+    phase_taps = BackwardTaps(
+        _repeated(w.reshape(-1, C)[order], width, pitch).reshape(-1), above, before, offsets, bounds
+    )
     if lane:
-        lines = lines._replace(norm=_repeated(deferred.norm, L, lane))
+        back = back._replace(norm=_repeated(deferred.norm, L, lane))
     rows = above + plane[2] + -(-padded(1, w.dtype) // (before + width))  # strips read past the last line
     phase_lines = -(-(H + 2 * g.PH) // g.SH) if g.SH * g.SW > 1 else 0
     planes, line, total, dplanes, phases, products = workspace(
@@ -164,11 +136,8 @@ def depthwise_backward(gradient, deferred, w, g, skip_grad=None, overwrite_skip=
         (n_threads, KK * padded(OL, w.dtype)),
     )
     scratch, more = Scratch(planes, line, total), BackwardScratch(dplanes, phases, products)
-    d = GradientLines(
-        gradient.dy.reshape(N, g.OH, OL), gradient.raw.reshape(N, g.OH, OL), along(gradient.coefficients, OL)
-    )
-    _backward(np.zeros(1, np.int64), d, lines, taps, back, scratch, more, gains, n_threads=n_threads)
-    return dx.reshape(N, H, W, C), gains.sums, gains.dws.sum(0).reshape(w.shape).astype(w.dtype)
+    _backward(gradient_lines_of(gradient), lines, taps, phase_taps, scratch, more, back, dws, n_threads=n_threads)
+    return back.dx.reshape(N, H, W, C), back.sums, dws.sum(0).reshape(w.shape).astype(w.dtype)
 
 
 def _is_nine(g):
@@ -184,16 +153,14 @@ def _repeated(rows, L, pitch):
     return out
 
 
-def _prepare(deferred, g):
-    """The input as lines, and the shape of an image's padded plane."""
-    N, H, W, C = deferred.raw.shape
-    lines = Lines(deferred.raw.reshape(N, H, W * C), along(deferred.norm, W * C))
-    return lines, plane_shape(H, W, C, g, deferred.raw.dtype)
+def _plane(deferred, g):
+    """The shape of an image's padded plane."""
+    return plane_shape(*deferred.raw.shape[1:], g, deferred.raw.dtype)
 
 
-@kernel(flops=lambda a: 2 * a.out.size * len(a.taps.offsets))
-def _forward(work, counters, chunks, lines, taps, bias, scratch, out, partials, statistics):
-    N, g, C, thread = len(out), taps.g, taps.C, fetch_add(counters)
+@kernel
+def _forward(work, chunks, lines, taps, bias, scratch, out, partials, statistics):
+    N, g, C, thread = len(out), taps.g, taps.C, thread_id(work)
     L, pitch = g.OW * C, scratch.sums.shape[2]
     plane, line, lane = scratch.planes[thread], scratch.lines[thread], scratch.sums[thread]
     flat, width = plane.reshape(-1), plane.shape[3]
@@ -202,59 +169,44 @@ def _forward(work, counters, chunks, lines, taps, bias, scratch, out, partials, 
         first, last = t * N // chunks, (t + 1) * N // chunks
         lane[:] = 0
         for n in range(first, last):
-            fill(lines.x[n], lines.norm, g, C, line, plane)
+            fill(lines.x[n], lines.norm, lines.act, g, C, line, plane)
             to = Result(out[n], bias, lane, n == first)
             convolve(flat, 0, width, C, taps.offsets, taps.nine, taps.w, pitch, g.OH, L, to)
-        if len(partials):
-            fold_moments((last - first) * g.OH * L, lane, L, partials[t])
-            if fetch_add(counters[1:]) == chunks - 1:
-                merge_moments(partials, statistics)
+        close_moments(work, t, (last - first) * g.OH * L, lane, L, partials, statistics)
 
 
-@kernel(flops=lambda a: 4 * a.d.raw.size * len(a.taps.offsets))
-def _backward(work, counters, d, lines, taps, back, scratch, more, gains):
-    (N, H, LX), (_, OH, L), g, C, thread = lines.x.shape, d.dy.shape, taps.g, taps.C, fetch_add(counters)
+@kernel
+def _backward(work, d, lines, taps, phase_taps, scratch, more, back, dws):
+    (N, H, LX), (_, OH, L), g, C, thread = lines.x.shape, d.dy.shape, taps.g, taps.C, thread_id(work)
     plane, line, lane = scratch.planes[thread], scratch.lines[thread], scratch.sums[thread]
     dplane, phases, products = more.dplanes[thread], more.phases[thread], more.products[thread]
     flat, dflat, width, dwidth = plane.reshape(-1), dplane.reshape(-1), plane.shape[3], dplane.shape[1]
-    above, before, pitch = back.above, back.before, len(products) // len(taps.offsets)
-    chunks, first_pixel = len(gains.dws), above * dwidth + before
+    above, before, pitch = phase_taps.above, phase_taps.before, len(products) // len(taps.offsets)
+    chunks, first_pixel = len(dws), above * dwidth + before
     plane[:] = 0
     dplane[:] = 0
     for t in share(work, chunks):
         lane[:] = 0
         products[:] = 0
         for n in range(t * N // chunks, (t + 1) * N // chunks):
-            fill(lines.x[n], lines.norm, g, C, line, plane)
+            fill(lines.x[n], lines.norm, lines.act, g, C, line, plane)
             for i in range(OH):
                 multiply_add(d.dy[n, i], d.raw[n, i], d.coefficients, dplane[above + i, before : before + L])
             add_products(dflat, first_pixel, dwidth, flat, width, C, taps.offsets, taps.nine, OH, L, products, pitch)
             if g.SH == g.SW == 1:
-                to = InputGradient(
-                    gains.dx[n].reshape(-1), lines.x[n].reshape(-1), lines.norm, _image(gains.skip, n), lane
-                )
-                start = g.PH * dwidth + g.PW * C
-                convolve(
-                    dflat,
-                    start,
-                    dwidth,
-                    C,
-                    back.offsets,
-                    taps.nine,
-                    back.w,
-                    len(back.w) // len(back.offsets),
-                    H,
-                    LX,
-                    to,
-                )
+                x, dx, skip = lines.x[n].reshape(-1), back.dx[n].reshape(-1), _image(back.skip, n)
+                to = InputGradient(dx, x, back.norm, lines.act, skip, lane)
+                start, w, offsets = g.PH * dwidth + g.PW * C, phase_taps.w, phase_taps.offsets
+                convolve(dflat, start, dwidth, C, offsets, taps.nine, w, len(w) // len(offsets), H, LX, to)
             else:
-                _convolve_phases(dflat, dwidth, back, C, phases)
+                _convolve_phases(dflat, dwidth, phase_taps, C, phases)
                 for h in range(H):
                     collect(phases, h, g, C, line)
-                    finish(line, lines.x[n, h], lines.norm, line_of(gains.skip, n, h), gains.dx[n, h], lane)
-        fold(products.reshape(len(taps.offsets), pitch), L, gains.dws[t])
+                    skip = line_of(back.skip, n, h)
+                    finish(line, lines.x[n, h], back.norm, lines.act, skip, back.dx[n, h], lane)
+        fold(products.reshape(len(taps.offsets), pitch), L, dws[t])
         if lane.shape[1]:
-            fold(lane, LX, gains.sums[t])
+            fold(lane, LX, back.sums[t])
 
 
 @tile
@@ -265,12 +217,12 @@ def _image(lines, n):
 
 
 @tile
-def _convolve_phases(d, width, back, C, planes):
+def _convolve_phases(d, width, taps, C, planes):
     """The gradient of a padded image, phase by phase, as `plane.deinterleave` lays out the image itself."""
     SH, SW, lines, L = planes.shape
-    pitch, rows = len(back.w) // len(back.offsets), planes.reshape(SH * SW, lines * L)
+    pitch, rows = len(taps.w) // len(taps.offsets), planes.reshape(SH * SW, lines * L)
     for p in range(SH * SW):
-        a, b = back.bounds[p], back.bounds[p + 1]
+        a, b = taps.bounds[p], taps.bounds[p + 1]
         no = p < 0  # and not False, which would be another type, and compiled once more
         to = Result(rows[p], rows[p][:0], rows[p][:0].reshape(0, 1), no)
-        convolve(d, 0, width, C, back.offsets[a:b], no, back.w[a * pitch : b * pitch], pitch, lines, L, to)
+        convolve(d, 0, width, C, taps.offsets[a:b], no, taps.w[a * pitch : b * pitch], pitch, lines, L, to)

@@ -6,6 +6,7 @@ by it (Hu et al. 2018, "Squeeze-and-excitation networks", eq. 2 and 4). Letters:
 
 import numpy as np
 
+from minighost.engine.activations import gradient, value
 from minighost.engine.kernels.deferred import chunks_of
 from minighost.engine.kernels.tiles import fold
 from minighost.engine.launch import kernel, share, tile
@@ -32,7 +33,7 @@ def plane_mean(deferred):
 
 
 def gate_backward(dy, dmean, deferred):
-    """From the gradient after the gate to the gradient after the ReLU.
+    """From the gradient after the gate to the gradient before the activation.
 
     An activation matters twice: as what is gated, and through its plane's mean as what decides the gate.
 
@@ -47,7 +48,7 @@ def gate_backward(dy, dmean, deferred):
     Returns
     -------
     dy : ndarray, shape (N, H, W, C)
-        ``gate*dy + dmean/(H*W)``, zero where the ReLU cut.
+        ``gate*dy + dmean/(H*W)``, through the activation.
     sums : ndarray, shape (chunks, 2, C), float64
         For `batch_norm_backward`.
     """
@@ -63,14 +64,13 @@ def _plane_mean(work, p, out):
     N, H, W, C = p.raw.shape
     K = H * W
     rows = p.raw.reshape(N * K, C)
-    scale, shift, floor = p.norm[0], p.norm[1], p.norm[3, 0]
+    scale, shift = p.norm[0], p.norm[1]
     for n in share(work, N):
         mean = out[n]
         mean[:] = 0
         for r in range(n * K, (n + 1) * K):
             for c in range(C):
-                y = rows[r, c] * scale[c] + shift[c]
-                mean[c] += floor if y <= floor else y
+                mean[c] += value(p.act, rows[r, c] * scale[c] + shift[c])
         for c in range(C):
             mean[c] /= K
 
@@ -82,17 +82,17 @@ def _gate_backward(work, dy, dmean, p, totals, sums):
     rows, drows = p.raw.reshape(N * K, C), dy.reshape(N * K, C)
     for t in share(work, chunks):
         for n in range(t * N // chunks, (t + 1) * N // chunks):
-            _through_gate(rows, n * K, (n + 1) * K, p.norm, p.gate[n], dmean[n], drows, totals[t, 0], totals[t, 1])
+            _through_gate(p, rows, n, dmean[n], drows, totals[t, 0], totals[t, 1])
         fold(totals[t], totals[t].shape[1], sums[t])
 
 
 @tile
-def _through_gate(x, r0, r1, norm, gate, dmean, dy, total, moment):
-    """The rows r0 to r1 of one image; whole arrays and an index, for a slice per row would cost more than the row."""
-    scale, shift, mean, floor, zero = norm[0], norm[1], norm[2], norm[3, 0], dy.dtype.type(0)
-    for r in range(r0, r1):
+def _through_gate(p, x, n, dmean, dy, total, moment):
+    """The rows of image n; whole arrays and an index, for a slice per row would cost more than the row."""
+    scale, shift, mean, gate, K = p.norm[0], p.norm[1], p.norm[2], p.gate[n], p.raw.shape[1] * p.raw.shape[2]
+    for r in range(n * K, (n + 1) * K):
         for c in range(x.shape[1]):
-            d = zero if x[r, c] * scale[c] + shift[c] <= floor else dy[r, c] * gate[c] + dmean[c]
+            d = gradient(p.act, x[r, c] * scale[c] + shift[c], dy[r, c] * gate[c] + dmean[c])
             dy[r, c] = d
             total[c] += d
             moment[c] += d * (x[r, c] - mean[c])

@@ -17,7 +17,7 @@ import numpy as np
 
 from minighost.engine.kernels.tiles import normalise
 from minighost.engine.launch import tile
-from minighost.engine.vectors import width
+from minighost.engine.vectors import copy, width
 
 __all__ = ["collect", "deinterleave", "fill", "interleave", "tap_offsets", "plane_shape", "input_gradient_taps"]
 
@@ -78,15 +78,15 @@ def input_gradient_taps(g, width, C):
 
 
 @tile
-def fill(x, norm, g, C, line, plane):
+def fill(x, norm, act, g, C, line, plane):
     """Normalise an image, given as lines (H, W*C), into the inside of its plane; `line` is scratch for one line."""
     H, L = x.shape
     for h in range(H):
         row = h + g.PH
         if g.SW == 1:
-            _normalise(x[h], norm, plane[row % g.SH, 0, row // g.SH, g.PW * C : g.PW * C + L])
+            normalise(x[h], norm, act, plane[row % g.SH, 0, row // g.SH, g.PW * C : g.PW * C + L])
         else:
-            _normalise(x[h], norm, line)
+            normalise(x[h], norm, act, line)
             deinterleave(line, plane.reshape(-1), *_row(plane, row, g), g, C)
 
 
@@ -95,9 +95,8 @@ def collect(plane, h, g, C, line):
     """Line h of the image, put together from the phases of its plane."""
     row = h + g.PH
     if g.SW == 1:
-        source = plane[row % g.SH, 0, row // g.SH, g.PW * C : g.PW * C + len(line)]
-        for k in range(len(line)):
-            line[k] = source[k]
+        first, _ = _row(plane, row, g)
+        copy(plane.reshape(-1), first + g.PW * C, len(line), line, 0)
     else:
         interleave(plane.reshape(-1), *_row(plane, row, g), g, C, line)
 
@@ -110,36 +109,16 @@ def _row(plane, row, g):
 
 
 @tile
-def _normalise(x, norm, out):
-    if norm.shape[1]:
-        normalise(x, norm[0], norm[1], norm[3, 0], out)
-    else:
-        for k in range(len(x)):
-            out[k] = x[k]
-
-
-# Indices are unsigned here: at a signed one Numba asks each time whether it counts from the end.
-
-
-@tile
 def deinterleave(line, plane, first, pitch, g, C):
     """Deal a line's pixels out into phases, which begin at ``plane[first]`` and every `pitch` numbers from there."""
-    pixels, C, source, one = len(line) // C, np.uintp(C), np.uintp(0), np.uintp(1)
-    for k in range(g.PW, g.PW + pixels):
-        target = np.uintp(first + k % g.SW * pitch) + np.uintp(k // g.SW) * C
-        for _ in range(C):
-            plane[target] = line[source]
-            target += one
-            source += one
+    for k in range(len(line) // C):
+        column = g.PW + k
+        copy(line, k * C, C, plane, first + column % g.SW * pitch + column // g.SW * C)
 
 
 @tile
 def interleave(plane, first, pitch, g, C, line):
     """A line, put together from its phases."""
-    pixels, C, target, one = len(line) // C, np.uintp(C), np.uintp(0), np.uintp(1)
-    for k in range(g.PW, g.PW + pixels):
-        source = np.uintp(first + k % g.SW * pitch) + np.uintp(k // g.SW) * C
-        for _ in range(C):
-            line[target] = plane[source]
-            target += one
-            source += one
+    for k in range(len(line) // C):
+        column = g.PW + k
+        copy(plane, first + column % g.SW * pitch + column // g.SW * C, C, line, k * C)

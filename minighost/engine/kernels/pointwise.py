@@ -1,24 +1,47 @@
 """Fused 1x1 convolution: normalise a tile of the input, multiply it, and take the result's batch norm sums.
 
-    raw = sum over parts of  gate * max(scale*x + shift, floor) @ w[part's rows]
+    raw = sum over parts of  gate * act(scale*x + shift) @ w[part's rows]
 
 The input comes in one part or two: a ghost module's intrinsic maps and their ghosts stay separate arrays, and
 the product adds what each contributes. Backward, a tile of the gradient passes through batch norm, gives its share of
-`dw` and of `dx`, and `dx` is cut by the ReLU and summed for the batch norm in front - one visit to every number.
+`dw` and of `dx`, and `dx` is cut by the activation and summed for the batch norm before - one visit to every number.
 
 Letters: R rows of the chunk, C channels in, OC channels out.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
+from minighost.engine.activations import is_cut
 from minighost.engine.gemm import gemm, transposed
-from minighost.engine.kernels.deferred import along
-from minighost.engine.kernels.tiles import accumulate, add_up, fold, mask_and_add, multiply_add, normalise
-from minighost.engine.launch import fetch_add, kernel, share, threads, tile
+from minighost.engine.kernels.deferred import Deferred, along
+from minighost.engine.kernels.tiles import add_up, finish, fold, multiply_add, normalise
+from minighost.engine.launch import is_last, kernel, share, thread_id, threads, tile
 from minighost.engine.memory import empty, workspace, zeros
-from minighost.engine.moments import add_moments, fold_moments, merge_moments, room_for_moments
+from minighost.engine.moments import add_moments, close_moments, room_for_moments
 
 __all__ = ["pointwise_backward", "pointwise_forward"]
+
+
+class Factor(NamedTuple):
+    """One part of the input, and the rows of the weights that belong to it."""
+
+    part: Deferred  # norm repeated along a line of lanes: (3, L)
+    w: np.ndarray  # (C, OC)
+    transposed: np.ndarray  # (OC, C), or w itself
+    transpose: bool  # whether the latter is still to be transposed
+
+
+class FactorGradient(NamedTuple):
+    """What the backward leaves for one part."""
+
+    norm: np.ndarray  # (3, L), or (3, 0) where the activation does not cut
+    skip: np.ndarray  # (N, H, W, C), a gradient that is added; or (0, H, W, C)
+    dx: np.ndarray  # (N, H, W, C)
+    dgate: np.ndarray  # (N, C) or (0, C)
+    sums: np.ndarray  # (chunks, 2, C), float64
+    lanes: np.ndarray  # (threads, 2, L)
 
 
 def pointwise_forward(parts, w, b=None, summing=True):
@@ -39,26 +62,13 @@ def pointwise_forward(parts, w, b=None, summing=True):
     statistics : ndarray, shape (2, OC), float64
         Mean and variance of raw, for `finalize_stats`; without channels if they are not wanted.
     """
-    first, second = _two(parts)
-    (N, H, W, split), (C, OC) = first.raw.shape, w.shape
+    (N, H, W, split), (C, OC) = parts[0].raw.shape, w.shape
     chunks, step, n_threads = _chunks(N * H * W, w), _tile_rows(C, OC), threads().count
-    out = empty((N, H, W, OC), w.dtype)
+    out, (a, b_factor) = empty((N, H, W, OC), w.dtype), _factors(parts, w)
     partials, statistics = room_for_moments(chunks if summing else 0, OC)
-    _forward(
-        np.zeros(2, np.int64),
-        chunks,
-        step,
-        _lanes(first),
-        _lanes(second),
-        w[:split],
-        w[split:],
-        w[0, :0] if b is None else b,
-        *workspace(w.dtype, (n_threads, 2, step * max(split, C - split)), (n_threads, 3, _repeats(OC) * OC)),
-        out,
-        partials,
-        statistics,
-        n_threads=n_threads,
-    )
+    scratch = workspace(w.dtype, (n_threads, 2, step * max(split, C - split)), (n_threads, 3, _repeats(OC) * OC))
+    bias = w[0, :0] if b is None else b
+    _forward(chunks, step, a, b_factor, bias, *scratch, out, partials, statistics, n_threads=n_threads)
     return out, statistics
 
 
@@ -71,68 +81,49 @@ def pointwise_backward(gradient, parts, w, skip_grad=None):
     parts, w
         As in the forward.
     skip_grad : ndarray, shape of the first part's raw, optional
-        Gradient that reaches the only part another way, cut as its ReLU cuts; it is added to `dy`, not to `sums`. For a
-        part without a gate.
+        Gradient that reaches the only part another way, cut as its activation cuts; the result is the sum of both. For
+        a part without a gate.
 
     Returns
     -------
     branches : list of (dy, sums, dgate), one per part
-        `dy` is the gradient with respect to the part's activation. Without a gate the ReLU has already cut it, and
-        `sums`, of shape (chunks, 2, C), are what `batch_norm_backward` needs. With a gate it is the gradient after the
-        gate, `sums` mean nothing, and `dgate`, of shape (N, C), is the gate's gradient; go on with `gate_backward`.
+        `dy` is the gradient with respect to the part. Without a gate it has been cut if the activation cuts (`is_cut`),
+        and then `sums`, of shape (chunks, 2, C), are what `batch_norm_backward` needs. With a gate `sums` mean nothing,
+        and `dgate`, of shape (N, C), is the gate's gradient; go on with `gate_backward`.
     dw : ndarray, shape (C, OC)
     """
-    first, second = _two(parts)
-    (N, H, W, split), (C, OC) = first.raw.shape, w.shape
+    (N, H, W, split), (C, OC) = parts[0].raw.shape, w.shape
     chunks, step, n_threads = min(N, _chunks(N * H * W, w)), _tile_rows(C, OC), threads().count
-    branches = [
-        (empty(p.raw.shape, w.dtype), empty((chunks, 2, p.raw.shape[3]), np.float64), zeros(p.gate.shape, w.dtype))
-        for p in (first, second)
-    ]
-    first, second = _lanes(first), _lanes(second)
-    scratch, dtiles, lanes1, lanes2, dws = workspace(
+    a, b = _factors(parts, w)
+    norms = [f.part.norm if is_cut(f.part.act) and not len(f.part.gate) else np.empty((3, 0), w.dtype) for f in (a, b)]
+    scratch, dtiles, *lanes, dws = workspace(
         w.dtype,
         (n_threads, 2, step * max(split, C - split)),
         (n_threads, step * OC),
-        (n_threads, 2, first.norm.shape[1]),
-        (n_threads, 2, second.norm.shape[1]),
+        *((n_threads, 2, norm.shape[1]) for norm in norms),
         (chunks, C, OC),
     )
+    back = [_room(f.part, norm, skip_grad, chunks, its) for f, norm, its in zip((a, b), norms, lanes, strict=True)]
     dw = empty((C, OC), w.dtype)
-    (dx1, sums1, dgate1), (dx2, sums2, dgate2) = branches
-    _backward(
-        np.zeros(2, np.int64),
-        step,
-        _gradient_lanes(gradient),
-        first,
-        second,
-        *transposed(w[:split]),
-        *transposed(w[split:]),
-        scratch,
-        dtiles,
-        lanes1,
-        lanes2,
-        dx1[:0] if skip_grad is None else skip_grad,
-        dx1,
-        dx2,
-        dgate1,
-        dgate2,
-        dws,
-        dw,
-        sums1,
-        sums2,
-        n_threads=n_threads,
-    )
-    return branches[: len(parts)], dw
+    _backward(step, _gradient_lanes(gradient), a, b, scratch, dtiles, *back, dws, dw, n_threads=n_threads)
+    return [(one.dx, one.sums, one.dgate) for one in back[: len(parts)]], dw
 
 
-def _two(parts):
-    """The parts, the second one without channels where there is only one."""
+def _factors(parts, w):
+    """A `Factor` for each part, and one without channels where there is only one part."""
     first = parts[0]
-    if len(parts) == 2:
-        return parts
-    nothing = np.empty((*first.raw.shape[:3], 0), first.raw.dtype)
-    return first, first._replace(raw=nothing, norm=first.norm[:, :0], gate=nothing[:0, 0, 0])
+    if len(parts) == 1:
+        nothing = np.empty((*first.raw.shape[:3], 0), first.raw.dtype)
+        parts = first, Deferred(nothing, np.empty((3, 0), w.dtype), first.act, nothing[:0, 0, 0])
+    split = first.raw.shape[3]
+    return [Factor(_lanes(p), rows, *transposed(rows)) for p, rows in zip(parts, (w[:split], w[split:]), strict=True)]
+
+
+def _room(part, norm, skip_grad, chunks, lanes):
+    C, dtype = part.raw.shape[3], part.raw.dtype
+    skip = part.raw[:0] if skip_grad is None else skip_grad
+    dgate = zeros(part.gate.shape, dtype)
+    return FactorGradient(norm, skip, empty(part.raw.shape, dtype), dgate, empty((chunks, 2, C), np.float64), lanes)
 
 
 def _repeats(C):
@@ -166,11 +157,11 @@ def _tile_rows(C, OC):
     return max(32, min(1024, (1 << 18) // (C + OC) // 32 * 32))
 
 
-@kernel(flops=lambda a: 2 * a.out.size * (len(a.wa) + len(a.wb)))
-def _forward(work, counters, chunks, step, a, b, wa, wb, bias, scratches, moments, out, partials, statistics):
+@kernel
+def _forward(work, chunks, step, a, b, bias, scratches, moments, out, partials, statistics):
     N, H, W, OC = out.shape
-    R, flat, thread = N * H * W, out.reshape(-1), fetch_add(counters)
-    scratch, moment = scratches[thread], moments[thread]  # this thread's own
+    R, flat, thread = N * H * W, out.reshape(-1), thread_id(work)
+    scratch, moment = scratches[thread], moments[thread]
     for t in share(work, chunks):
         first, last = t * R // chunks, (t + 1) * R // chunks
         moment[:] = 0
@@ -178,97 +169,64 @@ def _forward(work, counters, chunks, step, a, b, wa, wb, bias, scratches, moment
             r1 = min(last, r0 + step)
             stretch = flat[r0 * OC : r1 * OC]
             product = stretch.reshape(r1 - r0, OC)
-            gemm(_gated(a, _load(a, r0, r1, scratch[0]), r0, scratch[1]), False, wa, False, False, product)
-            if len(wb):
-                gemm(_gated(b, _load(b, r0, r1, scratch[0]), r0, scratch[1]), False, wb, False, True, product)
+            gemm(_gated(a.part, _load(a.part, r0, r1, scratch[0]), r0, scratch[1]), False, a.w, False, False, product)
+            if len(b.w):
+                gated = _gated(b.part, _load(b.part, r0, r1, scratch[0]), r0, scratch[1])
+                gemm(gated, False, b.w, False, True, product)
             for r in range(len(product) if len(bias) else 0):
                 for o in range(OC):
                     product[r, o] += bias[o]
             if len(partials):
                 add_moments(stretch, r0 == first, moment)
-        if len(partials):
-            fold_moments((last - first) * OC, moment, moment.shape[1], partials[t])
-            if fetch_add(counters[1:]) == chunks - 1:
-                merge_moments(partials, statistics)
+        close_moments(work, t, (last - first) * OC, moment, moment.shape[1], partials, statistics)
 
 
-@kernel(flops=lambda a: 4 * a.g.raw.size * len(a.dw))
-def _backward(
-    work,
-    counters,
-    step,
-    g,
-    a,
-    b,
-    wa,
-    transpose_wa,
-    wb,
-    transpose_wb,
-    scratches,
-    dtiles,
-    lanes_a,
-    lanes_b,
-    skip_grad,
-    dxa,
-    dxb,
-    dgate_a,
-    dgate_b,
-    dws,
-    dw,
-    sums_a,
-    sums_b,
-):
+@kernel
+def _backward(work, step, g, a, b, scratches, dtiles, back_a, back_b, dws, dw):
     N, H, W, _ = g.raw.shape
-    chunks, split, thread = len(dws), a.raw.shape[3], fetch_add(counters)
-    scratch, dtile, sum_a, sum_b = (
-        scratches[thread],
-        dtiles[thread],
-        lanes_a[thread],
-        lanes_b[thread],
-    )  # this thread's own
+    chunks, split, thread = len(dws), len(a.w), thread_id(work)
+    scratch, dtile, lanes_a, lanes_b = scratches[thread], dtiles[thread], back_a.lanes[thread], back_b.lanes[thread]
     for t in share(work, chunks):
         first, last = t * N // chunks * H * W, (t + 1) * N // chunks * H * W
-        sum_a[:] = 0
-        sum_b[:] = 0
+        lanes_a[:] = 0
+        lanes_b[:] = 0
         for r0 in range(first, last, step):
             r1 = min(last, r0 + step)
             d = _load_gradient(g, r0, r1, dtile)
-            _backward_part(a, d, wa, transpose_wa, r0, r1, r0 > first, scratch, dws[t, :split], dxa, dgate_a, sum_a)
-            if len(skip_grad):
-                accumulate(skip_grad.reshape(-1)[r0 * split : r1 * split], dxa.reshape(-1)[r0 * split : r1 * split])
-            if wb.size:
-                _backward_part(b, d, wb, transpose_wb, r0, r1, r0 > first, scratch, dws[t, split:], dxb, dgate_b, sum_b)
-        fold(sum_a, sum_a.shape[1], sums_a[t])
-        if wb.size:
-            fold(sum_b, sum_b.shape[1], sums_b[t])
-        if fetch_add(counters[1:]) == chunks - 1:
+            _backward_part(a, d, r0, r1, r0 > first, scratch, dws[t, :split], back_a, lanes_a)
+            if len(b.w):
+                _backward_part(b, d, r0, r1, r0 > first, scratch, dws[t, split:], back_b, lanes_b)
+        fold(lanes_a, lanes_a.shape[1], back_a.sums[t])
+        if len(b.w):
+            fold(lanes_b, lanes_b.shape[1], back_b.sums[t])
+        if is_last(work, chunks):
             add_up(dws, dw)
 
 
 @tile
-def _backward_part(p, d, w, transpose, r0, r1, add, scratch, dw, dx, dgate, lanes):
-    C = p.raw.shape[3]
+def _backward_part(factor, d, r0, r1, add, scratch, dw, back, lanes):
+    p, C = factor.part, factor.part.raw.shape[3]
     y = _load(p, r0, r1, scratch[0])
     gemm(_gated(p, y, r0, scratch[1]), True, d, False, add, dw)
-    stretch = dx.reshape(-1)[r0 * C : r1 * C]
-    dy = stretch.reshape(r1 - r0, C)
-    gemm(d, False, w, transpose, False, dy)
+    dx = back.dx.reshape(-1)[r0 * C : r1 * C]
+    dy = dx.reshape(r1 - r0, C)
+    gemm(d, False, factor.transposed, factor.transpose, False, dy)
     if len(p.gate):
-        _add_gate_gradient(p, dy, y, r0, dgate)
-    elif p.norm.shape[1]:
-        x = p.raw.reshape(-1)[r0 * C : r1 * C]
-        mask_and_add(stretch, y.reshape(-1), x, p.norm[2], p.norm[3, 0], lanes[0], lanes[1])
+        _add_gate_gradient(p, dy, y, r0, back.dgate)
+    else:
+        x, skip = p.raw.reshape(-1)[r0 * C : r1 * C], back.skip.reshape(-1)[r0 * C : r1 * C]
+        finish(dx, x, back.norm, p.act, skip, dx, lanes)
 
 
 @tile
 def _load(p, r0, r1, scratch):
-    """Rows r0 to r1 of a part, normalised and rectified; a plain part is read where it lies."""
+    """Rows r0 to r1 of a part, normalised and activated; a plain part is read where it lies."""
     C = p.raw.shape[3]
     x = p.raw.reshape(-1)[r0 * C : r1 * C]
     if p.norm.shape[1] == 0:
         return x.reshape(r1 - r0, C)
     y = scratch[: (r1 - r0) * C]
-    normalise(x, p.norm[0], p.norm[1], p.norm[3, 0], y)
+    normalise(x, p.norm, p.act, y)
     return y.reshape(r1 - r0, C)
 
 

@@ -13,13 +13,14 @@ Letters: L numbers in an output line, `width` numbers in a line of the plane, `p
 the next's, K taps.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from minighost.engine.activations import gradient
 from minighost.engine.dispatch import by_type
 from minighost.engine.launch import tile
-from minighost.engine.vectors import fill, lanes, load, load_part, store, store_part, where, width
+from minighost.engine.vectors import fill, lanes, load, load_part, store, store_part, width
 
 __all__ = ["InputGradient", "Result", "add_products", "convolve", "padded"]
 
@@ -72,16 +73,17 @@ def _end_result(to, s, state):
 
 
 class InputGradient(NamedTuple):
-    """Where the gradient of the input goes: cut where its ReLU cut, added to the one that skips the layer, and summed.
+    """Where the gradient of the input goes: through its activation, to the one that skips the layer, into the sums.
 
-    `dx`, `x` : (H*L,); `norm` (4, pitch), rows scale, shift, mean and floor, or (4, 0) if `x` is no result of a batch
-    norm; `skip` (H*L,), a gradient that is added, or (0,); `sums` (2, pitch), of the gradient and of the gradient times
-    ``x - mean``.
+    `dx`, `x` : (H*L,); `norm` (3, pitch), rows scale, shift and mean, or (3, 0) where there is no activation; `act`,
+    see `engine.activations`; `skip` (H*L,), a gradient that is added, or (0,); `sums` (2, pitch), of the gradient and
+    of the gradient times ``x - mean``.
     """
 
     dx: np.ndarray
     x: np.ndarray
     norm: np.ndarray
+    act: Any
     skip: np.ndarray
     sums: np.ndarray
 
@@ -89,30 +91,29 @@ class InputGradient(NamedTuple):
 def _begin_gradient(to, s):
     zero = fill(to.dx, 0)
     if to.norm.shape[1] == 0:
-        return zero, zero, zero, zero, zero, zero
+        return zero, zero, zero, zero, zero
     norm, sums = to.norm, to.sums
-    scale, shift, mean, floor = load(norm[0], s), load(norm[1], s), load(norm[2], s), load(norm[3], s)
-    return scale, shift, mean, floor, load(sums[0], s), load(sums[1], s)
+    return load(norm[0], s), load(norm[1], s), load(norm[2], s), load(sums[0], s), load(sums[1], s)
 
 
 def _step_gradient(to, state, h, s, L, v):
-    scale, shift, mean, floor, total, moment = state
+    scale, shift, mean, total, moment = state
     k, n = h * L + s, L - s
     if to.norm.shape[1]:
         x = load_part(to.x, k, n)
-        v = where(x * scale + shift <= floor, fill(to.dx, 0), v)
+        v = gradient(to.act, x * scale + shift, v)
         if len(to.skip):
             v = v + load_part(to.skip, k, n)
         total, moment = total + v, moment + v * (x - mean)
     elif len(to.skip):
         v = v + load_part(to.skip, k, n)
     store_part(to.dx, k, n, v)
-    return scale, shift, mean, floor, total, moment
+    return scale, shift, mean, total, moment
 
 
 def _end_gradient(to, s, state):
     if to.norm.shape[1]:
-        scale, shift, mean, floor, total, moment = state
+        _, _, _, total, moment = state
         store(to.sums[0], s, total)
         store(to.sums[1], s, moment)
 

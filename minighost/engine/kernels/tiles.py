@@ -6,21 +6,26 @@ Sums are kept per lane too, in the precision of the data, for a few hundred numb
 float64 sums per channel.
 """
 
+from minighost.engine.activations import gradient, value
 from minighost.engine.launch import tile
 
-__all__ = ["accumulate", "add_up", "finish", "fold", "line_of", "mask_and_add", "multiply_add", "normalise"]
+__all__ = ["accumulate", "add_up", "finish", "fold", "line_of", "multiply_add", "normalise"]
 
 
 @tile
-def normalise(x, scale, shift, floor, out):
-    """``out = max(scale*x + shift, floor)``, lane by lane; a floor of -inf means no ReLU, and NaN passes through."""
-    L = len(scale)
+def normalise(x, norm, act, out):
+    """``out = act(scale*x + shift)``, lane by lane; without columns it is only copied."""
+    L = norm.shape[1]
+    if L == 0:
+        for k in range(len(x)):
+            out[k] = x[k]
+        return
+    scale, shift = norm[0], norm[1]
     for q in range(0, len(x), L):
         n = min(L, len(x) - q)
         xq, oq = x[q : q + n], out[q : q + n]
         for k in range(n):
-            y = xq[k] * scale[k] + shift[k]
-            oq[k] = floor if y <= floor else y
+            oq[k] = value(act, xq[k] * scale[k] + shift[k])
 
 
 @tile
@@ -40,39 +45,30 @@ def multiply_add(dy, x, coefficients, out):
 
 
 @tile
-def mask_and_add(dy, y, x, mean, floor, total, moment):
-    """Zero the gradient where the activation y sits on its floor; add up ``dy`` and ``dy * (x - mean)``."""
-    L, zero = len(mean), dy.dtype.type(0)
-    for q in range(0, len(x), L):
-        n = min(L, len(x) - q)
-        xq, yq, dq = x[q : q + n], y[q : q + n], dy[q : q + n]
-        for k in range(n):
-            d = zero if yq[k] <= floor else dq[k]
-            dq[k] = d
-            total[k] += d
-            moment[k] += d * (xq[k] - mean[k])
+def finish(d, x, norm, act, skip_grad, dx, lanes):
+    """Take a gradient through an activation, add the one that skips the layer, and take the sums of both.
 
-
-@tile
-def finish(d, x, norm, skip_grad, dx, lanes):
-    """Cut the gradient of a line where the ReLU cut, add the one that skips the layer, and take the sums of both."""
-    zero = d.dtype.type(0)
-    if len(skip_grad):
-        for k in range(len(dx)):
-            dx[k] = skip_grad[k]
-    else:
-        for k in range(len(dx)):
-            dx[k] = zero
-    if norm.shape[1] == 0:
-        for k in range(len(d)):
-            dx[k] += d[k]
-        return
-    scale, shift, mean, floor, total, moment = norm[0], norm[1], norm[2], norm[3, 0], lanes[0], lanes[1]
-    for k in range(len(d)):
-        y = x[k]
-        v = dx[k] + (zero if y * scale[k] + shift[k] <= floor else d[k])
-        s, m = total[k] + v, moment[k] + v * (y - mean[k])
-        dx[k], total[k], moment[k] = v, s, m
+    `dx` may be `d`. Without columns in `norm` there is no activation, and nothing is summed.
+    """
+    L = norm.shape[1]
+    step = L if L else max(1, len(x))
+    for q in range(0, len(x), step):
+        n = min(step, len(x) - q)
+        xq, dq, oq = x[q : q + n], d[q : q + n], dx[q : q + n]
+        if L:
+            for k in range(n):
+                oq[k] = gradient(act, xq[k] * norm[0, k] + norm[1, k], dq[k])
+        else:
+            for k in range(n):
+                oq[k] = dq[k]
+        if len(skip_grad):
+            accumulate(skip_grad[q : q + n], oq)
+        if L:
+            total, moment, mean = lanes[0], lanes[1], norm[2]
+            for k in range(n):
+                v = oq[k]
+                s, m = total[k] + v, moment[k] + v * (xq[k] - mean[k])
+                total[k], moment[k] = s, m
 
 
 @tile

@@ -23,10 +23,13 @@ row of B' or A' is a sum of long stretches of memory: all tiles of a line at onc
 Letters: TH, TW tiles in a column and in a line; B images at a time.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from minighost.engine.gemm import gemm, transposed
-from minighost.engine.kernels.deferred import along
+from minighost.engine.geometry import Geometry
+from minighost.engine.kernels.deferred import gradient_lines_of, input_gradient, lines_of
 from minighost.engine.kernels.plane import collect, deinterleave, fill, interleave
 from minighost.engine.kernels.tiles import finish, fold, line_of, multiply_add
 from minighost.engine.kernels.winograd_sums import (
@@ -40,9 +43,9 @@ from minighost.engine.kernels.winograd_sums import (
     taps_forward,
     taps_forward_reference,
 )
-from minighost.engine.launch import fetch_add, kernel, share, threads, tile
-from minighost.engine.memory import empty, zeros
-from minighost.engine.moments import add_moments, fold_moments, merge_moments, room_for_moments
+from minighost.engine.launch import kernel, share, thread_id, threads, tile
+from minighost.engine.memory import empty, workspace
+from minighost.engine.moments import add_moments, close_moments, room_for_moments
 
 __all__ = [
     "input_transform",
@@ -79,216 +82,136 @@ def tiles_at_a_time(C, OC):
     return 256 if C * OC > 1 << 14 else 64
 
 
+class Tiles(NamedTuple):
+    """How a batch is cut into tiles."""
+
+    g: Geometry  # of the pixels' plane, every fourth column together: SW = 4
+    gout: Geometry  # of the outputs' plane, likewise, without padding
+    B: int
+    chunks: int
+
+
+class Scratch(NamedTuple):
+    """Memory of each thread's own; the first axis counts threads. AB is B times TH."""
+
+    plane: np.ndarray  # (threads, 1, 4, 4*TH + 2, (TW + 1)*C)
+    line: np.ndarray  # (threads, W*C)
+    rows: np.ndarray  # (threads, 6, 4, (TW + 1)*C), B' x
+    seen: np.ndarray  # (threads, 36, AB, TW*C), B' x B
+    products: np.ndarray  # (threads, 36, AB, TW*OC)
+    half: np.ndarray  # (threads, 6, 4, TW*OC), A' y forward, dy A backward
+    outputs: np.ndarray  # (threads, 4, TW*OC) forward, (threads, 4, 4*TH, TW*OC) backward
+    dline: np.ndarray  # (threads, 0) forward, (threads, OW*OC) backward
+    sums: np.ndarray  # (threads, 3, OW*OC) forward, (threads, 2, W*C) backward
+
+
 def winograd_forward(deferred, w, g, b=None, summing=True):
     """Forward; parameters and results as for `conv_forward`."""
-    x, B, chunks, counters, planes, line, rows, seen, products = _prepare(deferred, w, g, 32)
-    n_threads, DL, OC = len(planes), products.shape[3], w.shape[3]
-    out = empty((len(x), g.OH, g.OW * OC), w.dtype)
-    partials, statistics = room_for_moments(chunks if summing else 0, OC)
-    bias = w[0, 0, 0, :0] if b is None else np.tile(b, g.OW)
-    _forward(
-        counters,
-        x,
-        along(deferred.norm, x.shape[2]),
-        taps_forward(w),
-        bias,
-        g._replace(SW=4),
-        g._replace(SW=4, PW=0),
-        B,
-        chunks,
-        planes,
-        line,
-        rows,
-        seen,
-        products,
-        empty((n_threads, 6, 4, DL), w.dtype),
-        empty((n_threads, 4, DL), w.dtype),
-        empty((n_threads, 3, g.OW * OC), w.dtype),
-        out,
-        partials,
-        statistics,
-        n_threads=n_threads,
+    N, OC = len(deferred.raw), w.shape[3]
+    tiles, shapes = _prepare(deferred, w, g, 32)
+    n_threads, DL = shapes[0][0], shapes[-1][-1]
+    scratch = Scratch(
+        *workspace(w.dtype, *shapes, (n_threads, 4, DL), (n_threads, 0), (n_threads, 3, g.OW * OC)),
     )
-    return out.reshape(len(x), g.OH, g.OW, OC), statistics
+    out = empty((N, g.OH, g.OW * OC), w.dtype)
+    partials, statistics = room_for_moments(tiles.chunks if summing else 0, OC)
+    bias = w[0, 0, 0, :0] if b is None else np.tile(b, g.OW)
+    lines = lines_of(deferred)
+    _forward(lines, taps_forward(w), bias, tiles, scratch, out, partials, statistics, n_threads=n_threads)
+    return out.reshape(N, g.OH, g.OW, OC), statistics
 
 
 def winograd_backward(gradient, deferred, w, g, skip_grad=None, overwrite_skip=False):
     """Backward; parameters and results as for `conv_backward`, but that the gradient is always wanted."""
-    most = max(4, min(32, (1 << 22) // w.size))
-    x, B, chunks, counters, planes, line, rows, seen, products = _prepare(deferred, w, g, most)
-    (N, _, L), OL, C, n_threads, DL = x.shape, g.OW * w.shape[3], w.shape[2], len(planes), products.shape[3]
-    dx = skip_grad.reshape(x.shape) if overwrite_skip else empty(x.shape, w.dtype)
-    skip = dx[:0] if skip_grad is None else skip_grad.reshape(x.shape)
-    norm, dws = along(deferred.norm, L), empty((chunks, 36, C, w.shape[3]), w.dtype)
-    lanes, sums = empty((n_threads, 2, norm.shape[1]), w.dtype), empty((chunks, 2, C), np.float64)
+    C, OC = w.shape[2:]
+    tiles, shapes = _prepare(deferred, w, g, max(4, min(32, (1 << 22) // w.size)))
+    n_threads, DL = shapes[0][0], shapes[-1][-1]
+    lines = lines_of(deferred)
+    back = input_gradient(lines, C, tiles.chunks, skip_grad, overwrite_skip)
+    outputs, lanes = (n_threads, 4, -(-g.OH // 4) * 4, DL), (n_threads, 2, back.norm.shape[1])
+    scratch = Scratch(*workspace(w.dtype, *shapes, outputs, (n_threads, g.OW * OC), lanes))
+    dws = empty((tiles.chunks, 36, C, OC), w.dtype)
     w, transpose = transposed(w)
-    _backward(
-        counters,
-        gradient.dy.reshape(N, g.OH, OL),
-        gradient.raw.reshape(N, g.OH, OL),
-        along(gradient.coefficients, OL),
-        x,
-        norm,
-        taps_forward(w),
-        transpose,
-        g._replace(SW=4),
-        g._replace(SW=4, PW=0),
-        B,
-        planes,
-        zeros((n_threads, 4, -(-g.OH // 4) * 4, DL), w.dtype),
-        line,
-        empty((n_threads, OL), w.dtype),
-        rows,
-        empty((n_threads, 6, 4, DL), w.dtype),
-        seen,
-        products,
-        lanes,
-        skip,
-        dx,
-        sums,
-        dws,
-        n_threads=n_threads,
-    )
-    return dx.reshape(deferred.raw.shape), sums, taps_backward(dws)
+    taps = taps_forward(w)
+    _backward(gradient_lines_of(gradient), lines, taps, transpose, tiles, scratch, back, dws, n_threads=n_threads)
+    return back.dx.reshape(deferred.raw.shape), back.sums, taps_backward(dws)
 
 
 def _prepare(deferred, w, g, most):
-    """Images as lines, images at a time, chunks; then the scratch of each thread: plane, line, B'x, B'xB, products."""
-    (N, H, W, C), OC, n_threads = deferred.raw.shape, w.shape[3], threads().count
+    """`Tiles`, and the shapes of `Scratch` up to `half`."""
+    (N, _, W, C), OC, n_threads = deferred.raw.shape, w.shape[3], threads().count
     TH, TW = -(-g.OH // 4), -(-g.OW // 4)
     B = min(-(-tiles_at_a_time(C, OC) // (TH * TW)), -(-N // 4))  # at least four chunks, for the threads to share
-    return (
-        deferred.raw.reshape(N, H, W * C),
-        B,
-        min(most, -(-N // B)),
-        np.zeros(2, np.int64),
-        zeros((n_threads, 1, 4, 4 * TH + 2, (TW + 1) * C), w.dtype),
-        empty((n_threads, W * C), w.dtype),
-        empty((n_threads, 6, 4, (TW + 1) * C), w.dtype),
-        empty((n_threads, 36, B * TH, TW * C), w.dtype),
-        empty((n_threads, 36, B * TH, TW * OC), w.dtype),
+    return Tiles(g._replace(SW=4), g._replace(SW=4, PW=0), B, min(most, -(-N // B))), (
+        (n_threads, 1, 4, 4 * TH + 2, (TW + 1) * C),
+        (n_threads, W * C),
+        (n_threads, 6, 4, (TW + 1) * C),
+        (n_threads, 36, B * TH, TW * C),
+        (n_threads, 36, B * TH, TW * OC),
+        (n_threads, 6, 4, TW * OC),
     )
 
 
-@kernel(flops=lambda a: 2 * a.w.size * len(a.x) * -(-a.g.OH // 4) * -(-a.g.OW // 4))
-def _forward(
-    work,
-    counters,
-    x,
-    norm,
-    w,
-    bias,
-    g,
-    gout,
-    B,
-    chunks,
-    planes,
-    line,
-    rows,
-    seen,
-    products,
-    lines,
-    columns,
-    moments,
-    out,
-    partials,
-    statistics,
-):
-    N, TH, C, OC = len(x), (g.OH + 3) // 4, w.shape[1], w.shape[2]
-    thread = fetch_add(counters)
-    plane, looked, product, moment = (
-        planes[thread],
-        seen[thread],
-        products[thread],
-        moments[thread],
-    )  # this thread's own
+@kernel
+def _forward(work, lines, w, bias, tiles, scratch, out, partials, statistics):
+    N, g, TH, C, OC = len(out), tiles.g, (tiles.g.OH + 3) // 4, w.shape[1], w.shape[2]
+    B, chunks, thread = tiles.B, tiles.chunks, thread_id(work)
+    plane, line, rows, seen = scratch.plane[thread], scratch.line[thread], scratch.rows[thread], scratch.seen[thread]
+    products, half, outputs = scratch.products[thread], scratch.half[thread], scratch.outputs[thread]
+    moment = scratch.sums[thread]
+    plane[:] = 0
     for t in share(work, chunks):
         first, last = t * N // chunks, (t + 1) * N // chunks
         moment[:] = 0
         for n in range(first, last, B):
             images = min(B, last - n)
             for k in range(images):
-                fill(x[n + k], norm, g, C, line[thread], plane)
-                input_transform(plane[0], rows[thread], C, k * TH, looked)
+                fill(lines.x[n + k], lines.norm, lines.act, g, C, line, plane)
+                input_transform(plane[0], rows, C, k * TH, seen)
             for k in range(36):
-                a, y = _as_rows(looked[k], images * TH, C), _as_rows(product[k], images * TH, OC)
+                a, y = _as_rows(seen[k], images * TH, C), _as_rows(products[k], images * TH, OC)
                 gemm(a, False, w[k], False, False, y)
             for k in range(images):
-                output_transform(product, k * TH, lines[thread], columns[thread], gout, OC, bias, out[n + k])
+                output_transform(products, k * TH, half, outputs, tiles.gout, OC, bias, out[n + k])
                 if len(partials):
                     add_moments(out[n + k].reshape(-1), n + k == first, moment)
-        if len(partials):
-            fold_moments((last - first) * g.OH * len(moment[0]), moment, moment.shape[1], partials[t])
-            if fetch_add(counters[1:]) == chunks - 1:
-                merge_moments(partials, statistics)
+        close_moments(work, t, (last - first) * out[0].size, moment, moment.shape[1], partials, statistics)
 
 
-@kernel(flops=lambda a: 4 * a.w.size * len(a.x) * -(-a.g.OH // 4) * -(-a.g.OW // 4))
-def _backward(
-    work,
-    counters,
-    dy,
-    raw,
-    coefficients,
-    x,
-    norm,
-    w,
-    transpose,
-    g,
-    gout,
-    B,
-    planes,
-    dplanes,
-    lines,
-    dlines,
-    rows,
-    drows,
-    seen,
-    products,
-    lanes,
-    skip,
-    dx,
-    sums,
-    dws,
-):
-    N, H, chunks, TH, C, OC = len(x), x.shape[1], len(dws), (g.OH + 3) // 4, dws.shape[2], dws.shape[3]
-    thread = fetch_add(counters)
-    line, plane, looked = lines[thread], planes[thread], seen[thread]  # this thread's own
-    product, lane = products[thread], lanes[thread]
+@kernel
+def _backward(work, d, lines, w, transpose, tiles, scratch, back, dws):
+    N, g, TH, C, OC = len(d.dy), tiles.g, (tiles.g.OH + 3) // 4, dws.shape[2], dws.shape[3]
+    B, chunks, thread = tiles.B, len(dws), thread_id(work)
+    plane, line, rows, seen = scratch.plane[thread], scratch.line[thread], scratch.rows[thread], scratch.seen[thread]
+    products, half, dplane = scratch.products[thread], scratch.half[thread], scratch.outputs[thread]
+    dline, lane = scratch.dline[thread], scratch.sums[thread]
+    plane[:] = 0
+    dplane[:] = 0
     for t in share(work, chunks):
         first, last = t * N // chunks, (t + 1) * N // chunks
         lane[:] = 0
         for n in range(first, last, B):
             images = min(B, last - n)
             for k in range(images):
-                fill(x[n + k], norm, g, C, line, plane)
-                input_transform(plane[0], rows[thread], C, k * TH, looked)
-                _output_transform_backward(
-                    dy[n + k],
-                    raw[n + k],
-                    coefficients,
-                    dlines[thread],
-                    dplanes[thread],
-                    drows[thread],
-                    gout,
-                    OC,
-                    k * TH,
-                    product,
-                )
+                fill(lines.x[n + k], lines.norm, lines.act, g, C, line, plane)
+                input_transform(plane[0], rows, C, k * TH, seen)
+                _spread(d, n + k, dline, tiles.gout, OC, dplane)
+                _output_transform_backward(dplane, half, k * TH, products)
             for k in range(36):
-                a, d = _as_rows(looked[k], images * TH, C), _as_rows(product[k], images * TH, OC)
-                gemm(a, True, d, False, n > first, dws[t, k])
+                a, y = _as_rows(seen[k], images * TH, C), _as_rows(products[k], images * TH, OC)
+                gemm(a, True, y, False, n > first, dws[t, k])
                 gemm(
-                    d, False, w[k], transpose, False, a
+                    y, False, w[k], transpose, False, a
                 )  # what was seen has done its duty: its gradient takes its place
             for k in range(images):
                 plane[:] = 0
-                _input_transform_backward(looked, k * TH, rows[thread], C, plane[0])
-                for h in range(H):
+                _input_transform_backward(seen, k * TH, rows, C, plane[0])
+                for h in range(lines.x.shape[1]):
                     collect(plane, h, g, C, line)
-                    finish(line, x[n + k, h], norm, line_of(skip, n + k, h), dx[n + k, h], lane)
+                    skip = line_of(back.skip, n + k, h)
+                    finish(line, lines.x[n + k, h], back.norm, lines.act, skip, back.dx[n + k, h], lane)
             plane[:] = 0
-        fold(lane, lane.shape[1], sums[t])
+        fold(lane, lane.shape[1], back.sums[t])
 
 
 @tile
@@ -340,12 +263,17 @@ def output_transform(products, first, lines, columns, g, OC, bias, out):
 
 
 @tile
-def _output_transform_backward(dy, raw, coefficients, line, dplane, rows, g, OC, first, products):
-    """The adjoint of `output_transform`: A dy A' of an image."""
-    for i in range(len(dy)):
-        multiply_add(dy[i], raw[i], coefficients, line)
+def _spread(d, n, line, g, OC, dplane):
+    """The gradient of image n after its batch norm, every fourth column together."""
+    for i in range(d.dy.shape[1]):
+        multiply_add(d.dy[n, i], d.raw[n, i], d.coefficients, line)
         deinterleave(line, dplane.reshape(-1), i * dplane.shape[2], dplane.shape[1] * dplane.shape[2], g, OC)
-    for i in range((len(dy) + 3) // 4):
+
+
+@tile
+def _output_transform_backward(dplane, rows, first, products):
+    """The adjoint of `output_transform`: A dy A' of an image; dplane is (4, 4*TH, TW*OC)."""
+    for i in range(dplane.shape[1] // 4):
         for p in range(4):
             d = dplane[p, 4 * i :]
             output_transform_lines_backward(d[0], d[1], d[2], d[3], rows, 0, p)

@@ -7,6 +7,7 @@ import numpy as np
 
 from minighost import ops
 from minighost.engine import check, kernels
+from minighost.engine.activations import is_cut
 from minighost.engine.geometry import Geometry, geometry
 from minighost.nn.functional.calls import fuses
 from minighost.nn.functional.gradients import InputGradient, RawGradient
@@ -114,8 +115,11 @@ class _Pointwise:
         skip = _skip_grad(onto, c.parts) if not any(len(p.gate) for p in c.parts) else None
         branches, dw = kernels.pointwise_backward(gradients[0], c.parts, c.w[0, 0], skip)
         dys, sums, dgates = zip(*branches, strict=True)
+<<<<<<< HEAD
         if skip is not None and isinstance(onto, InputGradient):
             sums = (np.concatenate([sums[0], onto.sums[0]]),)
+=======
+>>>>>>> 53e3b1a (WIP: activations as types in kernels)
         dx = _input_gradient(c.parts, dys, sums, dgates if len(c.parts[0].gate) else None)
         return (dx if skip is not None else add(dx, onto)), dw
 
@@ -182,16 +186,17 @@ def _input_gradient(parts, dys, sums, dgates=None):
     """An `InputGradient`; where a plain array went in, an array."""
     if len(parts) == 1 and parts[0].norm.shape[1] == len(parts[0].gate) == 0:
         return dys[0]
-    return InputGradient(parts, list(dys), list(sums), dgates)
+    cut = dgates is not None or all(is_cut(p.act) for p in parts)
+    return InputGradient(parts, list(dys), list(sums) if cut else None, dgates)
 
 
 def _cut(onto, parts):
-    """An array that reaches a single deferred part another way, cut as its ReLU cuts; all else as it is."""
-    if not (isinstance(onto, np.ndarray) and len(parts) == 1 and waits(parts)):
+    """An array that reaches a single deferred part another way, cut as its activation cuts; all else as it is."""
+    if not (isinstance(onto, np.ndarray) and len(parts) == 1 and waits(parts) and is_cut(parts[0].act)):
         return onto
     onto = check.array("conv2d backward", "onto", onto, 4)
     check.shape_is("conv2d backward", "onto", onto, parts[0].raw.shape)
-    dy, sums = kernels.relu_backward(onto, parts[0])
+    dy, sums = kernels.activation_backward(onto, parts[0])
     return InputGradient(parts, [dy], [sums])
 
 
@@ -209,5 +214,6 @@ def _skip_grad(onto, parts):
         return None
     if isinstance(onto, InputGradient):
         return onto.dys[0] if onto.belongs_to(parts) and onto.dgates is None else None
-    fits = isinstance(onto, np.ndarray) and parts[0].norm.shape[1] == 0 and check.is_plain(onto)
+    as_it_is = parts[0].norm.shape[1] == 0 or not is_cut(parts[0].act)
+    fits = isinstance(onto, np.ndarray) and as_it_is and check.is_plain(onto)
     return onto if fits and onto.shape == parts[0].raw.shape and onto.dtype == parts[0].raw.dtype else None

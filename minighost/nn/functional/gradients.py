@@ -36,7 +36,7 @@ class _InParts(Lazy):
 
 
 class InputGradient(_InParts):
-    """The gradient with respect to an `Activation`; zero where the activation's ReLU cut.
+    """The gradient with respect to an `Activation`; zero where the activation was cut.
 
     Attributes
     ----------
@@ -44,8 +44,8 @@ class InputGradient(_InParts):
         The activation's own.
     dys : list of ndarray
         With respect to each part; where a part has a gate, with respect to the gate's result.
-    sums : list of ndarray, shape (chunks, 2, C)
-        Of dy and ``dy * (raw - mean)``.
+    sums : list of ndarray, shape (chunks, 2, C), or None
+        Of dy and ``dy * (raw - mean)``; None if a part's activation has a slope that dy has still to be multiplied by.
     dgates : list of ndarray, shape (N, C), or None
     owned : bool
         Whether nobody else has these arrays, so that another gradient may be added to them in place.
@@ -68,7 +68,8 @@ class InputGradient(_InParts):
     def some(self, mine):
         """The gradient with respect to some of the parts."""
         dgates = None if self.dgates is None else self.dgates[mine]
-        return InputGradient(self.parts[mine], self.dys[mine], self.sums[mine], dgates, self.owned, self._used)
+        sums = None if self.sums is None else self.sums[mine]
+        return InputGradient(self.parts[mine], self.dys[mine], sums, dgates, self.owned, self._used)
 
     def use_up(self):
         """Give the arrays away, to be written to."""

@@ -7,6 +7,7 @@ import numpy as np
 
 from minighost import ops
 from minighost.engine import check, kernels
+from minighost.engine.activations import is_cut
 from minighost.nn.fold_nodes import Add, Concat, FirstChannels
 from minighost.nn.functional.gradients import InputGradient, RectifiedGradient
 from minighost.nn.functional.traced import is_traced
@@ -64,7 +65,7 @@ def concat_backward(dout, cache):
         dout = check.array("concat backward", "dout", np.asarray(dout), 4)
         check.shape_is("concat backward", "dout", dout, (*parts[0].raw.shape[:3], sum(p.raw.shape[3] for p in parts)))
         check.same_dtype("concat backward", dout=dout, x=parts[0].raw)
-        if len(parts) != 2 or not waits(parts):
+        if len(parts) != 2 or not waits(parts) or not all(is_cut(p.act) for p in parts):
             widths = [sum(p.raw.shape[3] for p in parts[one]) for one in mine]
             return tuple(dout[..., channels] for channels in shares(widths))
         branches, _ = kernels.concat_add_backward(dout, parts)
@@ -91,7 +92,8 @@ def add(a, b):
         return b if a is None else a
     if isinstance(a, InputGradient) and isinstance(b, InputGradient) and a.dgates is b.dgates is None:
         if a.belongs_to(b.parts) and b.belongs_to(a.parts):
-            sums = [np.concatenate([s, t]) for s, t in zip(a.sums, b.sums, strict=True)]
+            cut = a.sums is not None and b.sums is not None
+            sums = [np.concatenate(both) for both in zip(a.sums, b.sums, strict=True)] if cut else None
             return InputGradient(a.parts, [np.add(x, y) for x, y in zip(a.dys, b.dys, strict=True)], sums)
     return ops.add_forward(np.asarray(a), np.asarray(b))[0]
 

@@ -1,4 +1,4 @@
-"""Batch norm and ReLU of lazy activations: numbers per channel are all that is computed."""
+"""Batch norm of lazy activations: numbers per channel are all that is computed."""
 
 from typing import NamedTuple
 
@@ -6,11 +6,13 @@ import numpy as np
 
 from minighost import ops
 from minighost.engine import check, kernels
-from minighost.nn.functional.gradients import InputGradient, RawGradient, RectifiedGradient
-from minighost.nn.functional.joins import shares, split
-from minighost.nn.functional.values import Activation, Sum, materialize
+from minighost.engine.activations import IDENTITY, RELU
+from minighost.nn.functional.activations import through_activation
+from minighost.nn.functional.gradients import RawGradient
+from minighost.nn.functional.joins import shares
+from minighost.nn.functional.values import Activation, materialize
 
-__all__ = ["batch_norm_backward", "batch_norm_forward", "relu_backward", "relu_forward"]
+__all__ = ["batch_norm_backward", "batch_norm_forward"]
 
 
 class _Norm(NamedTuple):
@@ -29,10 +31,16 @@ def batch_norm_forward(x, gamma, beta, running_mean, running_var, training, mome
         and all(v.shape == x.shape[3:] and v.dtype == x.dtype for v in vectors)
     ):
         return ops.batch_norm_forward(materialize(x), *vectors, training, momentum, eps, relu)
-    parts, norms = [], []
+    parts, norms, act = [], [], RELU if relu else IDENTITY
     for part, statistics, mine in zip(x.parts, x.statistics, shares([p.raw.shape[3] for p in x.parts]), strict=True):
+<<<<<<< HEAD
         own = gamma[mine], beta[mine], running_mean[mine], running_var[mine]
         part, norm = kernels.finalize_stats(part.raw, statistics, *own, training, momentum, eps, relu)
+=======
+        part, norm = kernels.finalize_stats(
+            part.raw, statistics, *(v[mine] for v in vectors), training, momentum, eps, act
+        )
+>>>>>>> 53e3b1a (WIP: activations as types in kernels)
         parts.append(part)
         norms.append(norm)
     return Activation(parts), _Norm(parts, norms)
@@ -42,46 +50,7 @@ def batch_norm_backward(dout, cache):
     """`ops.batch_norm_backward`; the pixels wait for the convolution before."""
     if not isinstance(cache, _Norm):
         return ops.batch_norm_backward(materialize(dout), cache)
-    dout = _cut("batch_norm backward", dout, cache.parts)
+    dout = through_activation("batch_norm backward", dout, cache.parts)
     done = [kernels.batch_norm_backward(*one) for one in zip(dout.dys, dout.sums, cache.norms, strict=True)]
     gradients, dgammas, dbetas = zip(*done, strict=True)
     return RawGradient(list(gradients)), np.concatenate(dgammas), np.concatenate(dbetas)
-
-
-class _ReLU(NamedTuple):
-    """The parts without the ReLU, and with it."""
-
-    before: list
-    after: list
-
-
-def relu_forward(x):
-    """`ops.relu_forward`; what waits to be normalised is given a floor."""
-    if isinstance(x, Sum) and not (x.relu or x.is_read()):
-        out = Sum(x.parts, x.shortcut, relu=True)
-        return out, out
-    if not (isinstance(x, Activation) and x.is_normalized()):
-        return ops.relu_forward(materialize(x))
-    parts = [kernels.rectified(p) for p in x.parts]
-    return Activation(parts), _ReLU(x.parts, parts)
-
-
-def relu_backward(dout, cache):
-    """`ops.relu_backward`; the convolution after it has cut its gradient already."""
-    if isinstance(cache, Sum):
-        return RectifiedGradient(np.asarray(dout), cache.materialize())
-    if not isinstance(cache, _ReLU):
-        return ops.relu_backward(materialize(dout), cache)
-    return _cut("relu backward", dout, cache.after).of(cache.before)
-
-
-def _cut(op, dout, parts):
-    """`dout` as the gradient with respect to the parts: cut by their ReLU, and summed."""
-    if isinstance(dout, InputGradient) and dout.belongs_to(parts) and dout.dgates is None:
-        return dout
-    dout = check.array(op, "dout", np.asarray(dout), 4)
-    check.shape_is(op, "dout", dout, (*parts[0].raw.shape[:3], sum(p.raw.shape[3] for p in parts)))
-    check.same_dtype(op, dout=dout, x=parts[0].raw)
-    pieces = [np.ascontiguousarray(d) for d in split(dout, parts)]
-    dys, sums = zip(*(kernels.relu_backward(d, part) for d, part in zip(pieces, parts, strict=True)), strict=True)
-    return InputGradient(parts, list(dys), list(sums))

@@ -6,6 +6,7 @@ import numpy as np
 
 from minighost import ops
 from minighost.engine import kernels
+from minighost.engine.activations import IDENTITY, is_cut
 from minighost.nn.fold_nodes import Gate, GlobalMean
 from minighost.nn.functional.gradients import GatedGradient, InputGradient
 from minighost.nn.functional.joins import add, split
@@ -66,9 +67,12 @@ def global_avg_pool_backward(dout, cache, onto=None):
     if not isinstance(cache, _Mean):
         return add(ops.global_avg_pool_backward(dout, cache), onto)
     if isinstance(onto, GatedGradient) and onto.before is cache.parts and not onto.is_read():
+        cut = all(is_cut(p.act) for p in cache.parts)
+        gated = onto.after if cut else [p._replace(act=IDENTITY) for p in onto.after]  # the slope comes later
         done = [
             kernels.gate_backward(dy, np.ascontiguousarray(dmean), part)
-            for dy, dmean, part in zip(onto.dys, split(dout, cache.parts), onto.after, strict=True)
+            for dy, dmean, part in zip(onto.dys, split(dout, cache.parts), gated, strict=True)
         ]
-        return InputGradient(cache.parts, *map(list, zip(*done, strict=True)))
+        dys, sums = map(list, zip(*done, strict=True))
+        return InputGradient(cache.parts, dys, sums if cut else None)
     return add(ops.global_avg_pool_backward(dout, cache.shape), onto)

@@ -2,7 +2,7 @@
 
     Conv2d        -> Activation: the raw result and its mean and variance
     BatchNorm2d   -> the same numbers, with a scale and a shift per channel
-    ReLU          -> the same, with a floor
+    ReLU          -> the same, with an activation
     concat        -> the parts of both, side by side
     scale         -> the same, with a gate
     add           -> a Sum of two
@@ -18,6 +18,7 @@ import numpy as np
 
 from minighost import ops
 from minighost.engine import kernels
+from minighost.engine.activations import IDENTITY
 
 __all__ = ["Activation", "Lazy", "Sum", "activation", "materialize", "together", "waits"]
 
@@ -112,7 +113,7 @@ class Activation(Lazy):
 
     def is_normalized(self):
         """Whether every part has its scale and shift, and nothing after them."""
-        return waits(self.parts) and all(p.norm[3, 0] == -np.inf for p in self.parts)
+        return waits(self.parts) and all(p.act is IDENTITY for p in self.parts)
 
 
 def activation(x):
@@ -144,7 +145,7 @@ class Sum(Lazy):
     Attributes
     ----------
     parts : list of kernels.Deferred
-        Of a; each normalised, without ReLU or gate.
+        Of a; each normalised, without activation or gate.
     shortcut : kernels.Deferred
         b; normalised or a plain array.
     relu : bool
