@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 
 from minighost import ops
 from minighost.engine import kernels
+from minighost.engine.activations import IDENTITY, RELU
 from minighost.engine.gemm import gemm, transposed
 from minighost.engine.geometry import geometry
 from minighost.engine.kernels import winograd
@@ -32,7 +33,7 @@ class Part:
         )
         statistics = np.array([self.raw.mean((0, 1, 2)), self.raw.var((0, 1, 2))])
         self.deferred, self.norm = kernels.finalize_stats(
-            self.raw, statistics, gamma, beta, np.zeros(C), np.ones(C), relu=kind != "norm"
+            self.raw, statistics, gamma, beta, np.zeros(C), np.ones(C), act=IDENTITY if kind == "norm" else RELU
         )
         if kind == "gated":
             gate = rng.uniform(size=(N, C))
@@ -112,7 +113,7 @@ def test_single_precision_gradients_far_from_zero_are_those_of_double_precision(
     single, double = ([np.full(16, v, dtype) for v in (1, 0, 0, 1)] for dtype in (np.float32, np.float64))
     raw, statistics = kernels.pointwise_forward([kernels.plain(x)], np.eye(16, dtype=np.float32))
     deferred, norm = kernels.finalize_stats(raw, statistics, *single)
-    gradient, dgamma, dbeta = kernels.batch_norm_backward(*kernels.relu_backward(dout, deferred), norm)
+    gradient, dgamma, dbeta = kernels.batch_norm_backward(*kernels.activation_backward(dout, deferred), norm)
     _, cache = ops.batch_norm_forward(x.astype(np.float64), *double, True)
     dx, expected, dexpected = ops.batch_norm_backward(dout.astype(np.float64), cache)
     assert_allclose(dgamma, expected, atol=2e-3)

@@ -227,7 +227,7 @@ def _own_names(function):
         values = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
         targets = node.targets[0].elts if isinstance(node.targets[0], ast.Tuple) else node.targets
         for target, value in zip(targets, values, strict=False):
-            called = isinstance(value, ast.Call) and getattr(value.func, "id", "") == "fetch_add"
+            called = isinstance(value, ast.Call) and getattr(value.func, "id", "") == "thread_id"
             picked = isinstance(value, ast.Subscript) and getattr(value.slice, "id", "") in own
             own |= {target.id} if (called or picked) and isinstance(target, ast.Name) else set()
     return own
@@ -261,7 +261,7 @@ def test_a_kernel_that_gives_each_thread_scratch_is_told_how_many_threads_there_
     for path in KERNEL_FILES:
         tree = ast.parse(path.read_text())
         functions = [f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)]
-        asking = {f.name for f in functions if any(_calls(n, "fetch_add") for n in f.body if isinstance(n, ast.Assign))}
+        asking = {f.name for f in functions if any(_calls(n, "thread_id") for n in f.body if isinstance(n, ast.Assign))}
         for call in [n for n in ast.walk(tree) if isinstance(n, ast.Call)]:
             if getattr(call.func, "id", "") in asking:
                 told = {keyword.arg for keyword in call.keywords}
@@ -283,7 +283,7 @@ def test_kernels_call_only_what_the_cache_stamp_covers():
         for imported in [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]:
             if imported.module.startswith(("minighost.engine.", "minighost.ops.")):
                 known |= {alias.name for alias in imported.names}
-        chosen = [n for n in tree.body if isinstance(n, ast.Assign) and _calls(n, "by_type")]  # of tiles of this file
+        chosen = [n for n in tree.body if isinstance(n, ast.Assign) and _calls(n, "method")]  # of NamedTuples
         known |= {target.id for n in chosen for target in n.targets}
         known |= {"range", "len", "min", "max", "int", "slice", "number", "_blas"}  # a dtype; a function of Numba
         for function in [f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)]:

@@ -139,17 +139,18 @@ def test_a_kernel_with_scratch_for_so_many_threads_runs_on_no_more(monkeypatch):
     """However the number changes between the choice of scratch and the launch."""
     seen = []
 
-    def look(work, counters, visits):
-        thread = launch.fetch_add(counters)
+    def look(work, seen, visits):
+        thread = launch.thread_id(work)
+        seen[thread] = 1
         for k in launch.share(work, len(visits)):
             visits[k] = thread
 
     kernel = launch.kernel(look)
     for n_threads in (1, 2):
         monkeypatch.setattr(launch._state, "threads", 3 - n_threads)
-        counters, visits = np.zeros(1, np.int64), np.full(10_000, -1)
-        kernel(counters, visits, n_threads=n_threads)
-        seen.append((counters[0], 0 <= visits.min() <= visits.max() < n_threads))
+        begun, visits = np.zeros(8, np.int64), np.full(10_000, -1)
+        kernel(begun, visits, n_threads=n_threads)
+        seen.append((begun.sum(), 0 <= visits.min() <= visits.max() < n_threads))
     assert seen == [(1, True), (2, True)]
 
 

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from minighost.engine.dispatch import method
 from minighost.engine.vectors import like, where
 
-__all__ = ["Clip", "Floor", "IDENTITY", "KINDS", "RELU", "activation", "gradient", "is_cut", "value"]
+__all__ = ["Clip", "Floor", "IDENTITY", "KINDS", "RELU", "activation", "gradient", "is_cut", "is_identity", "value"]
 
 KINDS: list = []  # all classes; the inference machine refers to them by their place here
 
@@ -67,6 +67,11 @@ class Floor(NamedTuple):
 
 
 IDENTITY, RELU = Floor(math.nan), Floor(0.0)
+
+
+def is_identity(act):
+    """Whether an activation does nothing."""
+    return isinstance(act, Floor) and math.isnan(act.low)
 
 
 def is_cut(act):

@@ -22,17 +22,12 @@ OPERATIONS: dict[str, tuple[str, dict[str, tuple[int, ...]], dict[str, Any]]] = 
     "max_pool": ("max_pool", {"x": (2, 5, 6, 3)}, {"kernel_size": 3, "stride": 2, "padding": 1}),
     "avg_pool": ("avg_pool", {"x": (2, 5, 6, 3)}, {"kernel_size": 3, "stride": 2, "padding": 1}),
     "global_avg_pool": ("global_avg_pool", {"x": (2, 3, 4, 5)}, {}),
-    "relu": ("relu", {"x": (2, 3, 4, 5)}, {}),
-    "relu6": ("relu6", {"x": (2, 3, 4, 5)}, {}),
+    **{name: (name, {"x": (2, 3, 4, 5)}, {}) for name in ops.ACTIVATIONS},
     "crelu": ("crelu", {"x": (2, 3, 4, 5)}, {}),
-    "hard_sigmoid": ("hard_sigmoid", {"x": (2, 3, 4, 5)}, {}),
-    "hard_swish": ("hard_swish", {"x": (2, 3, 4, 5)}, {}),
-    "clip_gate": ("clip_gate", {"x": (2, 3, 4, 5)}, {}),
     "scale": ("scale", {"x": (2, 3, 4, 5), "gate": (2, 5)}, {}),
     "add": ("add", {"a": (2, 3, 4, 5), "b": (2, 3, 4, 5)}, {}),
     "concat": ("concat", {"a": (2, 3, 4, 2), "b": (2, 3, 4, 3)}, {}),
 }
-SPREAD = {"relu6": 5.0, "hard_sigmoid": 3.0, "hard_swish": 3.0}  # so that both ends of the gate are met
 
 BLOCKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "conv_bn_act": (partial(nn.ConvBNAct, 3, 4, 3, stride=2, rng=0), 3),
@@ -58,7 +53,8 @@ def pieces(name, seed=0):
     rng = np.random.default_rng(seed)
     if name in OPERATIONS:
         operation, shapes, options = OPERATIONS[name]
-        inputs = [SPREAD.get(name, 1.0) * rng.normal(size=shape) for shape in shapes.values()]
+        spread = ops.ACTIVATIONS[name].spread if name in ops.ACTIVATIONS else 1.0
+        inputs = [spread * rng.normal(size=shape) for shape in shapes.values()]
         return [_named(operation, twin, shapes, options, inputs) for twin in ("", "_reference")]
     if name.startswith("batch_norm"):
         inputs = [rng.normal(size=(3, 4, 5, 2)), rng.uniform(0.5, 1.5, 2), rng.normal(size=2)]

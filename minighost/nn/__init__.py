@@ -1,5 +1,6 @@
 """Modules: parameters, shapes and state; the mathematics is in `minighost.ops`."""
 
+from minighost.nn.activations import GELU, ClipGate, CReLU, HardSigmoid, HardSwish, ReLU, ReLU6, Sigmoid, SiLU
 from minighost.nn.blocks import ConvBNAct, SqueezeExcite
 from minighost.nn.checksums import checking
 from minighost.nn.containers import Chain, ModuleList, Sequential
@@ -11,18 +12,12 @@ from minighost.nn.hooks import Hook, hooked
 from minighost.nn.layers import (
     AvgPool2d,
     BatchNorm2d,
-    ClipGate,
     Conv2d,
-    CReLU,
     Dropout,
     GlobalAvgPool,
-    HardSigmoid,
-    HardSwish,
     Identity,
     Linear,
     MaxPool2d,
-    ReLU,
-    ReLU6,
 )
 from minighost.nn.module import Module
 from minighost.nn.parameter import Buffer, Parameter
@@ -39,6 +34,7 @@ __all__ = [
     "Conv2d",
     "ConvBNAct",
     "Dropout",
+    "GELU",
     "GhostBottleneck",
     "GhostModule",
     "GlobalAvgPool",
@@ -56,6 +52,8 @@ __all__ = [
     "ReLU6",
     "ResidualBlock",
     "Sequential",
+    "SiLU",
+    "Sigmoid",
     "SqueezeExcite",
     "checking",
     "flatten",

@@ -2,13 +2,13 @@
 
 from minighost.engine.check import pair
 from minighost.nn import functional
-from minighost.nn.layers import BatchNorm2d, ClipGate, Conv2d, HardSigmoid, HardSwish, Linear, MaxPool2d, ReLU, ReLU6
+from minighost.nn.activations import LAYERS, ClipGate, HardSigmoid, ReLU, Sigmoid
+from minighost.nn.layers import BatchNorm2d, Conv2d, Linear, MaxPool2d
 from minighost.nn.module import Module, backward_onto
 
 __all__ = ["ConvBNAct", "SqueezeExcite"]
 
-ACTIVATIONS = {"relu": ReLU, "relu6": ReLU6, "hard_swish": HardSwish, "hard_sigmoid": HardSigmoid}
-GATES = {"hard_sigmoid": HardSigmoid, "clip": ClipGate}
+GATES = {"hard_sigmoid": HardSigmoid, "clip": ClipGate, "sigmoid": Sigmoid}
 
 
 class ConvBNAct(Module):
@@ -21,7 +21,8 @@ class ConvBNAct(Module):
     padding : int or (int, int), optional
         By default the one that keeps the size at stride 1, ``dilation * (kernel_size - 1) / 2``.
     act : str or None
-        "relu" (done by the batch norm in passing), "relu6", "hard_swish", "hard_sigmoid", or None.
+        "relu" (done by the batch norm in passing), "relu6", "hard_swish", "silu", "gelu", ... (`ops.ACTIVATIONS`), or
+        None.
     eps, momentum : float
         Of the batch norm.
     pool : int
@@ -45,7 +46,7 @@ class ConvBNAct(Module):
         rng=None,
     ):
         if act is not None:
-            _choice("ConvBNAct", "act", act, ACTIVATIONS)
+            _choice("ConvBNAct", "act", act, LAYERS)
         if padding is None:
             padding = _same_padding(kernel_size, dilation)
         self.conv = Conv2d(
@@ -53,7 +54,7 @@ class ConvBNAct(Module):
         )
         self.pool = MaxPool2d(pool) if pool != 1 else None
         self.bn = BatchNorm2d(out_channels, eps, momentum, relu=act == "relu")
-        self.act = None if act in (None, "relu") else ACTIVATIONS[act]()
+        self.act = None if act in (None, "relu") else LAYERS[act]()
 
     def forward(self, x):
         """(N, H, W, in_channels) -> (N, OH, OW, out_channels)."""
@@ -84,7 +85,7 @@ class SqueezeExcite(Module):
     channels, hidden : int
         Width of the block and of its bottleneck.
     gate : str
-        "hard_sigmoid", relu6(x+3)/6, or "clip", clip(x, 0, 1).
+        "hard_sigmoid", relu6(x+3)/6; "clip", clip(x, 0, 1); or "sigmoid".
     rng : int or numpy.random.Generator, optional
     """
 

@@ -5,7 +5,7 @@ is all that is handed on.
 from dataclasses import dataclass, replace
 from typing import Any
 
-from minighost.engine import inference
+from minighost.engine.activations import is_identity
 from minighost.nn.fold_nodes import Affine, Concat, Convolution, FirstChannels, Plain
 
 __all__ = ["Op", "Segment", "explain", "segments_of"]
@@ -108,7 +108,7 @@ def _apart(op, before, readers):
         return f"after {before.node.kind()}"
     if readers[id(before)] > 1:
         return "its input is read twice"
-    return "" if before.node.act == inference.NONE else "after an activation"
+    return "" if is_identity(before.node.act) else "after an activation"
 
 
 def _folds(op, before, readers):

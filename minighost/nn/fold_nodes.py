@@ -12,6 +12,7 @@ import numpy as np
 
 from minighost import ops
 from minighost.engine import inference
+from minighost.engine.activations import IDENTITY
 from minighost.engine.geometry import Geometry
 from minighost.engine.kernels.winograd import suits
 
@@ -43,7 +44,7 @@ class Affine(Node):
 
     scale: Any
     shift: Any
-    act: tuple = inference.NONE
+    act: Any = IDENTITY
 
     def emit(self, program, value):
         """One step per part."""
@@ -65,7 +66,7 @@ class Convolution(Node):
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
     filters: int = 1
-    act: tuple = inference.NONE
+    act: Any = IDENTITY
     place: int = 0
     shape: tuple = ()
 

@@ -13,9 +13,10 @@ import copy
 
 import numpy as np
 
-from minighost.engine import inference
+from minighost.engine.activations import IDENTITY, RELU
 from minighost.engine.check import pair
 from minighost.nn import layers
+from minighost.nn.activations import LAYERS, CReLU
 from minighost.nn.fold_nodes import Affine, Concat, Convolution, GlobalMean, Plain, Pool
 from minighost.nn.functional.traced import Traced, Unreadable
 from minighost.nn.parameter import Buffer, Parameter
@@ -24,13 +25,6 @@ from minighost.nn.whitening import PatchWhitening
 __all__ = ["Trace", "evaluating", "in_evaluation", "rule"]
 
 _rules: dict = {}
-_ACTS = {
-    layers.ReLU: inference.RELU,
-    layers.ReLU6: inference.RELU6,
-    layers.ClipGate: inference.CLIP,
-    layers.HardSigmoid: inference.HARD_SIGMOID,
-    layers.HardSwish: inference.HARD_SWISH,
-}
 
 
 def rule(kind):
@@ -112,13 +106,13 @@ def _linear(layer, x, path):
 def _batch_norm(layer, x, path):
     scale = _double(layer.weight) / np.sqrt(_double(layer.running_var) + layer.eps)
     shift = _double(layer.bias) - _double(layer.running_mean) * scale
-    act = inference.RELU if layer.relu else inference.NONE
+    act = RELU if layer.relu else IDENTITY
     return x.then(Affine(scale, shift, act), layers=path, channels=len(scale))
 
 
-@rule(layers.CReLU)
+@rule(CReLU)
 def _crelu(layer, x, path):
-    halves = [x.then(Affine(sign, 0.0, inference.RELU), layers=path) for sign in (1.0, -1.0)]
+    halves = [x.then(Affine(sign, 0.0, RELU), layers=path) for sign in (1.0, -1.0)]
     return halves[0].then(Concat(), halves[1], channels=x.channels and 2 * x.channels)
 
 
@@ -146,12 +140,12 @@ def _nothing(layer, x, path):
     return x
 
 
-def _activation(act):
-    return lambda layer, x, path: x.then(Affine(1.0, 0.0, act), layers=path, channels=x.channels)
+def _activation(layer, x, path):
+    return x.then(Affine(1.0, 0.0, layer.function.act), layers=path, channels=x.channels)
 
 
-for _kind, _act in _ACTS.items():
-    rule(_kind)(_activation(_act))
+for _kind in LAYERS.values():
+    rule(_kind)(_activation)
 
 
 def _bias(layer):

@@ -16,18 +16,12 @@ from minighost.ops.windows import pooling_options
 __all__ = [
     "AvgPool2d",
     "BatchNorm2d",
-    "CReLU",
-    "ClipGate",
     "Conv2d",
     "Dropout",
     "GlobalAvgPool",
-    "HardSigmoid",
-    "HardSwish",
     "Identity",
     "Linear",
     "MaxPool2d",
-    "ReLU",
-    "ReLU6",
 ]
 
 
@@ -209,42 +203,6 @@ class _Function(Module):
     def backward(self, dout):
         """Gradient with respect to x."""
         return type(self)._backward(dout, self._take_cache(dout))
-
-
-class ReLU(_Function):
-    """``max(x, 0)``."""
-
-    _forward, _backward = functional.relu_forward, functional.relu_backward
-
-
-class ReLU6(_Function):
-    """``min(max(x, 0), 6)``."""
-
-    _forward, _backward = ops.relu6_forward, ops.relu6_backward
-
-
-class HardSigmoid(_Function):
-    """``relu6(x + 3) / 6``."""
-
-    _forward, _backward = ops.hard_sigmoid_forward, ops.hard_sigmoid_backward
-
-
-class ClipGate(_Function):
-    """``clip(x, 0, 1)``, the gate of the official TensorFlow GhostNet; half of all gates start closed for good."""
-
-    _forward, _backward = ops.clip_gate_forward, ops.clip_gate_backward
-
-
-class HardSwish(_Function):
-    """``x * relu6(x + 3) / 6``."""
-
-    _forward, _backward = ops.hard_swish_forward, ops.hard_swish_backward
-
-
-class CReLU(_Function):
-    """``[max(x, 0), max(-x, 0)]`` over the channels: twice as many come out as go in."""
-
-    _forward, _backward = ops.crelu_forward, ops.crelu_backward
 
 
 class GlobalAvgPool(_Function):

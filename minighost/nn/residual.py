@@ -7,8 +7,8 @@ network is no harder to train than a shallow one.
 import numpy as np
 
 from minighost.nn import functional
+from minighost.nn.activations import ReLU
 from minighost.nn.blocks import ConvBNAct
-from minighost.nn.layers import ReLU
 from minighost.nn.module import Module, backward_onto
 
 __all__ = ["ResidualBlock"]

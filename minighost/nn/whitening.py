@@ -11,7 +11,7 @@ import numpy as np
 from minighost import ops
 from minighost.arguments import number, whole
 from minighost.engine.check import pair
-from minighost.nn.layers import CReLU
+from minighost.nn.activations import CReLU
 from minighost.nn.module import Module
 from minighost.nn.parameter import Buffer, Parameter
 from minighost.ops.bias import bias_gradient

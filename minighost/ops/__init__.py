@@ -11,6 +11,7 @@ from types import ModuleType as _Module
 from minighost.engine.launch import threads as threads
 from minighost.engine.memory import pool_bytes as pool_bytes
 from minighost.engine.memory import release_pool as release_pool
+from minighost.ops.activations import *
 from minighost.ops.add import *
 from minighost.ops.avg_pool import *
 from minighost.ops.batch_norm import *
@@ -21,12 +22,10 @@ from minighost.ops.cross_entropy import *
 from minighost.ops.depthwise import *
 from minighost.ops.dropout import *
 from minighost.ops.global_avg_pool import *
-from minighost.ops.hard import *
 from minighost.ops.im2col import *
 from minighost.ops.linear import *
 from minighost.ops.max_pool import *
 from minighost.ops.pointwise import *
-from minighost.ops.relu import *
 from minighost.ops.scale import *
 
 __all__ = sorted(name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, _Module)))

@@ -7,20 +7,14 @@ list from a model.
 """
 
 from minighost.engine.inference.machine import run
-from minighost.engine.inference.program import CLIP, HARD_SIGMOID, HARD_SWISH, NONE, RELU, RELU6, Part, Program, Value
+from minighost.engine.inference.program import Part, Program, Value
 from minighost.engine.inference.step import INPUT
 from minighost.engine.inference.winograd import transformed
 
 __all__ = [
-    "CLIP",
-    "HARD_SIGMOID",
-    "HARD_SWISH",
     "INPUT",
-    "NONE",
     "Part",
     "Program",
-    "RELU",
-    "RELU6",
     "Value",
     "run",
     "transformed",

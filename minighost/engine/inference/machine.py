@@ -10,30 +10,30 @@ Which arena a thread gets does not matter to what it computes, and tiles depend 
 """
 
 import numpy as np
+from numba.extending import overload
+from numba.np.unsafe.ndarray import to_fixed_tuple
 
+from minighost.engine.activations import KINDS, Clip, value
 from minighost.engine.gemm import gemm
 from minighost.engine.geometry import Geometry
 from minighost.engine.inference.depthwise import add_line, line_of_nine, pick, put_line, two_lines_of_nine
 from minighost.engine.inference.step import (
     AFFINE,
-    CLAMP,
     CONV,
     DEPTHWISE,
     INPUT,
     JOIN,
-    LINEAR,
     MAX_POOL,
     MEAN,
     OUTPUT,
     PRODUCT,
     REPEAT,
     SCALE,
-    SWISH,
     WINOGRAD,
     Step,
 )
 from minighost.engine.inference.winograd import winograd
-from minighost.engine.launch import fetch_add, kernel, share, threads, tile
+from minighost.engine.launch import kernel, share, thread_id, threads, tile
 from minighost.engine.memory import empty
 
 __all__ = ["run"]
@@ -54,12 +54,12 @@ def run(steps, size, weights, lines, B, x, out):
     n_threads = threads().count
     arenas = empty((n_threads, max(1, size)), x.dtype)
     flat, result = x.reshape(-1), out.reshape(-1)
-    _run(np.zeros(1, np.int64), steps, weights, lines, len(x), B, flat, result, arenas, n_threads=n_threads)
+    _run(steps, weights, lines, len(x), B, flat, result, arenas, n_threads=n_threads)
 
 
 @kernel
-def _run(work, counters, program, weights, lines, N, B, x, out, arenas):
-    arena = arenas[fetch_add(counters)]
+def _run(work, program, weights, lines, N, B, x, out, arenas):
+    arena = arenas[thread_id(work)]
     for t in share(work, -(-N // B)):
         n0 = t * B
         n = min(B, N - n0)
@@ -67,40 +67,17 @@ def _run(work, counters, program, weights, lines, N, B, x, out, arenas):
             _do(_step(program[k]), n0, n, weights, lines, x, out, arena)
 
 
-@tile
-def _step(p):
-    return Step(
-        p[0],
-        p[1],
-        p[2],
-        p[3],
-        p[4],
-        p[5],
-        p[6],
-        p[7],
-        p[8],
-        p[9],
-        p[10],
-        p[11],
-        p[12],
-        p[13],
-        p[14],
-        p[15],
-        p[16],
-        p[17],
-        p[18],
-        p[19],
-        p[20],
-        p[21],
-        p[22],
-        p[23],
-        p[24],
-        p[25],
-        p[26],
-        p[27],
-        p[28],
-        p[29],
-    )
+_FIELDS = len(Step._fields)
+
+
+def _step(numbers):
+    """A line of the program as a `Step`."""
+    return Step(*numbers)
+
+
+@overload(_step)
+def _step_compiled(numbers):
+    return lambda numbers: Step(*to_fixed_tuple(numbers, _FIELDS))
 
 
 @tile
@@ -144,24 +121,53 @@ def _do(s, n0, n, weights, lines, x, out, arena):
 
 @tile
 def _finish(s, lines, x):
-    """Bias and activation, in place; NaN passes through."""
-    bias, L = lines[s.bias : s.bias + s.lanes], s.lanes
-    low, high, three, six = lines[s.limits], lines[s.limits + 1], x.dtype.type(3), x.dtype.type(6)
+    """Bias and activation, in place."""
+    bias, L, clip = lines[s.bias : s.bias + s.lanes], s.lanes, Clip(lines[s.limits], lines[s.limits + 1])
     for q in range(0, len(x), L):
         n = min(L, len(x) - q)
         xq = x[q : q + n]
-        if s.act == LINEAR:
+        if s.act == 0:
             for k in range(n):
-                xq[k] += bias[k]
+                xq[k] = value(clip, xq[k] + bias[k])
         else:
             for k in range(n):
-                v = xq[k] + bias[k]
-                u = v if s.act == CLAMP else v + three
-                u = low if u <= low else u
-                u = high if u >= high else u
-                if s.act != CLAMP:
-                    u = u / six
-                xq[k] = v * u if s.act == SWISH else u
+                xq[k] += bias[k]
+            activate(s.act, xq)
+
+
+def activate(place, x):
+    """Apply the activation at this place of `KINDS` to every number."""
+    x[:] = KINDS[place]().value(x)
+
+
+@overload(activate)
+def _activate_compiled(place, x):
+    chosen = _one_of(1)
+    return lambda place, x: chosen(place, x)
+
+
+def _one_of(first):
+    """A function that applies the activation at a place of `KINDS` from `first` on."""
+    kind = KINDS[first]
+    otherwise = _one_of(first + 1) if first + 1 < len(KINDS) else None
+
+    @tile
+    def apply(place, x):
+        act = kind()
+        for k in range(len(x)):
+            x[k] = value(act, x[k])
+
+    if otherwise is None:
+        return apply
+
+    @tile
+    def choose(place, x):
+        if place == first:
+            apply(place, x)
+        else:
+            otherwise(place, x)
+
+    return choose
 
 
 @tile
@@ -184,7 +190,7 @@ def _depthwise(s, g, n, a, lines, scratch, o):
     width, whole = (s.W + 2 * g.PW) * C, ((g.OW - 1) * g.SW + 1) * C
     plane, line = scratch[: R * width], scratch[R * width : R * width + whole]
     low, high = lines[s.limits], lines[s.limits + 1]
-    nine = g.KH == g.KW == 3 and g.DH == g.DW == 1 and s.act <= CLAMP
+    nine = g.KH == g.KW == 3 and g.DH == g.DW == 1 and s.act == 0
     plane[:] = 0
     for k in range(n):
         ready, i = 0, 0

@@ -5,22 +5,19 @@ out in the arena of a tile of B images, and two that are never needed at the sam
 """
 
 import itertools
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from minighost.engine.activations import KINDS, Clip, Floor
 from minighost.engine.geometry import Geometry, geometry
 from minighost.engine.inference import step as words
 from minighost.engine.inference.step import INPUT, OUTPUT, Step
 from minighost.engine.inference.winograd import sizes_of
 from minighost.engine.kernels.winograd import tiles_at_a_time
 
-__all__ = ["CLIP", "HARD_SIGMOID", "HARD_SWISH", "NONE", "RELU", "RELU6", "Part", "Program", "Value"]
-
-# An activation: its form, and the limits of what is clipped.
-NONE = words.LINEAR, -np.inf, np.inf
-RELU, RELU6, CLIP = (words.CLAMP, 0, np.inf), (words.CLAMP, 0, 6), (words.CLAMP, 0, 1)
-HARD_SIGMOID, HARD_SWISH = (words.SIGMOID, 0, 6), (words.SWISH, 0, 6)
+__all__ = ["Part", "Program", "Value"]
 
 _ALIGN = 16  # numbers; a cache line of float32
 _WINDOWS, _ROWS = 1 << 15, 64  # numbers of windows that a dense convolution lays out at a time, and rows at least
@@ -264,10 +261,10 @@ class Program:
 
     def _bias(self, b, C, act, k=None):
         """What follows the sum: the fields of a `Step` for it."""
-        form, *limits = act
+        kind, *limits = _kind(act)
         k = _repeats(C) if k is None else k
         lines = self._line(np.tile(b, k)), self._line(np.array(limits, float))
-        return {"bias": lines[0], "lanes": k * C, "act": form, "limits": lines[1]}
+        return {"bias": lines[0], "lanes": k * C, "act": kind, "limits": lines[1]}
 
     def finish(self, value):
         """Have the last value written to the output."""
@@ -304,6 +301,13 @@ class Program:
             table.append(step._replace(**{f: places[getattr(step, f)] for f in _PLACES}))
             living = [entry for entry in living if last[entry[2]] > k]
         return np.array(table, np.int64).reshape(-1, len(Step._fields)), top
+
+
+def _kind(act):
+    """An activation's place among `KINDS`, and the limits of a `Clip`, of which `Floor` has one."""
+    if isinstance(act, Floor):
+        act = Clip(act.low, math.nan)
+    return KINDS.index(type(act)), *(act if isinstance(act, Clip) else (0.0, 0.0))
 
 
 def _gap(living, size):

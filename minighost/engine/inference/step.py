@@ -5,27 +5,22 @@ from typing import NamedTuple
 __all__ = [
     "AFFINE",
     "AVG_POOL",
-    "CLAMP",
     "CONV",
     "DEPTHWISE",
     "INPUT",
     "JOIN",
-    "LINEAR",
     "MAX_POOL",
     "MEAN",
     "OUTPUT",
     "PRODUCT",
     "REPEAT",
     "SCALE",
-    "SIGMOID",
-    "SWISH",
     "Step",
     "WINOGRAD",
 ]
 
 PRODUCT, CONV, DEPTHWISE, AFFINE, JOIN, REPEAT, MEAN, SCALE, MAX_POOL, AVG_POOL, WINOGRAD = range(11)
 INPUT, OUTPUT = -1, -2  # where an operand lies, if not in the arena
-LINEAR, CLAMP, SIGMOID, SWISH = range(4)  # what follows the bias
 
 
 class Step(NamedTuple):
@@ -46,7 +41,7 @@ class Step(NamedTuple):
     lanes : int
         Numbers of bias: per channel, repeated.
     act, limits : int
-        What follows the bias, and the place of its lower and upper limit in `lines`.
+        What follows the bias: its place in `engine.activations.KINDS`, and that of Clip's limits in `lines`.
     first, pitch : int
         For operands that are columns of a wider array: the first of these columns, and its width.
         CONV: `pitch` lines of windows are laid out at a time; DEPTHWISE: `pitch` lines of the input are kept.

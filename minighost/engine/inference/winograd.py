@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from numba.extending import register_jitable
 
+from minighost.engine.activations import IDENTITY
 from minighost.engine.gemm import gemm
 from minighost.engine.geometry import Geometry
 from minighost.engine.kernels.plane import fill
@@ -52,10 +53,10 @@ def winograd(s, n, a, weights, scratch, o):
     outputs, numbers = numbers[: sizes.outputs].reshape(4, DL), numbers[sizes.outputs :]
     seen, numbers = numbers[: n * sizes.seen].reshape(36, n * TH, TW * C), numbers[n * sizes.seen :]
     products = numbers[: n * sizes.products].reshape(36, n * TH, DL)
-    as_it_is, no_bias = numbers[:0].reshape(4, 0), numbers[:0]
+    as_it_is, no_bias = numbers[:0].reshape(3, 0), numbers[:0]
     plane[:] = 0
     for k in range(n):
-        fill(a[k * s.H * L : (k + 1) * s.H * L].reshape(s.H, L), as_it_is, g, C, line, plane)
+        fill(a[k * s.H * L : (k + 1) * s.H * L].reshape(s.H, L), as_it_is, IDENTITY, g, C, line, plane)
         input_transform(plane[0], rows, C, k * TH, seen)
     for k in range(36):
         w = weights[s.w + k * C * OC : s.w + (k + 1) * C * OC].reshape(C, OC)

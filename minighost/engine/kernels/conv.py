@@ -147,7 +147,7 @@ def _prepare(deferred, w, g, groups, chunks):
     return Taps(_taps(w), tap_offsets(plane, g, C), g, groups), shapes
 
 
-@kernel
+@kernel(flops=lambda a: 2 * a.out.size * a.taps.w.shape[0] * a.taps.w.shape[1])
 def _forward(work, chunks, lines, taps, bias, scratch, out, partials, statistics):
     N, g, groups, C, OC = len(out), taps.g, taps.groups, taps.w.shape[1], taps.w.shape[2] // taps.groups
     thread = thread_id(work)
@@ -174,7 +174,7 @@ def _forward(work, chunks, lines, taps, bias, scratch, out, partials, statistics
         close_moments(work, t, (last - first) * out[0].size, moment, moment.shape[1], partials, statistics)
 
 
-@kernel
+@kernel(flops=lambda a: (4 if len(a.back.dx) else 2) * a.d.raw.size * a.dw.shape[0] * a.dw.shape[1])
 def _backward(work, d, lines, taps, scratch, dplanes, back, dws, dw):
     N, chunks, g, groups, C, OC = len(d.dy), len(dws), taps.g, taps.groups, taps.w.shape[1], taps.w.shape[2]
     OC, thread = OC // groups, thread_id(work)

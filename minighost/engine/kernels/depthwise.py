@@ -158,7 +158,7 @@ def _plane(deferred, g):
     return plane_shape(*deferred.raw.shape[1:], g, deferred.raw.dtype)
 
 
-@kernel
+@kernel(flops=lambda a: 2 * a.out.size * len(a.taps.offsets))
 def _forward(work, chunks, lines, taps, bias, scratch, out, partials, statistics):
     N, g, C, thread = len(out), taps.g, taps.C, thread_id(work)
     L, pitch = g.OW * C, scratch.sums.shape[2]
@@ -175,7 +175,7 @@ def _forward(work, chunks, lines, taps, bias, scratch, out, partials, statistics
         close_moments(work, t, (last - first) * g.OH * L, lane, L, partials, statistics)
 
 
-@kernel
+@kernel(flops=lambda a: 4 * a.d.raw.size * len(a.taps.offsets))
 def _backward(work, d, lines, taps, phase_taps, scratch, more, back, dws):
     (N, H, LX), (_, OH, L), g, C, thread = lines.x.shape, d.dy.shape, taps.g, taps.C, thread_id(work)
     plane, line, lane = scratch.planes[thread], scratch.lines[thread], scratch.sums[thread]

@@ -157,7 +157,7 @@ def _tile_rows(C, OC):
     return max(32, min(1024, (1 << 18) // (C + OC) // 32 * 32))
 
 
-@kernel
+@kernel(flops=lambda a: 2 * a.out.size * (len(a.a.w) + len(a.b.w)))
 def _forward(work, chunks, step, a, b, bias, scratches, moments, out, partials, statistics):
     N, H, W, OC = out.shape
     R, flat, thread = N * H * W, out.reshape(-1), thread_id(work)
@@ -181,7 +181,7 @@ def _forward(work, chunks, step, a, b, bias, scratches, moments, out, partials, 
         close_moments(work, t, (last - first) * OC, moment, moment.shape[1], partials, statistics)
 
 
-@kernel
+@kernel(flops=lambda a: 4 * a.g.raw.size * len(a.dw))
 def _backward(work, step, g, a, b, scratches, dtiles, back_a, back_b, dws, dw):
     N, H, W, _ = g.raw.shape
     chunks, split, thread = len(dws), len(a.w), thread_id(work)

@@ -5,9 +5,9 @@ one register each and walk down a strip: a 3x3 kernel keeps its nine weights in 
 three loads and nine products. The sums over the plane - of the result for its batch norm, or of gradient times pixel
 for a weight - stay in registers too until the strip ends.
 
-An *epilogue* says where results go, and its type what is done to them on the way: `begin` loads a strip's sums, `step`
-takes a register of results to its place and into the sums, `end` puts the sums back. `Result` ends a forward,
-`InputGradient` the way back.
+An *epilogue* says where results go and what is done to them on the way: `begin` loads what a strip needs, `step` takes
+a register of results to its place and into the sums, `end` puts the sums back. `Result` ends a forward in training,
+`Activated` one in inference, `InputGradient` the way back.
 
 Letters: L numbers in an output line, `width` numbers in a line of the plane, `pitch` numbers from one tap's weights to
 the next's, K taps.
@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minighost.engine.activations import gradient
-from minighost.engine.dispatch import by_type
+from minighost.engine.activations import gradient, value
+from minighost.engine.dispatch import method
 from minighost.engine.launch import tile
 from minighost.engine.vectors import fill, lanes, load, load_part, store, store_part, width
 
-__all__ = ["InputGradient", "Result", "add_products", "convolve", "padded"]
+__all__ = ["Activated", "InputGradient", "Result", "add_products", "convolve", "padded"]
 
 
 def padded(L, dtype):
@@ -45,31 +45,51 @@ class Result(NamedTuple):
     sums: np.ndarray
     fresh: bool
 
+    def begin(self, s):
+        """The strip's bias, and its sums so far."""
+        zero = fill(self.out, 0)
+        bias = load(self.bias, s) if len(self.bias) else zero
+        if len(self.sums):
+            return bias, load(self.sums[0], s), load(self.sums[1], s), load(self.sums[2], s)
+        return bias, zero, zero, zero
 
-def _begin_result(to, s):
-    zero = fill(to.out, 0)
-    bias = load(to.bias, s) if len(to.bias) else zero
-    if len(to.sums):
-        return bias, load(to.sums[0], s), load(to.sums[1], s), load(to.sums[2], s)
-    return bias, zero, zero, zero
-
-
-def _step_result(to, state, h, s, L, v):
-    bias, pivot, total, squares = state
-    v = v + bias
-    store_part(to.out, h * L + s, L - s, v)
-    if to.fresh and h == 0:
-        pivot = v
-    d = v - pivot
-    return bias, pivot, total + d, squares + d * d
-
-
-def _end_result(to, s, state):
-    if len(to.sums):
+    def step(self, state, h, s, L, v):
+        """Line h."""
         bias, pivot, total, squares = state
-        store(to.sums[0], s, pivot)
-        store(to.sums[1], s, total)
-        store(to.sums[2], s, squares)
+        v = v + bias
+        store_part(self.out, h * L + s, L - s, v)
+        if self.fresh and h == 0:
+            pivot = v
+        d = v - pivot
+        return bias, pivot, total + d, squares + d * d
+
+    def end(self, s, state):
+        """Put the sums back."""
+        if len(self.sums):
+            _, pivot, total, squares = state
+            store(self.sums[0], s, pivot)
+            store(self.sums[1], s, total)
+            store(self.sums[2], s, squares)
+
+
+class Activated(NamedTuple):
+    """Where inference's results go: `out`, shape (OH*L,); `bias` (pitch,); `act`, see `engine.activations`."""
+
+    out: np.ndarray
+    bias: np.ndarray
+    act: Any
+
+    def begin(self, s):
+        """The strip's bias."""
+        return load(self.bias, s)
+
+    def step(self, bias, h, s, L, v):
+        """Line h."""
+        store_part(self.out, h * L + s, L - s, value(self.act, v + bias))
+        return bias
+
+    def end(self, s, bias):
+        """Nothing is left."""
 
 
 class InputGradient(NamedTuple):
@@ -87,40 +107,38 @@ class InputGradient(NamedTuple):
     skip: np.ndarray
     sums: np.ndarray
 
+    def begin(self, s):
+        """The strip's scale, shift and mean, and its sums so far."""
+        zero = fill(self.dx, 0)
+        if self.norm.shape[1] == 0:
+            return zero, zero, zero, zero, zero
+        norm, sums = self.norm, self.sums
+        return load(norm[0], s), load(norm[1], s), load(norm[2], s), load(sums[0], s), load(sums[1], s)
 
-def _begin_gradient(to, s):
-    zero = fill(to.dx, 0)
-    if to.norm.shape[1] == 0:
-        return zero, zero, zero, zero, zero
-    norm, sums = to.norm, to.sums
-    return load(norm[0], s), load(norm[1], s), load(norm[2], s), load(sums[0], s), load(sums[1], s)
+    def step(self, state, h, s, L, v):
+        """Line h."""
+        scale, shift, mean, total, moment = state
+        k, n = h * L + s, L - s
+        if self.norm.shape[1]:
+            x = load_part(self.x, k, n)
+            v = gradient(self.act, x * scale + shift, v)
+            if len(self.skip):
+                v = v + load_part(self.skip, k, n)
+            total, moment = total + v, moment + v * (x - mean)
+        elif len(self.skip):
+            v = v + load_part(self.skip, k, n)
+        store_part(self.dx, k, n, v)
+        return scale, shift, mean, total, moment
+
+    def end(self, s, state):
+        """Put the sums back."""
+        if self.norm.shape[1]:
+            _, _, _, total, moment = state
+            store(self.sums[0], s, total)
+            store(self.sums[1], s, moment)
 
 
-def _step_gradient(to, state, h, s, L, v):
-    scale, shift, mean, total, moment = state
-    k, n = h * L + s, L - s
-    if to.norm.shape[1]:
-        x = load_part(to.x, k, n)
-        v = gradient(to.act, x * scale + shift, v)
-        if len(to.skip):
-            v = v + load_part(to.skip, k, n)
-        total, moment = total + v, moment + v * (x - mean)
-    elif len(to.skip):
-        v = v + load_part(to.skip, k, n)
-    store_part(to.dx, k, n, v)
-    return scale, shift, mean, total, moment
-
-
-def _end_gradient(to, s, state):
-    if to.norm.shape[1]:
-        _, _, _, total, moment = state
-        store(to.sums[0], s, total)
-        store(to.sums[1], s, moment)
-
-
-begin = by_type({Result: _begin_result, InputGradient: _begin_gradient})
-step = by_type({Result: _step_result, InputGradient: _step_gradient})
-end = by_type({Result: _end_result, InputGradient: _end_gradient})
+begin, step, end = method("begin"), method("step"), method("end")
 
 
 # The convolution -----------------------------------------------------------------------------------------------

@@ -152,7 +152,7 @@ def _prepare(deferred, w, g, most):
     )
 
 
-@kernel
+@kernel(flops=lambda a: 2 * a.w.size * len(a.lines.x) * -(-a.tiles.g.OH // 4) * -(-a.tiles.g.OW // 4))
 def _forward(work, lines, w, bias, tiles, scratch, out, partials, statistics):
     N, g, TH, C, OC = len(out), tiles.g, (tiles.g.OH + 3) // 4, w.shape[1], w.shape[2]
     B, chunks, thread = tiles.B, tiles.chunks, thread_id(work)
@@ -178,7 +178,7 @@ def _forward(work, lines, w, bias, tiles, scratch, out, partials, statistics):
         close_moments(work, t, (last - first) * out[0].size, moment, moment.shape[1], partials, statistics)
 
 
-@kernel
+@kernel(flops=lambda a: 4 * a.w.size * len(a.lines.x) * -(-a.tiles.g.OH // 4) * -(-a.tiles.g.OW // 4))
 def _backward(work, d, lines, w, transpose, tiles, scratch, back, dws):
     N, g, TH, C, OC = len(d.dy), tiles.g, (tiles.g.OH + 3) // 4, dws.shape[2], dws.shape[3]
     B, chunks, thread = tiles.B, len(dws), thread_id(work)

@@ -4,6 +4,12 @@ A function says in a few lines what it leaves for later. Where an argument is no
 for, arrays go to the function of the same name in `ops`. Read `values`, then `gradients`.
 """
 
+from minighost.nn.functional.activations import (
+    activation_backward,
+    activation_forward,
+    crelu_backward,
+    crelu_forward,
+)
 from minighost.nn.functional.calls import fusing
 from minighost.nn.functional.conv import conv2d_backward, conv2d_forward
 from minighost.nn.functional.joins import (
@@ -15,7 +21,7 @@ from minighost.nn.functional.joins import (
     first_channels_backward,
     first_channels_forward,
 )
-from minighost.nn.functional.norm import batch_norm_backward, batch_norm_forward, relu_backward, relu_forward
+from minighost.nn.functional.norm import batch_norm_backward, batch_norm_forward
 from minighost.nn.functional.squeeze import (
     global_avg_pool_backward,
     global_avg_pool_forward,
@@ -26,6 +32,8 @@ from minighost.nn.functional.values import Lazy, materialize
 
 __all__ = [
     "Lazy",
+    "activation_backward",
+    "activation_forward",
     "add",
     "add_backward",
     "add_forward",
@@ -35,14 +43,14 @@ __all__ = [
     "concat_forward",
     "conv2d_backward",
     "conv2d_forward",
+    "crelu_backward",
+    "crelu_forward",
     "first_channels_backward",
     "first_channels_forward",
     "fusing",
     "global_avg_pool_backward",
     "global_avg_pool_forward",
     "materialize",
-    "relu_backward",
-    "relu_forward",
     "scale_backward",
     "scale_forward",
 ]

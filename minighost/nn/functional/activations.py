@@ -6,7 +6,7 @@ import numpy as np
 
 from minighost import ops
 from minighost.engine import check, kernels
-from minighost.engine.activations import IDENTITY, RELU
+from minighost.engine.activations import RELU, is_identity
 from minighost.nn.functional.gradients import InputGradient, RectifiedGradient
 from minighost.nn.functional.joins import split
 from minighost.nn.functional.values import Activation, Sum, materialize
@@ -23,7 +23,7 @@ class _Activated(NamedTuple):
 
 def activation_forward(x, function):
     """``function.forward(x)``, where `function` is an `ops.Activation`."""
-    if isinstance(x, Sum) and function.act is RELU and not (x.relu or x.is_read()):
+    if isinstance(x, Sum) and function.act == RELU and not (x.relu or x.is_read()):
         out = Sum(x.parts, x.shortcut, relu=True)
         return out, out
     before = _waiting(x)
@@ -67,7 +67,7 @@ def _waiting(x):
         return None
     if x.is_normalized():
         return x.parts
-    if x.statistics is None or any(len(p.gate) or p.norm.shape[1] or p.act is not IDENTITY for p in x.parts):
+    if x.statistics is None or any(len(p.gate) or p.norm.shape[1] or not is_identity(p.act) for p in x.parts):
         return None
     return [p._replace(norm=_as_it_is(p.raw)) for p in x.parts]  # a convolution without batch norm
 

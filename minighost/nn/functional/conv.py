@@ -115,11 +115,6 @@ class _Pointwise:
         skip = _skip_grad(onto, c.parts) if not any(len(p.gate) for p in c.parts) else None
         branches, dw = kernels.pointwise_backward(gradients[0], c.parts, c.w[0, 0], skip)
         dys, sums, dgates = zip(*branches, strict=True)
-<<<<<<< HEAD
-        if skip is not None and isinstance(onto, InputGradient):
-            sums = (np.concatenate([sums[0], onto.sums[0]]),)
-=======
->>>>>>> 53e3b1a (WIP: activations as types in kernels)
         dx = _input_gradient(c.parts, dys, sums, dgates if len(c.parts[0].gate) else None)
         return (dx if skip is not None else add(dx, onto)), dw
 

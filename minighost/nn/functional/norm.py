@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minighost import ops
-from minighost.engine import check, kernels
+from minighost.engine import kernels
 from minighost.engine.activations import IDENTITY, RELU
 from minighost.nn.functional.activations import through_activation
 from minighost.nn.functional.gradients import RawGradient
@@ -33,14 +33,8 @@ def batch_norm_forward(x, gamma, beta, running_mean, running_var, training, mome
         return ops.batch_norm_forward(materialize(x), *vectors, training, momentum, eps, relu)
     parts, norms, act = [], [], RELU if relu else IDENTITY
     for part, statistics, mine in zip(x.parts, x.statistics, shares([p.raw.shape[3] for p in x.parts]), strict=True):
-<<<<<<< HEAD
         own = gamma[mine], beta[mine], running_mean[mine], running_var[mine]
-        part, norm = kernels.finalize_stats(part.raw, statistics, *own, training, momentum, eps, relu)
-=======
-        part, norm = kernels.finalize_stats(
-            part.raw, statistics, *(v[mine] for v in vectors), training, momentum, eps, act
-        )
->>>>>>> 53e3b1a (WIP: activations as types in kernels)
+        part, norm = kernels.finalize_stats(part.raw, statistics, *own, training, momentum, eps, act)
         parts.append(part)
         norms.append(norm)
     return Activation(parts), _Norm(parts, norms)

@@ -18,7 +18,7 @@ import numpy as np
 
 from minighost import ops
 from minighost.engine import kernels
-from minighost.engine.activations import IDENTITY
+from minighost.engine.activations import is_identity
 
 __all__ = ["Activation", "Lazy", "Sum", "activation", "materialize", "together", "waits"]
 
@@ -113,7 +113,7 @@ class Activation(Lazy):
 
     def is_normalized(self):
         """Whether every part has its scale and shift, and nothing after them."""
-        return waits(self.parts) and all(p.act is IDENTITY for p in self.parts)
+        return waits(self.parts) and all(is_identity(p.act) for p in self.parts)
 
 
 def activation(x):
