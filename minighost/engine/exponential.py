@@ -155,7 +155,7 @@ def _ends_of(z):
     return like(z, low), like(z, high)
 
 
-if not numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+if not numba.config.DISABLE_JIT:
     _rounded, _times_power_of_two, _ends_of = _rounded_compiled, _times_power_of_two_compiled, _ends
 
 _exp_of_rest, _tail_exponent = _polynomial(_TERMS), _polynomial(_TAIL)
