@@ -7,11 +7,12 @@ Why not `numba.prange`? It shares a loop just as well, but compiles the loop's b
 two wrappers, in the function around it); here it is compiled once. `docs/engine.md` has the seconds.
 """
 
+import numba
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils, compiler
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
 __all__ = ["WORK", "is_last", "on_all_threads", "share", "spans", "thread_id"]
@@ -19,58 +20,82 @@ __all__ = ["WORK", "is_last", "on_all_threads", "share", "spans", "thread_id"]
 WORK = 3  # counters that a kernel's threads share: what is next, threads that have begun, parts that are finished
 
 
+def thread_id(work):
+    """0 for the thread that asks first, 1 for the next: which of the scratch memories is whose. Each may ask once."""
+    return _take(work, 1, 1)
+
+
+def is_last(work, n):
+    """Count one of n parts as finished, and tell whether it was the last; then all others can be seen."""
+    return _take(work, 2, 1) == n - 1
+
+
+def _take(work, counter, step):
+    """Raise a counter, and return what it was."""
+    first = work[counter]
+    work[counter] += step
+    return first
+
+
+_INT64 = ir.IntType(64)
+
+
+def _fetch_and_add(context, builder, kind, work, counter, step):
+    place = builder.gep(make_array(kind)(context, builder, work).data, [_INT64(counter)])
+    # acq_rel: who takes the last number also sees what the others wrote before they took theirs
+    return builder.atomic_rmw("add", place, step, "acq_rel")
+
+
+@intrinsic(prefer_literal=True)
+def _take_compiled(typing, work, counter, step):
+    k = counter.literal_value
+
+    def generate(context, builder, signature, values):
+        return _fetch_and_add(context, builder, work, values[0], k, values[2])
+
+    return types.int64(work, types.unliteral(counter), types.int64), generate
+
+
+@intrinsic
+def _thread_id_compiled(typing, work):
+    def generate(context, builder, signature, values):
+        return _fetch_and_add(context, builder, work, values[0], 1, _INT64(1))
+
+    return types.int64(work), generate
+
+
+@intrinsic
+def _is_last_compiled(typing, work, n):
+    def generate(context, builder, signature, values):
+        before = _fetch_and_add(context, builder, work, values[0], 2, _INT64(1))
+        return builder.icmp_signed("==", before, builder.sub(values[1], _INT64(1)))
+
+    return types.boolean(work, types.int64), generate
+
+
+if not numba.config.DISABLE_JIT:  # in kernels each is an instruction, not a function
+    _take, thread_id, is_last = _take_compiled, _thread_id_compiled, _is_last_compiled
+
+
 @njit(nogil=True)
 def share(work, n):
     """Yield numbers below n; together, the threads of a kernel get each once."""
     step = max(1, n >> 6)
-    first = _take(work, step)
+    first = _take(work, 0, step)
     while first < n:
         for k in range(first, min(n, first + step)):  # noqa: UP028 - Numba has no `yield from`
             yield k
-        first = _take(work, step)
+        first = _take(work, 0, step)
 
 
 @njit(nogil=True)
 def spans(work, n, width):
     """Yield (first, last) of pieces of 0..n that are worth a turn; one item is a loop over `width` numbers."""
     step = max(1, 4096 // max(1, width), n >> 6)
-    first = _take(work, step)
+    first = _take(work, 0, step)
     while first < n:
         yield first, min(n, first + step)
-        first = _take(work, step)
-
-
-@njit(nogil=True)
-def thread_id(work):
-    """0 for the thread that asks first, 1 for the next: which of the scratch memories is whose. Each may ask once."""
-    return _take(work[1:], 1)
-
-
-@njit(nogil=True)
-def is_last(work, n):
-    """Count one of n parts as finished, and tell whether it was the last; then all others can be seen."""
-    return _take(work[2:], 1) == n - 1
-
-
-def _take(work, step):
-    first = work[0]
-    work[0] += step
-    return first
-
-
-@overload(_take)
-def _take_compiled(work, step):
-    return lambda work, step: _fetch_and_add(work, step)
-
-
-@intrinsic
-def _fetch_and_add(typing, counter, step):
-    def generate(context, builder, signature, values):
-        array = make_array(signature.args[0])(context, builder, values[0])
-        # acq_rel: who takes the last number also sees what the others wrote before they took theirs
-        return builder.atomic_rmw("add", array.data, values[1], "acq_rel")
-
-    return types.int64(counter, types.int64), generate
+        first = _take(work, 0, step)
 
 
 @intrinsic

@@ -232,7 +232,7 @@ class HardSigmoid(NamedTuple):
     def gradient(self, z, d):
         """``d / 6`` between the kinks."""
         zero = like(d, 0)
-        return where(z <= like(z, -3), zero, where(z >= like(z, 3), zero, d / like(d, 6)))
+        return where(z > like(z, -3), where(z < like(z, 3), d / like(d, 6), zero), zero)
 
 
 HARD_SIGMOID = _add("hard_sigmoid", HardSigmoid(), 3.0)
@@ -378,7 +378,8 @@ def gelu_forward_reference(x):
 
 def gelu_backward_reference(dout, cache):
     """`gelu_backward` in plain NumPy."""
-    return dout * (_below(cache) + cache * np.exp(-(cache**2) / 2) / math.sqrt(2 * math.pi))
+    density = np.exp(-(np.clip(cache, -40, 40) ** 2) / 2) / math.sqrt(2 * math.pi)  # 0 from 40 on
+    return dout * (_below(cache) + cache * density)
 
 
 def gelu_forward(x):

@@ -70,19 +70,19 @@ def _forward(work, a, b, shortcut, chunks, out):
     xs, rows = shortcut.raw.reshape(len(shortcut.raw) * K, C), out.reshape(N * K, C)
     for t in share(work, chunks):
         r0, r1 = t * N // chunks * K, (t + 1) * N // chunks * K
-        _scale_into(xa, a.norm, a.act, r0, r1, 0, rows)
-        _scale_into(xb, b.norm, b.act, r0, r1, split, rows)
+        _scale_into(xa, a.norm, a.act, r0, r1, rows[:, :split])
+        _scale_into(xb, b.norm, b.act, r0, r1, rows[:, split:])
         if len(xs):
             _add_scaled(xs, shortcut.norm, r0, r1, rows)
 
 
 @tile
-def _scale_into(x, norm, act, r0, r1, first, out):
-    """Normalise rows r0 to r1 into the columns of `out` from `first` on."""
+def _scale_into(x, norm, act, r0, r1, out):
+    """Normalise rows r0 to r1."""
     scale, shift = norm[0], norm[1]
     for r in range(r0, r1):
         for c in range(x.shape[1]):
-            out[r, first + c] = value(act, x[r, c] * scale[c] + shift[c])
+            out[r, c] = value(act, x[r, c] * scale[c] + shift[c])
 
 
 @tile
@@ -107,8 +107,8 @@ def _backward(work, dout, a, b, shortcut, totals, da, db, sums):
     rows, ra, rb = dout.reshape(N * K, C), da.reshape(N * K, split), db.reshape(N * K, C - split)
     for t in share(work, chunks):
         r0, r1 = t * N // chunks * K, (t + 1) * N // chunks * K
-        _split(rows, xa, a.norm, a.act, r0, r1, 0, ra, totals[t, :, :split])
-        _split(rows, xb, b.norm, b.act, r0, r1, split, rb, totals[t, :, split:])
+        _split(rows[:, :split], xa, a.norm, a.act, r0, r1, ra, totals[t, :, :split])
+        _split(rows[:, split:], xb, b.norm, b.act, r0, r1, rb, totals[t, :, split:])
         if shortcut.norm.shape[1]:
             _add_moment(rows, xs, shortcut.norm[2], r0, r1, totals[t, 2])
         for k in range(3):
@@ -117,12 +117,12 @@ def _backward(work, dout, a, b, shortcut, totals, da, db, sums):
 
 
 @tile
-def _split(d, x, norm, act, r0, r1, first, dx, totals):
-    """Take the columns from `first` on for one part through its activation, and its sums with them."""
+def _split(d, x, norm, act, r0, r1, dx, totals):
+    """Take one part's columns through its activation, and its sums with them."""
     scale, shift, mean, total, moment = norm[0], norm[1], norm[2], totals[0], totals[1]
     for r in range(r0, r1):
         for c in range(x.shape[1]):
-            v = gradient(act, x[r, c] * scale[c] + shift[c], d[r, first + c])
+            v = gradient(act, x[r, c] * scale[c] + shift[c], d[r, c])
             dx[r, c] = v
             total[c] += v
             moment[c] += v * (x[r, c] - mean[c])

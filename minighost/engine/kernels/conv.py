@@ -113,10 +113,19 @@ def conv_backward(gradient, deferred, w, g, groups=1, wanted=True, skip_grad=Non
     lines, C = lines_of(deferred), deferred.raw.shape[3]
     back = input_gradient(lines, C, chunks, skip_grad, overwrite_skip, wanted)
     dw, lanes = empty(w.shape, w.dtype), (shapes[0][0], 2, back.norm.shape[1])
-    *scratch, dplanes, dws = workspace(w.dtype, *shapes, lanes, shapes[0], (chunks, *taps.w.shape))
+    sums = chunks, w[..., 0].size, w.shape[3]
+    *scratch, dplanes, dws = workspace(w.dtype, *shapes, lanes, shapes[0], sums)
     scratch = Scratch(*scratch)
     _backward(
-        gradient_lines_of(gradient), lines, taps, scratch, dplanes, back, dws, _taps(dw), n_threads=len(scratch.planes)
+        gradient_lines_of(gradient),
+        lines,
+        taps,
+        scratch,
+        dplanes,
+        back,
+        dws,
+        dw.reshape(dws.shape[1:]),
+        n_threads=len(scratch.planes),
     )
     return back.dx.reshape(deferred.raw.shape) if wanted else None, back.sums, dw
 
@@ -174,7 +183,7 @@ def _forward(work, chunks, lines, taps, bias, scratch, out, partials, statistics
         close_moments(work, t, (last - first) * out[0].size, moment, moment.shape[1], partials, statistics)
 
 
-@kernel(flops=lambda a: (4 if len(a.back.dx) else 2) * a.d.raw.size * a.dw.shape[0] * a.dw.shape[1])
+@kernel(flops=lambda a: (4 if len(a.back.dx) else 2) * a.d.raw.size * len(a.dw))
 def _backward(work, d, lines, taps, scratch, dplanes, back, dws, dw):
     N, chunks, g, groups, C, OC = len(d.dy), len(dws), taps.g, taps.groups, taps.w.shape[1], taps.w.shape[2]
     OC, thread = OC // groups, thread_id(work)
@@ -197,7 +206,7 @@ def _backward(work, d, lines, taps, scratch, dplanes, back, dws, dw):
                 dseen = seen if len(rows) else _stretch(dplane, len(product), taps.offsets[tap], C * groups)
                 for k in range(groups):
                     mine, its = slice(k * C, (k + 1) * C), slice(k * OC, (k + 1) * OC)
-                    gemm(seen[:, mine], True, product[:, its], False, n > first, dws[t, tap][:, its])
+                    gemm(seen[:, mine], True, product[:, its], False, n > first, dws[t, tap * C : (tap + 1) * C, its])
                     if len(back.dx):
                         gemm(product[:, its], False, taps.w[tap][:, its], True, len(rows) == 0, dseen[:, mine])
                 if len(rows) and len(back.dx):
