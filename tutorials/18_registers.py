@@ -18,7 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import minighost as mg
-from minighost.engine.launch import fetch_add, kernel, share
+from minighost.engine.launch import kernel, share, thread_id
 from minighost.engine.vectors import fill, lanes, load, store, where, width
 
 compiling = not numba.config.DISABLE_JIT  # see "Stepping through"
@@ -255,14 +255,14 @@ def in_tiles(x, scale, shift, w, planes, out, sums):
 # ## Threads
 #
 # `@kernel` makes a function that every thread runs, each with the same arguments. `share` hands each thread the next
-# image as soon as it is done with one, and `fetch_add` gives it a number, and so a plane of its own. Every image has
+# image as soon as it is done with one, and `thread_id` gives it a number, and so a plane of its own. Every image has
 # its own row of sums; they are added afterwards, in the order of the images. So the bits do not depend on who did what.
 
 
 # %%
 @kernel
-def on_threads(work, counter, x, scale, shift, w, planes, out, sums):
-    plane = planes[fetch_add(counter)]
+def on_threads(work, x, scale, shift, w, planes, out, sums):
+    plane = planes[thread_id(work)]
     for n in share(work, len(x)):
         normalise(x[n], scale, shift, plane)
         walk_and_add_up(plane, w, out[n], sums[n])
@@ -277,7 +277,7 @@ inputs = raw, np.tile(scale, W), np.tile(shift, W), along
 
 
 def with_threads(count):
-    on_threads(np.zeros(1, np.int64), *inputs, own_planes, lines, sums, n_threads=count)
+    on_threads(*inputs, own_planes, lines, sums, n_threads=count)
 
 
 ways = {

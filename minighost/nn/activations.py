@@ -4,6 +4,7 @@ from minighost.nn import functional
 from minighost.nn.functional import materialize
 from minighost.nn.module import Module
 from minighost.ops import activations
+from minighost.type_aliases import Array
 
 __all__ = [
     "CReLU",
@@ -24,14 +25,14 @@ class _Activation(Module):
 
     function: activations.Activation
 
-    def forward(self, x):
+    def forward(self, x: Array) -> Array:
         """Apply the function."""
         if self._has_own("backward", _Activation):
             x = materialize(x)
         out, self._cache = functional.activation_forward(x, self.function)
         return out
 
-    def backward(self, dout):
+    def backward(self, dout: Array) -> Array:
         """Gradient with respect to x."""
         return functional.activation_backward(dout, self._take_cache(dout), self.function)
 
@@ -90,13 +91,13 @@ LAYERS = {one.function.name: one for one in (ReLU, ReLU6, HardSigmoid, ClipGate,
 class CReLU(Module):
     """``[max(x, 0), max(-x, 0)]`` over the channels: twice as many come out as go in."""
 
-    def forward(self, x):
+    def forward(self, x: Array) -> Array:
         """(N, H, W, C) -> (N, H, W, 2*C)."""
         if self._has_own("backward", CReLU):
             x = materialize(x)
         out, self._cache = functional.crelu_forward(x)
         return out
 
-    def backward(self, dout):
+    def backward(self, dout: Array) -> Array:
         """Gradient with respect to x."""
         return functional.crelu_backward(dout, self._take_cache(dout))

@@ -27,6 +27,7 @@ from minighost.engine.activations import activation
 from minighost.engine.exponential import exp, normal_cdf, normal_density
 from minighost.engine.vectors import like, where
 from minighost.ops import elementwise
+from minighost.type_aliases import Array
 
 __all__ = [
     "ACTIVATIONS",
@@ -81,11 +82,11 @@ class Activation(NamedTuple):
     act: Any
     spread: float = 1.0
 
-    def forward(self, x):
+    def forward(self, x: Array) -> tuple[Array, Array]:
         """The compiled twin; returns (out, cache)."""
         return elementwise.forward(self.name, self.act, x)
 
-    def backward(self, dout, cache):
+    def backward(self, dout: Array, cache: Array) -> Array:
         """Gradient of `forward`."""
         return elementwise.backward(self.name, self.act, dout, cache)
 
@@ -93,24 +94,24 @@ class Activation(NamedTuple):
 ACTIVATIONS: dict[str, Activation] = {}
 
 
-def _add(name, act, spread=1.0):
+def _add(name: str, act: Any, spread: float = 1.0) -> Activation:
     return ACTIVATIONS.setdefault(name, Activation(name, act, spread))
 
 
 # ReLU ----------------------------------------------------------------------------------------------------------
 
 
-def relu_forward_reference(x):
+def relu_forward_reference(x: Array) -> tuple[Array, Array]:
     """`relu_forward` in plain NumPy."""
     return np.maximum(x, 0), x
 
 
-def relu_backward_reference(dout, cache):
+def relu_backward_reference(dout: Array, cache: Array) -> Array:
     """`relu_backward` in plain NumPy."""
     return np.where(cache <= 0, 0, dout)
 
 
-def relu_forward(x):
+def relu_forward(x: Array) -> tuple[Array, Array]:
     """``max(x, 0)``, element by element.
 
     Parameters
@@ -131,7 +132,7 @@ def relu_forward(x):
     return RELU.forward(x)
 
 
-def relu_backward(dout, cache):
+def relu_backward(dout: Array, cache: Array) -> Array:
     """Gradient of `relu_forward`: 0 where x <= 0, else `dout`."""
     return RELU.backward(dout, cache)
 
@@ -142,22 +143,22 @@ RELU = _add("relu", fused.RELU)
 # ReLU6 ---------------------------------------------------------------------------------------------------------
 
 
-def relu6_forward_reference(x):
+def relu6_forward_reference(x: Array) -> tuple[Array, Array]:
     """`relu6_forward` in plain NumPy."""
     return np.minimum(np.maximum(x, 0), 6), x
 
 
-def relu6_backward_reference(dout, cache):
+def relu6_backward_reference(dout: Array, cache: Array) -> Array:
     """`relu6_backward` in plain NumPy."""
     return np.where((cache <= 0) | (cache >= 6), 0, dout)
 
 
-def relu6_forward(x):
+def relu6_forward(x: Array) -> tuple[Array, Array]:
     """``min(max(x, 0), 6)``, element by element; parameters and results as for `relu_forward`."""
     return RELU6.forward(x)
 
 
-def relu6_backward(dout, cache):
+def relu6_backward(dout: Array, cache: Array) -> Array:
     """Gradient of `relu6_forward`: 0 where x <= 0 or x >= 6, else `dout`."""
     return RELU6.backward(dout, cache)
 
@@ -168,22 +169,22 @@ RELU6 = _add("relu6", fused.Clip(0.0, 6.0), 5.0)
 # Clip ----------------------------------------------------------------------------------------------------------
 
 
-def clip_gate_forward_reference(x):
+def clip_gate_forward_reference(x: Array) -> tuple[Array, Array]:
     """`clip_gate_forward` in plain NumPy."""
     return np.clip(x, 0, 1), x
 
 
-def clip_gate_backward_reference(dout, cache):
+def clip_gate_backward_reference(dout: Array, cache: Array) -> Array:
     """`clip_gate_backward` in plain NumPy."""
     return np.where((cache <= 0) | (cache >= 1), 0, dout)
 
 
-def clip_gate_forward(x):
+def clip_gate_forward(x: Array) -> tuple[Array, Array]:
     """``clip(x, 0, 1)``, element by element; parameters and results as for `relu_forward`."""
     return CLIP_GATE.forward(x)
 
 
-def clip_gate_backward(dout, cache):
+def clip_gate_backward(dout: Array, cache: Array) -> Array:
     """Gradient of `clip_gate_forward`: `dout` where 0 < x < 1, else 0."""
     return CLIP_GATE.backward(dout, cache)
 
@@ -194,17 +195,17 @@ CLIP_GATE = _add("clip_gate", fused.Clip(0.0, 1.0))
 # Hard sigmoid --------------------------------------------------------------------------------------------------
 
 
-def hard_sigmoid_forward_reference(x):
+def hard_sigmoid_forward_reference(x: Array) -> tuple[Array, Array]:
     """`hard_sigmoid_forward` in plain NumPy."""
     return np.clip(x + 3, 0, 6) / 6, x
 
 
-def hard_sigmoid_backward_reference(dout, cache):
+def hard_sigmoid_backward_reference(dout: Array, cache: Array) -> Array:
     """`hard_sigmoid_backward` in plain NumPy."""
     return np.where(np.abs(cache) < 3, dout / 6, 0)
 
 
-def hard_sigmoid_forward(x):
+def hard_sigmoid_forward(x: Array) -> tuple[Array, Array]:
     """``relu6(x + 3) / 6``, element by element: between 0 and 1; parameters and results as for `relu_forward`.
 
     Examples
@@ -215,7 +216,7 @@ def hard_sigmoid_forward(x):
     return HARD_SIGMOID.forward(x)
 
 
-def hard_sigmoid_backward(dout, cache):
+def hard_sigmoid_backward(dout: Array, cache: Array) -> Array:
     """Gradient of `hard_sigmoid_forward`: ``dout/6`` where -3 < x < 3, else 0."""
     return HARD_SIGMOID.backward(dout, cache)
 
@@ -224,12 +225,12 @@ def hard_sigmoid_backward(dout, cache):
 class HardSigmoid(NamedTuple):
     """`hard_sigmoid_forward` and backward for one number."""
 
-    def value(self, z):
+    def value(self, z: Any) -> Any:
         """``relu6(z + 3) / 6``."""
         three, six = like(z, 3), like(z, 6)
         return where(z <= like(z, -3), like(z, 0), where(z >= three, like(z, 1), (z + three) / six))
 
-    def gradient(self, z, d):
+    def gradient(self, z: Any, d: Any) -> Any:
         """``d / 6`` between the kinks."""
         zero = like(d, 0)
         return where(z > like(z, -3), where(z < like(z, 3), d / like(d, 6), zero), zero)
@@ -241,22 +242,22 @@ HARD_SIGMOID = _add("hard_sigmoid", HardSigmoid(), 3.0)
 # Hard swish ----------------------------------------------------------------------------------------------------
 
 
-def hard_swish_forward_reference(x):
+def hard_swish_forward_reference(x: Array) -> tuple[Array, Array]:
     """`hard_swish_forward` in plain NumPy."""
     return x * hard_sigmoid_forward_reference(x)[0], x
 
 
-def hard_swish_backward_reference(dout, cache):
+def hard_swish_backward_reference(dout: Array, cache: Array) -> Array:
     """`hard_swish_backward` in plain NumPy."""
     return np.where(cache <= -3, 0, np.where(cache >= 3, dout, dout * ((2 * cache + 3) / 6)))
 
 
-def hard_swish_forward(x):
+def hard_swish_forward(x: Array) -> tuple[Array, Array]:
     """``x * relu6(x + 3) / 6``, element by element; parameters and results as for `relu_forward`."""
     return HARD_SWISH.forward(x)
 
 
-def hard_swish_backward(dout, cache):
+def hard_swish_backward(dout: Array, cache: Array) -> Array:
     """Gradient of `hard_swish_forward`: ``dout * (2x + 3)/6`` where -3 < x < 3, 0 below and `dout` above."""
     return HARD_SWISH.backward(dout, cache)
 
@@ -265,12 +266,12 @@ def hard_swish_backward(dout, cache):
 class HardSwish(NamedTuple):
     """`hard_swish_forward` and backward for one number."""
 
-    def value(self, z):
+    def value(self, z: Any) -> Any:
         """``z * relu6(z + 3) / 6``."""
         three, six = like(z, 3), like(z, 6)
         return where(z <= like(z, -3), z * like(z, 0), where(z >= three, z, z * (z + three) / six))
 
-    def gradient(self, z, d):
+    def gradient(self, z: Any, d: Any) -> Any:
         """``d * (2*z + 3) / 6`` between the kinks."""
         three, six = like(z, 3), like(z, 6)
         return where(z <= like(z, -3), like(d, 0), where(z >= three, d, d * (z + z + three) / six))
@@ -282,23 +283,23 @@ HARD_SWISH = _add("hard_swish", HardSwish(), 3.0)
 # Sigmoid -------------------------------------------------------------------------------------------------------
 
 
-def sigmoid_forward_reference(x):
+def sigmoid_forward_reference(x: Array) -> tuple[Array, Array]:
     """`sigmoid_forward` in plain NumPy."""
     return (1 + np.tanh(x / 2)) / 2, x
 
 
-def sigmoid_backward_reference(dout, cache):
+def sigmoid_backward_reference(dout: Array, cache: Array) -> Array:
     """`sigmoid_backward` in plain NumPy."""
     s, _ = sigmoid_forward_reference(cache)
     return dout * s * (1 - s)
 
 
-def sigmoid_forward(x):
+def sigmoid_forward(x: Array) -> tuple[Array, Array]:
     """``1 / (1 + exp(-x))``, element by element: between 0 and 1; parameters and results as for `relu_forward`."""
     return SIGMOID.forward(x)
 
 
-def sigmoid_backward(dout, cache):
+def sigmoid_backward(dout: Array, cache: Array) -> Array:
     """Gradient of `sigmoid_forward`: ``dout * s * (1 - s)`` with s = sigmoid(x)."""
     return SIGMOID.backward(dout, cache)
 
@@ -307,12 +308,12 @@ def sigmoid_backward(dout, cache):
 class Sigmoid(NamedTuple):
     """`sigmoid_forward` and backward for one number."""
 
-    def value(self, z):
+    def value(self, z: Any) -> Any:
         """``1 / (1 + exp(-z))``."""
         one = like(z, 1)
         return one / (one + exp(like(z, 0) - z))
 
-    def gradient(self, z, d):
+    def gradient(self, z: Any, d: Any) -> Any:
         """``d * s * (1 - s)``, where 1 - s is the sigmoid of -z."""
         one = like(z, 1)
         return d * (one / (one + exp(z))) * (one / (one + exp(like(z, 0) - z)))
@@ -324,23 +325,23 @@ SIGMOID = _add("sigmoid", Sigmoid())
 # SiLU ----------------------------------------------------------------------------------------------------------
 
 
-def silu_forward_reference(x):
+def silu_forward_reference(x: Array) -> tuple[Array, Array]:
     """`silu_forward` in plain NumPy."""
     return x * sigmoid_forward_reference(x)[0], x
 
 
-def silu_backward_reference(dout, cache):
+def silu_backward_reference(dout: Array, cache: Array) -> Array:
     """`silu_backward` in plain NumPy."""
     s, _ = sigmoid_forward_reference(cache)
     return dout * s * (1 + cache * (1 - s))
 
 
-def silu_forward(x):
+def silu_forward(x: Array) -> tuple[Array, Array]:
     """``x * sigmoid(x)``, element by element; parameters and results as for `relu_forward`."""
     return SILU.forward(x)
 
 
-def silu_backward(dout, cache):
+def silu_backward(dout: Array, cache: Array) -> Array:
     """Gradient of `silu_forward`: ``dout * s * (1 + x*(1 - s))`` with s = sigmoid(x)."""
     return SILU.backward(dout, cache)
 
@@ -349,11 +350,11 @@ def silu_backward(dout, cache):
 class Silu(NamedTuple):
     """`silu_forward` and backward for one number."""
 
-    def value(self, z):
+    def value(self, z: Any) -> Any:
         """``z / (1 + exp(-z))``."""
         return z / (like(z, 1) + exp(like(z, 0) - z))
 
-    def gradient(self, z, d):
+    def gradient(self, z: Any, d: Any) -> Any:
         """``d * s * (1 + z*(1 - s))``."""
         one = like(z, 1)
         s, rest = one / (one + exp(like(z, 0) - z)), one / (one + exp(z))
@@ -366,23 +367,23 @@ SILU = _add("silu", Silu())
 # GELU ----------------------------------------------------------------------------------------------------------
 
 
-def _below(x):
+def _below(x: Array) -> Array:
     """The probability that a standard normal number is below x."""
     return np.vectorize(lambda v: math.erfc(-v / math.sqrt(2)) / 2, otypes=[x.dtype])(x)
 
 
-def gelu_forward_reference(x):
+def gelu_forward_reference(x: Array) -> tuple[Array, Array]:
     """`gelu_forward` in plain NumPy."""
     return x * _below(x), x
 
 
-def gelu_backward_reference(dout, cache):
+def gelu_backward_reference(dout: Array, cache: Array) -> Array:
     """`gelu_backward` in plain NumPy."""
     density = np.exp(-(np.clip(cache, -40, 40) ** 2) / 2) / math.sqrt(2 * math.pi)  # 0 from 40 on
     return dout * (_below(cache) + cache * density)
 
 
-def gelu_forward(x):
+def gelu_forward(x: Array) -> tuple[Array, Array]:
     """x times the probability that a standard normal number is below x; parameters and results as for `relu_forward`.
 
     This is the definition, not the approximation by a tanh.
@@ -395,7 +396,7 @@ def gelu_forward(x):
     return GELU.forward(x)
 
 
-def gelu_backward(dout, cache):
+def gelu_backward(dout: Array, cache: Array) -> Array:
     """Gradient of `gelu_forward`: ``dout * (P + x*p)`` with the normal distribution's P and its density p at x."""
     return GELU.backward(dout, cache)
 
@@ -404,11 +405,11 @@ def gelu_backward(dout, cache):
 class Gelu(NamedTuple):
     """`gelu_forward` and backward for one number."""
 
-    def value(self, z):
+    def value(self, z: Any) -> Any:
         """``z * P(z)``."""
         return z * normal_cdf(z)
 
-    def gradient(self, z, d):
+    def gradient(self, z: Any, d: Any) -> Any:
         """``d * (P(z) + z * p(z))``."""
         return d * (normal_cdf(z) + z * normal_density(z))
 

@@ -12,6 +12,7 @@ import numpy as np
 from minighost.engine import check
 from minighost.engine.launch import kernel, spans
 from minighost.engine.memory import empty
+from minighost.type_aliases import Array
 
 __all__ = ["crelu_backward", "crelu_backward_reference", "crelu_forward", "crelu_forward_reference"]
 
@@ -19,12 +20,12 @@ __all__ = ["crelu_backward", "crelu_backward_reference", "crelu_forward", "crelu
 # The idea ------------------------------------------------------------------------------------------------------
 
 
-def crelu_forward_reference(x):
+def crelu_forward_reference(x: Array) -> tuple[Array, Array]:
     """`crelu_forward` in plain NumPy."""
     return np.concatenate([np.maximum(x, 0), np.maximum(-x, 0)], axis=-1), x  # (..., C) -> (..., 2C)
 
 
-def crelu_backward_reference(dout, cache):
+def crelu_backward_reference(dout: Array, cache: Array) -> Array:
     """`crelu_backward` in plain NumPy: each phase passes its own gradient, with its sign."""
     x, C = cache, cache.shape[-1]
     return np.where(x <= 0, 0, dout[..., :C]) - np.where(x >= 0, 0, dout[..., C:])
@@ -33,7 +34,7 @@ def crelu_backward_reference(dout, cache):
 # The same, compiled --------------------------------------------------------------------------------------------
 
 
-def crelu_forward(x):
+def crelu_forward(x: Array) -> tuple[Array, Array]:
     """Concatenated ReLU over the channel axis.
 
     Parameters
@@ -64,7 +65,7 @@ def crelu_forward(x):
     return out, x
 
 
-def crelu_backward(dout, cache):
+def crelu_backward(dout: Array, cache: Array) -> Array:
     """Gradient of `crelu_forward`, shape (N, H, W, C).
 
     It is ``dout[..., :C]`` where x > 0, ``-dout[..., C:]`` where x < 0, 0 between, and their sum where x is NaN.
