@@ -268,3 +268,19 @@ def test_a_copy_of_a_run_goes_on_by_itself(copied):
     _, expected = run.step([], np.random.default_rng(1))
     for name, value in expected.items():
         assert_array_equal(seen[name], value, err_msg=name)
+
+
+def test_a_model_in_evaluation_answers_with_the_weights_that_a_step_has_moved(rng):
+    x = rng.normal(size=(2, 5, 5, 2)).astype(np.float32)
+    model = nn.Sequential(nn.ConvBNAct(2, 3, 3, rng=0), nn.ConvBNAct(3, 3, 1, rng=1))
+    nn.flatten(model)
+    optimizer = SGD(model.parameters(), 0.5, momentum=0.9)
+    answers = [model.eval()(x).copy()]
+    for _ in range(3):
+        for p in model.parameters():
+            p.grad = None
+            p.accumulate(np.ones(p.shape, np.float32))
+        optimizer.step()
+        answers.append(model(x).copy())
+        assert not np.array_equal(answers[-1], answers[-2])
+        assert_allclose(answers[-1], nn.fold(copy.deepcopy(model))(x), rtol=1e-6)
