@@ -5,6 +5,7 @@ from minighost.nn import functional
 from minighost.nn.activations import LAYERS, ClipGate, HardSigmoid, ReLU, Sigmoid
 from minighost.nn.layers import BatchNorm2d, Conv2d, Linear, MaxPool2d
 from minighost.nn.module import Module, backward_onto
+from minighost.type_aliases import Array, InputGrad, IntPair, Seed
 
 __all__ = ["ConvBNAct", "SqueezeExcite"]
 
@@ -32,19 +33,19 @@ class ConvBNAct(Module):
 
     def __init__(
         self,
-        in_channels,
-        out_channels,
-        kernel_size,
-        stride=1,
-        padding=None,
-        dilation=1,
-        groups=1,
-        act="relu",
-        eps=1e-5,
-        momentum=0.1,
-        pool=1,
-        rng=None,
-    ):
+        in_channels: int,
+        out_channels: int,
+        kernel_size: IntPair,
+        stride: IntPair = 1,
+        padding: IntPair | None = None,
+        dilation: IntPair = 1,
+        groups: int = 1,
+        act: str | None = "relu",
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        pool: int = 1,
+        rng: Seed = None,
+    ) -> None:
         if act is not None:
             _choice("ConvBNAct", "act", act, LAYERS)
         if padding is None:
@@ -56,7 +57,7 @@ class ConvBNAct(Module):
         self.bn = BatchNorm2d(out_channels, eps, momentum, relu=act == "relu")
         self.act = None if act in (None, "relu") else LAYERS[act]()
 
-    def forward(self, x):
+    def forward(self, x: Array) -> Array:
         """(N, H, W, in_channels) -> (N, OH, OW, out_channels)."""
         y = self.conv(x)
         if self.pool is not None:
@@ -64,7 +65,7 @@ class ConvBNAct(Module):
         y = self.bn(y)
         return y if self.act is None else self.act(y)
 
-    def backward(self, dout, onto=None):
+    def backward(self, dout: Array, onto: Array | None = None) -> InputGrad:
         """Activation, batch norm, pooling, convolution."""
         self._take_cache(dout)
         if self.act is not None:
@@ -89,14 +90,14 @@ class SqueezeExcite(Module):
     rng : int or numpy.random.Generator, optional
     """
 
-    def __init__(self, channels, hidden, gate="hard_sigmoid", rng=None):
+    def __init__(self, channels: int, hidden: int, gate: str = "hard_sigmoid", rng: Seed = None) -> None:
         _choice("SqueezeExcite", "gate", gate, GATES)
         self.reduce = Linear(channels, hidden, rng=rng)
         self.act = ReLU()
         self.expand = Linear(hidden, channels, rng=rng)
         self.gate = GATES[gate]()
 
-    def forward(self, x):
+    def forward(self, x: Array) -> Array:
         """(N, H, W, channels) -> the same."""
         squeezed, pool_cache = functional.global_avg_pool_forward(x)  # (N, C)
         gate = self.gate(self.expand(self.act(self.reduce(squeezed))))
@@ -104,7 +105,7 @@ class SqueezeExcite(Module):
         self._cache = pool_cache, scale_cache
         return out
 
-    def backward(self, dout):
+    def backward(self, dout: Array) -> InputGrad:
         """x matters twice: as what is scaled, and through its mean as what decides the scale."""
         pool_cache, scale_cache = self._take_cache(dout)
         dx, dgate = functional.scale_backward(dout, scale_cache)
@@ -112,9 +113,10 @@ class SqueezeExcite(Module):
         return functional.global_avg_pool_backward(dsqueezed, pool_cache, onto=dx)
 
 
-def _same_padding(kernel_size, dilation):
-    taps, gaps = pair("ConvBNAct", "kernel_size", kernel_size, 1), pair("ConvBNAct", "dilation", dilation, 1)
-    return tuple(d * (k - 1) // 2 for k, d in zip(taps, gaps, strict=True))
+def _same_padding(kernel_size: IntPair, dilation: IntPair) -> tuple[int, int]:
+    KH, KW = pair("ConvBNAct", "kernel_size", kernel_size, 1)
+    DH, DW = pair("ConvBNAct", "dilation", dilation, 1)
+    return DH * (KH - 1) // 2, DW * (KW - 1) // 2
 
 
 def _choice(layer, name, value, choices):

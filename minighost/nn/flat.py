@@ -98,8 +98,9 @@ def flatten(values: Module | Iterable[Parameter | Buffer]) -> None:
     True
     """
     if isinstance(values, Module):
-        pairs = *values.named_parameters(), *values.named_buffers()
-        return flatten(value for _, value in pairs)
+        buffers = (buffer for _, buffer in values.named_buffers())
+        held: list[Parameter | Buffer] = [*values.parameters(), *buffers]
+        return flatten(held)
     each = {id(value): value for value in values}.values()
     apart = _apart([v for v in each if v.data.size and is_plain(v.data)])
     for dtype in (np.float32, np.float64):

@@ -15,6 +15,7 @@ from minighost.nn.folding import Trace, in_evaluation
 from minighost.nn.kept_fold import layer_by_layer
 from minighost.nn.module import Module
 from minighost.nn.parameter import Buffer, Parameter
+from minighost.type_aliases import Array
 
 __all__ = ["Folded", "fold"]
 
@@ -23,7 +24,7 @@ _ROWS = 128  # of a tile, at least; with fewer a product waits for its weights
 _PLANS = 32  # input shapes that are remembered
 
 
-def fold(model):
+def fold(model: Module) -> "Folded":
     """Prepare a model for inference.
 
     Parameters
@@ -76,7 +77,7 @@ class Folded:
         What it consists of.
     """
 
-    def __init__(self, model, itself=False):
+    def __init__(self, model: Module, itself: bool = False) -> None:
         # A layer's own forward, set on the object, may be bound to this very model: no copy changes that.
         self._bound = model if any("forward" in vars(m) for m in model.modules()) else None
         dtypes = [value._data.dtype for _, value in model._named((Parameter, Buffer))]
@@ -91,7 +92,7 @@ class Folded:
         self._weights = weights.together(dtypes[0] if dtypes else np.float64)
         self._plans: dict = {}
 
-    def explain(self):
+    def explain(self) -> dict[str, str]:
         """What became of each layer: a dictionary from its path to one line, in the order of the computation.
 
         Layers that do nothing in evaluation are not in it.
@@ -101,7 +102,7 @@ class Folded:
     def _evaluation(self):
         return contextlib.nullcontext() if self._bound is None else in_evaluation(self._bound)
 
-    def __call__(self, x):
+    def __call__(self, x: Array) -> Array:
         """(N, ...) -> what the model would return in evaluation mode.
 
         Raises

@@ -12,6 +12,7 @@ from minighost.nn.functional import materialize
 from minighost.nn.module import BY_LAYERS, Module
 from minighost.nn.parameter import Buffer, Parameter
 from minighost.ops.windows import pooling_options
+from minighost.type_aliases import Array, InputGrad, IntPair, Seed
 
 __all__ = [
     "AvgPool2d",
@@ -46,8 +47,17 @@ class Conv2d(Module):
     """
 
     def __init__(
-        self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True, rng=None
-    ):
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: IntPair,
+        stride: IntPair = 1,
+        padding: IntPair = 0,
+        dilation: IntPair = 1,
+        groups: int = 1,
+        bias: bool = True,
+        rng: Seed = None,
+    ) -> None:
         for name, value in (("in_channels", in_channels), ("out_channels", out_channels), ("groups", groups)):
             whole("Conv2d", name, value, 1)
         for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
@@ -66,7 +76,7 @@ class Conv2d(Module):
         self.weight = Parameter(_normal(rng, std, shape))
         self.bias = Parameter(np.zeros(out_channels, np.float32)) if bias else None
 
-    def forward(self, x):
+    def forward(self, x: Array) -> Array:
         """(N, H, W, in_channels) -> (N, OH, OW, out_channels)."""
         bias = None if self.bias is None else self.bias._data
         out, self._cache = functional.conv2d_forward(
@@ -74,7 +84,7 @@ class Conv2d(Module):
         )
         return out
 
-    def backward(self, dout, onto=None):
+    def backward(self, dout: Array, onto: Array | None = None) -> InputGrad:
         """Gradient with respect to x, plus `onto` if that is given; adds to `weight.grad` and `bias.grad`."""
         dx, dw, db = functional.conv2d_backward(dout, self._take_cache(dout), self.dx_wanted, onto)
         self.weight.accumulate(dw)
@@ -109,7 +119,7 @@ class BatchNorm2d(Module):
     running_mean, running_var : Buffer, shape (C,)
     """
 
-    def __init__(self, num_features, eps=1e-5, momentum=0.1, relu=False):
+    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, relu: bool = False) -> None:
         whole("BatchNorm2d", "num_features", num_features, 1)
         if momentum is None:
             raise TypeError(
@@ -122,7 +132,7 @@ class BatchNorm2d(Module):
         self.weight, self.bias = (Parameter(np.full(num_features, v, np.float32)) for v in (1, 0))
         self.running_mean, self.running_var = (Buffer(np.full(num_features, v, np.float32)) for v in (0, 1))
 
-    def forward(self, x):
+    def forward(self, x: Array) -> Array:
         """(N, H, W, C) -> (N, H, W, C)."""
         gamma, beta, mean, var = (v._data for v in (self.weight, self.bias, self.running_mean, self.running_var))
         if self.training:
@@ -134,7 +144,7 @@ class BatchNorm2d(Module):
         )
         return out
 
-    def backward(self, dout):
+    def backward(self, dout: Array) -> InputGrad:
         """Gradient with respect to x; adds to `weight.grad` and `bias.grad`."""
         dx, dgamma, dbeta = functional.batch_norm_backward(dout, self._take_cache(dout))
         self.weight.accumulate(dgamma)
@@ -158,7 +168,7 @@ class Linear(Module):
     bias : Parameter, shape (out_features,), or None
     """
 
-    def __init__(self, in_features, out_features, bias=True, rng=None):
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, rng: Seed = None) -> None:
         whole("Linear", "in_features", in_features, 1)
         whole("Linear", "out_features", out_features, 1)
         limit.count((in_features, out_features))
@@ -167,12 +177,12 @@ class Linear(Module):
         self.weight = Parameter(weight.astype(np.float32))
         self.bias = Parameter(np.zeros(out_features, np.float32)) if bias else None
 
-    def forward(self, x):
+    def forward(self, x: Array) -> Array:
         """(N, in_features) -> (N, out_features)."""
         out, self._cache = ops.linear_forward(x, self.weight._data, None if self.bias is None else self.bias._data)
         return out
 
-    def backward(self, dout):
+    def backward(self, dout: Array) -> InputGrad:
         """Gradient with respect to x; adds to `weight.grad` and `bias.grad`."""
         dx, dw, db = ops.linear_backward(dout, self._take_cache(dout))
         self.weight.accumulate(dw)
@@ -193,14 +203,14 @@ class _Function(Module):
     _backward: Any
     _options: dict = {}
 
-    def forward(self, x):
+    def forward(self, x: Array) -> Array:
         """Apply the function."""
         if self._has_own("backward", _Function):
             x = materialize(x)
         out, self._cache = type(self)._forward(x, **self._options)
         return out
 
-    def backward(self, dout):
+    def backward(self, dout: Array) -> InputGrad:
         """Gradient with respect to x."""
         return type(self)._backward(dout, self._take_cache(dout))
 
@@ -216,7 +226,7 @@ class MaxPool2d(_Function):
 
     _forward, _backward = ops.max_pool_forward, ops.max_pool_backward
 
-    def __init__(self, kernel_size, stride=None, padding=0):
+    def __init__(self, kernel_size: IntPair, stride: IntPair | None = None, padding: IntPair = 0) -> None:
         self._options = pooling_options(type(self).__name__, kernel_size, stride, padding)
 
 
@@ -229,12 +239,12 @@ class AvgPool2d(MaxPool2d):
 class Identity(Module):
     """What comes in goes out."""
 
-    def forward(self, x):
+    def forward(self, x: Array) -> Array:
         """Return x."""
         self._cache = BY_LAYERS  # it has nothing to keep
         return x
 
-    def backward(self, dout):
+    def backward(self, dout: Array) -> InputGrad:
         """Return dout."""
         self._take_cache(dout)
         return dout
@@ -243,20 +253,20 @@ class Identity(Module):
 class Dropout(Module):
     """Silence each number with probability `p` while training; `rng` (an int or a Generator) draws the mask."""
 
-    def __init__(self, p=0.5, rng=None):
+    def __init__(self, p: float = 0.5, rng: Seed = None) -> None:
         number("Dropout", "p", p, least=0, below=1)
         self.p, self.rng = p, np.random.default_rng(rng)
 
-    def forward(self, x):
+    def forward(self, x: Array) -> Array:
         """Same shape; unchanged in evaluation."""
         out, mask = ops.dropout_forward(x, self.p if self.training else 0.0, self.rng)
         self._cache = (mask,)
         return out
 
-    def backward(self, dout):
+    def backward(self, dout: Array) -> InputGrad:
         """The same mask."""
         return ops.dropout_backward(dout, *self._take_cache(dout))
 
 
-def _normal(rng, std, shape):
+def _normal(rng: Seed, std: float, shape: tuple[int, ...]) -> Array:
     return np.random.default_rng(rng).normal(0, std, shape).astype(np.float32)

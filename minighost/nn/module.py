@@ -7,10 +7,12 @@ in a Python list are not found there (a warning says so); `nn.ModuleList` is the
 """
 
 import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from minighost.engine.check import written_in_place
 from minighost.nn import checksums
@@ -20,6 +22,7 @@ from minighost.nn.functional.traced import Traced
 from minighost.nn.functional.values import Lazy, materialize
 from minighost.nn.kept_fold import answer, catch_up
 from minighost.nn.parameter import Buffer, Held, Parameter
+from minighost.type_aliases import Array, ArrayLike, InputGrad
 
 __all__ = ["BY_LAYERS", "Module", "backward_onto"]
 
@@ -54,7 +57,7 @@ class Module:
 
     _wraps_backward = False
 
-    def __init_subclass__(cls):
+    def __init_subclass__(cls) -> None:
         """Note the forward of a class of our own, lest somebody replaces it, and a backward around a base class's.
 
         Such a backward may hand that one another gradient than it got.
@@ -64,15 +67,15 @@ class Module:
         cls._known_forward = cls.forward if cls.__module__.startswith("minighost.") else None
         cls._wraps_backward = "backward" in vars(cls) and bool(above) or any(base._wraps_backward for base in above)
 
-    def forward(self, x):
+    def forward(self, x: Array) -> Array:
         """Compute the output and keep what `backward` needs."""
         raise NotImplementedError(f"{type(self).__name__} does not define forward(x)")
 
-    def backward(self, dout):
+    def backward(self, dout: Array) -> InputGrad:
         """Return the gradient with respect to the input and add to every `Parameter.grad`."""
         raise NotImplementedError(f"{type(self).__name__} does not define backward(dout)")
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> Array:
         """Run `forward`, or in evaluation what `nn.fold` makes of it (see `kept_fold`).
 
         An error inside it names the path of the layer where it arose.
@@ -113,7 +116,7 @@ class Module:
             if module is error.layer and path:
                 error.args = (f"{path}: {error.rule}",)
 
-    def _take_cache(self, dout):
+    def _take_cache(self, dout: Array) -> Any:
         """Hand the cache over, once: its buffers are free again as soon as the backward is through with them."""
         if self._cache is None:
             catch_up(self)
@@ -155,7 +158,7 @@ class Module:
 
     # What it contains ------------------------------------------------------------------------------------------
 
-    def named_children(self):
+    def named_children(self) -> Iterator[tuple[str, "Module"]]:
         """Yield (name, module) for the modules directly inside.
 
         Warns
@@ -169,7 +172,7 @@ class Module:
             elif isinstance(value, (list, tuple, dict)) and name not in self._seen_through:
                 _warn_of_hidden(self, name, value)
 
-    def _contents(self):
+    def _contents(self) -> Iterable[Any]:
         """Everything that stands in it, modules and parameters among it; without names, for it is asked each step."""
         return list(vars(self).values())  # a list, for another Python thread may be calling it
 
@@ -188,11 +191,11 @@ class Module:
                         values.append(value)
         return modules, values
 
-    def children(self):
+    def children(self) -> Iterator["Module"]:
         """Yield the modules directly inside."""
         return (child for _, child in self.named_children())
 
-    def named_modules(self, prefix="", remove_duplicate=True):
+    def named_modules(self, prefix: str = "", remove_duplicate: bool = True) -> Iterator[tuple[str, "Module"]]:
         """Yield (path, module) for this module (path "") and all modules inside, outermost first.
 
         A module that stands in several places comes once, under its first path, or with ``remove_duplicate=False``
@@ -200,7 +203,7 @@ class Module:
         """
         return self._walk(prefix, set() if remove_duplicate else None)
 
-    def _walk(self, prefix, seen):
+    def _walk(self, prefix: str, seen: set[int] | None) -> Iterator[tuple[str, "Module"]]:
         if seen is not None:
             if id(self) in seen:
                 return
@@ -209,11 +212,11 @@ class Module:
         for name, child in self.named_children():
             yield from child._walk(f"{prefix}.{name}" if prefix else name, seen)
 
-    def modules(self):
+    def modules(self) -> Iterator["Module"]:
         """Yield this module and all modules inside, each once."""
         return (module for _, module in self.named_modules())
 
-    def _named(self, kind, remove_duplicate=True):
+    def _named(self, kind: Any, remove_duplicate: bool = True) -> Iterator[tuple[str, Any]]:
         seen = set()
         for path, module in self.named_modules(remove_duplicate=remove_duplicate):
             for name, value in list(vars(module).items()):
@@ -222,25 +225,25 @@ class Module:
                         seen.add(id(value))
                     yield (f"{path}.{name}" if path else name), value
 
-    def named_parameters(self, remove_duplicate=True):
+    def named_parameters(self, remove_duplicate: bool = True) -> Iterator[tuple[str, Parameter]]:
         """Yield (path, Parameter), for example ("stem.conv.weight", ...); a tied one as in `named_modules`."""
         return self._named(Parameter, remove_duplicate)
 
-    def parameters(self):
+    def parameters(self) -> Iterator[Parameter]:
         """Yield all parameters, each once."""
         return (parameter for _, parameter in self.named_parameters())
 
-    def named_buffers(self, remove_duplicate=True):
+    def named_buffers(self, remove_duplicate: bool = True) -> Iterator[tuple[str, Buffer]]:
         """Yield (path, Buffer), for example ("stem.bn.running_mean", ...)."""
         return self._named(Buffer, remove_duplicate)
 
     # State -----------------------------------------------------------------------------------------------------
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Array]:
         """Copy all parameters and buffers into a dict of path -> array; a tied one is there under each of its paths."""
         return {path: value._data.copy() for path, value in self._named((Parameter, Buffer), remove_duplicate=False)}
 
-    def load_state_dict(self, state, strict=True):
+    def load_state_dict(self, state: Mapping[str, ArrayLike], strict: bool = True) -> Self:
         """Copy arrays into the parameters and buffers of the same path.
 
         Parameters
@@ -282,7 +285,7 @@ class Module:
 
     # Modes -----------------------------------------------------------------------------------------------------
 
-    def train(self, mode=True):
+    def train(self, mode: bool = True) -> Self:
         """Switch to training (batch statistics, dropout) or with ``mode=False`` to evaluation.
 
         A module that changes its mode forgets what its last forward kept for a backward: in the new mode other layers
@@ -293,22 +296,22 @@ class Module:
                 module.training, module._cache, module._fingerprints, module._kept_fold = mode, None, None, None
         return self
 
-    def eval(self):
+    def eval(self) -> Self:
         """Switch to evaluation: running statistics, no dropout."""
         return self.train(False)
 
-    def skip_input_gradient(self):
+    def skip_input_gradient(self) -> Self:
         """Spare the first layer the gradient with respect to the image; `backward` then returns None."""
         next(m for m in self.modules() if any(isinstance(v, Parameter) for v in vars(m).values())).dx_wanted = False
         return self
 
-    def zero_grad(self):
+    def zero_grad(self) -> None:
         """Forget all gradients."""
         for value in self._everything()[1]:
             if isinstance(value, Parameter):
                 value.grad = None
 
-    def astype(self, dtype):
+    def astype(self, dtype: npt.DTypeLike) -> Self:
         """Convert parameters and buffers in place, to float64 for a gradient check, say. Gradients are forgotten."""
         for _, value in self._named((Parameter, Buffer)):
             value.replace(np.array(value.data, dtype, order="C"))
@@ -316,17 +319,18 @@ class Module:
         return self
 
 
-def backward_onto(layer, dout, onto):
+def backward_onto(layer: Module, dout: Array, onto: Array | None) -> InputGrad:
     """``layer.backward(dout)`` plus `onto`, a gradient that reaches the layer's input another way, or None.
 
     A backward that takes an argument of this name adds in passing; to the result of any other it is added here.
     """
+    backward: Callable[..., InputGrad] = layer.backward
     if onto is None:
-        return layer.backward(dout)
-    code = getattr(layer.backward, "__code__", None)
+        return backward(dout)
+    code = getattr(backward, "__code__", None)
     if code is not None and "onto" in code.co_varnames[: code.co_argcount]:
-        return layer.backward(dout, onto=onto)
-    dx = layer.backward(dout)
+        return backward(dout, onto=onto)
+    dx = backward(dout)
     return None if dx is None else add(dx, onto)
 
 

@@ -1,10 +1,12 @@
 """What a module owns: arrays that are learnt, and arrays that belong to its state."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 
 from minighost.engine.check import is_plain
+from minighost.type_aliases import Array
 
 __all__ = ["Buffer", "Held", "Parameter", "stamps"]
 
@@ -31,39 +33,40 @@ class Held:
     """
 
     stamp = 0
+    place: Any  # of nn/flat.py, or None
 
-    def __init__(self, data):
+    def __init__(self, data: Array) -> None:
         _must_be_array(type(self).__name__, data)
         self._data, self.place, self.stamp = data, None, stamps.next()
 
     @property
-    def data(self):
+    def data(self) -> Array:
         """The array itself, not a copy. What is assigned is copied into it."""
         self.stamp = stamps.next()
         return self._data
 
     @data.setter
-    def data(self, value):
+    def data(self, value: Array) -> None:
         array = _assigned(type(self).__name__, self._data, value)
         if array is not self._data:
             self.replace(array)
         self.stamp = stamps.next()
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, ...]:
         """Shape of the data."""
         return self._data.shape
 
     @property
-    def size(self):
+    def size(self) -> int:
         """Number of scalars."""
         return self._data.size
 
-    def replace(self, array):
+    def replace(self, array: Array) -> None:
         """Hold another array, of any shape and dtype; whoever holds the old one sees nothing of it."""
         self._data, self.place, self.stamp = array, None, stamps.next()
 
-    def move_to(self, place):
+    def move_to(self, place: Any) -> None:
         """Lie in a `Flat`."""
         place.data[...] = self._data
         self._data, self.place, self.stamp = place.data, place, stamps.next()
@@ -122,11 +125,11 @@ class Parameter(Held):
         What is given or assigned is no array, or what is assigned has another dtype or shape; nothing has changed then.
     """
 
-    def __init__(self, data):
+    def __init__(self, data: Array) -> None:
         super().__init__(data)
-        self.grad = None
+        self.grad: Array | None = None
 
-    def accumulate(self, grad):
+    def accumulate(self, grad: Array | None) -> None:
         """Add `grad` to what is there; None (a parameter without gradient) is passed over."""
         if grad is None:
             return
@@ -141,7 +144,7 @@ class Parameter(Held):
         else:
             self.grad = self.grad + grad
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Parameter(shape={self.shape}, dtype={self._data.dtype})"
 
 

@@ -10,6 +10,7 @@ from minighost.nn import functional
 from minighost.nn.activations import ReLU
 from minighost.nn.blocks import ConvBNAct
 from minighost.nn.module import Module, backward_onto
+from minighost.type_aliases import Array, InputGrad, Seed
 
 __all__ = ["ResidualBlock"]
 
@@ -34,7 +35,7 @@ class ResidualBlock(Module):
     The shortcut is the identity if nothing changes size, else a 1x1 convolution with batch norm (the paper's option B).
     """
 
-    def __init__(self, in_channels, out_channels, stride=1, rng=None):
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, rng: Seed = None) -> None:
         rng = np.random.default_rng(rng)
         self.first = ConvBNAct(in_channels, out_channels, 3, stride, rng=rng)
         self.second = ConvBNAct(out_channels, out_channels, 3, act=None, rng=rng)
@@ -43,7 +44,7 @@ class ResidualBlock(Module):
             self.shortcut = ConvBNAct(in_channels, out_channels, 1, stride, act=None, rng=rng)
         self.act = ReLU()
 
-    def forward(self, x):
+    def forward(self, x: Array) -> Array:
         """(N, H, W, in_channels) -> (N, OH, OW, out_channels)."""
         y = self.second(self.first(x))
         shortcut = x if self.shortcut is None else self.shortcut(x)
@@ -51,7 +52,7 @@ class ResidualBlock(Module):
         self._cache = (cache,)
         return self.act(out)
 
-    def backward(self, dout):
+    def backward(self, dout: Array) -> InputGrad:
         """The sum hands its gradient to both branches; what they return meets again at x."""
         (cache,) = self._take_cache(dout)
         dy, dshortcut = functional.add_backward(self.act.backward(dout), cache)

@@ -15,6 +15,7 @@ from minighost.nn.activations import CReLU
 from minighost.nn.module import Module
 from minighost.nn.parameter import Buffer, Parameter
 from minighost.ops.bias import bias_gradient
+from minighost.type_aliases import Array, InputGrad, IntPair
 
 __all__ = ["PatchWhitening"]
 
@@ -47,7 +48,9 @@ class PatchWhitening(Module):
         There are not so many directions.
     """
 
-    def __init__(self, in_channels=3, kernel_size=2, filters=None, padding=0):
+    def __init__(
+        self, in_channels: int = 3, kernel_size: int = 2, filters: int | None = None, padding: IntPair = 0
+    ) -> None:
         size = whole("PatchWhitening", "kernel_size", kernel_size, 1)
         C = whole("PatchWhitening", "in_channels", in_channels, 1)
         OC = size * size * C if filters is None else whole("PatchWhitening", "filters", filters)
@@ -61,7 +64,7 @@ class PatchWhitening(Module):
         self.bias = Parameter(np.zeros(OC, np.float32))
         self.act = CReLU()
 
-    def prepare(self, images, eps=1e-2):
+    def prepare(self, images: Array, eps: float = 1e-2) -> None:
         """Compute the filters.
 
         Parameters
@@ -78,12 +81,12 @@ class PatchWhitening(Module):
         filters = directions[:, ::-1] / np.sqrt(variances[::-1] + eps)  # largest variance first
         self.weight.data[...] = filters[:, :OC].reshape(self.weight.data.shape)
 
-    def forward(self, x):
+    def forward(self, x: Array) -> Array:
         """(N, H, W, C) -> (N, OH, OW, 2*OC)."""
         y, self._cache = ops.conv2d_forward(x, self.weight._data, self.bias._data, padding=self.padding)
         return self.act(y)
 
-    def backward(self, dout):
+    def backward(self, dout: Array) -> InputGrad:
         """Gradient with respect to x, if it is wanted; adds to `bias.grad`."""
         cache, dy = self._take_cache(dout), self.act.backward(dout)
         if not self.dx_wanted:  # the filters do not learn: nothing is left to do but the bias

@@ -300,11 +300,8 @@ class Trainer:
 
     def _generators(self):
         """Random generators inside the model (dropout's), by the name of their layer."""
-        return {
-            name: module.rng
-            for name, module in self.model.named_modules()
-            if isinstance(getattr(module, "rng", None), np.random.Generator)
-        }
+        generators = ((name, getattr(module, "rng", None)) for name, module in self.model.named_modules())
+        return {name: rng for name, rng in generators if isinstance(rng, np.random.Generator)}
 
     def _rng_states(self):
         return {name: rng.bit_generator.state for name, rng in self._generators().items()}

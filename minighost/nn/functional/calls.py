@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+from collections.abc import Iterator
 from contextvars import ContextVar
 
 __all__ = ["calls", "fuses", "fusing", "fusing_is_on"]
@@ -29,7 +30,7 @@ calls = _Calls()
 
 
 @contextlib.contextmanager
-def fusing(on):
+def fusing(on: bool) -> Iterator[None]:
     """Choose for a block of code whether layers leave work for the next one (the default) or each returns an array.
 
     Where each returns an array, a model in evaluation does not answer by its fold either.
@@ -44,11 +45,11 @@ def fusing(on):
         _fusing.set(before)
 
 
-def fusing_is_on():
+def fusing_is_on() -> bool:
     """Whether nobody has switched it off."""
     return _fusing.get()
 
 
-def fuses():
+def fuses() -> bool:
     """Whether a layer may return something lazy now."""
     return calls.depth > 1 and _fusing.get()
