@@ -15,36 +15,35 @@ import pytest
 import minighost
 
 ROOT = Path(minighost.__file__).parent.parent
-PACKAGES = ("data", "train")
+PACKAGES = ("data", "models", "nn", "ops", "train")
 LAZY = ("minighost", "minighost.data", "minighost.train")
 OPERATORS = ("__init__", "__call__", "__len__", "__iter__", "__getitem__", "__enter__")
 
 
 def public(package):
-    """Path and function of all that a package offers: functions, methods, properties, and those of its modules."""
-    for name in package.__all__:
-        thing, path = getattr(package, name), f"{package.__name__.removeprefix('minighost.')}.{name}"
+    """All that a package offers: functions, methods, properties, and those of its modules."""
+    for thing in (getattr(package, name) for name in package.__all__):
         if isinstance(thing, ModuleType):
             yield from public(thing)
         elif inspect.isclass(thing):
-            yield from methods(thing, path)
+            yield from methods(thing)
         elif inspect.isroutine(thing):
-            yield path, thing
+            yield thing
 
 
-def methods(cls, path):
+def methods(cls):
     """What a class has of its own or from another class of minighost."""
     for base in cls.__mro__:
-        if not base.__module__.startswith("minighost"):
-            continue
-        for name, method in vars(base).items():
+        for name, method in vars(base).items() if base.__module__.startswith("minighost") else ():
             method = getattr(method, "fget", None) or getattr(method, "__func__", method)
             if (not name.startswith("_") or name in OPERATORS) and inspect.isfunction(method):
-                yield f"{path}.{name}", method
+                yield method
 
 
 FUNCTIONS = {
-    path: function for package in PACKAGES for path, function in public(importlib.import_module(f"minighost.{package}"))
+    f"{function.__module__.removeprefix('minighost.')}.{function.__qualname__}": function
+    for package in PACKAGES
+    for function in public(importlib.import_module(f"minighost.{package}"))
 }
 
 
@@ -76,19 +75,64 @@ PROGRAM = '''\
 """What somebody who uses minighost may write; a line that ends with `refused` is a mistake."""
 
 import numpy as np
+import numpy.typing as npt
 
 import minighost as mg
 
-train = mg.data.load("shapes10", "train", n=256)
-mean, std = mg.data.channel_statistics(train.images)
-loader = mg.data.Loader(train, 128, augment=mg.data.Augment(crop_padding=4), mean=mean, std=std)
-for x, labels in loader.epoch(0):
-    rows: int = len(x) + int(labels.sum())
-    words: str = labels  # refused
+
+class Double(mg.nn.Module):
+    def forward(self, x: mg.type_aliases.Array) -> mg.type_aliases.Array:
+        self._cache = ()
+        return 2 * x
+
+    def backward(self, dout: mg.type_aliases.Array) -> mg.type_aliases.Array:
+        self._take_cache(dout)
+        return 2 * dout
+
+
+images = mg.data.load("shapes10", "train", n=256)
+mean, std = mg.data.channel_statistics(images.images)
+loader = mg.data.Loader(images, 128, augment=mg.data.Augment(crop_padding=4), mean=mean, std=std)
+ghosts = mg.nn.GhostModule(3, 16, (3, 3), rng=np.random.default_rng(0))
+model = mg.nn.Sequential(ghosts, Double(), mg.nn.GlobalAvgPool(), mg.nn.Linear(16, 10))
+optimizer = mg.train.SGD(mg.train.parameter_groups(model, 5e-4), lr=0.1, momentum=0.9, nesterov=True)
+schedule = mg.train.schedules.create("cosine", 0.1, 20, 2)
+for step, (x, labels) in enumerate(loader.epoch(0)):
+    loss, dlogits = mg.ops.softmax_cross_entropy(model(x), labels, smoothing=0.1)
+    model.zero_grad()
+    dx = model.backward(dlogits)
+    optimizer.lr = schedule(step)
+    optimizer.step()
+    print(f"{loss:.3f} {dx.shape} {mg.train.grad_norm(model.parameters()):.3f}")
+evaluation = mg.train.evaluate(mg.models.create("ghostnet", width=0.5), loader)
+share: float = evaluation.accuracy
+with mg.threads(1) as threads, mg.nn.fusing(False):
+    print(threads.count + 1)
+
+w: npt.NDArray[np.float64] = np.ones((3, 3, 3, 4))
+out, cache = mg.ops.conv2d_forward(x, w, padding=1, stride=(2, 2))
+dx, dw, db = mg.ops.conv2d_backward(out, cache)
+print(dx.sum() + dw.sum(), db)
+
 mg.data.load("shapes10", "training")  # refused
-mg.data.Loader(train.images, 128)  # refused
+mg.data.Loader(images.images, 128)  # refused
 mg.data.normalize(x, mean, std)  # refused
 mg.data.no_such_function()  # refused
+mg.no_such_room  # refused
+words: str = labels  # refused
+mg.ops.conv2d_forward(x, w, None, "same")  # refused
+mg.ops.conv2d_forward([[1.0, 2.0]], w)  # refused
+mg.ops.softmax_cross_entropy(model(x), x)  # refused
+only: npt.NDArray[np.float32] = mg.ops.linear_forward(x, w)  # refused
+print(db.sum())  # refused
+mg.nn.Conv2d(3, 16)  # refused
+mg.nn.Conv2d(3, 16, 3, rng="0")  # refused
+mg.nn.Sequential(mg.nn.ReLU(), mg.ops.relu_forward)  # refused
+mg.train.SGD(model, lr=0.1)  # refused
+mg.train.SGD(model.parameters(), rate=0.1)  # refused
+mg.train.evaluate(model, images)  # refused
+evaluation.acuracy  # refused
+mg.models.create("ghostnet").fit(images)  # refused
 '''
 
 
