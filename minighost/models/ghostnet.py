@@ -95,7 +95,7 @@ class GhostNet(Module):
         _check(width, num_classes, stage_strides, len(stages))
         rng = np.random.default_rng(rng)
 
-        def scaled(channels):
+        def scaled(channels: int) -> int:
             return make_divisible(channels * width, 4)
 
         channels = scaled(16)
@@ -185,7 +185,7 @@ def ghostnet_short(
     return GhostNet(width, num_classes, 1, None, dropout, ratio, gate, rng, SHORT_STAGES)
 
 
-def _check(width, num_classes, stage_strides, stages):
+def _check(width: float, num_classes: int, stage_strides: Sequence[int], stages: int) -> None:
     number("GhostNet", "width", width, above=0)
     whole("GhostNet", "num_classes", num_classes, 1)
     numbers = len(stage_strides) if isinstance(stage_strides, (tuple, list)) else 1

@@ -55,7 +55,7 @@ class QuickNet(Module):
             raise ValueError(f"QuickNet: plain={plain!r} must be a whole number of blocks, 0 to {len(WIDTHS)}")
         rng = np.random.default_rng(rng)
 
-        def convolution(inputs, outputs, pool=1):
+        def convolution(inputs: int, outputs: int, pool: int = 1) -> Module:
             if ratio == 1 or len(blocks) < plain:
                 return ConvBNAct(inputs, outputs, 3, pool=pool, rng=rng)
             return GhostModule(inputs, outputs, 3, ratio, pool=pool, rng=rng)
@@ -87,7 +87,7 @@ class QuickNet(Module):
         self.stem.prepare(images)
 
 
-def _pass_on(w):
+def _pass_on(w: Array) -> None:
     """Let the first filters (KH, KW, C, OC) see the middle pixel of one channel each."""
     KH, KW, C, OC = w.shape
     first = np.arange(min(C, OC))

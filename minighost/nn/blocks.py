@@ -1,5 +1,8 @@
 """What networks are made of: convolution with batch norm and activation, and squeeze-and-excitation."""
 
+from collections.abc import Iterable
+from typing import Any
+
 from minighost.engine.check import pair
 from minighost.nn import functional
 from minighost.nn.activations import LAYERS, ClipGate, HardSigmoid, ReLU, Sigmoid
@@ -119,6 +122,6 @@ def _same_padding(kernel_size: IntPair, dilation: IntPair) -> tuple[int, int]:
     return DH * (KH - 1) // 2, DW * (KW - 1) // 2
 
 
-def _choice(layer, name, value, choices):
+def _choice(layer: str, name: str, value: Any, choices: Iterable[str]) -> None:
     if value not in choices:
         raise ValueError(f"{layer}: {name}={value!r} is unknown; choose from {', '.join(map(repr, choices))}")

@@ -108,7 +108,7 @@ class Module:
             checksums.remember(self)
         return out
 
-    def _name_layer(self, error):
+    def _name_layer(self, error: Any) -> None:
         if not hasattr(error, "layer"):
             error.layer, error.rule = self, str(error)
             return
@@ -130,13 +130,13 @@ class Module:
         self._cache = self._output = self._fingerprints = None
         return cache
 
-    def _nothing_kept(self):
+    def _nothing_kept(self) -> RuntimeError:
         return RuntimeError(
             f"{type(self).__name__}: backward() needs a forward() before it - each forward serves one backward; call "
             "the module again first (to use a layer in two places of a network, make two that share their parameters)"
         )
 
-    def _check_gradient(self, dout, shape, dtype):
+    def _check_gradient(self, dout: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         name = type(self).__name__
         if not isinstance(dout, (np.ndarray, Lazy)):
             raise TypeError(f"{name} backward: dout must be a NumPy array, got {type(dout).__name__}")
@@ -148,11 +148,11 @@ class Module:
         if dout.shape != shape:
             raise ValueError(f"{name} backward: dout must have shape {shape}, got {dout.shape}")
 
-    def _has_own(self, method, kind):
+    def _has_own(self, method: str, kind: type) -> bool:
         """Whether a subclass of `kind`, or this very module, replaces a method of `kind`."""
         return getattr(type(self), method) is not getattr(kind, method) or method in vars(self)
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         """What a copy or a pickle takes along: not what the last forward kept for a backward."""
         return {name: value for name, value in vars(self).items() if name not in _OF_ONE_FORWARD}
 
@@ -176,7 +176,7 @@ class Module:
         """Everything that stands in it, modules and parameters among it; without names, for it is asked each step."""
         return list(vars(self).values())  # a list, for another Python thread may be calling it
 
-    def _everything(self):
+    def _everything(self) -> tuple[list["Module"], list[Held]]:
         """All modules, this one first, and all parameters and buffers; each once, in no order."""
         modules: list[Module] = [self]
         values: list[Held] = []
@@ -337,7 +337,7 @@ def backward_onto(layer: Module, dout: Array, onto: Array | None) -> InputGrad:
 _warned: set = set()
 
 
-def _warn_of_hidden(module, name, value):
+def _warn_of_hidden(module: Module, name: str, value: Any) -> None:
     """Warn of layers that nobody will train or save; a look at the first hundred things in a container will do."""
     kind = type(module)
     if (kind, name) in _warned:

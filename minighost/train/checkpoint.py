@@ -93,7 +93,7 @@ def save_checkpoint(path: PathLike, tensors: Mapping[str, ArrayLike], meta: Mapp
             file.unlink(missing_ok=True)
 
 
-def _patterns(path):
+def _patterns(path: PathLike) -> tuple[str, str]:
     """Glob patterns of the two names that a save gives; a copy that somebody made beside them has another."""
     name = glob.escape(Path(path).name)
     return f"{name}.json", f"{name}-{'[0-9a-f]' * HASH}.safetensors"
@@ -145,11 +145,11 @@ def load_checkpoint(path: PathLike) -> tuple[State, dict[str, Any]]:
     return _tensors_of(partner, content, record["tensors"]), record["meta"]
 
 
-def _json_of(path):
+def _json_of(path: PathLike) -> Path:
     return Path(path).with_name(Path(path).name + ".json")
 
 
-def _digest_of(record):
+def _digest_of(record: Any) -> str:
     canonical = json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode("utf-8")).hexdigest()
 
@@ -184,7 +184,7 @@ def read_record(path: PathLike) -> dict[str, Any]:
     return record
 
 
-def _misfit(name, record):
+def _misfit(name: str, record: dict[str, Any]) -> str | None:
     """What is wrong with the fields of a record, or None. Whoever can write a file can also give it a right SHA-256."""
     file, size, digest, tensors = (record.get(key) for key in ("file", "size", "sha256", "tensors"))
     if not isinstance(file, str) or Path(file).name != file:
@@ -208,11 +208,11 @@ def _misfit(name, record):
     return None
 
 
-def _whole(value):
+def _whole(value: Any) -> bool:
     return type(value) is int and value >= 0
 
 
-def _tensors_of(path, content, manifest):
+def _tensors_of(path: Path, content: bytes, manifest: dict[str, Any]) -> State:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 

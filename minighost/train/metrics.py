@@ -94,7 +94,7 @@ def evaluate(
     return Evaluation(np.concatenate(logits), np.concatenate(labels))
 
 
-def _views(x, views):
+def _views(x: Array, views: str) -> list[tuple[float, Array]]:
     """Pairs (share, images); the shares add up to 1."""
     if views not in ("image", "mirror", "shift"):
         raise ValueError(f"evaluate: views={views!r} is unknown; choose from 'image', 'mirror', 'shift'")

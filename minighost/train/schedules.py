@@ -9,7 +9,7 @@ import bisect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from minighost.arguments import number
 from minighost.registry import Registry, unknown
@@ -19,19 +19,19 @@ __all__ = ["Constant", "Cosine", "OneCycle", "Schedule", "Step", "Warmup", "crea
 Schedule = Callable[[int], float]  # from a step to its learning rate
 
 
-def _cosine(start, end, share):
+def _cosine(start: float, end: float, share: float) -> float:
     """From `start` to `end` along half a cosine, `share` of the way (0 to 1)."""
     return end + (start - end) * 0.5 * (1 + math.cos(math.pi * share))
 
 
-def _linear(start, end, share):
+def _linear(start: float, end: float, share: float) -> float:
     return start + (end - start) * share
 
 
 SHAPES = {"cosine": _cosine, "linear": _linear}
 
 
-def _check(name, least=None, **values):
+def _check(name: str, least: float | None = None, **values: Any) -> None:
     """Refuse values that are not above 0, or not at least `least` if that is given."""
     for key, value in values.items():
         number(name, key, value, least=least, above=0 if least is None else None)
@@ -167,7 +167,7 @@ class Run(NamedTuple):
         return Warmup(schedule, self.warmup_steps) if self.warmup_epochs else schedule
 
 
-def _step(lr, run):
+def _step(lr: float, run: Run) -> Schedule:
     return run.warmed_up(Step(lr, tuple(epoch * run.steps_per_epoch for epoch in run.milestones), run.gamma))
 
 

@@ -87,7 +87,7 @@ class Trainer:
         self.kept: int | None = None
         self._begin_epoch()
 
-    def _begin_epoch(self):
+    def _begin_epoch(self) -> None:
         self.sums = {"loss": 0.0, "right": 0, "seen": 0, "seconds": 0.0}
 
     @property
@@ -160,13 +160,13 @@ class Trainer:
             raise explain(self.model, x, self._where(), f"the gradient's norm is {norm}", logits, self._kept())
         return right, float(loss), norm
 
-    def _where(self):
+    def _where(self) -> str:
         return (
             f"step {self.global_step + 1} (epoch {self.epoch + 1}, batch {self.step + 1} of {len(self.loader)}, "
             f"learning rate {self.schedule(self.global_step):.4g})"
         )
 
-    def _kept(self):
+    def _kept(self) -> str:
         return "no checkpoint exists yet" if self.kept is None else "the last checkpoint is good"
 
     def evaluate(self, tick: Callable[[], object] = lambda: None) -> Evaluation:
@@ -248,7 +248,7 @@ class Trainer:
         meta = {**meta, "trainer": {"epoch": self.epoch, "step": self.step}}
         save_checkpoint(path, _prefixed("model/", weights), meta)
 
-    def _tensors(self):
+    def _tensors(self) -> State:
         tensors = _prefixed("model/", self.model.state_dict())
         tensors.update(_prefixed("optimizer/", self.optimizer.state_dict()))
         if self.ema is not None:
@@ -284,7 +284,7 @@ class Trainer:
         self.kept = self.global_step
         return meta
 
-    def _read(self, state):
+    def _read(self, state: dict[str, Any]) -> tuple[Any, ...]:
         """Epoch, step, sums and best of a checkpoint, each checked."""
         epoch, step, sums, best = (state[key] for key in ("epoch", "step", "sums", "best"))
         _number("epoch", epoch, int, self.config.epochs)
@@ -298,15 +298,15 @@ class Trainer:
             _number("best accuracy", best["test_accuracy"], float, 1)
         return epoch, step, sums, best
 
-    def _generators(self):
+    def _generators(self) -> dict[str, np.random.Generator]:
         """Random generators inside the model (dropout's), by the name of their layer."""
         generators = ((name, getattr(module, "rng", None)) for name, module in self.model.named_modules())
         return {name: rng for name, rng in generators if isinstance(rng, np.random.Generator)}
 
-    def _rng_states(self):
+    def _rng_states(self) -> dict[str, Any]:
         return {name: rng.bit_generator.state for name, rng in self._generators().items()}
 
-    def _set_rng_states(self, states):
+    def _set_rng_states(self, states: dict[str, Any]) -> None:
         generators = self._generators()
         if generators.keys() != states.keys():
             raise ValueError(f"random generators of {sorted(states)} for layers {sorted(generators)}")
@@ -314,12 +314,12 @@ class Trainer:
             generators[name].bit_generator.state = state
 
 
-def _number(name, value, kind, most, least=0):
-    if type(value) is not kind or not least <= value <= most:
+def _number(name: str, value: Any, kind: Any, most: float, least: float = 0) -> None:
+    if type(value) is not kind or not (least <= value <= most):
         raise ValueError(f"{name}: expected {kind.__name__} from {least} to {most}, got {value!r:.80}")
 
 
-def _prefixed(prefix, tensors):
+def _prefixed(prefix: str, tensors: State) -> State:
     return {prefix + name: value for name, value in tensors.items()}
 
 

@@ -12,9 +12,11 @@ Zero padding is put around the *normalised* image, as it must be.
 """
 
 import functools
+from typing import Any
 
 import numpy as np
 
+from minighost.engine.geometry import Geometry
 from minighost.engine.kernels.tiles import normalise
 from minighost.engine.launch import tile
 from minighost.engine.vectors import copy, width
@@ -102,7 +104,7 @@ def collect(plane, h, g, C, line):
 
 
 @tile
-def _row(plane, row, g):
+def _row(plane: Any, row: Any, g: Geometry) -> tuple[Any, Any]:
     """Where a line of the padded image begins in its plane, and how far the next phase of its columns is."""
     _, SW, lines, L = plane.shape
     return (row % g.SH * SW * lines + row // g.SH) * L, lines * L
