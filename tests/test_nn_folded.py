@@ -158,6 +158,23 @@ def test_an_unknown_layer_takes_part_as_it_is(rng):
     assert all(m._cache is None for m in nodes_of(f)[1].layer.modules())
 
 
+class Around(nn.Module):
+    """An unknown layer, with one of ours inside."""
+
+    def __init__(self, layer):
+        self.layer = layer
+
+    def forward(self, x):
+        return self.layer(x) * x.mean()
+
+
+@pytest.mark.small
+def test_what_is_known_inside_an_unknown_layer_keeps_no_images(rng):
+    f = assert_folds(perturbed(Around(nn.ConvBNAct(6, 4, 3))), rng.normal(size=(5, 4, 4, 6)))
+    ((node,),) = [nodes_of(f)]
+    assert node.layer.layer._kept_fold is not None and node.layer.layer._kept_fold.x is None
+
+
 @pytest.mark.small
 def test_whatever_a_forward_does_with_known_layers_folds(rng):
     model = perturbed(nn.Sequential(nn.Conv2d(6, 4, 3), Reversed(nn.ReLU(), nn.BatchNorm2d(4)), nn.Conv2d(4, 3, 1)))

@@ -251,6 +251,50 @@ def test_a_forward_that_a_class_is_given_later_is_respected(kind, monkeypatch):
 
 
 @SMALL
+def test_a_layer_that_is_given_another_class_is_one_of_that_class():
+    model, x = chain()
+    before = model(5 * x)
+    model[2].__class__ = nn.HardSwish
+    assert folds(model, x) and np.abs(model(5 * x) - before).max() > 1e-3
+
+
+@SMALL
+def test_a_part_that_trains_sees_its_batches():
+    model, x = chain()
+    model(x)
+    bn = model[0].bn.train()
+    before = bn.running_mean.data.copy()
+    out = model(x)
+    assert np.abs(bn.running_mean.data - before).min() > 0
+    assert_allclose(out, by_layers(model, x), **CLOSE)
+
+
+@SMALL
+def test_numbers_may_lie_in_memory_of_somebody_elses():
+    model, x = chain()
+    memory = model[0].conv.weight.data.copy()
+    model[0].conv.weight = nn.Parameter(memory[:])
+    before = model(x)
+    memory += 1
+    assert folds(model, x) and np.abs(model(x) - before).max() > 1e-3
+
+
+@SMALL
+def test_a_method_or_an_array_among_the_attributes_may_change_in_place():
+    model, x = chain()
+    order = [0, 1, 2]
+    model.children = lambda: (model[k] for k in order)
+    before = model(x)
+    order.pop(1)
+    assert not folds(model, x) and np.abs(model(x) - before).max() > 1e-3
+    model, x = chain()
+    model[0].bn.eps = np.array(1e-5)
+    before = model(x)
+    model[0].bn.eps += 1
+    assert not folds(model, x) and np.abs(model(x) - before).max() > 1e-3
+
+
+@SMALL
 def test_a_hook_sees_the_layers_and_afterwards_they_fold_again():
     model, x = chain()
     assert folds(model, x)
@@ -336,6 +380,7 @@ def test_a_backward_after_evaluation_is_that_of_the_layers(rng, name):
 @SMALL
 def test_a_backward_is_of_the_last_call_and_may_begin_inside(rng):
     model, x = chain()
+    model(x)
     by_layers(model, x + 1)
     model(x)
     dout = rng.normal(size=(3, 6, 5, 4))
@@ -345,6 +390,28 @@ def test_a_backward_is_of_the_last_call_and_may_begin_inside(rng):
     assert_allclose(dx, other[1].backward(other[2].backward(dout)), **CLOSE)
     with pytest.raises(RuntimeError, match="each forward serves one backward"):
         model[2].backward(dout)
+
+
+@SMALL
+def test_of_several_models_that_answered_the_one_with_the_layer_is_gone_through(rng):
+    model, x = chain()
+    other, dout = chain()[0], rng.normal(size=(3, 6, 5, 4))
+    expected = [by_layers(model, one) is not None and model[0].backward(dout) for one in (x, x + 1)]
+    for last, call in ((x, lambda: model(x)), (x + 1, lambda: model[0](x + 1)), (x, lambda: model(x))):
+        call()
+        other(x + 2)
+        assert_allclose(model[0].backward(dout), expected[last is not x], **CLOSE)
+
+
+@SMALL
+def test_inside_checking_the_layers_run_and_notice_what_was_changed():
+    model, x = chain()
+    model(x)
+    with nn.checking():
+        out = model(x)
+    x += 1
+    with pytest.raises(RuntimeError, match="changed in place"):
+        model.backward(out)
 
 
 @SMALL
@@ -415,8 +482,9 @@ def test_training_frees_the_fold():
 @SMALL
 def test_evaluation_keeps_no_activations_but_its_input():
     model, x = chain()
-    by_layers(model, x)
-    model(x)
+    for _ in range(2):
+        by_layers(model, x)
+        model(x)
     assert all(m._cache is None for m in model.modules()) and model._kept_fold.x is x
 
 

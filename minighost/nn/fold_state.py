@@ -22,14 +22,14 @@ class State:
     Attributes
     ----------
     modules : list of Module
-        All inside; not the model itself, which would then live for ever.
+        All inside; not the model itself, lest it hold itself.
     """
 
     @classmethod
     def of(cls, model):
         """The state of a model, which forgets what its last forward kept; None of one that cannot be folded."""
         modules, values = model._everything()
-        if not all(map(_is_known, modules)) or any(value is model for m in modules for value in m._contents()):
+        if not all(map(_is_known, modules)):
             return None
         for module in modules:
             _forget(module)

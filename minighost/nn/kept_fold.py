@@ -140,8 +140,8 @@ class KeptFold:
 
 
 def _fold(model):
-    """The fold, or False if it is not known how, or there would be no gain."""
-    from minighost.nn.fold_nodes import Convolution, Plain  # modules fold, and folds are made of modules
+    """The fold, or False if there is none, or no gain in it."""
+    from minighost.nn.fold_nodes import Convolution  # modules fold, and folds are made of modules
     from minighost.nn.folded import Folded
 
     try:
@@ -149,5 +149,4 @@ def _fold(model):
             folded = Folded(model, itself=True)
     except _FAULTS:
         return False
-    fits = any(one.has(Convolution) for one in folded.segments) and not any(one.has(Plain) for one in folded.segments)
-    return fits and folded
+    return folded if any(one.has(Convolution) for one in folded.segments) else False
