@@ -25,8 +25,8 @@ def build(op, x, w, chosen, rng):
     dout = nonzero(rng, *x.shape)
     for _ in range(100):  # with a dead ReLU or gates shut there would be little to see
         w1, b1, w2, b2 = (nonzero(rng, *shape) / 2 for shape in ((C, hidden), (hidden,), (hidden, C), (C,)))
-        hidden = np.maximum(x.mean((0, 1)) @ w1 + b1, 0)
-        if hidden.all() and np.abs(hidden @ w2 + b2).max() < 3:
+        h = np.maximum(x.mean((0, 1)) @ w1 + b1, 0)
+        if h.all() and np.abs(h @ w2 + b2).max() < 3:
             break
     return (
         [squeeze_excite_script(x, w1, b1, w2, b2, dout)],
