@@ -6,10 +6,11 @@ activation, backward's here on the way.
 
 import numpy as np
 
-from minighost.engine.kernels.deferred import along, chunks_of
+from minighost.engine.kernels.deferred import along, chunks_of, period
 from minighost.engine.kernels.tiles import finish, fold, normalise
 from minighost.engine.launch import kernel, share
 from minighost.engine.memory import empty, zeros
+from minighost.engine.vectors import copy
 
 __all__ = ["activation_backward", "materialize"]
 
@@ -28,7 +29,7 @@ def materialize(deferred):
     N, H, W, C = deferred.raw.shape
     out = empty(deferred.raw.shape, deferred.raw.dtype)
     lines = (a.reshape(N * H, W * C) for a in (deferred.raw, out))
-    _materialize(*lines, along(deferred.norm, W * C), deferred.act, chunks_of(N * H, out.size))
+    _materialize(*lines, along(deferred.norm, period(W, C, out.dtype)), deferred.act, chunks_of(N * H, out.size))
     return out
 
 
@@ -49,9 +50,10 @@ def activation_backward(dout, deferred):
     """
     N, H, W, C = dout.shape
     chunks, dy = chunks_of(N * H, dout.size), empty(dout.shape, dout.dtype)
-    lanes, sums = zeros((chunks, 2, W * C), dout.dtype), empty((chunks, 2, C), np.float64)
+    norm, sums = along(deferred.norm, period(W, C, dout.dtype)), empty((chunks, 2, C), np.float64)
+    lanes = zeros((chunks, 2, norm.shape[1]), dout.dtype)
     lines = (a.reshape(N * H, W * C) for a in (dout, deferred.raw, dy))
-    _activation_backward(*lines, along(deferred.norm, W * C), deferred.act, lanes, sums)
+    _activation_backward(*lines, norm, deferred.act, lanes, sums)
     return dy, sums
 
 
@@ -68,5 +70,6 @@ def _activation_backward(work, dout, x, dy, norm, act, lanes, sums):
     R, chunks = len(x), len(sums)
     for t in share(work, chunks):
         for r in range(t * R // chunks, (t + 1) * R // chunks):
-            finish(dout[r], x[r], norm, act, dout[r, :0], dy[r], lanes[t])
+            copy(dout[r], 0, x.shape[1], dy[r], 0)
+            finish(dy[r], x[r], norm, act, dout[r, :0], lanes[t])
         fold(lanes[t], lanes[t].shape[1], sums[t])

@@ -18,7 +18,7 @@ import numpy as np
 
 from minighost.engine.gemm import gemm
 from minighost.engine.geometry import Geometry
-from minighost.engine.kernels.deferred import chunks_of, gradient_lines_of, input_gradient, lines_of
+from minighost.engine.kernels.deferred import chunks_of, gradient_lines_of, input_gradient, lines_of, period
 from minighost.engine.kernels.plane import collect, fill, plane_shape, tap_offsets
 from minighost.engine.kernels.tiles import add_up, finish, fold, line_of, multiply_add
 from minighost.engine.kernels.winograd import suits, winograd_backward, winograd_forward
@@ -46,7 +46,7 @@ class Scratch(NamedTuple):
     line: np.ndarray  # (threads, W*groups*C)
     rows: np.ndarray  # (threads, R, groups*C), R = 0 if the rows under a tap are read where they lie
     products: np.ndarray  # (threads, B, OH, columns*groups*OC)
-    sums: np.ndarray  # (threads, 3, OW*groups*OC) forward, (threads, 2, W*groups*C) backward
+    sums: np.ndarray  # (threads, 3, lanes) forward, (threads, 2, lanes) backward
 
 
 def conv_forward(deferred, w, g, groups=1, b=None, summing=True):
@@ -75,7 +75,7 @@ def conv_forward(deferred, w, g, groups=1, b=None, summing=True):
     partials, statistics = room_for_moments(chunks if summing else 0, w.shape[3])
     padded = _padded(w, groups)
     taps, shapes = _prepare(deferred, padded, g, groups, chunks)
-    scratch = Scratch(*workspace(w.dtype, *shapes, (shapes[0][0], 3, OL)))
+    scratch = Scratch(*workspace(w.dtype, *shapes, (shapes[0][0], 3, min(OL, period(g.OW, w.shape[3], w.dtype)))))
     bias = w[0, 0, 0, :0] if b is None else np.tile(b, g.OW)
     _forward(chunks, lines_of(deferred), taps, bias, scratch, out, partials, statistics, n_threads=len(scratch.planes))
     return out.reshape(N, g.OH, g.OW, -1), statistics
@@ -215,7 +215,8 @@ def _backward(work, d, lines, taps, scratch, dplanes, back, dws, dw):
                 for h in range(lines.x.shape[1]):
                     collect(dplane[k], h, g, C * groups, line)
                     skip = line_of(back.skip, n + k, h)
-                    finish(line, lines.x[n + k, h], back.norm, lines.act, skip, back.dx[n + k, h], lane)
+                    finish(line, lines.x[n + k, h], back.norm, lines.act, skip, lane)
+                    copy(line, 0, len(line), back.dx[n + k, h], 0)
         fold(lane, lane.shape[1], back.sums[t])
         if is_last(work, chunks):
             add_up(dws, dw)

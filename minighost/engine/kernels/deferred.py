@@ -12,6 +12,7 @@ with respect to batch norm's result together with the three numbers per channel 
 (Ioffe & Szegedy 2015, algorithm 1, with x instead of xhat.) The plain twin of all this is `ops.batch_norm`.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ import numpy as np
 from minighost.engine.activations import IDENTITY, is_cut
 from minighost.engine.batch_norm import check_vectors, finalize, gradient_coefficients, refuse_single
 from minighost.engine.memory import empty
+from minighost.engine.vectors import width
 
 __all__ = [
     "Deferred",
@@ -33,6 +35,7 @@ __all__ = [
     "gradient_lines_of",
     "input_gradient",
     "lines_of",
+    "period",
     "plain",
     "plain_gradient",
 ]
@@ -96,7 +99,7 @@ class Lines(NamedTuple):
     """A deferred activation line by line."""
 
     x: np.ndarray  # (N, H, W*C)
-    norm: np.ndarray  # (3, W*C) or (3, 0)
+    norm: np.ndarray  # (3, period) or (3, 0)
     act: Any
 
 
@@ -105,13 +108,13 @@ class GradientLines(NamedTuple):
 
     dy: np.ndarray  # (N, H, W*C)
     raw: np.ndarray  # (N, H, W*C)
-    coefficients: np.ndarray  # (3, W*C) or (3, 0)
+    coefficients: np.ndarray  # (3, period) or (3, 0)
 
 
 class InputGradientLines(NamedTuple):
     """Where a kernel leaves the gradient with respect to its input, and what is done to it on the way."""
 
-    norm: np.ndarray  # (3, W*C), or (3, 0) where the activation before does not cut
+    norm: np.ndarray  # (3, period), or (3, 0) where the activation before does not cut
     skip: np.ndarray  # (N, H, W*C), a gradient that is added; or (0, H, W*C)
     dx: np.ndarray  # (N, H, W*C), or (0, H, W*C) if it is not wanted
     sums: np.ndarray  # (chunks, 2, C), float64: of dx, and of dx times the distance of x from its mean
@@ -120,14 +123,16 @@ class InputGradientLines(NamedTuple):
 def lines_of(deferred):
     """A `Deferred` as `Lines`."""
     N, H, W, C = deferred.raw.shape
-    return Lines(deferred.raw.reshape(N, H, W * C), along(deferred.norm, W * C), deferred.act)
+    return Lines(
+        deferred.raw.reshape(N, H, W * C), along(deferred.norm, period(W, C, deferred.raw.dtype)), deferred.act
+    )
 
 
 def gradient_lines_of(gradient):
     """A `DeferredGradient` as `GradientLines`."""
     N, H, W, C = gradient.raw.shape
     dy, raw = gradient.dy.reshape(N, H, W * C), gradient.raw.reshape(N, H, W * C)
-    return GradientLines(dy, raw, along(gradient.coefficients, W * C))
+    return GradientLines(dy, raw, along(gradient.coefficients, period(W, C, dy.dtype)))
 
 
 def input_gradient(lines, C, chunks, skip_grad, overwrite_skip, wanted=True):
@@ -151,14 +156,27 @@ def input_gradient(lines, C, chunks, skip_grad, overwrite_skip, wanted=True):
     return InputGradientLines(norm, skip, dx, empty((chunks, 2, C), np.float64))
 
 
+@functools.lru_cache(1 << 10)
+def period(W, C, dtype):
+    """For how many numbers per-channel ones are repeated along a line of W*C: whole registers, but at most 512.
+
+    It divides the line's length. Where no such number does, it is the whole line, in registers: the last is padded.
+    """
+    register = width(dtype)
+    fitting = [k * C for k in range(1, W + 1) if W % k == 0 and k * C % register == 0 and (k == 1 or k * C <= 512)]
+    return fitting[-1] if fitting else -(-W * C // register) * register
+
+
 def along(rows, L):
-    """Per-channel rows (n, C) repeated along a line of L numbers; what has no columns is left so."""
+    """Per-channel rows (n, C) repeated along a line of L numbers, the last ones zero; what has no columns stays so."""
     n, C = rows.shape
     if C == 0:
         return rows
-    out = np.empty((n, L // C, C), rows.dtype)  # np.tile takes ten times as long
-    out[:] = rows[:, None]
-    return out.reshape(n, L)
+    out, whole = np.empty((n, L), rows.dtype), L // C * C  # np.tile takes ten times as long
+    out[:, :whole].reshape(n, L // C, C)[:] = rows[:, None]
+    if whole < L:
+        out[:, whole:] = 0
+    return out
 
 
 def finalize_stats(

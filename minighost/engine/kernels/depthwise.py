@@ -12,19 +12,21 @@ from typing import NamedTuple
 import numpy as np
 
 from minighost.engine.geometry import Geometry
-from minighost.engine.kernels.deferred import chunks_of, gradient_lines_of, input_gradient, lines_of
+from minighost.engine.kernels.deferred import along, chunks_of, gradient_lines_of, input_gradient, lines_of, period
 from minighost.engine.kernels.plane import collect, fill, input_gradient_taps, plane_shape, tap_offsets
-from minighost.engine.kernels.strips import InputGradient, Result, add_products, convolve, padded
+from minighost.engine.kernels.strips import InputGradient, Result, add_products, convolve
 from minighost.engine.kernels.tiles import finish, fold, line_of, multiply_add
 from minighost.engine.launch import kernel, share, thread_id, threads, tile
 from minighost.engine.memory import empty, workspace
 from minighost.engine.moments import close_moments, room_for_moments
+from minighost.engine.vectors import copy
+from minighost.engine.vectors import width as register_width
 
 __all__ = ["depthwise_backward", "depthwise_forward"]
 
 
 class Taps(NamedTuple):
-    """The weights, repeated along a line, and where in a flattened plane each tap begins to read."""
+    """The weights, repeated along a `period`, and where in a flattened plane each tap begins to read."""
 
     w: np.ndarray  # (KH*KW*pitch,)
     offsets: np.ndarray  # (KH*KW,), int64
@@ -48,7 +50,7 @@ class Scratch(NamedTuple):
 
     planes: np.ndarray  # (threads, SH, SW, lines, width)
     lines: np.ndarray  # (threads, W*C)
-    sums: np.ndarray  # (threads, 3, pitch) forward, (threads, 2, pitch) backward
+    sums: np.ndarray  # (threads, 3, pitch) or (threads, 0, pitch) forward, (threads, 2, pitch) backward
 
 
 class BackwardScratch(NamedTuple):
@@ -77,13 +79,13 @@ def depthwise_forward(deferred, w, g, b=None, summing=True):
     statistics : ndarray, shape (2, C), float64
         Mean and variance of raw, for `finalize_stats`; without channels if they are not wanted.
     """
-    N, C, L = len(deferred.raw), w.shape[2], g.OW * w.shape[2]
-    chunks, pitch = chunks_of(N, deferred.raw.size), padded(L, w.dtype)
+    N, C = len(deferred.raw), w.shape[2]
+    chunks, pitch = chunks_of(N, deferred.raw.size), period(g.OW, C, w.dtype)
     lines, plane, n_threads = lines_of(deferred), _plane(deferred, g), threads().count
     out = empty((N, g.OH, g.OW, C), w.dtype)
     partials, statistics = room_for_moments(chunks if summing else 0, C)
-    taps = Taps(_repeated(w.reshape(-1, C), L, pitch).reshape(-1), tap_offsets(plane, g, C), g, C, _is_nine(g))
-    bias = np.zeros(0, w.dtype) if b is None else _repeated(b[None], L, pitch)[0]
+    taps = Taps(along(w.reshape(-1, C), pitch).reshape(-1), tap_offsets(plane, g, C), g, C, _is_nine(g))
+    bias = np.zeros(0, w.dtype) if b is None else along(b[None], pitch)[0]
     shapes = (n_threads, *plane), (n_threads, lines.x.shape[2]), (n_threads, 3 if summing else 0, pitch)
     scratch = Scratch(*workspace(w.dtype, *shapes))
     _forward(chunks, lines, taps, bias, scratch, out.reshape(N, -1), partials, statistics, n_threads=n_threads)
@@ -111,29 +113,24 @@ def depthwise_backward(gradient, deferred, w, g, skip_grad=None, overwrite_skip=
         For `batch_norm_backward`.
     dw : ndarray, shape (KH, KW, C)
     """
-    (N, H, W, C), OL, KK = deferred.raw.shape, g.OW * w.shape[2], g.KH * g.KW
-    chunks, L = chunks_of(N, deferred.raw.size), W * C
+    (N, H, W, C), KK, chunks = deferred.raw.shape, g.KH * g.KW, chunks_of(len(deferred.raw), deferred.raw.size)
     lines, plane, n_threads = lines_of(deferred), _plane(deferred, g), threads().count
     width, dws = plane[3], empty((chunks, KK, C), np.float64)
     back = input_gradient(lines, C, chunks, skip_grad, overwrite_skip)
     above, before, order, offsets, bounds = input_gradient_taps(g, width, C)
-    pitch, lane = padded(width, w.dtype), padded(L, w.dtype) if back.norm.shape[1] else 0
+    pitch = period(W if g.SH == g.SW == 1 else width // C, C, w.dtype)
     taps = Taps(w.reshape(-1)[:0], tap_offsets(plane, g, C), g, C, _is_nine(g))
-    phase_taps = BackwardTaps(
-        _repeated(w.reshape(-1, C)[order], width, pitch).reshape(-1), above, before, offsets, bounds
-    )
-    if lane:
-        back = back._replace(norm=_repeated(deferred.norm, L, lane))
-    rows = above + plane[2] + -(-padded(1, w.dtype) // (before + width))  # strips read past the last line
+    phase_taps = BackwardTaps(along(w.reshape(-1, C)[order], pitch).reshape(-1), above, before, offsets, bounds)
+    rows = above + plane[2] + -(-register_width(w.dtype) // (before + width))  # strips read past the last line
     phase_lines = -(-(H + 2 * g.PH) // g.SH) if g.SH * g.SW > 1 else 0
     planes, line, total, dplanes, phases, products = workspace(
         w.dtype,
         (n_threads, *plane),
-        (n_threads, L),
-        (n_threads, 2, lane),
+        (n_threads, W * C),
+        (n_threads, 2, back.norm.shape[1]),
         (n_threads, rows, before + width),
         (n_threads, g.SH, g.SW, phase_lines, width),
-        (n_threads, KK * padded(OL, w.dtype)),
+        (n_threads, KK * period(g.OW, C, w.dtype)),
     )
     scratch, more = Scratch(planes, line, total), BackwardScratch(dplanes, phases, products)
     _backward(gradient_lines_of(gradient), lines, taps, phase_taps, scratch, more, back, dws, n_threads=n_threads)
@@ -144,15 +141,6 @@ def _is_nine(g):
     return g.KH == g.KW == 3 and g.SH == g.SW == g.DH == g.DW == 1
 
 
-def _repeated(rows, L, pitch):
-    """Per-channel rows (n, C) repeated along lines of L numbers, with zeros up to `pitch`."""
-    n, C = rows.shape
-    out = np.empty((n, pitch), rows.dtype)
-    out[:, :L].reshape(n, L // C, C)[:] = rows[:, None]
-    out[:, L:] = 0
-    return out
-
-
 def _plane(deferred, g):
     """The shape of an image's padded plane."""
     return plane_shape(*deferred.raw.shape[1:], g, deferred.raw.dtype)
@@ -161,7 +149,7 @@ def _plane(deferred, g):
 @kernel(flops=lambda a: 2 * a.out.size * len(a.taps.offsets))
 def _forward(work, chunks, lines, taps, bias, scratch, out, partials, statistics):
     N, g, C, thread = len(out), taps.g, taps.C, thread_id(work)
-    L, pitch = g.OW * C, scratch.sums.shape[2]
+    L, pitch = g.OW * C, len(taps.w) // len(taps.offsets)
     plane, line, lane = scratch.planes[thread], scratch.lines[thread], scratch.sums[thread]
     flat, width = plane.reshape(-1), plane.shape[3]
     plane[:] = 0
@@ -172,7 +160,7 @@ def _forward(work, chunks, lines, taps, bias, scratch, out, partials, statistics
             fill(lines.x[n], lines.norm, lines.act, g, C, line, plane)
             to = Result(out[n], bias, lane, n == first)
             convolve(flat, 0, width, C, taps.offsets, taps.nine, taps.w, pitch, g.OH, L, to)
-        close_moments(work, t, (last - first) * g.OH * L, lane, L, partials, statistics)
+        close_moments(work, t, (last - first) * g.OH * L, lane, min(L, pitch), partials, statistics)
 
 
 @kernel(flops=lambda a: 4 * a.d.raw.size * len(a.taps.offsets))
@@ -203,10 +191,11 @@ def _backward(work, d, lines, taps, phase_taps, scratch, more, back, dws):
                 for h in range(H):
                     collect(phases, h, g, C, line)
                     skip = line_of(back.skip, n, h)
-                    finish(line, lines.x[n, h], back.norm, lines.act, skip, back.dx[n, h], lane)
-        fold(products.reshape(len(taps.offsets), pitch), L, dws[t])
+                    finish(line, lines.x[n, h], back.norm, lines.act, skip, lane)
+                    copy(line, 0, len(line), back.dx[n, h], 0)
+        fold(products.reshape(len(taps.offsets), pitch), min(L, pitch), dws[t])
         if lane.shape[1]:
-            fold(lane, LX, back.sums[t])
+            fold(lane, min(LX, lane.shape[1]), back.sums[t])
 
 
 @tile

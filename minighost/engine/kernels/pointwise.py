@@ -215,7 +215,7 @@ def _backward_part(factor, d, r0, r1, add, scratch, dw, back, lanes):
         _add_gate_gradient(p, dy, y, r0, back.dgate)
     else:
         x, skip = p.raw.reshape(-1)[r0 * C : r1 * C], back.skip.reshape(-1)[r0 * C : r1 * C]
-        finish(dx, x, back.norm, p.act, skip, dx, lanes)
+        finish(dx, x, back.norm, p.act, skip, lanes)
 
 
 @tile

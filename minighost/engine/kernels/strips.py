@@ -9,8 +9,9 @@ An *epilogue* says where results go and what is done to them on the way: `begin`
 a register of results to its place and into the sums, `end` puts the sums back. `Result` ends a forward in training,
 `Activated` one in inference, `InputGradient` the way back.
 
-Letters: L numbers in an output line, `width` numbers in a line of the plane, `pitch` numbers from one tap's weights to
-the next's, K taps.
+Weights and sums are per channel, repeated for `pitch` numbers; then they begin again (`deferred.period`).
+
+Letters: L numbers in an output line, `width` numbers in a line of the plane, K taps.
 """
 
 from typing import Any, NamedTuple
@@ -20,14 +21,9 @@ import numpy as np
 from minighost.engine.activations import gradient, value
 from minighost.engine.dispatch import method
 from minighost.engine.launch import tile
-from minighost.engine.vectors import fill, lanes, load, load_part, store, store_part, width
+from minighost.engine.vectors import fill, lanes, load, load_part, store, store_part
 
-__all__ = ["Activated", "InputGradient", "Result", "add_products", "convolve", "padded"]
-
-
-def padded(L, dtype):
-    """L rounded up to whole registers."""
-    return -(-L // width(dtype)) * width(dtype)
+__all__ = ["Activated", "InputGradient", "Result", "add_products", "convolve"]
 
 
 # Epilogues -----------------------------------------------------------------------------------------------------
@@ -45,12 +41,12 @@ class Result(NamedTuple):
     sums: np.ndarray
     fresh: bool
 
-    def begin(self, s):
+    def begin(self, q):
         """The strip's bias, and its sums so far."""
         zero = fill(self.out, 0)
-        bias = load(self.bias, s) if len(self.bias) else zero
+        bias = load(self.bias, q) if len(self.bias) else zero
         if len(self.sums):
-            return bias, load(self.sums[0], s), load(self.sums[1], s), load(self.sums[2], s)
+            return bias, load(self.sums[0], q), load(self.sums[1], q), load(self.sums[2], q)
         return bias, zero, zero, zero
 
     def step(self, state, h, s, L, v):
@@ -58,18 +54,18 @@ class Result(NamedTuple):
         bias, pivot, total, squares = state
         v = v + bias
         store_part(self.out, h * L + s, L - s, v)
-        if self.fresh and h == 0:
+        if self.fresh and h == 0 and s < self.sums.shape[1]:
             pivot = v
         d = v - pivot
         return bias, pivot, total + d, squares + d * d
 
-    def end(self, s, state):
+    def end(self, q, state):
         """Put the sums back."""
         if len(self.sums):
             _, pivot, total, squares = state
-            store(self.sums[0], s, pivot)
-            store(self.sums[1], s, total)
-            store(self.sums[2], s, squares)
+            store(self.sums[0], q, pivot)
+            store(self.sums[1], q, total)
+            store(self.sums[2], q, squares)
 
 
 class Activated(NamedTuple):
@@ -79,16 +75,16 @@ class Activated(NamedTuple):
     bias: np.ndarray
     act: Any
 
-    def begin(self, s):
+    def begin(self, q):
         """The strip's bias."""
-        return load(self.bias, s)
+        return load(self.bias, q)
 
     def step(self, bias, h, s, L, v):
         """Line h."""
         store_part(self.out, h * L + s, L - s, value(self.act, v + bias))
         return bias
 
-    def end(self, s, bias):
+    def end(self, q, bias):
         """Nothing is left."""
 
 
@@ -107,13 +103,13 @@ class InputGradient(NamedTuple):
     skip: np.ndarray
     sums: np.ndarray
 
-    def begin(self, s):
+    def begin(self, q):
         """The strip's scale, shift and mean, and its sums so far."""
         zero = fill(self.dx, 0)
         if self.norm.shape[1] == 0:
             return zero, zero, zero, zero, zero
         norm, sums = self.norm, self.sums
-        return load(norm[0], s), load(norm[1], s), load(norm[2], s), load(sums[0], s), load(sums[1], s)
+        return load(norm[0], q), load(norm[1], q), load(norm[2], q), load(sums[0], q), load(sums[1], q)
 
     def step(self, state, h, s, L, v):
         """Line h."""
@@ -130,12 +126,12 @@ class InputGradient(NamedTuple):
         store_part(self.dx, k, n, v)
         return scale, shift, mean, total, moment
 
-    def end(self, s, state):
+    def end(self, q, state):
         """Put the sums back."""
         if self.norm.shape[1]:
             _, _, _, total, moment = state
-            store(self.sums[0], s, total)
-            store(self.sums[1], s, moment)
+            store(self.sums[0], q, total)
+            store(self.sums[1], q, moment)
 
 
 begin, step, end = method("begin"), method("step"), method("end")
@@ -145,19 +141,28 @@ begin, step, end = method("begin"), method("step"), method("end")
 
 
 @tile
+def strips(L, pitch, count):
+    """Yield each strip's first number in a line, and its first number in what begins again after `pitch` numbers."""
+    for first in range(0, L, pitch):
+        for q in range(0, min(pitch, L - first), count):
+            yield first + q, q
+
+
+@tile
 def convolve(plane, start, width, C, offsets, nine, w, pitch, lines, L, to):
-    """Output lines 0 to `lines`: the sum over taps k of ``plane[start + offsets[k] + h*width + s] * w[k*pitch + s]``.
+    """Output lines 0 to `lines`: the sum over taps k of ``plane[start + offsets[k] + h*width + s] * w[k*pitch + s]``,
+    where s is taken modulo the pitch in w.
 
     `nine` says that the taps are those of a 3x3 kernel without stride or dilation.
     """
     if not nine:
         _convolve_any(plane, start, width, offsets, w, pitch, lines, L, to)
         return
-    for s in range(0, L, lanes(plane)):
-        w0, w1, w2 = load(w, s), load(w, s + pitch), load(w, s + 2 * pitch)
-        w3, w4, w5 = load(w, s + 3 * pitch), load(w, s + 4 * pitch), load(w, s + 5 * pitch)
-        w6, w7, w8 = load(w, s + 6 * pitch), load(w, s + 7 * pitch), load(w, s + 8 * pitch)
-        p, state = start + s, begin(to, s)
+    for s, q in strips(L, pitch, lanes(plane)):
+        w0, w1, w2 = load(w, q), load(w, q + pitch), load(w, q + 2 * pitch)
+        w3, w4, w5 = load(w, q + 3 * pitch), load(w, q + 4 * pitch), load(w, q + 5 * pitch)
+        w6, w7, w8 = load(w, q + 6 * pitch), load(w, q + 7 * pitch), load(w, q + 8 * pitch)
+        p, state = start + s, begin(to, q)
         a0, a1, a2 = load(plane, p), load(plane, p + C), load(plane, p + 2 * C)
         p += width
         b0, b1, b2 = load(plane, p), load(plane, p + C), load(plane, p + 2 * C)
@@ -167,18 +172,18 @@ def convolve(plane, start, width, C, offsets, nine, w, pitch, lines, L, to):
             top, middle, bottom = a0 * w0 + a1 * w1 + a2 * w2, b0 * w3 + b1 * w4 + b2 * w5, c0 * w6 + c1 * w7 + c2 * w8
             state = step(to, state, h, s, L, top + middle + bottom)
             a0, a1, a2, b0, b1, b2 = b0, b1, b2, c0, c1, c2
-        end(to, s, state)
+        end(to, q, state)
 
 
 @tile
 def _convolve_any(plane, start, width, offsets, w, pitch, lines, L, to):
     """Any other kernel, four lines at a time, for they share the weights."""
-    for s in range(0, L, lanes(plane)):
-        state, zero = begin(to, s), fill(plane, 0)
+    for s, q in strips(L, pitch, lanes(plane)):
+        state, zero = begin(to, q), fill(plane, 0)
         for h in range(0, lines // 4 * 4, 4):
             a, b, c, d = zero, zero, zero, zero
             for k in range(len(offsets)):
-                weight, p = load(w, k * pitch + s), start + offsets[k] + h * width + s
+                weight, p = load(w, k * pitch + q), start + offsets[k] + h * width + s
                 a, b = a + load(plane, p) * weight, b + load(plane, p + width) * weight
                 c, d = c + load(plane, p + 2 * width) * weight, d + load(plane, p + 3 * width) * weight
             state = step(to, step(to, state, h, s, L, a), h + 1, s, L, b)
@@ -186,9 +191,9 @@ def _convolve_any(plane, start, width, offsets, w, pitch, lines, L, to):
         for h in range(lines // 4 * 4, lines):
             a = zero
             for k in range(len(offsets)):
-                a = a + load(plane, start + offsets[k] + h * width + s) * load(w, k * pitch + s)
+                a = a + load(plane, start + offsets[k] + h * width + s) * load(w, k * pitch + q)
             state = step(to, state, h, s, L, a)
-        end(to, s, state)
+        end(to, q, state)
 
 
 # Its weights' gradient -----------------------------------------------------------------------------------------
@@ -196,46 +201,46 @@ def _convolve_any(plane, start, width, offsets, w, pitch, lines, L, to):
 
 @tile
 def add_products(d, first, pace, plane, width, C, offsets, nine, lines, L, sums, pitch):
-    """``sums[k*pitch + s] += d[first + h*pace + s] * plane[offsets[k] + h*width + s]``, summed over the lines h."""
+    """``sums[k*pitch + s] += d[first + h*pace + s] * plane[offsets[k] + h*width + s]``; s modulo the pitch in sums."""
     if nine:
         _add_nine_products(d, first, pace, plane, width, C, lines, L, sums, pitch)
         return
-    for s in range(0, L, lanes(plane)):
+    for s, q in strips(L, pitch, lanes(plane)):
         for k in range(0, len(offsets), 2):
-            j, q = min(k + 1, len(offsets) - 1), first + s  # of an odd number of taps the last is its own partner
-            a, b = load(sums, k * pitch + s), load(sums, j * pitch + s)
+            j = min(k + 1, len(offsets) - 1)  # of an odd number of taps the last is its own partner
+            a, b = load(sums, k * pitch + q), load(sums, j * pitch + q)
             for h in range(lines):
-                p, v = h * width + s, load(d, q + h * pace)
+                p, v = h * width + s, load(d, first + s + h * pace)
                 a, b = a + v * load(plane, offsets[k] + p), b + v * load(plane, offsets[j] + p)
-            store(sums, k * pitch + s, a)
-            store(sums, j * pitch + s, b)
+            store(sums, k * pitch + q, a)
+            store(sums, j * pitch + q, b)
 
 
 @tile
 def _add_nine_products(d, first, pace, plane, width, C, lines, L, sums, pitch):
-    for s in range(0, L, lanes(plane)):
-        g0, g1, g2 = load(sums, s), load(sums, s + pitch), load(sums, s + 2 * pitch)
-        g3, g4, g5 = load(sums, s + 3 * pitch), load(sums, s + 4 * pitch), load(sums, s + 5 * pitch)
-        g6, g7, g8 = load(sums, s + 6 * pitch), load(sums, s + 7 * pitch), load(sums, s + 8 * pitch)
-        p, q = s, first + s
+    for s, q in strips(L, pitch, lanes(plane)):
+        g0, g1, g2 = load(sums, q), load(sums, q + pitch), load(sums, q + 2 * pitch)
+        g3, g4, g5 = load(sums, q + 3 * pitch), load(sums, q + 4 * pitch), load(sums, q + 5 * pitch)
+        g6, g7, g8 = load(sums, q + 6 * pitch), load(sums, q + 7 * pitch), load(sums, q + 8 * pitch)
+        p, r = s, first + s
         a0, a1, a2 = load(plane, p), load(plane, p + C), load(plane, p + 2 * C)
         p += width
         b0, b1, b2 = load(plane, p), load(plane, p + C), load(plane, p + 2 * C)
         for _ in range(lines):
             p += width
-            v = load(d, q)
-            q += pace
+            v = load(d, r)
+            r += pace
             c0, c1, c2 = load(plane, p), load(plane, p + C), load(plane, p + 2 * C)
             g0, g1, g2 = g0 + v * a0, g1 + v * a1, g2 + v * a2
             g3, g4, g5 = g3 + v * b0, g4 + v * b1, g5 + v * b2
             g6, g7, g8 = g6 + v * c0, g7 + v * c1, g8 + v * c2
             a0, a1, a2, b0, b1, b2 = b0, b1, b2, c0, c1, c2
-        store(sums, s, g0)
-        store(sums, s + pitch, g1)
-        store(sums, s + 2 * pitch, g2)
-        store(sums, s + 3 * pitch, g3)
-        store(sums, s + 4 * pitch, g4)
-        store(sums, s + 5 * pitch, g5)
-        store(sums, s + 6 * pitch, g6)
-        store(sums, s + 7 * pitch, g7)
-        store(sums, s + 8 * pitch, g8)
+        store(sums, q, g0)
+        store(sums, q + pitch, g1)
+        store(sums, q + 2 * pitch, g2)
+        store(sums, q + 3 * pitch, g3)
+        store(sums, q + 4 * pitch, g4)
+        store(sums, q + 5 * pitch, g5)
+        store(sums, q + 6 * pitch, g6)
+        store(sums, q + 7 * pitch, g7)
+        store(sums, q + 8 * pitch, g8)

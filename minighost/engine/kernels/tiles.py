@@ -45,30 +45,26 @@ def multiply_add(dy, x, coefficients, out):
 
 
 @tile
-def finish(d, x, norm, act, skip_grad, dx, lanes):
-    """Take a gradient through an activation, add the one that skips the layer, and take the sums of both.
+def finish(d, x, norm, act, skip_grad, lanes):
+    """Take a gradient through an activation, add the one that skips the layer, and take the sums of both; in place.
 
-    `dx` may be `d`. Without columns in `norm` there is no activation, and nothing is summed.
+    Without columns in `norm` there is no activation, and nothing is summed.
     """
     L = norm.shape[1]
-    step = L if L else max(1, len(x))
-    for q in range(0, len(x), step):
-        n = min(step, len(x) - q)
-        xq, dq, oq = x[q : q + n], d[q : q + n], dx[q : q + n]
-        if L:
-            for k in range(n):
-                oq[k] = gradient(act, xq[k] * norm[0, k] + norm[1, k], dq[k])
-        else:
-            for k in range(n):
-                oq[k] = dq[k]
-        if len(skip_grad):
-            accumulate(skip_grad[q : q + n], oq)
-        if L:
-            total, moment, mean = lanes[0], lanes[1], norm[2]
-            for k in range(n):
-                v = oq[k]
-                s, m = total[k] + v, moment[k] + v * (xq[k] - mean[k])
-                total[k], moment[k] = s, m
+    numbers, step = (len(x), L) if L else (0, 1)
+    for q in range(0, numbers, step):
+        n = min(L, numbers - q)
+        xq, dq = x[q : q + n], d[q : q + n]
+        for k in range(n):
+            dq[k] = gradient(act, xq[k] * norm[0, k] + norm[1, k], dq[k])
+    if len(skip_grad):
+        accumulate(skip_grad, d)
+    for q in range(0, numbers, step):
+        n = min(L, numbers - q)
+        xq, dq, total, moment, mean = x[q : q + n], d[q : q + n], lanes[0], lanes[1], norm[2]
+        for k in range(n):
+            s, m = total[k] + dq[k], moment[k] + dq[k] * (xq[k] - mean[k])
+            total[k], moment[k] = s, m
 
 
 @tile
@@ -81,11 +77,11 @@ def line_of(lines, n, h):
 
 @tile
 def fold(lanes, L, sums):
-    """Lane sums (rows, L or more) to float64 sums per channel (rows, C)."""
+    """Lane sums (rows, L or more) to float64 sums per channel (rows, C); beyond the last whole C there is nothing."""
     C = sums.shape[1]
     sums[:] = 0
     for k in range(len(sums)):
-        for first in range(0, L, C):
+        for first in range(0, L // C * C, C):
             for c in range(C):
                 sums[k, c] += lanes[k, first + c]
 

@@ -29,7 +29,7 @@ import numpy as np
 
 from minighost.engine.gemm import gemm, transposed
 from minighost.engine.geometry import Geometry
-from minighost.engine.kernels.deferred import gradient_lines_of, input_gradient, lines_of
+from minighost.engine.kernels.deferred import gradient_lines_of, input_gradient, lines_of, period
 from minighost.engine.kernels.plane import collect, deinterleave, fill, interleave
 from minighost.engine.kernels.tiles import finish, fold, line_of, multiply_add
 from minighost.engine.kernels.winograd_sums import (
@@ -46,6 +46,7 @@ from minighost.engine.kernels.winograd_sums import (
 from minighost.engine.launch import kernel, share, thread_id, threads, tile
 from minighost.engine.memory import empty, workspace
 from minighost.engine.moments import add_moments, close_moments, room_for_moments
+from minighost.engine.vectors import copy
 
 __all__ = [
     "input_transform",
@@ -102,7 +103,7 @@ class Scratch(NamedTuple):
     half: np.ndarray  # (threads, 6, 4, TW*OC), A' y forward, dy A backward
     outputs: np.ndarray  # (threads, 4, TW*OC) forward, (threads, 4, 4*TH, TW*OC) backward
     dline: np.ndarray  # (threads, 0) forward, (threads, OW*OC) backward
-    sums: np.ndarray  # (threads, 3, OW*OC) forward, (threads, 2, W*C) backward
+    sums: np.ndarray  # (threads, 3, lanes) forward, (threads, 2, lanes) backward
 
 
 def winograd_forward(deferred, w, g, b=None, summing=True):
@@ -111,7 +112,13 @@ def winograd_forward(deferred, w, g, b=None, summing=True):
     tiles, shapes = _prepare(deferred, w, g, 32)
     n_threads, DL = shapes[0][0], shapes[-1][-1]
     scratch = Scratch(
-        *workspace(w.dtype, *shapes, (n_threads, 4, DL), (n_threads, 0), (n_threads, 3, g.OW * OC)),
+        *workspace(
+            w.dtype,
+            *shapes,
+            (n_threads, 4, DL),
+            (n_threads, 0),
+            (n_threads, 3, min(g.OW * OC, period(g.OW, OC, w.dtype))),
+        ),
     )
     out = empty((N, g.OH, g.OW * OC), w.dtype)
     partials, statistics = room_for_moments(tiles.chunks if summing else 0, OC)
@@ -209,7 +216,8 @@ def _backward(work, d, lines, w, transpose, tiles, scratch, back, dws):
                 for h in range(lines.x.shape[1]):
                     collect(plane, h, g, C, line)
                     skip = line_of(back.skip, n + k, h)
-                    finish(line, lines.x[n + k, h], back.norm, lines.act, skip, back.dx[n + k, h], lane)
+                    finish(line, lines.x[n + k, h], back.norm, lines.act, skip, lane)
+                    copy(line, 0, len(line), back.dx[n + k, h], 0)
             plane[:] = 0
         fold(lane, lane.shape[1], back.sums[t])
 
