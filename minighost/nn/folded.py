@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -202,9 +203,9 @@ class _Stages:
         fit, stages = self.written
         if fit != (x.shape, x.dtype):  # what an unknown layer returns may differ from call to call
             fit, stages = self.written = (x.shape, x.dtype), self._write(x)
-        for B, shape, steps, weights, lines, size in stages:
+        for shape, run in stages:
             out = empty(shape, x.dtype)
-            inference.run(steps, size, weights, lines, B, x, out)
+            run(x, out)
             x = out
         return x
 
@@ -222,7 +223,8 @@ class _Stages:
             steps, size = program.assemble(B)
             shape = _shape(shape, segments[:count], value)
             lines = np.concatenate([np.zeros(0, x.dtype), *program.lines])
-            stages.append((B, shape, steps, weights, lines, size))
+            tables = np.concatenate([np.zeros(0, np.int64), *program.tables])
+            stages.append((shape, partial(inference.run, steps, weights, lines, tables, size, B)))
             segments, sizes = segments[count:], sizes[count:]
         return stages
 

@@ -2,21 +2,19 @@
 
 A step reads one or two operands and writes one; each is a contiguous (images, H, W, C) array that lies in the input,
 in the output or in the thread's own memory, its arena. Weights stay in two long arrays of numbers, `weights` as folded
-and `lines` repeated along a line of the output, and a step knows where its own begin. Bias and activation are part of
-the step, done while its result is in cache.
+and `lines` repeated along a line of the output, whole numbers in `tables`; a step knows where its own begin. Bias and
+activation are part of the step, done while its result is in cache.
 
 The reference twins are the plain operations in `minighost.ops`: `tests/test_nn_fold.py` holds whole networks equal.
 Which arena a thread gets does not matter to what it computes, and tiles depend on the shapes alone.
 """
 
-import numpy as np
 from numba.extending import overload
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
-from minighost.engine.activations import KINDS, Clip, value
+from minighost.engine.activations import IDENTITY, KINDS, Clip, value
 from minighost.engine.gemm import gemm
 from minighost.engine.geometry import Geometry
-from minighost.engine.inference.depthwise import add_line, line_of_nine, pick, put_line, two_lines_of_nine
 from minighost.engine.inference.step import (
     AFFINE,
     CONV,
@@ -33,38 +31,43 @@ from minighost.engine.inference.step import (
     Step,
 )
 from minighost.engine.inference.winograd import winograd
+from minighost.engine.kernels.plane import fill
+from minighost.engine.kernels.strips import Activated, convolve
 from minighost.engine.launch import kernel, share, thread_id, threads, tile
 from minighost.engine.memory import empty
+from minighost.engine.vectors import copy
 
 __all__ = ["run"]
 
 
-def run(steps, size, weights, lines, B, x, out):
+def run(steps, weights, lines, tables, size, B, x, out):
     """Take the images of `x` through a program to `out`, B at a time.
 
     Parameters
     ----------
-    steps, size
+    steps : ndarray, shape (steps, fields), int64
         From `Program.assemble`.
     weights, lines : ndarray, shape (numbers,)
-    B : int
+    tables : ndarray, shape (numbers,), int64
+    size, B : int
+        Numbers in an arena for B images.
     x, out : ndarray, shape (N, ...)
         C-contiguous, of one dtype with the weights; nothing is checked here.
     """
     n_threads = threads().count
     arenas = empty((n_threads, max(1, size)), x.dtype)
     flat, result = x.reshape(-1), out.reshape(-1)
-    _run(steps, weights, lines, len(x), B, flat, result, arenas, n_threads=n_threads)
+    _run(steps, weights, lines, tables, len(x), B, flat, result, arenas, n_threads=n_threads)
 
 
 @kernel
-def _run(work, program, weights, lines, N, B, x, out, arenas):
+def _run(work, program, weights, lines, tables, N, B, x, out, arenas):
     arena = arenas[thread_id(work)]
     for t in share(work, -(-N // B)):
         n0 = t * B
         n = min(B, N - n0)
         for k in range(len(program)):
-            _do(_step(program[k]), n0, n, weights, lines, x, out, arena)
+            _do(_step(program[k]), n0, n, weights, lines, tables, x, out, arena)
 
 
 _FIELDS = len(Step._fields)
@@ -91,13 +94,13 @@ def _region(place, size, n0, n, x, out, arena):
 
 
 @tile
-def _do(s, n0, n, weights, lines, x, out, arena):
+def _do(s, n0, n, weights, lines, tables, x, out, arena):
     a, o = _region(s.a, s.a_size, n0, n, x, out, arena), _region(s.o, s.o_size, n0, n, x, out, arena)
     g = Geometry(s.KH, s.KW, s.SH, s.SW, s.PH, s.PW, s.DH, s.DW, s.OH, s.OW)
     if s.op == PRODUCT:
         _product(s, a, weights, lines, o)
     elif s.op == DEPTHWISE:
-        _depthwise(s, g, n, a, lines, arena[s.scratch :], o)
+        _depthwise(s, g, n, a, lines, tables, arena[s.scratch :], o)
     elif s.op == CONV:
         _conv(s, g, n, a, weights, lines, arena[s.scratch :], o)
     elif s.op == WINOGRAD:
@@ -184,35 +187,23 @@ def _product(s, a, weights, lines, o):
 
 
 @tile
-def _depthwise(s, g, n, a, lines, scratch, o):
-    """Image by image, a few padded lines of it at a time; one filter a channel."""
-    C, L, OL, R, lanes = s.C, s.W * s.C, g.OW * s.C, s.pitch, s.lanes
-    width, whole = (s.W + 2 * g.PW) * C, ((g.OW - 1) * g.SW + 1) * C
-    plane, line = scratch[: R * width], scratch[R * width : R * width + whole]
-    low, high = lines[s.limits], lines[s.limits + 1]
-    nine = g.KH == g.KW == 3 and g.DH == g.DW == 1 and s.act == 0
-    plane[:] = 0
+def _depthwise(s, g, n, a, lines, tables, scratch, o):
+    """Image by image: into a padded plane, then strip by strip; one filter per channel."""
+    C, L, numbers, KK = s.C, s.W * s.C, g.OH * g.OW * s.OC, g.KH * g.KW
+    width = (s.W + 2 * g.PW + g.SW - 1) // g.SW * C
+    size, as_it_is = g.SH * g.SW * s.pitch * width, lines[:0].reshape(3, 0)
+    flat, line = scratch[:size], scratch[size : size + L]
+    plane = flat.reshape(g.SH, g.SW, s.pitch, width)
+    w, offsets = lines[s.w : s.w + KK * s.lanes], tables[s.table : s.table + KK]
+    bias, clip = lines[s.bias : s.bias + s.lanes], Clip(lines[s.limits], lines[s.limits + 1])
+    nine = g.KH == g.KW == 3 and g.SH == g.SW == g.DH == g.DW == 1
+    flat[:] = 0
     for k in range(n):
-        ready, i = 0, 0
-        while i < g.OH:
-            m = 2 if nine and g.SH == g.SW == 1 and i + 2 <= g.OH else 1
-            while ready < (i + m - 1) * g.SH + (g.KH - 1) * g.DH + 1:
-                h = ready - g.PH
-                put_line(a, (k * s.H + h) * L, 0 <= h < s.H, L, plane, ready % R * width + g.PW * C)
-                ready += 1
-            top, target = i * g.SH, (k * g.OH + i) * OL
-            result, its = (o, target) if g.SW == 1 else (line, 0)
-            if m == 2:
-                two_lines_of_nine(plane, width, R, top, C, lines, s.w, s.bias, low, high, lanes, OL, o, target)
-            elif nine:
-                line_of_nine(plane, width, R, top, C, lines, s.w, s.bias, low, high, lanes, whole, result, its)
-            else:
-                add_line(plane, width, R, top, g, C, lines, s.w, lanes, whole, result, its)
-            if g.SW > 1:
-                pick(line, g.SW, C, g.OW, o, target)
-            if not nine:
-                _finish(s, lines, o[target : target + OL])
-            i += m
+        fill(a[k * s.H * L : (k + 1) * s.H * L].reshape(s.H, L), as_it_is, IDENTITY, g, C, line, plane)
+        out = o[k * numbers : (k + 1) * numbers]
+        convolve(flat, 0, width, C, offsets, nine, w, s.lanes, g.OH, g.OW * C, Activated(out, bias, clip))
+        if s.act != 0:
+            activate(s.act, out)
 
 
 @tile
@@ -225,7 +216,7 @@ def _conv(s, g, n, a, weights, lines, scratch, o):
     plane[:] = 0
     for k in range(n):
         for h in range(H):
-            put_line(a, (k * H + h) * L, True, L, scratch, (g.PH + h) * width + g.PW * s.C)
+            copy(a, (k * H + h) * L, L, scratch, (g.PH + h) * width + g.PW * s.C)
         for i in range(0, g.OH, s.pitch):
             m = min(s.pitch, g.OH - i)
             numbers = scratch[size : size + m * g.OW * K]
@@ -243,18 +234,13 @@ def _conv(s, g, n, a, weights, lines, scratch, o):
 def _windows(plane, first, last, g, C, out):
     """The windows of some output lines, one after the other; taps along a line lie together without dilation."""
     length, runs = (g.KW * C, 1) if g.DW == 1 else (C, g.KW)
-    n, width, step, target = np.uintp(length), plane.shape[1], np.uintp(g.SW * C), np.uintp(0)
-    flat = plane.reshape(-1)
+    width, flat, target = plane.shape[1], plane.reshape(-1), 0
     for i in range(first, last):
-        place = np.uintp(i * g.SH * width)
-        for _ in range(g.OW):
+        for j in range(g.OW):
             for u in range(g.KH):
                 for v in range(runs):
-                    source = place + np.uintp(u * g.DH * width + v * g.DW * C)
-                    for k in range(n):
-                        out[target + k] = flat[source + k]
-                    target += n
-            place += step
+                    copy(flat, (i * g.SH + u * g.DH) * width + (j * g.SW + v * g.DW) * C, length, out, target)
+                    target += length
 
 
 @tile
@@ -284,17 +270,14 @@ def _affine(s, a, lines, o):
 @tile
 def _join(s, a, b, o):
     """Put a's channels into some columns of the result, and add those of b if there is one."""
-    C, pitch = np.uintp(s.C), np.uintp(s.pitch)
-    source, target = np.uintp(0), np.uintp(s.first)  # unsigned: a signed index may count from the end
-    for _ in range(len(a) // s.C):
+    for r in range(len(a) // s.C):
         if s.flag:
-            for c in range(C):
-                o[target + c] = a[source + c] + b[target + c]
+            target = r * s.pitch + s.first
+            x, y, out = a[r * s.C : (r + 1) * s.C], b[target : target + s.C], o[target : target + s.C]
+            for c in range(s.C):
+                out[c] = x[c] + y[c]
         else:
-            for c in range(C):
-                o[target + c] = a[source + c]
-        source += C
-        target += pitch
+            copy(a, r * s.C, s.C, o, r * s.pitch + s.first)
 
 
 @tile

@@ -15,6 +15,8 @@ from minighost.engine.geometry import Geometry, geometry
 from minighost.engine.inference import step as words
 from minighost.engine.inference.step import INPUT, OUTPUT, Step
 from minighost.engine.inference.winograd import sizes_of
+from minighost.engine.kernels.deferred import along, period
+from minighost.engine.kernels.plane import plane_shape, tap_offsets
 from minighost.engine.kernels.winograd import tiles_at_a_time
 
 __all__ = ["Part", "Program", "Value"]
@@ -68,12 +70,15 @@ class Program:
         With registers in place of places.
     lines : list of ndarray
         Numbers the steps refer to besides the weights: biases, limits, depthwise weights along a line.
+    tables : list of ndarray, int64
+        Whole numbers the steps refer to: offsets of taps.
     """
 
     dtype: np.dtype
     least: int = 1
     steps: list = field(default_factory=list)
     lines: list = field(default_factory=list)
+    tables: list = field(default_factory=list)
     _registers: list = field(default_factory=list)  # numbers of each: (an image, once)
     _filled: int = 0
 
@@ -81,7 +86,7 @@ class Program:
 
     def product(self, value, OC, w, b, act):
         """A 1x1 convolution or a linear layer; `w` is the place of its weights (C, OC)."""
-        out, bias = self._register(value.H * value.W * OC), self._bias(b, OC, act)
+        out, bias = self._register(value.H * value.W * OC), self._bias(_repeated(b), act)
         for first, part in value.placed():
             more = first + part.C < value.C
             self._add(
@@ -101,23 +106,26 @@ class Program:
         return self._by_part(value, lambda first, part: self._depthwise(value, first, part, w, b, act, g))
 
     def _depthwise(self, value, first, part, w, b, act, g):
-        mine = slice(first, first + part.C)
-        out, taps = self._register(g.OH * g.OW * part.C), w[..., mine].reshape(-1, part.C)
-        pixels, kept = (g.OW - 1) * g.SW + 1, (g.KH - 1) * g.DH + 1 + g.SH
-        k = max(d for d in range(1, pixels + 1) if pixels % d == 0 and (d == 1 or d * part.C <= 256))
-        bias = {**self._bias(b[mine], part.C, act, k), "pitch": kept}
+        C, mine = part.C, slice(first, first + part.C)
+        out, lanes, plane = (
+            self._register(g.OH * g.OW * C),
+            period(g.OW, C, self.dtype),
+            plane_shape(value.H, value.W, C, g, self.dtype),
+        )
         self._add(
             words.DEPTHWISE,
             value,
             part,
             out,
-            part.C,
+            C,
             g,
-            w=self._line(np.tile(taps, (1, k))),
-            **bias,
-            scratch=self._register(0, (kept * (value.W + 2 * g.PW) + pixels) * part.C),
+            w=self._line(along(w[..., mine].reshape(-1, C), lanes)),
+            **self._bias(along(b[None, mine], lanes), act),
+            table=self._table(tap_offsets(plane, g, C)),
+            pitch=plane[2],
+            scratch=self._register(0, math.prod(plane) + value.W * C),
         )
-        return Value((Part(out, part.C),), g.OH, g.OW)
+        return Value((Part(out, C),), g.OH, g.OW)
 
     def conv(self, value, OC, w, b, act, g, groups):
         """A dense convolution; `w` is the place of its weights (KH, KW, C/groups, OC)."""
@@ -133,7 +141,7 @@ class Program:
             OC,
             g,
             w=w,
-            **self._bias(b, OC, act),
+            **self._bias(_repeated(b), act),
             pitch=lines,
             flag=groups,
             scratch=self._register(0, plane + lines * g.OW * K),
@@ -153,7 +161,7 @@ class Program:
             OC,
             g,
             w=w,
-            **self._bias(b, OC, act),
+            **self._bias(_repeated(b), act),
             scratch=self._register(seen + products, sum(once)),
         )
         tiles = -(-g.OH // 4) * -(-g.OW // 4)
@@ -165,8 +173,8 @@ class Program:
 
         def one(first, part):
             mine, out = slice(first, first + part.C), self._register(value.H * value.W * part.C)
-            bias, k = self._bias(shift[mine], part.C, act), _repeats(part.C)
-            self._add(words.AFFINE, value, part, out, part.C, w=self._line(np.tile(scale[mine], k)), **bias)
+            bias = self._bias(_repeated(shift[mine]), act)
+            self._add(words.AFFINE, value, part, out, part.C, w=self._line(_repeated(scale[mine])), **bias)
             return Value((Part(out, part.C),), value.H, value.W)
 
         return self._by_part(value, one)
@@ -259,12 +267,16 @@ class Program:
         self._filled += padded.size
         return place
 
-    def _bias(self, b, C, act, k=None):
-        """What follows the sum: the fields of a `Step` for it."""
+    def _table(self, numbers):
+        place = sum(map(len, self.tables))
+        self.tables.append(numbers)
+        return place
+
+    def _bias(self, b, act):
+        """What follows the sum: the fields of a `Step` for it; `b` is repeated already."""
         kind, *limits = _kind(act)
-        k = _repeats(C) if k is None else k
-        lines = self._line(np.tile(b, k)), self._line(np.array(limits, float))
-        return {"bias": lines[0], "lanes": k * C, "act": kind, "limits": lines[1]}
+        lines = self._line(b), self._line(np.array(limits, float))
+        return {"bias": lines[0], "lanes": b.size, "act": kind, "limits": lines[1]}
 
     def finish(self, value):
         """Have the last value written to the output."""
@@ -307,7 +319,7 @@ def _kind(act):
     """An activation's place among `KINDS`, and the limits of a `Clip`, of which `Floor` has one."""
     if isinstance(act, Floor):
         act = Clip(act.low, math.nan)
-    return KINDS.index(type(act)), *(act if isinstance(act, Clip) else (0.0, 0.0))
+    return KINDS.index(type(act)), *(act if isinstance(act, Clip) else (math.nan, math.nan))
 
 
 def _gap(living, size):
@@ -320,6 +332,6 @@ def _gap(living, size):
     return place
 
 
-def _repeats(C):
-    """How often per-channel numbers are repeated for lanes of at most 512."""
-    return max(1, 512 // C)
+def _repeated(b):
+    """Per-channel numbers, repeated for lanes of at most 512."""
+    return np.tile(b, max(1, 512 // len(b)))

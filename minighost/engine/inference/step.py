@@ -36,15 +36,15 @@ class Step(NamedTuple):
         Numbers an image in each.
     H, W, C, OC : int
         Plane and channels of operand a, channels of the result.
-    w, bias : int
-        Place of the weights and of what is added to the result.
+    w, bias, table : int
+        Place of the weights and of what is added to the result; DEPTHWISE: of the taps' offsets in `tables`.
     lanes : int
         Numbers of bias: per channel, repeated.
     act, limits : int
         What follows the bias: its place in `engine.activations.KINDS`, and that of Clip's limits in `lines`.
     first, pitch : int
         For operands that are columns of a wider array: the first of these columns, and its width.
-        CONV: `pitch` lines of windows are laid out at a time; DEPTHWISE: `pitch` lines of the input are kept.
+        CONV: `pitch` lines of windows are laid out at a time; DEPTHWISE: a plane has `pitch` lines.
     flag : int
         PRODUCT: add to the result; and 2 if more is to be added, so that bias and activation have to wait.
         JOIN: whether there is an operand b. REPEAT: results a channel. CONV: groups.
@@ -66,6 +66,7 @@ class Step(NamedTuple):
     OC: int
     w: int
     bias: int
+    table: int
     lanes: int
     act: int
     limits: int
