@@ -35,12 +35,14 @@ def backward(op: str, act: Any, dout: Array, x: Array) -> Array:
 @kernel
 def _forward(work, act, x, out):
     for first, last in spans(work, len(x), 1):
-        for i in range(first, last):
-            out[i] = value(act, x[i])
+        xs, outs = x[first:last], out[first:last]  # a loop from 0 on, or it does not vectorise
+        for i in range(len(xs)):
+            outs[i] = value(act, xs[i])
 
 
 @kernel
 def _backward(work, act, dout, x, dx):
     for first, last in spans(work, len(x), 1):
-        for i in range(first, last):
-            dx[i] = gradient(act, x[i], dout[i])
+        ds, xs, dxs = dout[first:last], x[first:last], dx[first:last]
+        for i in range(len(xs)):
+            dxs[i] = gradient(act, xs[i], ds[i])

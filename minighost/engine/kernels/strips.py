@@ -141,14 +141,6 @@ begin, step, end = method("begin"), method("step"), method("end")
 
 
 @tile
-def strips(L, pitch, count):
-    """Yield each strip's first number in a line, and its first number in what begins again after `pitch` numbers."""
-    for first in range(0, L, pitch):
-        for q in range(0, min(pitch, L - first), count):
-            yield first + q, q
-
-
-@tile
 def convolve(plane, start, width, C, offsets, nine, w, pitch, lines, L, to):
     """Output lines 0 to `lines`: the sum over taps k of ``plane[start + offsets[k] + h*width + s] * w[k*pitch + s]``,
     where s is taken modulo the pitch in w.
@@ -158,7 +150,8 @@ def convolve(plane, start, width, C, offsets, nine, w, pitch, lines, L, to):
     if not nine:
         _convolve_any(plane, start, width, offsets, w, pitch, lines, L, to)
         return
-    for s, q in strips(L, pitch, lanes(plane)):
+    q = 0  # s modulo the pitch
+    for s in range(0, L, lanes(plane)):
         w0, w1, w2 = load(w, q), load(w, q + pitch), load(w, q + 2 * pitch)
         w3, w4, w5 = load(w, q + 3 * pitch), load(w, q + 4 * pitch), load(w, q + 5 * pitch)
         w6, w7, w8 = load(w, q + 6 * pitch), load(w, q + 7 * pitch), load(w, q + 8 * pitch)
@@ -173,12 +166,14 @@ def convolve(plane, start, width, C, offsets, nine, w, pitch, lines, L, to):
             state = step(to, state, h, s, L, top + middle + bottom)
             a0, a1, a2, b0, b1, b2 = b0, b1, b2, c0, c1, c2
         end(to, q, state)
+        q = q + lanes(plane) if q + lanes(plane) < pitch else 0
 
 
 @tile
 def _convolve_any(plane, start, width, offsets, w, pitch, lines, L, to):
     """Any other kernel, four lines at a time, for they share the weights."""
-    for s, q in strips(L, pitch, lanes(plane)):
+    q = 0
+    for s in range(0, L, lanes(plane)):
         state, zero = begin(to, q), fill(plane, 0)
         for h in range(0, lines // 4 * 4, 4):
             a, b, c, d = zero, zero, zero, zero
@@ -194,6 +189,7 @@ def _convolve_any(plane, start, width, offsets, w, pitch, lines, L, to):
                 a = a + load(plane, start + offsets[k] + h * width + s) * load(w, k * pitch + q)
             state = step(to, state, h, s, L, a)
         end(to, q, state)
+        q = q + lanes(plane) if q + lanes(plane) < pitch else 0
 
 
 # Its weights' gradient -----------------------------------------------------------------------------------------
@@ -205,7 +201,8 @@ def add_products(d, first, pace, plane, width, C, offsets, nine, lines, L, sums,
     if nine:
         _add_nine_products(d, first, pace, plane, width, C, lines, L, sums, pitch)
         return
-    for s, q in strips(L, pitch, lanes(plane)):
+    q = 0
+    for s in range(0, L, lanes(plane)):
         for k in range(0, len(offsets), 2):
             j = min(k + 1, len(offsets) - 1)  # of an odd number of taps the last is its own partner
             a, b = load(sums, k * pitch + q), load(sums, j * pitch + q)
@@ -214,11 +211,13 @@ def add_products(d, first, pace, plane, width, C, offsets, nine, lines, L, sums,
                 a, b = a + v * load(plane, offsets[k] + p), b + v * load(plane, offsets[j] + p)
             store(sums, k * pitch + q, a)
             store(sums, j * pitch + q, b)
+        q = q + lanes(plane) if q + lanes(plane) < pitch else 0
 
 
 @tile
 def _add_nine_products(d, first, pace, plane, width, C, lines, L, sums, pitch):
-    for s, q in strips(L, pitch, lanes(plane)):
+    q = 0
+    for s in range(0, L, lanes(plane)):
         g0, g1, g2 = load(sums, q), load(sums, q + pitch), load(sums, q + 2 * pitch)
         g3, g4, g5 = load(sums, q + 3 * pitch), load(sums, q + 4 * pitch), load(sums, q + 5 * pitch)
         g6, g7, g8 = load(sums, q + 6 * pitch), load(sums, q + 7 * pitch), load(sums, q + 8 * pitch)
@@ -244,3 +243,4 @@ def _add_nine_products(d, first, pace, plane, width, C, lines, L, sums, pitch):
         store(sums, q + 6 * pitch, g6)
         store(sums, q + 7 * pitch, g7)
         store(sums, q + 8 * pitch, g8)
+        q = q + lanes(plane) if q + lanes(plane) < pitch else 0
