@@ -34,17 +34,17 @@ def test_pdb_stops_in_the_backward_of_a_convolution_and_reads_its_numbers(tmp_pa
             f"break {place}",
             "continue",
             "where",
-            "p 'dy', dy.shape, 'dws', dws.shape",
-            *["next"] * 6,
+            "p 'dy', d.dy.shape, 'dws', dws.shape",
+            *["next"] * 7,
             "p 'turn', t, chunks",
             "return",
-            "p 'dx', float(dx.sum())",
+            "p 'dx', float(back.dx.sum())",
         ],
         NUMBA_DISABLE_JIT="1",
     )
     assert "kernels/conv.py" in said.replace("\\", "/") and "conv2d_backward()" in said and "_backward()" in said
-    assert "('dy', (1, 4, 12), 'dws', (1, 9, 2, 3))" in said
-    assert "('turn', 0, 1)" in said, "six lines into the kernel its first turn begins"
+    assert "('dy', (1, 4, 12), 'dws', (1, 18, 3))" in said
+    assert "('turn', 0, 1)" in said, "seven lines into the kernel its first turn begins"
     names = {}
     exec(SCRIPT, names)
     assert_allclose(float(re.search(r"\('dx', (.*?)\)", said).group(1)), names["dx"].sum(), rtol=1e-12)

@@ -316,8 +316,11 @@ BAD = [
     (lambda: nn.GhostModule(4, 4, 1, ratio=0), "GhostModule: ratio=0 must be a whole number of at least 1"),
     (lambda: nn.GhostModule(4, 4, 1, ratio=1.5), "GhostModule: ratio=1.5 must be a whole number"),
     (lambda: nn.GhostModule(4, 4, 1, dw_size=2), "GhostModule: dw_size=2 must be odd"),
-    (lambda: nn.ConvBNAct(3, 4, 3, act="gelu"), "ConvBNAct: act='gelu' is unknown; choose from 'relu'"),
-    (lambda: nn.SqueezeExcite(4, 2, gate="sigmoid"), "gate='sigmoid' is unknown; choose from 'hard_sigmoid', 'clip'"),
+    (lambda: nn.ConvBNAct(3, 4, 3, act="tanh"), "ConvBNAct: act='tanh' is unknown"),
+    (
+        lambda: nn.SqueezeExcite(4, 2, gate="tanh"),
+        "gate='tanh' is unknown; choose from 'hard_sigmoid', 'clip', 'sigmoid'",
+    ),
 ]
 
 

@@ -32,6 +32,7 @@ LAYERS = {  # a class and a note: how it is made, and how many channels it takes
     "ConvBNAct, swish": (lambda: nn.ConvBNAct(2, 3, 1, act="hard_swish", rng=0), 2),
     "ConvBNAct, wide": (lambda: nn.ConvBNAct(16, 16, 3, padding=2, rng=0), 16),
     "Dropout": (lambda: nn.Dropout(0.5, rng=0), 2),
+    "GELU": (nn.GELU, 2),
     "GhostBottleneck": (lambda: nn.GhostBottleneck(2, 4, 2, rng=0), 2),
     "GhostBottleneck, of one": (lambda: nn.GhostBottleneck(1, 2, 2, se_hidden=1, rng=0), 1),
     "GhostBottleneck, strided": (lambda: nn.GhostBottleneck(2, 4, 4, stride=2, se_hidden=1, rng=0), 2),
@@ -52,6 +53,8 @@ LAYERS = {  # a class and a note: how it is made, and how many channels it takes
     "ResidualBlock": (lambda: nn.ResidualBlock(2, 2, rng=0), 2),
     "ResidualBlock, wider": (lambda: nn.ResidualBlock(1, 2, 2, rng=0), 1),
     "Sequential": (lambda: nn.Sequential(nn.Identity(), nn.Conv2d(2, 1, 1, rng=0)), 2),
+    "SiLU": (nn.SiLU, 2),
+    "Sigmoid": (nn.Sigmoid, 2),
     "SqueezeExcite": (lambda: nn.SqueezeExcite(2, 1, rng=0), 2),
 }
 MODES = ["fused", "layer by layer", "evaluation"]

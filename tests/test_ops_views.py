@@ -99,27 +99,23 @@ def _dropout(draw):
 
 
 PAIRS = {  # NAME_forward and NAME_backward
+    **dict.fromkeys(ops.ACTIVATIONS, _activation),
     "add": _add,
     "avg_pool": _pool,
     "batch_norm": _batch_norm,
-    "clip_gate": _activation,
     "concat": _concat,
     "conv2d": _conv2d,
     "crelu": _image,
     "depthwise": _depthwise,
     "dropout": _dropout,
     "global_avg_pool": _image,
-    "hard_sigmoid": _activation,
-    "hard_swish": _activation,
     "linear": lambda draw: Op(_matrix(draw), {}),
     "max_pool": _pool,
     "pointwise": _pointwise,
-    "relu": _activation,
-    "relu6": _activation,
     "scale": _scale,
 }
 SINGLE = ["col2im", "im2col", "softmax", "softmax_cross_entropy"]
-NO_ARRAYS = {"pool_bytes", "release_pool", "threads"}
+NO_ARRAYS = {"ACTIVATIONS", "pool_bytes", "release_pool", "threads"}
 SUFFIXES = ["", "_reference"]
 
 

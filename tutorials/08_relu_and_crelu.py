@@ -246,5 +246,5 @@ print("wrote relu_and_crelu.png")
 # 3. CReLU has twice the channels, so the *next* layer costs twice as much, unless you halve the filters as here.
 #    Count the parameters of the first two layers of both networks.
 #
-# Read on in `minighost/ops/relu.py` (how NaN passes through) and `minighost/ops/crelu.py`. In `minighost learn`,
+# Read on in `minighost/ops/activations.py` (how NaN passes through) and `minighost/ops/crelu.py`. In `minighost learn`,
 # exercise 24 is ReLU and exercise 25 CReLU.

@@ -50,7 +50,7 @@ class State:
         self._own = _copy(_attributes_of(model))
         self._kept = [_copy(attributes) for attributes in self._attributes]
 
-    def settle(self, model, shapes):
+    def record(self, model, shapes):
         """Have the modules forget what they keep for a backward, and say what their outputs' shapes would be."""
         for module, shape in zip((model, *self.modules), shapes, strict=True):
             _forget(module)

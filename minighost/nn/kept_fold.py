@@ -119,7 +119,7 @@ class KeptFold:
                 return None, False
         out = self._folded.run(x)
         if shape != self._shape or not quiet:
-            self.state.settle(model, self._shapes[shape])
+            self.state.record(model, self._shapes[shape])
             self._shape = shape
         if self.x is None:
             _models.add(model)

@@ -14,20 +14,21 @@ treated alike are moved by one kernel; the bits are the same as for each by itse
 import math
 import weakref
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from minighost import arguments
-from minighost.engine.updates import AdamWRates, adamw_update, sgd_update
-from minighost.nn.flat import Flat, neighbours
-from minighost.nn.parameter import Parameter
 from minighost.train.rows import row
 from minighost.type_aliases import Array, State
 
 __all__ = ["SGD", "AdamW", "Optimizer", "Parameters"]
 
-Parameters = Iterable[Parameter] | Iterable[dict[str, Any]]  # or groups of them
+if TYPE_CHECKING:  # a configuration asks for names of optimizers, and must not load Numba
+    from minighost.nn.flat import Flat
+    from minighost.nn.parameter import Parameter
+
+Parameters: TypeAlias = "Iterable[Parameter] | Iterable[dict[str, Any]]"  # or groups of them
 
 
 class Optimizer:
@@ -119,6 +120,8 @@ class Optimizer:
         ValueError
             A gradient of another shape, or an array that cannot be written in place. Then nothing has been moved.
         """
+        from minighost.nn.flat import neighbours
+
         moving = [entry for entry in self._numbered if entry[1].grad is not None]
         for number, p, _ in moving:
             self._check(number, p)
@@ -286,8 +289,10 @@ class SGD(Optimizer):
         return True
 
     def _update(self, p, g, state, group):
+        from minighost.engine import updates  # here, for it loads Numba
+
         rates = group["lr"], group["momentum"], group["weight_decay"]
-        sgd_update(p, g, state["momentum"].reshape(-1), *rates, group["nesterov"])
+        updates.sgd_update(p, g, state["momentum"].reshape(-1), *rates, group["nesterov"])
 
 
 class AdamW(Optimizer):
@@ -343,10 +348,12 @@ class AdamW(Optimizer):
         return True
 
     def _update(self, p, g, state, group):
+        from minighost.engine import updates  # here, for it loads Numba
+
         lr, (beta1, beta2) = group["lr"], group["betas"]
         state["step"] += 1
         t = int(state["step"])
         moments = beta1, 1 - beta1, beta2, 1 - beta2
         steps = lr / (1 - beta1**t), math.sqrt(1 - beta2**t), group["eps"], 1 - lr * group["weight_decay"]
         mean, square = state["mean"].reshape(-1), state["square"].reshape(-1)
-        adamw_update(p, g, mean, square, AdamWRates(*moments, *steps))
+        updates.adamw_update(p, g, mean, square, updates.AdamWRates(*moments, *steps))
