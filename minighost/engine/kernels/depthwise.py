@@ -158,7 +158,7 @@ def _forward(work, chunks, lines, taps, bias, scratch, out, partials, statistics
         lane[:] = 0
         for n in range(first, last):
             fill(lines.x[n], lines.norm, lines.act, g, C, line, plane)
-            to = Result(out[n], bias, lane, n == first)
+            to = Result(out[n], L, bias, lane, n == first)
             convolve(flat, 0, width, C, taps.offsets, taps.nine, taps.w, pitch, g.OH, L, to)
         close_moments(work, t, (last - first) * g.OH * L, lane, min(L, pitch), partials, statistics)
 
@@ -187,7 +187,7 @@ def _backward(work, d, lines, taps, phase_taps, scratch, more, back, dws):
                 start, w, offsets = g.PH * dwidth + g.PW * C, phase_taps.w, phase_taps.offsets
                 convolve(dflat, start, dwidth, C, offsets, taps.nine, w, len(w) // len(offsets), H, LX, to)
             else:
-                _convolve_phases(dflat, dwidth, phase_taps, C, phases)
+                _convolve_phases(dflat, dwidth, phase_taps, g, C, H, LX // C, phases)
                 for h in range(H):
                     collect(phases, h, g, C, line)
                     skip = line_of(back.skip, n, h)
@@ -206,12 +206,20 @@ def _image(lines, n):
 
 
 @tile
-def _convolve_phases(d, width, taps, C, planes):
-    """The gradient of a padded image, phase by phase, as `plane.deinterleave` lays out the image itself."""
+def _convolve_phases(d, width, taps, g, C, H, W, planes):
+    """The gradient of an image, phase by phase, where `plane.deinterleave` lays out the image itself."""
     SH, SW, lines, L = planes.shape
     pitch, rows = len(taps.w) // len(taps.offsets), planes.reshape(SH * SW, lines * L)
     for p in range(SH * SW):
-        a, b = taps.bounds[p], taps.bounds[p + 1]
-        no = p < 0  # and not False, which would be another type, and compiled once more
-        to = Result(rows[p], rows[p][:0], rows[p][:0].reshape(0, 1), no)
-        convolve(d, 0, width, C, taps.offsets[a:b], no, taps.w[a * pitch : b * pitch], pitch, lines, L, to)
+        a, b, no = taps.bounds[p], taps.bounds[p + 1], p < 0  # and not False: another type, and compiled once more
+        h0, h1 = _inside(p // SW, SH, g.PH, H)
+        w0, w1 = _inside(p % SW, SW, g.PW, W)
+        to = Result(rows[p][h0 * L + w0 * C :], L, rows[p][:0], rows[p][:0].reshape(0, 1), no)
+        start, w = h0 * width + w0 * C, taps.w[a * pitch : b * pitch]
+        convolve(d, start, width, C, taps.offsets[a:b], no, w, pitch, h1 - h0, (w1 - w0) * C, to)
+
+
+@tile
+def _inside(phase, stride, padding, size):
+    """The first of a phase's lines, or columns, that is in the image, and the first after it that is not."""
+    return (padding - phase + stride - 1) // stride, (padding + size - phase + stride - 1) // stride

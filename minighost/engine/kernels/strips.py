@@ -30,13 +30,15 @@ __all__ = ["Activated", "InputGradient", "Result", "add_products", "convolve"]
 
 
 class Result(NamedTuple):
-    """Where a forward's results go: `out`, shape (OH*L,); `bias` (pitch,) or (0,); `sums` (3, pitch) or (0, pitch).
+    """Where a forward's results go: `out`, in which lines begin `line` numbers apart; `bias` (pitch,) or (0,);
+    `sums` (3, pitch) or (0, pitch).
 
     The rows of `sums` are pivot, sum and sum of squares about the pivot; while they are `fresh`, the first line of
     results becomes the pivot.
     """
 
     out: np.ndarray
+    line: int
     bias: np.ndarray
     sums: np.ndarray
     fresh: bool
@@ -53,7 +55,7 @@ class Result(NamedTuple):
         """Line h."""
         bias, pivot, total, squares = state
         v = v + bias
-        store_part(self.out, h * L + s, L - s, v)
+        store_part(self.out, h * self.line + s, L - s, v)
         if self.fresh and h == 0 and s < self.sums.shape[1]:
             pivot = v
         d = v - pivot
@@ -171,23 +173,25 @@ def convolve(plane, start, width, C, offsets, nine, w, pitch, lines, L, to):
 
 @tile
 def _convolve_any(plane, start, width, offsets, w, pitch, lines, L, to):
-    """Any other kernel, four lines at a time, for they share the weights."""
-    q = 0
+    """Any other kernel, four lines at a time, for they share the weights; where fewer are left, the last one again."""
+    q, last = 0, lines - 1
     for s in range(0, L, lanes(plane)):
         state, zero = begin(to, q), fill(plane, 0)
-        for h in range(0, lines // 4 * 4, 4):
+        for h in range(0, lines, 4):
+            p0, p1 = start + h * width + s, start + min(h + 1, last) * width + s
+            p2, p3 = start + min(h + 2, last) * width + s, start + min(h + 3, last) * width + s
             a, b, c, d = zero, zero, zero, zero
             for k in range(len(offsets)):
-                weight, p = load(w, k * pitch + q), start + offsets[k] + h * width + s
-                a, b = a + load(plane, p) * weight, b + load(plane, p + width) * weight
-                c, d = c + load(plane, p + 2 * width) * weight, d + load(plane, p + 3 * width) * weight
-            state = step(to, step(to, state, h, s, L, a), h + 1, s, L, b)
-            state = step(to, step(to, state, h + 2, s, L, c), h + 3, s, L, d)
-        for h in range(lines // 4 * 4, lines):
-            a = zero
-            for k in range(len(offsets)):
-                a = a + load(plane, start + offsets[k] + h * width + s) * load(w, k * pitch + q)
+                weight, o = load(w, k * pitch + q), offsets[k]
+                a, b = a + load(plane, p0 + o) * weight, b + load(plane, p1 + o) * weight
+                c, d = c + load(plane, p2 + o) * weight, d + load(plane, p3 + o) * weight
             state = step(to, state, h, s, L, a)
+            if h + 1 < lines:
+                state = step(to, state, h + 1, s, L, b)
+            if h + 2 < lines:
+                state = step(to, state, h + 2, s, L, c)
+            if h + 3 < lines:
+                state = step(to, state, h + 3, s, L, d)
         end(to, q, state)
         q = q + lanes(plane) if q + lanes(plane) < pitch else 0
 
