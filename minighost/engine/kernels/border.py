@@ -28,8 +28,8 @@ def materialize(deferred):
     """
     N, H, W, C = deferred.raw.shape
     out = empty(deferred.raw.shape, deferred.raw.dtype)
-    lines = (a.reshape(N * H, W * C) for a in (deferred.raw, out))
-    _materialize(*lines, along(deferred.norm, period(W, C, out.dtype)), deferred.act, chunks_of(N * H, out.size))
+    x, y = (a.reshape(N * H, W * C) for a in (deferred.raw, out))
+    _materialize(x, y, along(deferred.norm, period(W, C, out.dtype)), deferred.act, chunks_of(N * H, out.size))
     return out
 
 
@@ -52,8 +52,8 @@ def activation_backward(dout, deferred):
     chunks, dy = chunks_of(N * H, dout.size), empty(dout.shape, dout.dtype)
     norm, sums = along(deferred.norm, period(W, C, dout.dtype)), empty((chunks, 2, C), np.float64)
     lanes = zeros((chunks, 2, norm.shape[1]), dout.dtype)
-    lines = (a.reshape(N * H, W * C) for a in (dout, deferred.raw, dy))
-    _activation_backward(*lines, norm, deferred.act, lanes, sums)
+    d, x, dx = (a.reshape(N * H, W * C) for a in (dout, deferred.raw, dy))
+    _activation_backward(d, x, dx, norm, deferred.act, lanes, sums)
     return dy, sums
 
 

@@ -114,19 +114,9 @@ def conv_backward(gradient, deferred, w, g, groups=1, wanted=True, skip_grad=Non
     back = input_gradient(lines, C, chunks, skip_grad, overwrite_skip, wanted)
     dw, lanes = empty(w.shape, w.dtype), (shapes[0][0], 2, back.norm.shape[1])
     sums = chunks, w[..., 0].size, w.shape[3]
-    *scratch, dplanes, dws = workspace(w.dtype, *shapes, lanes, shapes[0], sums)
-    scratch = Scratch(*scratch)
-    _backward(
-        gradient_lines_of(gradient),
-        lines,
-        taps,
-        scratch,
-        dplanes,
-        back,
-        dws,
-        dw.reshape(dws.shape[1:]),
-        n_threads=len(scratch.planes),
-    )
+    *arrays, dplanes, dws = workspace(w.dtype, *shapes, lanes, shapes[0], sums)
+    scratch, d, total = Scratch(*arrays), gradient_lines_of(gradient), dw.reshape(dws.shape[1:])
+    _backward(d, lines, taps, scratch, dplanes, back, dws, total, n_threads=len(scratch.planes))
     return back.dx.reshape(deferred.raw.shape) if wanted else None, back.sums, dw
 
 

@@ -64,11 +64,12 @@ def pointwise_forward(parts, w, b=None, summing=True):
     """
     (N, H, W, split), (C, OC) = parts[0].raw.shape, w.shape
     chunks, step, n_threads = _chunks(N * H * W, w), _tile_rows(C, OC), threads().count
-    out, (a, b_factor) = empty((N, H, W, OC), w.dtype), _factors(parts, w)
+    out, (first, second) = empty((N, H, W, OC), w.dtype), _factors(parts, w)
     partials, statistics = room_for_moments(chunks if summing else 0, OC)
-    scratch = workspace(w.dtype, (n_threads, 2, step * max(split, C - split)), (n_threads, 3, _repeats(OC) * OC))
+    shapes = (n_threads, 2, step * max(split, C - split)), (n_threads, 3, _repeats(OC) * OC)
+    scratch, moments = workspace(w.dtype, *shapes)
     bias = w[0, :0] if b is None else b
-    _forward(chunks, step, a, b_factor, bias, *scratch, out, partials, statistics, n_threads=n_threads)
+    _forward(chunks, step, first, second, bias, scratch, moments, out, partials, statistics, n_threads=n_threads)
     return out, statistics
 
 
@@ -103,10 +104,11 @@ def pointwise_backward(gradient, parts, w, skip_grad=None):
         *((n_threads, 2, norm.shape[1]) for norm in norms),
         (chunks, C, OC),
     )
-    back = [_room(f.part, norm, skip_grad, chunks, its) for f, norm, its in zip((a, b), norms, lanes, strict=True)]
+    da = _room(a.part, norms[0], skip_grad, chunks, lanes[0])
+    db = _room(b.part, norms[1], skip_grad, chunks, lanes[1])
     dw = empty((C, OC), w.dtype)
-    _backward(step, _gradient_lanes(gradient), a, b, scratch, dtiles, *back, dws, dw, n_threads=n_threads)
-    return [(one.dx, one.sums, one.dgate) for one in back[: len(parts)]], dw
+    _backward(step, _gradient_lanes(gradient), a, b, scratch, dtiles, da, db, dws, dw, n_threads=n_threads)
+    return [(one.dx, one.sums, one.dgate) for one in (da, db)[: len(parts)]], dw
 
 
 def _factors(parts, w):
