@@ -35,6 +35,7 @@ class TrainingStep:
 
     def __init__(self, model, x, labels):
         self.model, self.x, self.labels = model.train().skip_input_gradient(), x, labels
+        nn.flatten(self.model)  # as the trainer does
         self.optimizer = SGD(parameter_groups(model, 5e-4), lr=0.01, momentum=0.9, nesterov=True)
 
     def __call__(self):
