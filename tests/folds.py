@@ -56,8 +56,8 @@ def nodes_of(f):
 def steps_of(f):
     """The steps of the last plan's only stage."""
     *_, (stages,) = f._plans.values()
-    ((_, _, steps, *_),) = stages.written[1]
-    return [Step(*step) for step in steps]
+    ((_, run),) = stages.written[1]
+    return [Step(*step) for step in run.args[0]]
 
 
 def network(name, dtype=np.float64):

@@ -99,7 +99,8 @@ def test_winograds_products_have_rows_enough_for_their_weights(rng):
     f = nn.fold(nn.ConvBNAct(160, 160, 3, rng=0))
     f(rng.normal(size=(400, 8, 8, 160)).astype(np.float32))
     (stages,) = f._plans.values()
-    assert stages[0].written[1][0][0] * 4 == 256  # images at a time, of four tiles each
+    (_, run), *_ = stages[0].written[1]
+    assert run.args[-1] * 4 == 256  # images at a time, of four tiles each
 
 
 @pytest.mark.small

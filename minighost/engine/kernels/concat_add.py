@@ -6,12 +6,15 @@ without a shortcut.
 
 import numpy as np
 
-from minighost.engine.activations import gradient, value
-from minighost.engine.kernels.deferred import chunks_of, plain
-from minighost.engine.launch import kernel, share, tile
-from minighost.engine.memory import empty, zeros
+from minighost.engine.kernels.deferred import along, chunks_of, lanes, plain
+from minighost.engine.kernels.tiles import accumulate, finish, fold, normalise
+from minighost.engine.launch import kernel, share, thread_id, threads, tile
+from minighost.engine.memory import empty, workspace, zeros
+from minighost.engine.vectors import copy
 
 __all__ = ["concat_add_backward", "concat_add_forward"]
+
+_ROWS = 128  # of a tile, which stays in cache
 
 
 def concat_add_forward(parts, shortcut=None):
@@ -28,7 +31,10 @@ def concat_add_forward(parts, shortcut=None):
     """
     a, b = parts
     out = empty((*a.raw.shape[:3], a.raw.shape[3] + b.raw.shape[3]), a.raw.dtype)
-    _forward(a, b, _some(shortcut, out), chunks_of(len(out), out.size), out)
+    n_threads, C = threads().count, out.shape[3]
+    (scratch,) = workspace(out.dtype, (n_threads, _ROWS * C))
+    shortcut = _in_lanes(plain(out[:0]) if shortcut is None else shortcut)
+    _forward(_in_lanes(a), _in_lanes(b), shortcut, chunks_of(len(out), out.size), scratch, out, n_threads=n_threads)
     return out
 
 
@@ -51,85 +57,78 @@ def concat_add_backward(dout, parts, shortcut=None):
     a, b = parts
     C, split, chunks = dout.shape[3], a.raw.shape[3], chunks_of(len(dout), dout.size)
     da, db = empty(a.raw.shape, dout.dtype), empty(b.raw.shape, dout.dtype)
-    totals, sums = zeros((chunks, 3, C), dout.dtype), empty((chunks, 3, C), np.float64)
-    _backward(dout, a, b, _some(shortcut, dout), totals, da, db, sums)
-    main, short = sums[:, :2], sums[:, ::2]  # sum of dy, and sum of dy * (x - mean) in either branch
-    return [(da, main[..., :split]), (db, main[..., split:])], short
+    a, b, shortcut = _in_lanes(a), _in_lanes(b), _in_lanes(plain(dout[:0]) if shortcut is None else shortcut)
+    of_a, of_b, of_short = (zeros((chunks, n, p.norm.shape[1]), dout.dtype) for n, p in ((2, a), (2, b), (1, shortcut)))
+    sums_a, sums_b, moment = (empty((chunks, n, C), np.float64) for n, C in ((2, split), (2, C - split), (1, C)))
+    _backward(dout, a, b, shortcut, of_a, of_b, of_short, da, db, sums_a, sums_b, moment)
+    total = np.concatenate([sums_a[:, :1], sums_b[:, :1]], axis=2)
+    return [(da, sums_a), (db, sums_b)], np.concatenate([total, moment], axis=1)
 
 
-def _some(shortcut, out):
-    """The shortcut, or one without images."""
-    return plain(out[:0]) if shortcut is None else shortcut
+def _in_lanes(deferred):
+    """With its numbers per channel repeated, as tiles want them."""
+    return deferred._replace(norm=along(deferred.norm, lanes(deferred.norm.shape[1])))
 
 
 @kernel
-def _forward(work, a, b, shortcut, chunks, out):
+def _forward(work, a, b, shortcut, chunks, scratch, out):
     N, H, W, C = out.shape
-    split, K = a.raw.shape[3], H * W
-    xa, xb = a.raw.reshape(N * K, split), b.raw.reshape(N * K, C - split)
-    xs, rows = shortcut.raw.reshape(len(shortcut.raw) * K, C), out.reshape(N * K, C)
+    split, K, tile_of = a.raw.shape[3], H * W, scratch[thread_id(work)]
+    xs, flat = shortcut.raw.reshape(-1), out.reshape(-1)
     for t in share(work, chunks):
-        r0, r1 = t * N // chunks * K, (t + 1) * N // chunks * K
-        _scale_into(xa, a.norm, a.act, r0, r1, rows[:, :split])
-        _scale_into(xb, b.norm, b.act, r0, r1, rows[:, split:])
-        if len(xs):
-            _add_scaled(xs, shortcut.norm, r0, r1, rows)
+        last = (t + 1) * N // chunks * K
+        for r0 in range(t * N // chunks * K, last, _ROWS):
+            r1 = min(last, r0 + _ROWS)
+            _place(a, r0, r1, tile_of, C, flat)
+            _place(b, r0, r1, tile_of, C, flat[split:])
+            if len(xs):
+                normed = tile_of[: (r1 - r0) * C]
+                normalise(xs[r0 * C : r1 * C], shortcut.norm, shortcut.act, normed)
+                accumulate(normed, flat[r0 * C : r1 * C])
 
 
 @tile
-def _scale_into(x, norm, act, r0, r1, out):
-    """Normalise rows r0 to r1."""
-    scale, shift = norm[0], norm[1]
-    for r in range(r0, r1):
-        for c in range(x.shape[1]):
-            out[r, c] = value(act, x[r, c] * scale[c] + shift[c])
-
-
-@tile
-def _add_scaled(x, norm, r0, r1, out):
-    if norm.shape[1] == 0:
-        for r in range(r0, r1):
-            for c in range(x.shape[1]):
-                out[r, c] += x[r, c]
-    else:
-        scale, shift = norm[0], norm[1]
-        for r in range(r0, r1):
-            for c in range(x.shape[1]):
-                out[r, c] += x[r, c] * scale[c] + shift[c]
+def _place(p, r0, r1, scratch, C, out):
+    """Rows r0 to r1 of a part, activated, into `out`, whose rows begin C numbers apart."""
+    own = p.raw.shape[3]
+    y = scratch[: (r1 - r0) * own]
+    normalise(p.raw.reshape(-1)[r0 * own : r1 * own], p.norm, p.act, y)
+    for r in range(r1 - r0):
+        copy(y, r * own, own, out, (r0 + r) * C)
 
 
 @kernel
-def _backward(work, dout, a, b, shortcut, totals, da, db, sums):
+def _backward(work, dout, a, b, shortcut, of_a, of_b, of_short, da, db, sums_a, sums_b, moment):
     N, H, W, C = dout.shape
-    split, K, chunks = a.raw.shape[3], H * W, len(totals)
-    xa, xb = a.raw.reshape(N * K, split), b.raw.reshape(N * K, C - split)
-    xs = shortcut.raw.reshape(len(shortcut.raw) * K, C)
-    rows, ra, rb = dout.reshape(N * K, C), da.reshape(N * K, split), db.reshape(N * K, C - split)
+    split, K, chunks, flat, xs = a.raw.shape[3], H * W, len(moment), dout.reshape(-1), shortcut.raw.reshape(-1)
     for t in share(work, chunks):
-        r0, r1 = t * N // chunks * K, (t + 1) * N // chunks * K
-        _split(rows[:, :split], xa, a.norm, a.act, r0, r1, ra, totals[t, :, :split])
-        _split(rows[:, split:], xb, b.norm, b.act, r0, r1, rb, totals[t, :, split:])
-        if shortcut.norm.shape[1]:
-            _add_moment(rows, xs, shortcut.norm[2], r0, r1, totals[t, 2])
-        for k in range(3):
-            for c in range(C):
-                sums[t, k, c] = totals[t, k, c]
+        last = (t + 1) * N // chunks * K
+        for r0 in range(t * N // chunks * K, last, _ROWS):
+            r1 = min(last, r0 + _ROWS)
+            _take(a, r0, r1, C, flat, da, of_a[t])
+            _take(b, r0, r1, C, flat[split:], db, of_b[t])
+            if shortcut.norm.shape[1]:
+                _add_moment(flat[r0 * C : r1 * C], xs[r0 * C : r1 * C], shortcut.norm[2], of_short[t, 0])
+        fold(of_a[t], of_a.shape[2], sums_a[t])
+        fold(of_b[t], of_b.shape[2], sums_b[t])
+        fold(of_short[t], of_short.shape[2], moment[t])
 
 
 @tile
-def _split(d, x, norm, act, r0, r1, dx, totals):
-    """Take one part's columns through its activation, and its sums with them."""
-    scale, shift, mean, total, moment = norm[0], norm[1], norm[2], totals[0], totals[1]
+def _take(p, r0, r1, C, d, dx, totals):
+    """Rows r0 to r1 of `d`, which begin C numbers apart, through a part's activation, and its sums."""
+    own, flat = p.raw.shape[3], dx.reshape(-1)
     for r in range(r0, r1):
-        for c in range(x.shape[1]):
-            v = gradient(act, x[r, c] * scale[c] + shift[c], d[r, c])
-            dx[r, c] = v
-            total[c] += v
-            moment[c] += v * (x[r, c] - mean[c])
+        copy(d, r * C, own, flat, r * own)
+    x = p.raw.reshape(-1)[r0 * own : r1 * own]
+    finish(flat[r0 * own : r1 * own], x, p.norm, p.act, d[:0], totals)
 
 
 @tile
-def _add_moment(d, x, mean, r0, r1, moment):
-    for r in range(r0, r1):
-        for c in range(x.shape[1]):
-            moment[c] += d[r, c] * (x[r, c] - mean[c])
+def _add_moment(d, x, mean, moment):
+    L = len(mean)
+    for q in range(0, len(x), L):
+        n = min(L, len(x) - q)
+        dq, xq = d[q : q + n], x[q : q + n]
+        for k in range(n):
+            moment[k] += dq[k] * (xq[k] - mean[k])

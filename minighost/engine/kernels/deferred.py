@@ -34,6 +34,7 @@ __all__ = [
     "Lines",
     "gradient_lines_of",
     "input_gradient",
+    "lanes",
     "lines_of",
     "period",
     "plain",
@@ -154,6 +155,14 @@ def input_gradient(lines, C, chunks, skip_grad, overwrite_skip, wanted=True):
     skip = x[:0] if skip_grad is None else skip_grad.reshape(x.shape)
     norm = lines.norm if is_cut(lines.act) else lines.norm[:, :0].copy()
     return InputGradientLines(norm, skip, dx, empty((chunks, 2, C), np.float64))
+
+
+def lanes(C):
+    """C times a power of two, at most 512 or C: for how many numbers per-channel ones are repeated along rows."""
+    L = C
+    while 0 < 2 * L <= 512:
+        L *= 2
+    return L
 
 
 @functools.lru_cache(1 << 10)

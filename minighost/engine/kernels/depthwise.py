@@ -13,7 +13,7 @@ import numpy as np
 
 from minighost.engine.geometry import Geometry
 from minighost.engine.kernels.deferred import along, chunks_of, gradient_lines_of, input_gradient, lines_of, period
-from minighost.engine.kernels.plane import collect, fill, input_gradient_taps, plane_shape, tap_offsets
+from minighost.engine.kernels.plane import collect, fill, input_gradient_taps, phases_inside, plane_shape, tap_offsets
 from minighost.engine.kernels.strips import InputGradient, Result, add_products, convolve
 from minighost.engine.kernels.tiles import finish, fold, line_of, multiply_add
 from minighost.engine.launch import kernel, share, thread_id, threads, tile
@@ -43,6 +43,7 @@ class BackwardTaps(NamedTuple):
     before: int
     offsets: np.ndarray  # (KH*KW,), int64
     bounds: np.ndarray  # (SH*SW + 1,), int64
+    inside: np.ndarray  # (SH*SW, 4), int64: first line, last, first column, last of a phase that are in the image
 
 
 class Scratch(NamedTuple):
@@ -120,7 +121,9 @@ def depthwise_backward(gradient, deferred, w, g, skip_grad=None, overwrite_skip=
     above, before, order, offsets, bounds = input_gradient_taps(g, width, C)
     pitch = period(W if g.SH == g.SW == 1 else width // C, C, w.dtype)
     taps = Taps(w.reshape(-1)[:0], tap_offsets(plane, g, C), g, C, _is_nine(g))
-    phase_taps = BackwardTaps(along(w.reshape(-1, C)[order], pitch).reshape(-1), above, before, offsets, bounds)
+    phase_taps = BackwardTaps(
+        along(w.reshape(-1, C)[order], pitch).reshape(-1), above, before, offsets, bounds, phases_inside(H, W, g)
+    )
     rows = above + plane[2] + -(-register_width(w.dtype) // (before + width))  # strips read past the last line
     phase_lines = -(-(H + 2 * g.PH) // g.SH) if g.SH * g.SW > 1 else 0
     planes, line, total, dplanes, phases, products = workspace(
@@ -187,7 +190,7 @@ def _backward(work, d, lines, taps, phase_taps, scratch, more, back, dws):
                 start, w, offsets = g.PH * dwidth + g.PW * C, phase_taps.w, phase_taps.offsets
                 convolve(dflat, start, dwidth, C, offsets, taps.nine, w, len(w) // len(offsets), H, LX, to)
             else:
-                _convolve_phases(dflat, dwidth, phase_taps, g, C, H, LX // C, phases)
+                _convolve_phases(dflat, dwidth, phase_taps, C, phases)
                 for h in range(H):
                     collect(phases, h, g, C, line)
                     skip = line_of(back.skip, n, h)
@@ -206,20 +209,13 @@ def _image(lines, n):
 
 
 @tile
-def _convolve_phases(d, width, taps, g, C, H, W, planes):
+def _convolve_phases(d, width, taps, C, planes):
     """The gradient of an image, phase by phase, where `plane.deinterleave` lays out the image itself."""
     SH, SW, lines, L = planes.shape
     pitch, rows = len(taps.w) // len(taps.offsets), planes.reshape(SH * SW, lines * L)
     for p in range(SH * SW):
         a, b, no = taps.bounds[p], taps.bounds[p + 1], p < 0  # and not False: another type, and compiled once more
-        h0, h1 = _inside(p // SW, SH, g.PH, H)
-        w0, w1 = _inside(p % SW, SW, g.PW, W)
+        h0, h1, w0, w1 = taps.inside[p]
         to = Result(rows[p][h0 * L + w0 * C :], L, rows[p][:0], rows[p][:0].reshape(0, 1), no)
         start, w = h0 * width + w0 * C, taps.w[a * pitch : b * pitch]
         convolve(d, start, width, C, taps.offsets[a:b], no, w, pitch, h1 - h0, (w1 - w0) * C, to)
-
-
-@tile
-def _inside(phase, stride, padding, size):
-    """The first of a phase's lines, or columns, that is in the image, and the first after it that is not."""
-    return (padding - phase + stride - 1) // stride, (padding + size - phase + stride - 1) // stride

@@ -21,7 +21,16 @@ from minighost.engine.kernels.tiles import normalise
 from minighost.engine.launch import tile
 from minighost.engine.vectors import copy, width
 
-__all__ = ["collect", "deinterleave", "fill", "interleave", "tap_offsets", "plane_shape", "input_gradient_taps"]
+__all__ = [
+    "collect",
+    "deinterleave",
+    "fill",
+    "interleave",
+    "tap_offsets",
+    "plane_shape",
+    "input_gradient_taps",
+    "phases_inside",
+]
 
 
 @functools.lru_cache(1 << 10)
@@ -77,6 +86,18 @@ def input_gradient_taps(g, width, C):
     offsets = (above - line) * (columns * C + width) + (columns - column) * C
     bounds = np.searchsorted((row * g.SW + phase)[order], np.arange(g.SH * g.SW + 1))
     return above, columns * C, (u * g.KW + v)[order], offsets[order], bounds
+
+
+@functools.lru_cache(1 << 10)
+def phases_inside(H, W, g):
+    """Which lines and columns of each phase lie in the image and not in its border: (SH*SW, 4), int64.
+
+    The first line, the first one after the last, the first column, the first one after the last.
+    """
+    line, column = np.divmod(np.arange(g.SH * g.SW), g.SW)
+    lines = [-((line - padding) // g.SH) for padding in (g.PH, g.PH + H)]
+    columns = [-((column - padding) // g.SW) for padding in (g.PW, g.PW + W)]
+    return np.stack([*lines, *columns], axis=1)
 
 
 @tile

@@ -15,7 +15,7 @@ import numpy as np
 
 from minighost.engine.activations import is_cut
 from minighost.engine.gemm import gemm, transposed
-from minighost.engine.kernels.deferred import Deferred, along
+from minighost.engine.kernels.deferred import Deferred, along, lanes
 from minighost.engine.kernels.tiles import add_up, finish, fold, multiply_add, normalise
 from minighost.engine.launch import is_last, kernel, share, thread_id, threads, tile
 from minighost.engine.memory import empty, workspace, zeros
@@ -66,7 +66,7 @@ def pointwise_forward(parts, w, b=None, summing=True):
     chunks, step, n_threads = _chunks(N * H * W, w), _tile_rows(C, OC), threads().count
     out, (first, second) = empty((N, H, W, OC), w.dtype), _factors(parts, w)
     partials, statistics = room_for_moments(chunks if summing else 0, OC)
-    shapes = (n_threads, 2, step * max(split, C - split)), (n_threads, 3, _repeats(OC) * OC)
+    shapes = (n_threads, 2, step * max(split, C - split)), (n_threads, 3, lanes(OC))
     scratch, moments = workspace(w.dtype, *shapes)
     bias = w[0, :0] if b is None else b
     _forward(chunks, step, first, second, bias, scratch, moments, out, partials, statistics, n_threads=n_threads)
@@ -97,15 +97,15 @@ def pointwise_backward(gradient, parts, w, skip_grad=None):
     chunks, step, n_threads = min(N, _chunks(N * H * W, w)), _tile_rows(C, OC), threads().count
     a, b = _factors(parts, w)
     norms = [f.part.norm if is_cut(f.part.act) and not len(f.part.gate) else np.empty((3, 0), w.dtype) for f in (a, b)]
-    scratch, dtiles, *lanes, dws = workspace(
+    scratch, dtiles, *sums, dws = workspace(
         w.dtype,
         (n_threads, 2, step * max(split, C - split)),
         (n_threads, step * OC),
         *((n_threads, 2, norm.shape[1]) for norm in norms),
         (chunks, C, OC),
     )
-    da = _room(a.part, norms[0], skip_grad, chunks, lanes[0])
-    db = _room(b.part, norms[1], skip_grad, chunks, lanes[1])
+    da = _room(a.part, norms[0], skip_grad, chunks, sums[0])
+    db = _room(b.part, norms[1], skip_grad, chunks, sums[1])
     dw = empty((C, OC), w.dtype)
     _backward(step, _gradient_lanes(gradient), a, b, scratch, dtiles, da, db, dws, dw, n_threads=n_threads)
     return [(one.dx, one.sums, one.dgate) for one in (da, db)[: len(parts)]], dw
@@ -128,22 +128,14 @@ def _room(part, norm, skip_grad, chunks, lanes):
     return FactorGradient(norm, skip, empty(part.raw.shape, dtype), dgate, empty((chunks, 2, C), np.float64), lanes)
 
 
-def _repeats(C):
-    """How often per-channel vectors are repeated to make lanes of at most 512 numbers."""
-    k = 1
-    while k < 32 and 2 * k * C <= 512:
-        k *= 2
-    return k
-
-
 def _lanes(deferred):
     C = deferred.norm.shape[1]
-    return deferred._replace(norm=along(deferred.norm, _repeats(C) * C)) if C else deferred
+    return deferred._replace(norm=along(deferred.norm, lanes(C))) if C else deferred
 
 
 def _gradient_lanes(gradient):
     OC = gradient.coefficients.shape[1]
-    return gradient._replace(coefficients=along(gradient.coefficients, _repeats(OC) * OC)) if OC else gradient
+    return gradient._replace(coefficients=along(gradient.coefficients, lanes(OC))) if OC else gradient
 
 
 def _chunks(R, w):
