@@ -1,6 +1,7 @@
 """Modules: parameters, shapes and state; the mathematics is in `minighost.ops`."""
 
-from minighost.nn.activations import GELU, ClipGate, CReLU, HardSigmoid, HardSwish, ReLU, ReLU6, Sigmoid, SiLU
+from minighost.nn import activations
+from minighost.nn.activations import *
 from minighost.nn.blocks import ConvBNAct, SqueezeExcite
 from minighost.nn.checksums import checking
 from minighost.nn.containers import Chain, ModuleList, Sequential
@@ -28,18 +29,13 @@ __all__ = [
     "AvgPool2d",
     "BatchNorm2d",
     "Buffer",
-    "CReLU",
     "Chain",
-    "ClipGate",
     "Conv2d",
     "ConvBNAct",
     "Dropout",
-    "GELU",
     "GhostBottleneck",
     "GhostModule",
     "GlobalAvgPool",
-    "HardSigmoid",
-    "HardSwish",
     "Hook",
     "Identity",
     "Linear",
@@ -48,12 +44,8 @@ __all__ = [
     "ModuleList",
     "Parameter",
     "PatchWhitening",
-    "ReLU",
-    "ReLU6",
     "ResidualBlock",
     "Sequential",
-    "SiLU",
-    "Sigmoid",
     "SqueezeExcite",
     "checking",
     "flatten",
@@ -61,3 +53,4 @@ __all__ = [
     "fusing",
     "hooked",
 ]
+__all__ += activations.__all__

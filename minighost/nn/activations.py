@@ -12,7 +12,6 @@ __all__ = [
     "GELU",
     "HardSigmoid",
     "HardSwish",
-    "LAYERS",
     "ReLU",
     "ReLU6",
     "SiLU",
