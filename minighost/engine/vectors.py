@@ -105,12 +105,14 @@ def fill(x, value):
 
 def like(z, value):
     """The same value in every lane of a register like z; for a number, the value in its type."""
-    return np.full_like(z, value)[()]
+    return np.full_like(z, value) if isinstance(z, np.ndarray) else type(z)(value)
 
 
 def where(condition, a, b):
     """Lane by lane a where the condition holds, else b."""
-    return np.where(condition, a, b)[()]
+    if isinstance(condition, np.ndarray):
+        return np.where(condition, a, b)
+    return a if condition else b
 
 
 def total(v):
