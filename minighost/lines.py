@@ -41,7 +41,7 @@ NO_CODE = {
 
 
 class Lines(NamedTuple):
-    """Lines of code, and all lines with comments, docstrings and blank ones, in so many files."""
+    """Lines of code, and all lines with comments, docstrings and blank ones, and the number of files."""
 
     files: int
     code: int

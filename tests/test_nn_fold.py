@@ -11,6 +11,7 @@ import minighost as mg
 from minighost import nn
 from minighost.engine.inference.step import CONV, WINOGRAD
 from minighost.nn import fold_nodes
+from minighost.nn.activations import LAYERS
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
@@ -71,7 +72,7 @@ def test_depthwise_lines_of_any_length_fold(rng, W, C):
 
 
 @pytest.mark.small
-@pytest.mark.parametrize("act", [None, "relu", "relu6", "hard_swish", "hard_sigmoid"])
+@pytest.mark.parametrize("act", [None, *LAYERS])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("K", [3, 5])
 def test_depthwise_folds_with_any_activation(rng, act, stride, K):

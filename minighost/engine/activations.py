@@ -1,4 +1,4 @@
-"""Activations as values: what becomes of a number after its batch norm, and of its gradient on the way back.
+"""Activations as values: what becomes of a number after its batch norm, and of its gradient in the backward.
 
 An activation is a NamedTuple with two methods, which are written for one number z with operators, `vectors.like` and
 `vectors.where`, and so hold for a register of them, too:

@@ -11,7 +11,7 @@
     _double(x, out)     # every thread runs the function, and each takes from `work` what is next
 
 So a thread that is held up leaves the rest to the others. Kernels follow two rules: every output element has one
-writer, and what one turn does depends on shapes alone - so results are the same bits for any number of threads.
+writer, and what one iteration does depends on shapes alone - so results are the same bits for any number of threads.
 A matrix product in a kernel runs on one BLAS thread; all parallelism is the kernel's. Two spinning thread pools on the
 same cores (OpenMP and BLAS) are several times slower than either, so BLAS is held to a single thread for the whole
 process as soon as the first kernel runs. Under ``NUMBA_DISABLE_JIT=1`` kernels are plain Python on one thread.

@@ -2,8 +2,8 @@
 
 Numba makes machine code of each function that it compiles, and links a function into its callers only when it has. Of a
 `tile`, which nobody can call, that code would never run; to leave it out saves a tenth of the time until the first
-training step (22.4 to 20.1 seconds, the command of `docs/engine.md` before and after in turns, three runs each). Like
-`parallel`, this reaches into Numba.
+training step (22.4 to 20.1 seconds, the command of `docs/engine.md` before and after alternately, three runs each).
+Like `parallel`, this reaches into Numba.
 """
 
 import functools

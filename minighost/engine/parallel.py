@@ -1,6 +1,6 @@
 """How the threads of a kernel come by their work: the part of the engine that reaches into Numba.
 
-`on_all_threads` has Numba's pool run one compiled function on every thread at once. The threads then take turns: a
+`on_all_threads` has Numba's pool run one compiled function on every thread at once. They are scheduled dynamically: a
 counter that is raised atomically tells each what is next, so a thread that is held up leaves the rest to the others.
 
 Why not `numba.prange`? It shares a loop just as well, but compiles the loop's body four times over (as a function, in
@@ -90,7 +90,7 @@ def share(work, n):
 
 @njit(nogil=True)
 def spans(work, n, width):
-    """Yield (first, last) of pieces of 0..n that are worth a turn; one item is a loop over `width` numbers."""
+    """Yield (first, last) of pieces of 0..n that are worth handing out; one item is a loop over `width` numbers."""
     step = max(1, 4096 // max(1, width), n >> 6)
     first = _take(work, 0, step)
     while first < n:
@@ -117,7 +117,7 @@ def on_all_threads(typing, body, threads, arguments):
         thread.attributes.add("noinline")  # one copy of the work, whoever runs it: the same bits, and compiled once
         _fill_thread(thread, context, shared.type, function, argument_types)
         run = cgutils.get_or_insert_function(module, _PARALLEL_FOR, "numba_parallel_for")
-        count = cgutils.alloca_once_value(builder, values[1])  # so many iterations, of which each thread runs one
+        count = cgutils.alloca_once_value(builder, values[1])  # iterations, of which each thread runs one
         nothing = [ir.Constant(kind, None) for kind in (_POINTERS, _INTS)]
         data = builder.bitcast(shared, _POINTER)
         with builder.if_else(builder.icmp_signed("<=", values[1], values[1].type(1))) as (alone, together):

@@ -99,5 +99,4 @@ def _backward(module, backward, hook):
         hook.after_backward(module, dout, dx)
         return dx
 
-    listening.hook = hook  # type: ignore[attr-defined]
     return listening

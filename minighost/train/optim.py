@@ -71,7 +71,7 @@ class Optimizer:
         """Another update need not treat each number by itself, whatever the one that it replaces does."""
         super().__init_subclass__()
         if "_update" in vars(cls) and "_alike" not in vars(cls):
-            cls._alike = Optimizer._alike  # type: ignore[method-assign]
+            cls._alike = Optimizer._alike  # type: ignore[method-assign]  # the class is its own
 
     def __getstate__(self):
         """What a copy takes along: its parameters lie in no row."""
@@ -140,11 +140,11 @@ class Optimizer:
 
     def _new_state(self, data: Array) -> dict[str, Array]:
         """Zeros: what a parameter without a past has; by name of the slot."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define _new_state(data)")
 
     def _update(self, data: Array, grad: Array, state: dict[str, Array], group: dict[str, Any]) -> None:
         """Move `data`, flat, in place."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define _update(data, grad, state, group)")
 
     def _check(self, number, p):
         data, grad = p.data, np.asarray(p.grad)

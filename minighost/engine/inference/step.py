@@ -33,7 +33,7 @@ class Step(NamedTuple):
     a, b, o, scratch : int
         Place of the operands, the result and the working memory in the arena, or INPUT or OUTPUT.
     a_size, b_size, o_size : int
-        Numbers an image in each.
+        Numbers per image in each.
     H, W, C, OC : int
         Plane and channels of operand a, channels of the result.
     w, bias, table : int

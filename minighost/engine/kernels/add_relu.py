@@ -9,7 +9,7 @@ it, and what each branch's batch norm needs.
 import numpy as np
 
 from minighost.engine.kernels.deferred import along, chunks_of
-from minighost.engine.kernels.tiles import fold
+from minighost.engine.kernels.tiles import add_moment, fold
 from minighost.engine.launch import kernel, share, tile
 from minighost.engine.memory import empty, zeros
 
@@ -107,7 +107,7 @@ def _backward(work, dout, out, x, norm, short, short_norm, lanes, dy, sums):
         for r in range(t * R // chunks, (t + 1) * R // chunks):
             _cut(dout[r], out[r], x[r], norm[2], lanes[t], dy[r])
             if short_norm.shape[1]:
-                _add_moment(dy[r], short[r], short_norm[2], lanes[t, 2])
+                add_moment(dy[r], short[r], short_norm[2], lanes[t, 2])
         fold(lanes[t], lanes[t].shape[1], sums[t])
 
 
@@ -118,9 +118,3 @@ def _cut(dout, out, x, mean, lanes, dy):
         d = zero if out[k] <= zero else dout[k]
         s, m = total[k] + d, moment[k] + d * (x[k] - mean[k])
         dy[k], total[k], moment[k] = d, s, m
-
-
-@tile
-def _add_moment(dy, x, mean, moment):
-    for k in range(len(dy)):
-        moment[k] += dy[k] * (x[k] - mean[k])

@@ -7,7 +7,7 @@ without a shortcut.
 import numpy as np
 
 from minighost.engine.kernels.deferred import along, chunks_of, lanes, plain
-from minighost.engine.kernels.tiles import accumulate, finish, fold, normalise
+from minighost.engine.kernels.tiles import accumulate, add_moment, finish, fold, normalise
 from minighost.engine.launch import kernel, share, thread_id, threads, tile
 from minighost.engine.memory import empty, workspace, zeros
 from minighost.engine.vectors import copy
@@ -108,7 +108,7 @@ def _backward(work, dout, a, b, shortcut, of_a, of_b, of_short, da, db, sums_a, 
             _take(a, r0, r1, C, flat, da, of_a[t])
             _take(b, r0, r1, C, flat[split:], db, of_b[t])
             if shortcut.norm.shape[1]:
-                _add_moment(flat[r0 * C : r1 * C], xs[r0 * C : r1 * C], shortcut.norm[2], of_short[t, 0])
+                add_moment(flat[r0 * C : r1 * C], xs[r0 * C : r1 * C], shortcut.norm[2], of_short[t, 0])
         fold(of_a[t], of_a.shape[2], sums_a[t])
         fold(of_b[t], of_b.shape[2], sums_b[t])
         fold(of_short[t], of_short.shape[2], moment[t])
@@ -122,13 +122,3 @@ def _take(p, r0, r1, C, d, dx, totals):
         copy(d, r * C, own, flat, r * own)
     x = p.raw.reshape(-1)[r0 * own : r1 * own]
     finish(flat[r0 * own : r1 * own], x, p.norm, p.act, d[:0], totals)
-
-
-@tile
-def _add_moment(d, x, mean, moment):
-    L = len(mean)
-    for q in range(0, len(x), L):
-        n = min(L, len(x) - q)
-        dq, xq = d[q : q + n], x[q : q + n]
-        for k in range(n):
-            moment[k] += dq[k] * (xq[k] - mean[k])

@@ -92,14 +92,16 @@ def conv_backward(gradient, deferred, w, g, groups=1, wanted=True, skip_grad=Non
     wanted : bool
         Whether `dy` is: nobody asks for the gradient with respect to an image.
     skip_grad : ndarray, shape (N, H, W, groups*C), optional
-        Gradient that reaches the same activation another way, cut as the ReLU cuts; the result is the sum of both.
+        Gradient that reaches the same activation another way, masked as the activation masks; the result is the sum of
+        both.
     overwrite_skip : bool
         Write the result into `skip_grad`.
 
     Returns
     -------
     dy : ndarray, shape (N, H, W, groups*C)
-        Gradient with respect to the activation, zero where the ReLU cut; None if it is not wanted.
+        Gradient with respect to the activation, masked already if that only lets through or stops (`is_cut`); None
+        if it is not wanted.
     sums : ndarray, shape (chunks, 2, groups*C), float64
         For `batch_norm_backward`.
     dw : ndarray, shape of w

@@ -1,9 +1,9 @@
 """Fused depthwise convolution: normalise an image into a padded plane, convolve it, take the batch norm sums.
 
 In the padded plane (`plane`) the pixels under a tap along an output line are one stretch, and `strips` walks down the
-plane, one register's width at a time. Backward, one visit to an image yields `dw`, `dx`, the ReLU's cut and the sums
-for the batch norm before. `dx` is a convolution too, of the gradient in a padded plane of its own: without a stride
-with all taps, rotated by 180 degrees; with one, each phase of the pixels was seen by some of the taps only
+plane, one register's width at a time. Backward, one visit to an image yields `dw`, `dx`, the activation's mask and the
+sums for the batch norm before. `dx` is a convolution too, of the gradient in a padded plane of its own: without a
+stride with all taps, rotated by 180 degrees; with one, each phase of the pixels was seen by some of the taps only
 (`plane.input_gradient_taps`). One filter per channel.
 """
 
@@ -102,14 +102,15 @@ def depthwise_backward(gradient, deferred, w, g, skip_grad=None, overwrite_skip=
     deferred, w, g
         As in the forward.
     skip_grad : ndarray, shape (N, H, W, C), optional
-        Gradient that reaches the same activation another way, cut as the ReLU cuts; the result is the sum of both.
+        Gradient that reaches the same activation another way, masked as the activation masks; the result is the sum of
+        both.
     overwrite_skip : bool
         Write the result into `skip_grad`.
 
     Returns
     -------
     dy : ndarray, shape (N, H, W, C)
-        Gradient with respect to the activation, zero where the ReLU cut.
+        Gradient with respect to the activation, masked already if that only lets through or stops (`is_cut`).
     sums : ndarray, shape (chunks, 2, C), float64
         For `batch_norm_backward`.
     dw : ndarray, shape (KH, KW, C)

@@ -2,7 +2,7 @@
 
 The plane has a border of zeros. Without a stride it is the padded image: moving the window by one pixel moves every tap
 by one pixel, so what lies under a tap along an output line is a stretch of the plane. A stride would leave gaps; so the
-plane's lines are dealt out into SH phases and its columns into SW phases, as one deals cards:
+plane's lines are divided into SH phases and its columns into SW phases, each taking every SH-th or SW-th in turn:
 
     columns  0 1 2 3 4 5 6    SW = 2    0 2 4 6 | 1 3 5      a tap sees the even columns or the odd ones, never both
 
@@ -133,7 +133,7 @@ def _row(plane: Any, row: Any, g: Geometry) -> tuple[Any, Any]:
 
 @tile
 def deinterleave(line, plane, first, pitch, g, C):
-    """Deal a line's pixels out into phases, which begin at ``plane[first]`` and every `pitch` numbers from there."""
+    """Divide a line's pixels into phases, which begin at ``plane[first]`` and every `pitch` numbers from there."""
     for k in range(len(line) // C):
         column = g.PW + k
         copy(line, k * C, C, plane, first + column % g.SW * pitch + column // g.SW * C)

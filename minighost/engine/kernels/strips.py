@@ -7,7 +7,7 @@ for a weight - stay in registers too until the strip ends.
 
 An *epilogue* says where results go and what is done to them on the way: `begin` loads what a strip needs, `step` takes
 a register of results to its place and into the sums, `end` puts the sums back. `Result` ends a forward in training,
-`Activated` one in inference, `InputGradient` the way back.
+`Activated` one in inference, `InputGradient` a backward.
 
 Weights and sums are per channel, repeated for `pitch` numbers; then they begin again (`deferred.period`).
 

@@ -9,7 +9,7 @@ float64 sums per channel.
 from minighost.engine.activations import gradient, value
 from minighost.engine.launch import tile
 
-__all__ = ["accumulate", "add_up", "finish", "fold", "line_of", "multiply_add", "normalise"]
+__all__ = ["accumulate", "add_moment", "add_up", "finish", "fold", "line_of", "multiply_add", "normalise"]
 
 
 @tile
@@ -65,6 +65,17 @@ def finish(d, x, norm, act, skip_grad, lanes):
         for k in range(n):
             s, m = total[k] + dq[k], moment[k] + dq[k] * (xq[k] - mean[k])
             total[k], moment[k] = s, m
+
+
+@tile
+def add_moment(d, x, mean, moment):
+    """Add up ``d * (x - mean)`` lane by lane."""
+    L = len(mean)
+    for q in range(0, len(x), L):
+        n = min(L, len(x) - q)
+        dq, xq = d[q : q + n], x[q : q + n]
+        for k in range(n):
+            moment[k] += dq[k] * (xq[k] - mean[k])
 
 
 @tile

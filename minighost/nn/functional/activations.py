@@ -57,8 +57,9 @@ def crelu_backward(dout, cache):
     """`ops.crelu_backward`: the difference of the two phases' gradients."""
     if not isinstance(cache, _Activated):
         return ops.crelu_backward(materialize(dout), cache)
-    (up, down), sums = (dout := through_activation("crelu backward", dout, cache.after)).dys, dout.sums
-    return InputGradient(cache.before, [up - down], [sums[0] - sums[1]])
+    both = through_activation("crelu backward", dout, cache.after)
+    (up, down), (sums_up, sums_down) = both.dys, both.sums
+    return InputGradient(cache.before, [up - down], [sums_up - sums_down])
 
 
 def _waiting(x):
