@@ -1,6 +1,7 @@
 """Networks, one per file: a table of the paper's rows and the loop that builds it."""
 
 from minighost.models.ghostnet import GhostNet, ghostnet_cifar, ghostnet_cifar_fast, ghostnet_short
+from minighost.models.network import Network
 from minighost.models.quicknet import QuickNet
 from minighost.models.registry import create, names
 from minighost.models.resnet import ResNet, resnet20
@@ -8,6 +9,7 @@ from minighost.models.rounding import make_divisible
 
 __all__ = [
     "GhostNet",
+    "Network",
     "QuickNet",
     "ResNet",
     "create",

@@ -42,7 +42,12 @@ SHORT_STAGES: Stages = [
 FEATURES = 1280
 
 
-@register
+@register(
+    "ghostnet",
+    year=2020,
+    idea="half the maps from cheap operations",
+    paper='Han et al., "GhostNet: More features from cheap operations", arXiv 1911.11907',
+)
 class GhostNet(Module):
     """GhostNet with a width multiplier: images (N, H, W, 3) -> logits (N, num_classes).
 
@@ -136,7 +141,7 @@ class GhostNet(Module):
         return self.stem.backward(self.stages.backward(self.tail.backward(dout)))
 
 
-@register
+@register("ghostnet_cifar", like="ghostnet")
 def ghostnet_cifar(
     width: float = 1.0,
     num_classes: int = 10,
@@ -152,7 +157,7 @@ def ghostnet_cifar(
     return GhostNet(width, num_classes, 1, (1, 1, 1, 2, 1, 2, 1, 2, 1), dropout, ratio, gate, rng)
 
 
-@register
+@register("ghostnet_cifar_fast", like="ghostnet")
 def ghostnet_cifar_fast(
     width: float = 1.0,
     num_classes: int = 10,
@@ -168,7 +173,7 @@ def ghostnet_cifar_fast(
     return GhostNet(width, num_classes, 1, (1, 2, 1, 1, 1, 2, 1, 2, 1), dropout, ratio, gate, rng)
 
 
-@register
+@register("ghostnet_short", like="ghostnet")
 def ghostnet_short(
     width: float = 1.0,
     num_classes: int = 10,

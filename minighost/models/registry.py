@@ -1,14 +1,57 @@
 """Networks by name: ``create("ghostnet", width=0.5)``."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 from minighost.nn.module import Module
 from minighost.registry import Registry
 
-__all__ = ["MODELS", "create", "names", "register"]
+__all__ = ["ABOUT", "MODELS", "About", "create", "names", "register"]
 
 MODELS = Registry("models.create", "model")
-register = MODELS.register
+_Entry = TypeVar("_Entry", bound=Callable[..., Module])
+
+
+class About(NamedTuple):
+    """What a table of networks says of one.
+
+    Attributes
+    ----------
+    year : int
+    idea : str
+        In five words or so.
+    paper : str
+        Authors and where to find it.
+    """
+
+    year: int
+    idea: str
+    paper: str
+
+
+ABOUT: dict[str, About] = {}
+
+
+def register(
+    name: str, *, year: int = 0, idea: str = "", paper: str = "", like: str = ""
+) -> Callable[[_Entry], _Entry]:
+    """Decorator: make a class or function known under a name.
+
+    Parameters
+    ----------
+    name : str
+    year, idea, paper
+        See `About`.
+    like : str
+        The name of a network that was registered before, whose year, idea and paper these are too.
+    """
+    about = ABOUT[like] if like else About(year, idea, paper)
+
+    def add(entry: _Entry) -> _Entry:
+        MODELS[name], ABOUT[name] = entry, about
+        return entry
+
+    return add
 
 
 def names() -> list[str]:

@@ -15,17 +15,18 @@ paper's own networks for CIFAR-10 have option A there, which pads with zero chan
 import numpy as np
 
 from minighost.arguments import number, whole
+from minighost.models.network import Network
 from minighost.models.registry import register
 from minighost.models.rounding import make_divisible
-from minighost.nn import ConvBNAct, GlobalAvgPool, Linear, Module, ResidualBlock, Sequential
-from minighost.type_aliases import Array, InputGrad, Seed
+from minighost.nn import ConvBNAct, GlobalAvgPool, Linear, ResidualBlock, Sequential
+from minighost.type_aliases import Seed
 
 __all__ = ["ResNet", "resnet20"]
 
 STAGES = (16, 1), (32, 2), (64, 2)  # channels, stride of the first block
 
 
-class ResNet(Module):
+class ResNet(Network):
     """6n + 2 layers for small images (N, H, W, 3) -> logits (N, num_classes).
 
     Parameters
@@ -66,17 +67,13 @@ class ResNet(Module):
         self.pool = GlobalAvgPool()
         self.classifier = Linear(channels, num_classes, rng=rng)
 
-    def forward(self, x: Array) -> Array:
-        """(N, H, W, 3) -> (N, num_classes)."""
-        return self.classifier(self.pool(self.stages(self.stem(x))))
 
-    def backward(self, dout: Array) -> InputGrad:
-        """Gradient with respect to the images, if it is wanted."""
-        self._take_cache(dout)
-        return self.stem.backward(self.stages.backward(self.pool.backward(self.classifier.backward(dout))))
-
-
-@register
+@register(
+    "resnet20",
+    year=2016,
+    idea="shortcuts around every two convolutions",
+    paper='He et al., "Deep residual learning for image recognition", arXiv 1512.03385',
+)
 def resnet20(width: float = 1.0, num_classes: int = 10, rng: Seed = 0) -> ResNet:
     """The `ResNet` of 20 layers: three residual blocks per stage."""
     return ResNet(3, width, num_classes, rng)

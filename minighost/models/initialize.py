@@ -1,0 +1,51 @@
+"""Initial weights as a family's authors drew them, where they differ from the layers' own.
+
+`Conv2d` draws from a normal distribution of variance 2/fan_out (He et al. 2015, eq. 14), `Linear` from a uniform one.
+A constructor whose paper says otherwise calls one of these at its end.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from minighost.nn import Conv2d, Linear, Module
+from minighost.type_aliases import Array
+
+__all__ = ["draw_normal", "draw_uniform", "fan_in"]
+
+Layer = Conv2d | Linear
+
+
+def draw_normal(
+    model: Module, kind: type[Layer], std: float | Callable[[Array], float], rng: np.random.Generator
+) -> None:
+    """Draw the weights of all layers of one class from a normal distribution of mean 0.
+
+    Parameters
+    ----------
+    model : Module
+    kind : class
+        `Conv2d` or `Linear`.
+    std : float or callable
+        Standard deviation, or a function that says it for a weight: ``lambda w: fan_in(w) ** -0.5``.
+    rng : numpy.random.Generator
+    """
+    for weight in _weights(model, kind):
+        weight[...] = rng.standard_normal(weight.shape, np.float32) * (std(weight) if callable(std) else std)
+
+
+def draw_uniform(
+    model: Module, kind: type[Layer], bound: float | Callable[[Array], float], rng: np.random.Generator
+) -> None:
+    """Draw the weights of all layers of one class uniformly from -bound to bound; `bound` is as `std` above."""
+    for weight in _weights(model, kind):
+        weight[...] = (2 * rng.random(weight.shape, np.float32) - 1) * (bound(weight) if callable(bound) else bound)
+
+
+def fan_in(weight: Array) -> int:
+    """How many numbers enter one output: KH*KW*C/groups, or in_features."""
+    return int(np.prod(weight.shape[:-1]))
+
+
+def _weights(model: Module, kind: type[Layer]) -> list[Array]:
+    return [layer.weight.data for layer in model.modules() if isinstance(layer, kind)]
