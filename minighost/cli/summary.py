@@ -34,14 +34,15 @@ def add_arguments(parser):
 
 
 def run(args):
-    from minighost import analysis, models
+    from minighost import analysis, models, nn
     from minighost.train.config import Config, ModelConfig
 
     shape = (*_input(args.input), 3)
     published = Config(model=ModelConfig(name="ghostnet", width=1.0))  # not a data set's recipe
     chosen = Config.resolve(toml_path=args.config, overrides=flags.overrides(args), base=published).model
     options = {"width": chosen.width, **chosen.options, "num_classes": args.classes}
-    model = models.create(chosen.name, **options)
+    with nn.without_weights():
+        model = models.create(chosen.name, **options)
     if args.fused:
         became = _became(model)
         print(json.dumps(became, indent=1) if args.json else "\n".join(_fused(became)))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from minighost.nn import Conv2d, Linear, Module
+from minighost.nn.initial import weights_are_wanted
 from minighost.type_aliases import Array
 
 __all__ = ["draw_normal", "draw_uniform", "fan_in"]
@@ -48,4 +49,6 @@ def fan_in(weight: Array) -> int:
 
 
 def _weights(model: Module, kind: type[Layer]) -> list[Array]:
+    if not weights_are_wanted():
+        return []
     return [layer.weight.data for layer in model.modules() if isinstance(layer, kind)]

@@ -10,6 +10,7 @@ from minighost.nn.folded import fold
 from minighost.nn.functional import fusing
 from minighost.nn.ghost import GhostBottleneck, GhostModule
 from minighost.nn.hooks import Hook, hooked
+from minighost.nn.initial import without_weights
 from minighost.nn.layers import (
     AvgPool2d,
     BatchNorm2d,
@@ -52,5 +53,6 @@ __all__ = [
     "fold",
     "fusing",
     "hooked",
+    "without_weights",
 ]
 __all__ += activations.__all__

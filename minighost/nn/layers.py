@@ -7,7 +7,7 @@ import numpy as np
 from minighost import ops
 from minighost.arguments import number, whole
 from minighost.engine.check import pair
-from minighost.nn import functional, limit
+from minighost.nn import functional, initial, limit
 from minighost.nn.functional import materialize
 from minighost.nn.module import BY_LAYERS, Module
 from minighost.nn.parameter import Buffer, Parameter
@@ -73,7 +73,7 @@ class Conv2d(Module):
         shape = (KH, KW, in_channels // groups, out_channels)
         limit.count(shape)
         std = np.sqrt(2 * groups / (KH * KW * out_channels))
-        self.weight = Parameter(_normal(rng, std, shape))
+        self.weight = Parameter(initial.normal(rng, std, shape))
         self.bias = Parameter(np.zeros(out_channels, np.float32)) if bias else None
 
     def forward(self, x: Array) -> Array:
@@ -172,9 +172,7 @@ class Linear(Module):
         whole("Linear", "in_features", in_features, 1)
         whole("Linear", "out_features", out_features, 1)
         limit.count((in_features, out_features))
-        bound = 1 / np.sqrt(in_features)
-        weight = np.random.default_rng(rng).uniform(-bound, bound, (in_features, out_features))
-        self.weight = Parameter(weight.astype(np.float32))
+        self.weight = Parameter(initial.uniform(rng, 1 / np.sqrt(in_features), (in_features, out_features)))
         self.bias = Parameter(np.zeros(out_features, np.float32)) if bias else None
 
     def forward(self, x: Array) -> Array:
@@ -266,7 +264,3 @@ class Dropout(Module):
     def backward(self, dout: Array) -> InputGrad:
         """The same mask."""
         return ops.dropout_backward(dout, *self._take_cache(dout))
-
-
-def _normal(rng: Seed, std: float, shape: tuple[int, ...]) -> Array:
-    return np.random.default_rng(rng).normal(0, std, shape).astype(np.float32)
