@@ -41,6 +41,10 @@ def _pool(draw):
     return _image(draw, kernel_size=1) if draw(st.booleans()) else _image(draw, kernel_size=2, stride=1, padding=1)
 
 
+def _resize(draw):
+    return _image(draw, size=(draw(sizes), draw(sizes)))
+
+
 def _matrix(draw):
     R, C, OC = draw(sizes), draw(sizes), draw(sizes)
     return {"x": [R, C], "w": [C, OC], **({"b": [OC]} if draw(st.booleans()) else {})}
@@ -112,6 +116,7 @@ PAIRS = {  # NAME_forward and NAME_backward
     "linear": lambda draw: Op(_matrix(draw), {}),
     "max_pool": _pool,
     "pointwise": _pointwise,
+    "resize_nearest": _resize,
     "scale": _scale,
 }
 SINGLE = ["col2im", "im2col", "softmax", "softmax_cross_entropy"]

@@ -26,6 +26,7 @@ from minighost.ops.im2col import *
 from minighost.ops.linear import *
 from minighost.ops.max_pool import *
 from minighost.ops.pointwise import *
+from minighost.ops.resize_nearest import *
 from minighost.ops.scale import *
 
 __all__ = sorted(name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, _Module)))
