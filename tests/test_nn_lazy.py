@@ -61,6 +61,19 @@ def launched(module, x):
     return names
 
 
+def test_a_multiplier_is_normalised_on_the_way_in_and_summed_on_the_way_out(rng):
+    def make():
+        depthwise = nn.ConvBNAct(6, 18, 3, groups=6, rng=1)
+        return nn.Sequential(nn.ConvBNAct(4, 6, 1, rng=0), depthwise, nn.ConvBNAct(18, 3, 1, rng=2))
+
+    x = rng.normal(size=(3, 5, 4, 4))
+    assert_same(make, x)
+    kernels = launched(make(), x)
+    assert "minighost.engine.kernels.repeat._repeat" in kernels
+    assert not any(name.startswith("minighost.ops.") for name in kernels)
+
+
+
 @pytest.fixture
 def x(rng):
     return rng.normal(size=(3, 6, 5, 4))

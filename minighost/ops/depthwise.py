@@ -95,7 +95,7 @@ def depthwise_forward(
     if not check.finite(w):  # a product with the kernel's zeros of padding would be NaN
         with np.errstate(all="ignore"):
             return depthwise_forward_reference(x, w, b, stride, padding, dilation)
-    out, _ = kernels.depthwise_forward(kernels.plain(_repeated(x, M)), w.reshape(*w.shape[:2], C * M), g, b, False)
+    out, _ = kernels.depthwise_forward(_repeated(x, M), w.reshape(*w.shape[:2], C * M), g, b, False)
     return out, (x, w, b, g)
 
 
@@ -120,16 +120,14 @@ def depthwise_backward(dout: Array, cache: Cache) -> Gradients:
     if not x.size * dout.size:
         return np.zeros(x.shape, x.dtype), np.zeros_like(w), db
     dx, _, dw = kernels.depthwise_backward(
-        kernels.plain_gradient(dout), kernels.plain(_repeated(x, M)), w.reshape(*w.shape[:2], C * M), g
+        kernels.plain_gradient(dout), _repeated(x, M), w.reshape(*w.shape[:2], C * M), g
     )
     if not (check.finite(w) and check.finite(dw)):  # as in the forward: `dw` meets all numbers of x and dout
         with np.errstate(all="ignore"):
             return *depthwise_backward_reference(dout, cache)[:2], db
-    if M > 1:
-        dx = dx.reshape(*x.shape, M).sum(4)
-    return dx, dw.reshape(w.shape), db
+    return kernels.sum_repeated(dx, M), dw.reshape(w.shape), db
 
 
 def _repeated(x, M):
     """Every channel M times over: a multiplier is a depthwise convolution of repeated channels."""
-    return np.repeat(x, M, axis=3) if M > 1 else check.array("depthwise", "x", x, 4)
+    return kernels.repeat_channels(kernels.plain(check.array("depthwise", "x", x, 4)), M)

@@ -20,6 +20,7 @@ from minighost.engine.kernels.deferred import (
 from minighost.engine.kernels.depthwise import depthwise_backward, depthwise_forward
 from minighost.engine.kernels.gate import gate_backward, plane_mean
 from minighost.engine.kernels.pointwise import pointwise_backward, pointwise_forward
+from minighost.engine.kernels.repeat import repeat_channels, sum_repeated
 
 __all__ = [
     "Deferred",
@@ -37,6 +38,8 @@ __all__ = [
     "plane_mean",
     "pointwise_backward",
     "pointwise_forward",
+    "repeat_channels",
+    "sum_repeated",
     "add_relu_backward",
     "add_relu_forward",
     "concat_add_backward",

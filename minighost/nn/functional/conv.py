@@ -80,7 +80,6 @@ def _fits(x, w, b, groups):
         and x.dtype == w.dtype
         and x.shape[3] == C * groups
         and OC % groups == 0
-        and not C == 1 < groups < OC
         and (b is None or b.shape == (OC,) and b.dtype == w.dtype)
     )
 
@@ -89,7 +88,7 @@ def _raw_gradients(dout, cache):
     """The gradient with respect to the raw result, part by part."""
     g, parts = cache.g, cache.parts if cache.kind is _Depthwise else cache.parts[:1]
     planes = (len(parts[0].raw), g.OH, g.OW)
-    channels = [p.raw.shape[3] for p in parts] if cache.kind is _Depthwise else [cache.w.shape[3]]
+    channels = _Depthwise.widths(cache) if cache.kind is _Depthwise else [cache.w.shape[3]]
     if isinstance(dout, RawGradient) and not dout.is_read():
         if [p.dy.shape for p in dout.parts] == [(*planes, C) for C in channels]:
             return dout.parts
@@ -120,39 +119,52 @@ class _Pointwise:
 
 
 class _Depthwise:
-    """One filter per channel, so that each part is a convolution of its own."""
+    """Filters of one channel each, so that each part is a convolution of its own."""
 
     @staticmethod
     def parts_of(x):
         return [x.as_one()] if any(len(p.gate) for p in x.parts) else x.parts
 
     @staticmethod
-    def _filters(c):
-        KH, KW, _, C = c.w.shape
-        mine = shares([p.raw.shape[3] for p in c.parts])
-        return [np.ascontiguousarray(c.w.reshape(KH, KW, C)[..., m]) for m in mine], mine
+    def widths(c):
+        """Output channels that come from each part."""
+        return [p.raw.shape[3] * _multiplier(c) for p in c.parts]
+
+    @staticmethod
+    def _inputs(c):
+        """Each part, every channel as often as there are filters for it, and the filters (KH, KW, channels)."""
+        parts, w = [kernels.repeat_channels(p, _multiplier(c)) for p in c.parts], c.w[:, :, 0]
+        return parts, [np.ascontiguousarray(w[..., mine]) for mine in shares(_Depthwise.widths(c))]
 
     @staticmethod
     def forward(c):
-        filters, mine = _Depthwise._filters(c)
-        biases = [None if c.b is None else c.b[m] for m in mine]
-        return [kernels.depthwise_forward(part, w, c.g, b) for part, w, b in zip(c.parts, filters, biases, strict=True)]
+        biases = [None if c.b is None else c.b[mine] for mine in shares(_Depthwise.widths(c))]
+        return [
+            kernels.depthwise_forward(part, w, c.g, b)
+            for part, w, b in zip(*_Depthwise._inputs(c), biases, strict=True)
+        ]
 
     @staticmethod
     def backward(gradients, c, dx_wanted, onto):
-        filters, _ = _Depthwise._filters(c)
-        skips = [_skip_grad(onto, c.parts)]
-        if len(c.parts) > 1:
-            belongs = isinstance(onto, InputGradient) and onto.belongs_to(c.parts)
-            skips = onto.dys if belongs else [None] * len(c.parts)
-        overwrite = skips[0] is not None and _used_up(onto)
+        M, skips, overwrite = _multiplier(c), [None] * len(c.parts), False
+        if M == 1 and len(c.parts) == 1:
+            skips = [_skip_grad(onto, c.parts)]
+            overwrite = skips[0] is not None and _used_up(onto)
+        elif M == 1 and isinstance(onto, InputGradient) and onto.belongs_to(c.parts):
+            skips = onto.dys
         done = [
             kernels.depthwise_backward(gradient, part, w, c.g, skip, overwrite)
-            for gradient, part, w, skip in zip(gradients, c.parts, filters, skips, strict=True)
+            for gradient, part, w, skip in zip(gradients, *_Depthwise._inputs(c), skips, strict=True)
         ]
         dys, sums, dws = zip(*done, strict=True)
+        dys = [kernels.sum_repeated(dy, M) for dy in dys]
+        sums = [each if M == 1 else each.reshape(*each.shape[:2], -1, M).sum(3) for each in sums]
         dx = _input_gradient(c.parts, dys, sums)
         return (dx if skips[0] is not None else add(dx, onto)), np.concatenate(dws, axis=-1)
+
+
+def _multiplier(c):
+    return c.w.shape[3] // c.groups
 
 
 class _Dense:
