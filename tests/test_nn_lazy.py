@@ -73,7 +73,6 @@ def test_a_multiplier_is_normalised_on_the_way_in_and_summed_on_the_way_out(rng)
     assert not any(name.startswith("minighost.ops.") for name in kernels)
 
 
-
 @pytest.fixture
 def x(rng):
     return rng.normal(size=(3, 6, 5, 4))
