@@ -3,7 +3,7 @@
 import math
 import numbers
 
-__all__ = ["number", "whole"]
+__all__ = ["choice", "number", "whole"]
 
 
 def number(owner, name, value, *, least=None, above=None, below=None, most=None):
@@ -52,3 +52,10 @@ def whole(owner, name, value, least=None):
     if not isinstance(value, numbers.Integral) or least is not None and value < least:
         raise ValueError(f"{owner}: {name}={value!r} must be {rule}")
     return int(value)
+
+
+def choice(owner, name, value, choices):
+    """Return `value`, a word; ValueError if it is none of `choices`."""
+    if value not in list(choices):
+        raise ValueError(f"{owner}: {name}={value!r} is unknown; choose from {', '.join(map(repr, choices))}")
+    return value

@@ -13,9 +13,9 @@ from minighost.interop.timm import official_name
 DATA = Path(__file__).parent / "data"
 
 
-def _macs(model, size):
-    model.eval()(np.zeros((0, size, size, 3), np.float32))
-    return sum(module.macs for module in model.modules())
+def _costs(model, size):
+    rows = mg.analysis.count(model, (size, size, 3))
+    return sum(row.params for row in rows), sum(row.macs for row in rows)
 
 
 def _parameters(model):
@@ -23,25 +23,78 @@ def _parameters(model):
 
 
 COUNTS = [
-    # options, image size, parameters, MACs
-    ({"width": 0.5}, 224, 2_587_292, 42_328_152),
-    ({"width": 0.75}, 224, 3_730_906, 86_201_144),
-    ({"width": 1.0}, 224, 5_182_508, 141_150_512),
-    ({"width": 1.1}, 224, 5_855_650, 166_986_864),
-    ({"width": 1.3}, 224, 7_358_820, 227_003_256),
-    ({"width": 0.5, "num_classes": 10}, 32, 1_319_102, 1_819_608),
-    ({"width": 1.0, "num_classes": 10}, 32, 3_914_318, 5_539_376),
-    ({"width": 1.3, "num_classes": 10}, 32, 6_090_630, 8_668_920),
-    ({"width": 0.5, "num_classes": 10, "stem_stride": 1}, 32, 1_319_102, 4_272_192),
-    ({"width": 1.0, "num_classes": 10, "stem_stride": 1}, 32, 3_914_318, 13_935_872),
-    ({"width": 1.3, "num_classes": 10, "stem_stride": 1}, 32, 6_090_630, 22_235_616),
+    # options, image size, classes, parameters, MACs
+    ({"width": 0.5, "rounding": "torch"}, 224, 1000, 2_587_292, 42_328_152),
+    ({"width": 0.75, "rounding": "torch"}, 224, 1000, 3_730_906, 86_201_144),
+    ({"width": 1.0, "rounding": "torch"}, 224, 1000, 5_182_508, 141_150_512),
+    ({"width": 1.1, "rounding": "torch"}, 224, 1000, 5_855_650, 166_986_864),
+    ({"width": 1.3, "rounding": "torch"}, 224, 1000, 7_358_820, 227_003_256),
+    ({"width": 0.5, "rounding": "torch"}, 32, 10, 1_319_102, 1_819_608),
+    ({"width": 0.5, "rounding": "torch", "stem_stride": 1}, 32, 10, 1_319_102, 4_272_192),
+    ({"width": 0.5, "rounding": "torch", "stem_stride": 1, "stage2_stride": 1}, 32, 10, 1_319_102, 12_374_496),
+    ({"width": 1.0, "rounding": "torch"}, 32, 10, 3_914_318, 5_539_376),
+    ({"width": 1.0, "rounding": "torch", "stem_stride": 1}, 32, 10, 3_914_318, 13_935_872),
+    ({"width": 1.0, "rounding": "torch", "stem_stride": 1, "stage2_stride": 1}, 32, 10, 3_914_318, 43_122_752),
+    ({"width": 1.3, "rounding": "torch"}, 32, 10, 6_090_630, 8_668_920),
+    ({"width": 1.3, "rounding": "torch", "stem_stride": 1}, 32, 10, 6_090_630, 22_235_616),
+    ({"width": 1.3, "rounding": "torch", "stem_stride": 1, "stage2_stride": 1}, 32, 10, 6_090_630, 70_210_944),
+    ({"width": 1.0, "rounding": "torch", "se": False}, 224, 1000, 3_678_640, 139_651_568),
+    ({"width": 1.0, "rounding": "tf", "se_hidden": "floor"}, 224, 1000, 5_181_736, 141_149_744),
+    ({"width": 1.1, "rounding": "tf", "se_hidden": "floor"}, 224, 1000, 5_857_129, 164_483_640),
+    ({"width": 1.3, "rounding": "tf", "se_hidden": "floor"}, 224, 1000, 7_351_342, 226_995_784),
+    (
+        {"width": 1.0, "rounding": "torch", "se_hidden": "floor", "head": "bn_no_bias"},
+        224,
+        1000,
+        5_183_016,
+        141_149_744,
+    ),
 ]
 
 
-@pytest.mark.parametrize("options, size, parameters, macs", COUNTS)
-def test_counts_equal_the_published_ones(options, size, parameters, macs):
-    model = mg.models.create("ghostnet", **options)
-    assert (_parameters(model), _macs(model, size)) == (parameters, macs)
+@pytest.mark.parametrize("options, size, classes, parameters, macs", COUNTS)
+def test_counts_equal_the_published_ones(options, size, classes, parameters, macs):
+    model = mg.models.create("ghostnet", **options, num_classes=classes)
+    assert _costs(model, size) == (parameters, macs)
+
+
+TF_WIDTHS = {  # width: stem, expansions, outputs, squeeze-and-excitation, tail of the TensorFlow code
+    0.75: (
+        12,
+        [12, 36, 56, 56, 88, 180, 152, 136, 136, 360, 504, 504, 720, 720, 720, 720],
+        [12, 16, 16, 32, 32, 60, 60, 60, 60, 84, 84, 120, 120, 120, 120, 120],
+        [14, 22, 90, 126, 126, 180, 180],
+        720,
+    ),
+    1.1: (
+        16,
+        [16, 52, 80, 80, 132, 264, 220, 200, 200, 528, 740, 740, 1056, 1056, 1056, 1056],
+        [16, 24, 24, 44, 44, 88, 88, 88, 88, 124, 124, 176, 176, 176, 176, 176],
+        [20, 33, 132, 185, 185, 264, 264],
+        1056,
+    ),
+}
+
+
+@pytest.mark.parametrize("width", TF_WIDTHS)
+def test_channels_of_the_tensorflow_rounding_are_those_of_its_table(width):
+    model = mg.models.create("ghostnet", width=width, rounding="tf", se_hidden="floor")
+    blocks = [block for stage in model.stages for block in stage]
+    assert (
+        model.stem.conv.weight.shape[3],
+        [block.ghost1.out_channels for block in blocks],
+        [block.ghost2.out_channels for block in blocks],
+        [block.se.reduce.weight.shape[1] for block in blocks if block.se is not None],
+        model.tail.conv.weight.shape[3],
+    ) == TF_WIDTHS[width]
+
+
+def test_the_kernels_of_all_ghosts_are_as_large_as_asked_for():
+    model = mg.models.create("ghostnet", width=0.1, dw_size=5, num_classes=10)
+    cheap = [m.cheap.conv.kernel_size for m in model.modules() if isinstance(m, mg.nn.GhostModule)]
+    assert set(cheap) == {(5, 5)} and len(cheap) == 32
+    assert _costs(mg.models.create("ghostnet", dw_size=1), 224)[0] == 5_182_508 - 37_296 * 8 // 9
+    assert mg.models.ghostnet_cifar(0.1, dw_size=1).stages[0][0].ghost1.cheap.conv.kernel_size == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -50,21 +103,21 @@ def test_counts_equal_the_published_ones(options, size, parameters, macs):
 )
 def test_the_cifar_variant_keeps_parameters_and_resolution(width, parameters, macs):
     model = mg.models.create("ghostnet_cifar", width=width)
-    assert (_parameters(model), _macs(model, 32)) == (parameters, macs)
+    assert _costs(model, 32) == (parameters, macs)
     sizes = [model.stem.output_shape[0], *(stage.output_shape[0] for stage in model.stages)]
     assert sizes == [32, 32, 32, 32, 16, 16, 8, 8, 4, 4]
 
 
 def test_the_fast_cifar_variant_halves_the_plane_one_stage_earlier():
     model = mg.models.create("ghostnet_cifar_fast", width=0.5)
-    assert (_parameters(model), _macs(model, 32)) == (1_319_102, 11_139_552)
+    assert _costs(model, 32) == (1_319_102, 11_139_552)
     sizes = [model.stem.output_shape[0], *(stage.output_shape[0] for stage in model.stages)]
     assert sizes == [32, 32, 16, 16, 16, 16, 8, 8, 4, 4]
 
 
 def test_the_short_variant_has_ten_bottlenecks_and_only_the_stem_at_full_size():
     model = mg.models.create("ghostnet_short")
-    assert (_parameters(model), _macs(model, 32)) == (1_161_770, 12_454_400)
+    assert _costs(model, 32) == (1_161_770, 12_454_400)
     sizes = [model.stem.output_shape[0], *(stage.output_shape[0] for stage in model.stages)]
     assert sizes == [32, 16, 16, 8, 8, 4, 4]
     assert [len(stage) for stage in model.stages] == [1, 2, 1, 3, 1, 2]
@@ -179,9 +232,11 @@ def test_official_weights_of_another_network_are_refused_whole():
     assert all((before[path] == value).all() for path, value in model.state_dict().items())
 
 
-def test_the_gradient_of_the_whole_network_along_a_random_direction():
+@pytest.mark.parametrize("options", [{}, {"head": "bn_no_bias", "dw_size": 5, "rounding": "tf"}])
+def test_the_gradient_of_the_whole_network_along_a_random_direction(options):
     """Float64; all parameters and the image move together along one random direction."""
-    model = mg.models.create("ghostnet", width=0.1, num_classes=7, stem_stride=1, dropout=0.0).astype(np.float64)
+    options = {"width": 0.1, "num_classes": 7, "stem_stride": 1, "dropout": 0.0, **options}
+    model = mg.models.create("ghostnet", **options).astype(np.float64)
     rng = np.random.default_rng(2)
     x, dout = rng.normal(size=(3, 16, 16, 3)), rng.normal(size=(3, 7))
     start = {path: p.data.copy() for path, p in model.named_parameters()}
@@ -218,6 +273,11 @@ def test_ratio_one_has_no_ghosts():
         ({"stage_strides": 1}, "stage_strides=1 must have 9 numbers, one per stage, not 1"),
         ({"ratio": 0}, "ratio=0 must be a whole number of at least 1"),
         ({"gate": "soft"}, "gate='soft' is unknown"),
+        ({"rounding": "up"}, "GhostNet: rounding='up' is unknown; choose from 'torch', 'tf'"),
+        ({"se_hidden": "ceil"}, "GhostNet: se_hidden='ceil' is unknown; choose from 'round', 'floor'"),
+        ({"head": "none"}, "GhostNet: head='none' is unknown; choose from 'bias', 'bn_no_bias'"),
+        ({"dw_size": 2}, "GhostModule: dw_size=2 must be odd"),
+        ({"stage2_stride": 1, "stage_strides": (1,) * 9}, "GhostNet: give stage2_stride=1 or stage_strides=(1, 1"),
         ({"widht": 1}, r"ghostnet has no option 'widht' (did you mean 'width'?); it takes width, num_classes"),
     ],
 )

@@ -15,6 +15,7 @@ LAYERS = {
     "pointwise": lambda: nn.Conv2d(4, 6, 1),
     "depthwise": lambda: nn.Conv2d(4, 4, 3, groups=4),
     "batch norm": lambda: nn.BatchNorm2d(4, relu=True),
+    "batch norm of rows": lambda: nn.BatchNorm1d(4, relu=True),
     "linear": lambda: nn.Linear(4, 3),
     "relu": nn.ReLU,
     "relu6": nn.ReLU6,
@@ -38,11 +39,12 @@ LAYERS = {
     "chain": lambda: nn.Sequential(nn.Identity(), nn.ReLU()),
     "empty chain": nn.Sequential,
 }
+ROWS = "linear", "batch norm of rows"
 
 
 def built(name):
     layer = LAYERS[name]()
-    return layer, np.random.default_rng(0).normal(size=(2, 4) if name == "linear" else (2, 6, 5, 4)).astype(np.float32)
+    return layer, np.random.default_rng(0).normal(size=(2, 4) if name in ROWS else (2, 6, 5, 4)).astype(np.float32)
 
 
 @pytest.mark.small

@@ -30,7 +30,7 @@ def test_no_layer_of_a_network_is_left_unfolded(name):
     assert not any(isinstance(node, fold_nodes.Plain) for node in nodes_of(nn.fold(network(name))))
 
 
-@pytest.mark.parametrize("options", [{"ratio": 1}, {"ratio": 3}, {"gate": "clip"}, {"width": 0.3}])
+@pytest.mark.parametrize("options", [{"ratio": 1}, {"ratio": 3, "dw_size": 5}, {"gate": "clip"}, {"width": 0.3}])
 def test_ghostnets_of_other_kinds_fold(rng, options):
     model = perturbed(mg.models.create("ghostnet_short", **{"width": 0.2, **options}))
     assert_folds(model, rng.normal(size=(3, 16, 16, 3)))

@@ -27,6 +27,7 @@ def _randomise(module, seed=1):
 
 BLOCKS = {
     "conv": lambda: nn.Conv2d(4, 6, 3, stride=2, padding=1, groups=2, rng=0),
+    "batch norm of rows": lambda: nn.Sequential(nn.GlobalAvgPool(), nn.BatchNorm1d(4)),
     "linear": lambda: nn.Sequential(nn.GlobalAvgPool(), nn.Linear(4, 3, rng=0)),
     "pools": lambda: nn.Sequential(nn.MaxPool2d(2, 1), nn.AvgPool2d(3, 2, 1)),
     "activations": lambda: nn.Sequential(nn.HardSwish(), nn.CReLU(), nn.Identity(), nn.ReLU6(), nn.ClipGate()),

@@ -1,6 +1,7 @@
 """Networks, one per file: a table of the paper's rows and the loop that builds it."""
 
-from minighost.models.ghostnet import GhostNet, ghostnet_cifar, ghostnet_cifar_fast, ghostnet_short
+from minighost.models.ghostnet import GhostNet
+from minighost.models.ghostnet_small import ghostnet_cifar, ghostnet_cifar_fast, ghostnet_short
 from minighost.models.network import Network
 from minighost.models.quicknet import QuickNet
 from minighost.models.registry import create, names

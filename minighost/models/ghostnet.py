@@ -2,20 +2,32 @@
 
 Stem 3x3 -> 16 ghost bottlenecks in nine stages -> 1x1 convolution -> global average pool -> 1280 features -> classes.
 The structure is that of the authors' PyTorch code: squeeze-and-excitation widths are a quarter of the expansion,
-rounded to multiples of 4; the 1280 features have a bias and no batch norm, and they never scale with the width.
+rounded to multiples of 4; the 1280 features have a bias and no batch norm, and they never scale with the width. Their
+TensorFlow code, with which the paper's numbers were computed, rounds otherwise (`rounding`, `se_hidden`, `gate`), and
+their first PyTorch release has a batch norm after the features in place of a bias (`head`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from minighost.arguments import number, whole
+from minighost.arguments import choice, number, whole
 from minighost.models.registry import register
 from minighost.models.rounding import make_divisible
-from minighost.nn import ConvBNAct, Dropout, GhostBottleneck, GlobalAvgPool, Linear, Module, ReLU, Sequential
+from minighost.nn import (
+    BatchNorm1d,
+    ConvBNAct,
+    Dropout,
+    GhostBottleneck,
+    GlobalAvgPool,
+    Linear,
+    Module,
+    ReLU,
+    Sequential,
+)
 from minighost.type_aliases import Array, InputGrad, Seed
 
-__all__ = ["GhostNet", "ghostnet_cifar", "ghostnet_cifar_fast", "ghostnet_short"]
+__all__ = ["FEATURES", "STAGES", "GhostNet", "Stages"]
 
 # A stage: the stride of its first bottleneck, then one tuple a bottleneck:
 # kernel size, expansion, output channels, squeeze-and-excitation ratio.
@@ -31,15 +43,17 @@ STAGES: Stages = [
     (2, [(5, 672, 160, 0.25)]),
     (1, [(5, 960, 160, 0), (5, 960, 160, 0.25), (5, 960, 160, 0), (5, 960, 160, 0.25)]),
 ]
-SHORT_STAGES: Stages = [
-    (2, [(3, 32, 32, 0)]),
-    (1, [(3, 96, 32, 0), (3, 96, 32, 0)]),
-    (2, [(3, 128, 64, 0)]),
-    (1, [(3, 192, 64, 0.25), (3, 192, 64, 0), (3, 192, 64, 0.25)]),
-    (2, [(3, 384, 128, 0)]),
-    (1, [(3, 512, 128, 0.25), (3, 512, 128, 0)]),
-]
 FEATURES = 1280
+
+
+def _tensorflow_rounding(channels: float) -> int:
+    """To multiples of 4, halves to even ones, at least 8; what is rounded has lost its fraction."""
+    return round(max(int(channels), 8) / 4) * 4
+
+
+ROUNDING: dict[str, Callable[[float], int]] = {"torch": lambda v: make_divisible(v, 4), "tf": _tensorflow_rounding}
+SE_HIDDEN: dict[str, Callable[[float], int]] = {"round": lambda v: make_divisible(v, 4), "floor": int}
+HEADS = "bias", "bn_no_bias"
 
 
 @register(
@@ -54,7 +68,7 @@ class GhostNet(Module):
     Parameters
     ----------
     width : float
-        Multiplies all channel numbers but the 1280 features, then rounds to multiples of 4.
+        Multiplies all channel numbers but the 1280 features; they are rounded to multiples of 4 then.
     num_classes : int
     stem_stride : int
         2 in the paper; 1 keeps the resolution of small images.
@@ -63,10 +77,20 @@ class GhostNet(Module):
         stride changed to 1 keeps the layers of the table's block, its depthwise convolution included.
     dropout : float
         In front of the classifier.
-    ratio : int
-        s of all ghost modules. With 1 every ghost module is the ordinary convolution that it replaces.
+    ratio, dw_size : int
+        s and d of all ghost modules. With s = 1 every ghost module is the ordinary convolution that it replaces.
     gate : str
         Of squeeze-and-excitation: "hard_sigmoid" (official PyTorch code) or "clip" (official TensorFlow code).
+    rounding : str
+        Of channel numbers: "torch", never down by more than a tenth, or "tf", halves to even multiples.
+    se : bool
+        Whether there is squeeze-and-excitation.
+    se_hidden : str
+        A quarter of the expansion is rounded ("round") to a multiple of 4, or loses its fraction ("floor").
+    head : str
+        The 1280 features have a bias and no batch norm ("bias"), or batch norm and no bias ("bn_no_bias").
+    stage2_stride : int, optional
+        The second stage's stride; short for `stage_strides` with only that number changed.
     rng : int or numpy.random.Generator
     stages : list
         The table of bottlenecks, by default the paper's; see ``STAGES`` in this file.
@@ -94,35 +118,53 @@ class GhostNet(Module):
         gate: str = "hard_sigmoid",
         rng: Seed = 0,
         stages: Stages = STAGES,
+        *,
+        dw_size: int = 3,
+        rounding: str = "torch",
+        se: bool = True,
+        se_hidden: str = "round",
+        head: str = "bias",
+        stage2_stride: int | None = None,
     ) -> None:
-        table_strides = [stride for stride, _ in stages]
-        stage_strides = table_strides if stage_strides is None else stage_strides
-        _check(width, num_classes, stage_strides, len(stages))
+        number("GhostNet", "width", width, above=0)
+        whole("GhostNet", "num_classes", num_classes, 1)
+        choice("GhostNet", "rounding", rounding, ROUNDING)
+        choice("GhostNet", "se_hidden", se_hidden, SE_HIDDEN)
+        choice("GhostNet", "head", head, HEADS)
+        stage_strides = _strides(stages, stage_strides, stage2_stride)
         rng = np.random.default_rng(rng)
 
         def scaled(channels: int) -> int:
-            return make_divisible(channels * width, 4)
+            return ROUNDING[rounding](channels * width)
 
         channels = scaled(16)
         self.stem = ConvBNAct(3, channels, 3, stem_stride, rng=rng)
         chains = []
         for (table_stride, rows), stage_stride in zip(stages, stage_strides, strict=True):
             blocks = []
-            for k, (kernel_size, expansion, out, se) in enumerate(rows):
-                mid, hidden = scaled(expansion), make_divisible(scaled(expansion) * se, 4) if se else 0
-                stride = stage_stride if k == 0 else 1
-                depthwise = k == 0 and max(stage_stride, table_stride) > 1  # kept where only the stride is taken away
-                blocks.append(
-                    GhostBottleneck(
-                        channels, mid, scaled(out), kernel_size, stride, hidden, ratio, gate, depthwise, rng
-                    )
+            for k, (kernel_size, expansion, out, se_ratio) in enumerate(rows):
+                mid = scaled(expansion)
+                block = GhostBottleneck(
+                    channels,
+                    mid,
+                    scaled(out),
+                    kernel_size,
+                    stage_stride if k == 0 else 1,
+                    se_hidden=SE_HIDDEN[se_hidden](mid * se_ratio) if se and se_ratio else 0,
+                    ratio=ratio,
+                    gate=gate,
+                    depthwise=k == 0 and max(stage_stride, table_stride) > 1,  # kept where only its stride is gone
+                    ghost_dw_size=dw_size,
+                    rng=rng,
                 )
+                blocks.append(block)
                 channels = scaled(out)
             chains.append(Sequential(*blocks))
         self.stages = Sequential(*chains)
         self.tail = ConvBNAct(channels, mid, 1, rng=rng)
         self.pool = GlobalAvgPool()
-        self.head = Linear(mid, FEATURES, rng=rng)
+        self.head = Linear(mid, FEATURES, bias=head == "bias", rng=rng)
+        self.norm = BatchNorm1d(FEATURES) if head == "bn_no_bias" else None
         self.act = ReLU()
         self.dropout = Dropout(dropout, rng)
         self.classifier = Linear(FEATURES, num_classes, rng=rng)
@@ -130,71 +172,31 @@ class GhostNet(Module):
     def forward(self, x: Array) -> Array:
         """(N, H, W, 3) -> (N, num_classes)."""
         x = self.tail(self.stages(self.stem(x)))
-        x = self.act(self.head(self.pool(x)))
-        return self.classifier(self.dropout(x))
+        x = self.head(self.pool(x))
+        if self.norm is not None:
+            x = self.norm(x)
+        return self.classifier(self.dropout(self.act(x)))
 
     def backward(self, dout: Array) -> InputGrad:
         """Gradient with respect to the images, if it is wanted."""
         self._take_cache(dout)
-        dout = self.dropout.backward(self.classifier.backward(dout))
-        dout = self.pool.backward(self.head.backward(self.act.backward(dout)))
+        dout = self.act.backward(self.dropout.backward(self.classifier.backward(dout)))
+        if self.norm is not None:
+            dout = self.norm.backward(dout)
+        dout = self.pool.backward(self.head.backward(dout))
         return self.stem.backward(self.stages.backward(self.tail.backward(dout)))
 
 
-@register("ghostnet_cifar", like="ghostnet")
-def ghostnet_cifar(
-    width: float = 1.0,
-    num_classes: int = 10,
-    dropout: float = 0.2,
-    ratio: int = 2,
-    gate: str = "hard_sigmoid",
-    rng: Seed = 0,
-) -> GhostNet:
-    """GhostNet for 32x32 images: the stem and the first strided stage keep the size, so maps are 32 32 16 8 4 wide.
-
-    Strides: stem 1; stages 1 1 1 2 1 2 1 2 1 (the paper: stem 2; stages 1 2 1 2 1 2 1 2 1, which leaves 1x1 maps).
-    """
-    return GhostNet(width, num_classes, 1, (1, 1, 1, 2, 1, 2, 1, 2, 1), dropout, ratio, gate, rng)
-
-
-@register("ghostnet_cifar_fast", like="ghostnet")
-def ghostnet_cifar_fast(
-    width: float = 1.0,
-    num_classes: int = 10,
-    dropout: float = 0.2,
-    ratio: int = 2,
-    gate: str = "hard_sigmoid",
-    rng: Seed = 0,
-) -> GhostNet:
-    """GhostNet for 32x32 images in a hurry: maps are 32 16 16 8 4 wide, with a quarter fewer activations.
-
-    Strides: stem 1; stages 1 2 1 1 1 2 1 2 1. Only the stem and the first bottleneck work at full size.
-    """
-    return GhostNet(width, num_classes, 1, (1, 2, 1, 1, 1, 2, 1, 2, 1), dropout, ratio, gate, rng)
-
-
-@register("ghostnet_short", like="ghostnet")
-def ghostnet_short(
-    width: float = 1.0,
-    num_classes: int = 10,
-    dropout: float = 0.2,
-    ratio: int = 2,
-    gate: str = "hard_sigmoid",
-    rng: Seed = 0,
-) -> GhostNet:
-    """Ghost bottlenecks in a shape of our own that learns small images quickly: 10 instead of 16, wider where maps are
-    large, narrower where they are 4x4. All else is GhostNet.
-
-    Strides: stem 1; stages 2 1 2 1 2 1, so that maps are 32 16 8 4 wide.
-    """
-    return GhostNet(width, num_classes, 1, None, dropout, ratio, gate, rng, SHORT_STAGES)
-
-
-def _check(width: float, num_classes: int, stage_strides: Sequence[int], stages: int) -> None:
-    number("GhostNet", "width", width, above=0)
-    whole("GhostNet", "num_classes", num_classes, 1)
-    numbers = len(stage_strides) if isinstance(stage_strides, (tuple, list)) else 1
-    if numbers != stages:
+def _strides(stages: Stages, strides: Sequence[int] | None, second: int | None) -> Sequence[int]:
+    if second is not None:
+        if strides is not None:
+            raise ValueError(f"GhostNet: give stage2_stride={second} or stage_strides={strides}, not both")
+        strides = [second if k == 1 else stride for k, (stride, _) in enumerate(stages)]
+    if strides is None:
+        return [stride for stride, _ in stages]
+    numbers = len(strides) if isinstance(strides, (tuple, list)) else 1
+    if numbers != len(stages):
         raise ValueError(
-            f"GhostNet: stage_strides={stage_strides} must have {stages} numbers, one per stage, not {numbers}"
+            f"GhostNet: stage_strides={strides} must have {len(stages)} numbers, one per stage, not {numbers}"
         )
+    return strides

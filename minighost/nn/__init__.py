@@ -13,6 +13,7 @@ from minighost.nn.hooks import Hook, hooked
 from minighost.nn.initial import without_weights
 from minighost.nn.layers import (
     AvgPool2d,
+    BatchNorm1d,
     BatchNorm2d,
     Conv2d,
     Dropout,
@@ -28,6 +29,7 @@ from minighost.nn.whitening import PatchWhitening
 
 __all__ = [
     "AvgPool2d",
+    "BatchNorm1d",
     "BatchNorm2d",
     "Buffer",
     "Chain",

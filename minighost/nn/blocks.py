@@ -1,8 +1,6 @@
 """What networks are made of: convolution with batch norm and activation, and squeeze-and-excitation."""
 
-from collections.abc import Iterable
-from typing import Any
-
+from minighost.arguments import choice
 from minighost.engine.check import pair
 from minighost.nn import functional
 from minighost.nn.activations import LAYERS, ClipGate, HardSigmoid, ReLU, Sigmoid
@@ -50,7 +48,7 @@ class ConvBNAct(Module):
         rng: Seed = None,
     ) -> None:
         if act is not None:
-            _choice("ConvBNAct", "act", act, LAYERS)
+            choice("ConvBNAct", "act", act, LAYERS)
         if padding is None:
             padding = _same_padding(kernel_size, dilation)
         self.conv = Conv2d(
@@ -94,7 +92,7 @@ class SqueezeExcite(Module):
     """
 
     def __init__(self, channels: int, hidden: int, gate: str = "hard_sigmoid", rng: Seed = None) -> None:
-        _choice("SqueezeExcite", "gate", gate, GATES)
+        choice("SqueezeExcite", "gate", gate, GATES)
         self.reduce = Linear(channels, hidden, rng=rng)
         self.act = ReLU()
         self.expand = Linear(hidden, channels, rng=rng)
@@ -120,8 +118,3 @@ def _same_padding(kernel_size: IntPair, dilation: IntPair) -> tuple[int, int]:
     KH, KW = pair("ConvBNAct", "kernel_size", kernel_size, 1)
     DH, DW = pair("ConvBNAct", "dilation", dilation, 1)
     return DH * (KH - 1) // 2, DW * (KW - 1) // 2
-
-
-def _choice(layer: str, name: str, value: Any, choices: Iterable[str]) -> None:
-    if value not in choices:
-        raise ValueError(f"{layer}: {name}={value!r} is unknown; choose from {', '.join(map(repr, choices))}")

@@ -102,6 +102,7 @@ def _linear(layer, x, path):
     return x.then(Convolution(w, _bias(layer)), layers=path, channels=w.shape[3])
 
 
+@rule(layers.BatchNorm1d)
 @rule(layers.BatchNorm2d)
 def _batch_norm(layer, x, path):
     scale = _double(layer.weight) / np.sqrt(_double(layer.running_var) + layer.eps)

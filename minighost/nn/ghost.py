@@ -103,11 +103,13 @@ class GhostBottleneck(Module):
     se_hidden : int
         Width of the squeeze-and-excitation's bottleneck; 0 for none.
     ratio : int
-        Of both ghost modules; their cheap kernels are always 3x3.
+        Of both ghost modules.
     gate : str
         Of the squeeze-and-excitation.
     depthwise : bool, optional
         Whether the depthwise convolution between the ghost modules is there; by default where the stride is not 1.
+    ghost_dw_size : int
+        `dw_size` of both ghost modules.
     rng : int or numpy.random.Generator, optional
 
     Notes
@@ -128,9 +130,11 @@ class GhostBottleneck(Module):
         gate: str = "hard_sigmoid",
         depthwise: bool | None = None,
         rng: Seed = None,
+        *,
+        ghost_dw_size: int = 3,
     ) -> None:
         rng = np.random.default_rng(rng)
-        self.ghost1 = GhostModule(in_channels, mid_channels, 1, ratio, act=True, rng=rng)
+        self.ghost1 = GhostModule(in_channels, mid_channels, 1, ratio, ghost_dw_size, act=True, rng=rng)
         self.depthwise = self.se = self.shortcut = None
         if stride > 1 if depthwise is None else depthwise:
             self.depthwise = ConvBNAct(
@@ -138,7 +142,7 @@ class GhostBottleneck(Module):
             )
         if se_hidden:
             self.se = SqueezeExcite(mid_channels, se_hidden, gate, rng=rng)
-        self.ghost2 = GhostModule(mid_channels, out_channels, 1, ratio, act=False, rng=rng)
+        self.ghost2 = GhostModule(mid_channels, out_channels, 1, ratio, ghost_dw_size, act=False, rng=rng)
         if stride > 1 or in_channels != out_channels:
             self.shortcut = Sequential(
                 ConvBNAct(in_channels, in_channels, dw_size, stride, groups=in_channels, act=None, rng=rng),

@@ -6,6 +6,7 @@ import numpy as np
 
 from minighost import ops
 from minighost.arguments import number, whole
+from minighost.engine import check
 from minighost.engine.check import pair
 from minighost.nn import functional, initial, limit
 from minighost.nn.functional import materialize
@@ -16,6 +17,7 @@ from minighost.type_aliases import Array, InputGrad, IntPair, Seed
 
 __all__ = [
     "AvgPool2d",
+    "BatchNorm1d",
     "BatchNorm2d",
     "Conv2d",
     "Dropout",
@@ -150,6 +152,22 @@ class BatchNorm2d(Module):
         self.weight.accumulate(dgamma)
         self.bias.accumulate(dbeta)
         return dx
+
+
+class BatchNorm1d(BatchNorm2d):
+    """Batch normalisation of rows (N, C), as of images of a single pixel; parameters as for `BatchNorm2d`."""
+
+    def forward(self, x: Array) -> Array:
+        """(N, C) -> (N, C)."""
+        x = check.array("batch_norm", "x", materialize(x), 2)
+        return super().forward(x[:, None, None])[:, 0, 0]
+
+    def backward(self, dout: Array) -> InputGrad:
+        """Gradient with respect to x; adds to `weight.grad` and `bias.grad`."""
+        if self._output is not None:
+            self._check_gradient(dout, *self._output)
+            dout = dout[:, None, None]
+        return super().backward(dout)[:, 0, 0]
 
 
 class Linear(Module):
