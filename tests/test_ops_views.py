@@ -116,11 +116,12 @@ PAIRS = {  # NAME_forward and NAME_backward
     "linear": lambda draw: Op(_matrix(draw), {}),
     "max_pool": _pool,
     "pointwise": _pointwise,
+    "resize_bilinear": _resize,
     "resize_nearest": _resize,
     "scale": _scale,
 }
 SINGLE = ["col2im", "im2col", "softmax", "softmax_cross_entropy"]
-NO_ARRAYS = {"ACTIVATIONS", "pool_bytes", "release_pool", "threads"}
+NO_ARRAYS = {"ACTIVATIONS", "bilinear_kernel", "pool_bytes", "release_pool", "threads"}
 SUFFIXES = ["", "_reference"]
 
 

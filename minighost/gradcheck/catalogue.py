@@ -22,6 +22,7 @@ OPERATIONS: dict[str, tuple[str, dict[str, tuple[int, ...]], dict[str, Any]]] = 
     "max_pool": ("max_pool", {"x": (2, 5, 6, 3)}, {"kernel_size": 3, "stride": 2, "padding": 1}),
     "avg_pool": ("avg_pool", {"x": (2, 5, 6, 3)}, {"kernel_size": 3, "stride": 2, "padding": 1}),
     "global_avg_pool": ("global_avg_pool", {"x": (2, 3, 4, 5)}, {}),
+    "resize_bilinear": ("resize_bilinear", {"x": (2, 3, 4, 5)}, {"size": (5, 3)}),
     "resize_nearest": ("resize_nearest", {"x": (2, 3, 4, 5)}, {"size": (5, 3)}),
     **{name: (name, {"x": (2, 3, 4, 5)}, {}) for name in ops.ACTIVATIONS},
     "crelu": ("crelu", {"x": (2, 3, 4, 5)}, {}),
