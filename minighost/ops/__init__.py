@@ -19,6 +19,7 @@ from minighost.ops.concat import *
 from minighost.ops.conv2d import *
 from minighost.ops.crelu import *
 from minighost.ops.cross_entropy import *
+from minighost.ops.depth_to_space import *
 from minighost.ops.depthwise import *
 from minighost.ops.dropout import *
 from minighost.ops.global_avg_pool import *
@@ -29,5 +30,6 @@ from minighost.ops.pointwise import *
 from minighost.ops.resize_bilinear import *
 from minighost.ops.resize_nearest import *
 from minighost.ops.scale import *
+from minighost.ops.space_to_batch import *
 
 __all__ = sorted(name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, _Module)))

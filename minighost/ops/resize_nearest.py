@@ -33,10 +33,11 @@ def resize_nearest_forward_reference(x: Array, size: IntPair) -> tuple[Array, Ca
 
 
 def resize_nearest_backward_reference(dout: Array, cache: Cache) -> Array:
-    """`resize_nearest_backward` in plain NumPy: what was read is added to, as often as it was read."""
+    """`resize_nearest_backward` by a loop: what was read is added to, as often as it was read."""
     x_shape, rows, columns = cache
     dx = np.zeros(x_shape, dout.dtype)
-    np.add.at(dx, (slice(None), rows[:, None], columns), dout)
+    for i, j in np.ndindex(dout.shape[1:3]):
+        dx[:, rows[i], columns[j]] += dout[:, i, j]
     return dx
 
 
