@@ -105,10 +105,14 @@ def test_winograds_products_have_rows_enough_for_their_weights(rng):
 
 
 @pytest.mark.small
-@given(seed=SEEDS, maximum=st.booleans(), N=st.sampled_from([1, 5]), **GEOMETRY)
-def test_pooling_folds(seed, maximum, N, K, stride, padding):
+@given(seed=SEEDS, maximum=st.booleans(), N=st.sampled_from([1, 5]), ceil_mode=st.booleans(), **GEOMETRY)
+def test_pooling_folds(seed, maximum, N, ceil_mode, K, stride, padding):
     rng = np.random.default_rng(seed)
-    layer = (nn.MaxPool2d if maximum else nn.AvgPool2d)(K, stride, min(padding, K // 2))
+    side = min(padding, K // 2)
+    padding = [side, ((side, 0), (0, side)), "same"][rng.integers(3)]
+    layer = (nn.MaxPool2d if maximum else nn.AvgPool2d)(K, stride, padding, ceil_mode)
+    if not maximum:
+        layer = nn.Sequential(layer, nn.AvgPool2d(1, 2, 0, ceil_mode), nn.AvgPool2d(2, 1, 1, False, False))
     x = rng.normal(size=(N, *(K + rng.integers(0, 5, 2)), int(rng.integers(1, 6)))) - 5
     assert_folds(layer, x)
 
@@ -161,6 +165,10 @@ CHAINS = {
         nn.ReLU6(),
         nn.Linear(9, 3, bias=False),
     ],
+    "flatten": lambda: [nn.Flatten(), nn.Linear(120, 5), nn.ReLU6(), nn.Flatten(), nn.Linear(5, 2)],
+    "flatten after a convolution": lambda: [nn.Conv2d(6, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(24, 3)],
+    "flatten of two parts, last": lambda: [nn.CReLU(), nn.Flatten()],
+    "flatten alone": lambda: [nn.Flatten()],
     "chain in a chain": lambda: [nn.Sequential(nn.Conv2d(6, 4, 1)), nn.Sequential(nn.BatchNorm2d(4, relu=True))],
     "nothing": lambda: [nn.Identity(), nn.Dropout(0.5)],
 }

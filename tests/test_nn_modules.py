@@ -30,6 +30,9 @@ BLOCKS = {
     "batch norm of rows": lambda: nn.Sequential(nn.GlobalAvgPool(), nn.BatchNorm1d(4)),
     "linear": lambda: nn.Sequential(nn.GlobalAvgPool(), nn.Linear(4, 3, rng=0)),
     "pools": lambda: nn.Sequential(nn.MaxPool2d(2, 1), nn.AvgPool2d(3, 2, 1)),
+    "pools, ceil mode": lambda: nn.Sequential(
+        nn.MaxPool2d(2, 2, ceil_mode=True), nn.AvgPool2d(3, 2, 1, True, False), nn.Flatten(), nn.Linear(16, 3, rng=0)
+    ),
     "activations": lambda: nn.Sequential(nn.HardSwish(), nn.CReLU(), nn.Identity(), nn.ReLU6(), nn.ClipGate()),
     "unit, relu": lambda: nn.ConvBNAct(4, 5, (3, 1), rng=0),
     "unit, hard swish": lambda: nn.ConvBNAct(4, 6, 3, stride=2, groups=2, act="hard_swish", rng=0),
@@ -308,6 +311,13 @@ BAD = [
     (lambda: nn.MaxPool2d(0), "MaxPool2d: kernel_size=0 must be at least 1"),
     (lambda: nn.MaxPool2d(2.0), "MaxPool2d: kernel_size must be an int or a pair of ints, got 2.0"),
     (lambda: nn.MaxPool2d(3, padding=2), "MaxPool2d: padding=2 must be at most half of kernel_size=3"),
+    (
+        lambda: nn.MaxPool2d(3, padding=((0, 2), (1, 1))),
+        "padding=((0, 2), (1, 1)) must be at most half of kernel_size=3",
+    ),
+    (lambda: nn.MaxPool2d(3, padding=((0, -1), (1, 1))), "MaxPool2d: padding=(0, -1) must be at least 0"),
+    (lambda: nn.MaxPool2d(3, padding="SAME"), "MaxPool2d: padding='SAME' is unknown; give \"same\", a number"),
+    (lambda: nn.MaxPool2d(3, padding=((0, 1),)), "padding=((0, 1),) must be ((above, below), (left, right))"),
     (lambda: nn.AvgPool2d(2, stride=0), "AvgPool2d: stride=0 must be at least 1"),
     (lambda: nn.AvgPool2d(2, padding=-1), "AvgPool2d: padding=-1 must be at least 0"),
     (lambda: nn.PatchWhitening(3, 2.5), "PatchWhitening: kernel_size=2.5 must be a whole number of at least 1"),

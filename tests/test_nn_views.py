@@ -14,6 +14,7 @@ pytestmark = pytest.mark.small
 
 LAYERS = {  # a class and a note: how it is made, and how many channels it takes
     "AvgPool2d": (lambda: nn.AvgPool2d(2, 1, 1), 2),
+    "AvgPool2d, ceil mode": (lambda: nn.AvgPool2d(2, 2, ((0, 1), (1, 1)), True, False), 2),
     "BatchNorm1d": (lambda: nn.BatchNorm1d(2, relu=True), 2),
     "BatchNorm2d": (lambda: nn.BatchNorm2d(2, relu=True), 2),
     "BatchNorm2d, one channel": (lambda: nn.BatchNorm2d(1), 1),
@@ -33,6 +34,7 @@ LAYERS = {  # a class and a note: how it is made, and how many channels it takes
     "ConvBNAct, swish": (lambda: nn.ConvBNAct(2, 3, 1, act="hard_swish", rng=0), 2),
     "ConvBNAct, wide": (lambda: nn.ConvBNAct(16, 16, 3, padding=2, rng=0), 16),
     "Dropout": (lambda: nn.Dropout(0.5, rng=0), 2),
+    "Flatten": (nn.Flatten, 2),
     "GELU": (nn.GELU, 2),
     "GhostBottleneck": (lambda: nn.GhostBottleneck(2, 4, 2, rng=0), 2),
     "GhostBottleneck, of one": (lambda: nn.GhostBottleneck(1, 2, 2, se_hidden=1, rng=0), 1),
@@ -48,6 +50,7 @@ LAYERS = {  # a class and a note: how it is made, and how many channels it takes
     "Linear, from one": (lambda: nn.Linear(1, 3, rng=0), 1),
     "Linear, to one": (lambda: nn.Linear(3, 1, rng=0), 3),
     "MaxPool2d": (lambda: nn.MaxPool2d(2, 1, 1), 2),
+    "MaxPool2d, ceil mode": (lambda: nn.MaxPool2d(2, 2, ((0, 1), (1, 1)), True), 2),
     "PatchWhitening": (lambda: nn.PatchWhitening(2, 1), 2),
     "ReLU": (nn.ReLU, 2),
     "ReLU6": (nn.ReLU6, 2),

@@ -134,6 +134,7 @@ PAIRS = {  # NAME_forward and NAME_backward
     "depth_to_space": _depth_to_space,
     "depthwise": _depthwise,
     "dropout": _dropout,
+    "flatten": _activation,
     "global_avg_pool": _image,
     "linear": lambda draw: Op(_matrix(draw), {}),
     "max_pool": _pool,

@@ -35,6 +35,12 @@ def _cases():
         yield f"batch norm {training}", "batch_norm", arrays, {"training": training}
     for op in ("max_pool", "avg_pool"):
         yield op, op, {"x": rng.normal(size=(2, 7, 8, 3))}, {"kernel_size": 3, "stride": 2, "padding": 1}
+    x = rng.normal(size=(2, 8, 7, 3))
+    for padding in (0, 1):
+        options = {"kernel_size": 3, "stride": 2, "padding": padding, "ceil_mode": True}
+        yield f"max_pool, ceil, {padding}", "max_pool", {"x": x}, options
+        for count in (True, False):
+            yield f"avg_pool, ceil, {padding}, {count}", "avg_pool", {"x": x}, {**options, "count_include_pad": count}
     for op in ELEMENTWISE:
         yield op, op, {"x": rng.uniform(-8, 8, size=(4, 50))}, {}
     x, labels, weight = rng.normal(0, 3, size=(6, 7)), rng.integers(0, 7, 6), rng.uniform(0.1, 2, 7)

@@ -23,9 +23,18 @@ class Geometry(NamedTuple):
     OW: int
 
 
-def output_size(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
-    """``floor((size + 2*padding - dilation*(kernel-1) - 1) / stride) + 1``, the windows that fit along one axis."""
-    return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+def output_size(
+    size: int, kernel: int, stride: int, padding: int, dilation: int, after: int | None = None, ceil_mode: bool = False
+) -> int:
+    """``floor((size + padding + after - dilation*(kernel-1) - 1) / stride) + 1``, the windows that fit along one axis.
+
+    `after` is the padding at the end, by default that at the beginning. In ceil mode a last window that reaches over
+    the end counts too, if it begins in the input or in the padding before it (PyTorch's rule).
+    """
+    after = padding if after is None else after
+    steps, rest = divmod(size + padding + after - dilation * (kernel - 1) - 1, stride)
+    one_more = ceil_mode and rest > 0 and (steps + 1) * stride < size + padding
+    return steps + 1 + one_more
 
 
 def geometry(
@@ -35,6 +44,8 @@ def geometry(
     stride: IntPair = 1,
     padding: IntPair = 0,
     dilation: IntPair = 1,
+    after: tuple[int, int] | None = None,
+    ceil_mode: bool = False,
 ) -> Geometry:
     """Check the numbers and return a `Geometry`.
 
@@ -45,6 +56,10 @@ def geometry(
     plane, kernel_size : (int, int)
         H, W and KH, KW.
     stride, padding, dilation : int or (int, int)
+    after : (int, int), optional
+        Padding below and on the right; by default `padding` is on all sides.
+    ceil_mode : bool
+        As in `output_size`.
 
     Raises
     ------
@@ -55,12 +70,15 @@ def geometry(
     SH, SW = pair(op, "stride", stride, 1)
     PH, PW = pair(op, "padding", padding, 0)
     DH, DW = pair(op, "dilation", dilation, 1)
-    OH, OW = output_size(H, KH, SH, PH, DH), output_size(W, KW, SW, PW, DW)
+    below, right = (PH, PW) if after is None else after
+    OH = output_size(H, KH, SH, PH, DH, below, ceil_mode)
+    OW = output_size(W, KW, SW, PW, DW, right, ceil_mode)
     if OH < 1 or OW < 1:
         reach = (DH * (KH - 1) + 1, DW * (KW - 1) + 1)
         raise ValueError(
             f"{op}: the kernel reaches over {reach[0]}x{reach[1]} pixels (size {KH}x{KW}, dilation {DH}x{DW}), more "
-            f"than the padded input has: {H + 2 * PH}x{W + 2 * PW} (input {H}x{W}, padding {PH}x{PW}); "
+            f"than the padded input has: {H + PH + below}x{W + PW + right} (input {H}x{W}, padding {PH}x{PW}"
+            f"{'' if (below, right) == (PH, PW) else f' above and left, {below}x{right} below and right'}); "
             "pad more or use a smaller kernel"
         )
     return Geometry(KH, KW, SH, SW, PH, PW, DH, DW, OH, OW)

@@ -21,6 +21,13 @@ OPERATIONS: dict[str, tuple[str, dict[str, tuple[int, ...]], dict[str, Any]]] = 
     "linear": ("linear", {"x": (4, 5), "w": (5, 3), "b": (3,)}, {}),
     "max_pool": ("max_pool", {"x": (2, 5, 6, 3)}, {"kernel_size": 3, "stride": 2, "padding": 1}),
     "avg_pool": ("avg_pool", {"x": (2, 5, 6, 3)}, {"kernel_size": 3, "stride": 2, "padding": 1}),
+    "max_pool_ceil": ("max_pool", {"x": (2, 6, 5, 3)}, {"kernel_size": 3, "stride": 2, "ceil_mode": True}),
+    "avg_pool_ceil": (
+        "avg_pool",
+        {"x": (2, 6, 5, 3)},
+        {"kernel_size": 3, "stride": 2, "padding": ((0, 1), (1, 1)), "ceil_mode": True, "count_include_pad": False},
+    ),
+    "flatten": ("flatten", {"x": (2, 3, 4, 5)}, {}),
     "global_avg_pool": ("global_avg_pool", {"x": (2, 3, 4, 5)}, {}),
     "depth_to_space": ("depth_to_space", {"x": (2, 3, 2, 12)}, {"block": (3, 2)}),
     "depth_to_space_crd": ("depth_to_space", {"x": (2, 3, 2, 12)}, {"block": (3, 2), "order": "CRD"}),
@@ -62,7 +69,7 @@ def pieces(name, seed=0):
         operation, shapes, options = OPERATIONS[name]
         spread = ops.ACTIVATIONS[name].spread if name in ops.ACTIVATIONS else 1.0
         inputs = [spread * rng.normal(size=shape) for shape in shapes.values()]
-        return [_named(operation, twin, shapes, options, inputs) for twin in ("", "_reference")]
+        return [_named(operation, twin, shapes, options, inputs) for twin in _twins(operation)]
     if name.startswith("batch_norm"):
         inputs = [rng.normal(size=(3, 4, 5, 2)), rng.uniform(0.5, 1.5, 2), rng.normal(size=2)]
         return [_batch_norm(twin, inputs, name.endswith("relu")) for twin in ("", "_reference")]
@@ -76,6 +83,11 @@ def pieces(name, seed=0):
         return [(type(layer).__name__, layer, rng.normal(size=(3, 5, 4, channels)))]
     layer = _perturbed(models.create(name, width=0.25, num_classes=5, rng=0), rng)
     return [(name, layer, rng.normal(size=(6, 16, 16, 3)))]
+
+
+def _twins(operation):
+    """The suffixes that there are."""
+    return [twin for twin in ("", "_reference") if hasattr(ops, f"{operation}_forward{twin}")]
 
 
 def _named(operation, twin, shapes, options, inputs):

@@ -11,19 +11,10 @@ from minighost.nn.functional import fusing
 from minighost.nn.ghost import GhostBottleneck, GhostModule
 from minighost.nn.hooks import Hook, hooked
 from minighost.nn.initial import without_weights
-from minighost.nn.layers import (
-    AvgPool2d,
-    BatchNorm1d,
-    BatchNorm2d,
-    Conv2d,
-    Dropout,
-    GlobalAvgPool,
-    Identity,
-    Linear,
-    MaxPool2d,
-)
+from minighost.nn.layers import BatchNorm1d, BatchNorm2d, Conv2d, Dropout, Identity, Linear
 from minighost.nn.module import Module
 from minighost.nn.parameter import Buffer, Parameter
+from minighost.nn.pooling import AvgPool2d, Flatten, GlobalAvgPool, MaxPool2d
 from minighost.nn.residual import ResidualBlock
 from minighost.nn.whitening import PatchWhitening
 
@@ -36,6 +27,7 @@ __all__ = [
     "Conv2d",
     "ConvBNAct",
     "Dropout",
+    "Flatten",
     "GhostBottleneck",
     "GhostModule",
     "GlobalAvgPool",

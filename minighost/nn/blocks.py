@@ -4,8 +4,9 @@ from minighost.arguments import choice
 from minighost.engine.check import pair
 from minighost.nn import functional
 from minighost.nn.activations import LAYERS, ClipGate, HardSigmoid, ReLU, Sigmoid
-from minighost.nn.layers import BatchNorm2d, Conv2d, Linear, MaxPool2d
+from minighost.nn.layers import BatchNorm2d, Conv2d, Linear
 from minighost.nn.module import Module, backward_onto
+from minighost.nn.pooling import MaxPool2d
 from minighost.type_aliases import Array, InputGrad, IntPair, Seed
 
 __all__ = ["ConvBNAct", "SqueezeExcite"]

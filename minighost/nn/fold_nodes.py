@@ -15,8 +15,21 @@ from minighost.engine import inference
 from minighost.engine.activations import IDENTITY
 from minighost.engine.geometry import Geometry
 from minighost.engine.kernels.winograd import suits
+from minighost.ops.windows import pooling_windows
 
-__all__ = ["Add", "Affine", "Concat", "Convolution", "FirstChannels", "Gate", "GlobalMean", "Node", "Plain", "Pool"]
+__all__ = [
+    "Add",
+    "Affine",
+    "Concat",
+    "Convolution",
+    "FirstChannels",
+    "Flatten",
+    "Gate",
+    "GlobalMean",
+    "Node",
+    "Plain",
+    "Pool",
+]
 
 
 class Node:
@@ -26,6 +39,7 @@ class Node:
         """Most nodes have no weights."""
 
     words = ""
+    has_planes = True  # whether the result has an axis of lines and one of columns, where the input has
 
     def kind(self):
         """What it is, in words."""
@@ -125,6 +139,7 @@ class GlobalMean(Node):
     """The mean over the plane."""
 
     words = "mean over the plane"
+    has_planes = False
 
     def emit(self, program, value):
         """One step per part."""
@@ -141,11 +156,27 @@ class Pool(Node):
     kernel_size: Any
     stride: Any
     padding: Any
+    ceil_mode: bool
+    count_include_pad: bool = True
 
     def emit(self, program, value):
         """One step per part."""
-        stride = self.kernel_size if self.stride is None else self.stride
-        return program.pool(value, self.maximum, program.window(value, self.kernel_size, stride, self.padding))
+        plane = value.H, value.W
+        windows = pooling_windows("fold", plane, self.kernel_size, self.stride, self.padding, self.ceil_mode)
+        counts = None if self.maximum else windows.counts(self.count_include_pad)
+        return program.pool(value, windows.g, counts)
+
+
+@dataclass
+class Flatten(Node):
+    """All numbers of an image in a row, which costs nothing."""
+
+    words = "pixels in a row"
+    has_planes = False
+
+    def emit(self, program, value):
+        """No step, unless the parts have to be put together."""
+        return program.row(value)
 
 
 @dataclass

@@ -11,7 +11,7 @@ import numpy as np
 from minighost.engine import check, inference
 from minighost.engine.memory import empty
 from minighost.nn.fold_graph import Segment, explain, segments_of
-from minighost.nn.fold_nodes import FirstChannels, GlobalMean, Plain
+from minighost.nn.fold_nodes import FirstChannels, Plain
 from minighost.nn.folding import Trace, in_evaluation
 from minighost.nn.kept_fold import layer_by_layer
 from minighost.nn.module import Module
@@ -251,7 +251,7 @@ def _begin(shape, dtype):
 
 def _shape(shape, segments, value):
     """Of the result: the planes are gone after a global mean."""
-    if any(isinstance(segment.ops[-1].node, GlobalMean) for segment in segments):
+    if not all(segment.ops[-1].node.has_planes for segment in segments):
         return (shape[0], value.C)
     if len(shape) == 4:
         return (shape[0], value.H, value.W, value.C)

@@ -15,9 +15,9 @@ import numpy as np
 
 from minighost.engine.activations import IDENTITY, RELU
 from minighost.engine.check import pair
-from minighost.nn import layers
+from minighost.nn import layers, pooling
 from minighost.nn.activations import LAYERS, CReLU
-from minighost.nn.fold_nodes import Affine, Concat, Convolution, GlobalMean, Plain, Pool
+from minighost.nn.fold_nodes import Affine, Concat, Convolution, Flatten, GlobalMean, Plain, Pool
 from minighost.nn.functional.traced import Traced, Unreadable
 from minighost.nn.parameter import Buffer, Parameter
 from minighost.nn.whitening import PatchWhitening
@@ -124,13 +124,18 @@ def _patch_whitening(layer, x, path):
     return x.trace(layer.act, x)
 
 
-@rule(layers.MaxPool2d)
-@rule(layers.AvgPool2d)
+@rule(pooling.MaxPool2d)
+@rule(pooling.AvgPool2d)
 def _pool(layer, x, path):
-    return x.then(Pool(type(layer) is layers.MaxPool2d, **layer._options), layers=path, channels=x.channels)
+    return x.then(Pool(type(layer) is pooling.MaxPool2d, **layer._options), layers=path, channels=x.channels)
 
 
-@rule(layers.GlobalAvgPool)
+@rule(pooling.Flatten)
+def _flatten(layer, x, path):
+    return x.then(Flatten(), layers=path)
+
+
+@rule(pooling.GlobalAvgPool)
 def _global_avg_pool(layer, x, path):
     return x.then(GlobalMean(), layers=path, channels=x.channels)
 

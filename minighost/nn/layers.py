@@ -1,7 +1,5 @@
 """The elementary layers: each owns its parameters and hands the mathematics to `minighost.ops`."""
 
-from typing import Any
-
 import numpy as np
 
 from minighost import ops
@@ -12,19 +10,15 @@ from minighost.nn import functional, initial, limit
 from minighost.nn.functional import materialize
 from minighost.nn.module import BY_LAYERS, Module
 from minighost.nn.parameter import Buffer, Parameter
-from minighost.ops.windows import pooling_options
 from minighost.type_aliases import Array, InputGrad, IntPair, Seed
 
 __all__ = [
-    "AvgPool2d",
     "BatchNorm1d",
     "BatchNorm2d",
     "Conv2d",
     "Dropout",
-    "GlobalAvgPool",
     "Identity",
     "Linear",
-    "MaxPool2d",
 ]
 
 
@@ -210,46 +204,6 @@ class Linear(Module):
     def macs(self) -> int:  # type: ignore[override]  # a number that follows from the weights
         """Multiply-adds per row: in_features * out_features."""
         return self.weight.size
-
-
-class _Function(Module):
-    """A layer without parameters: a pair of functions from `ops`, with fixed options."""
-
-    _forward: Any
-    _backward: Any
-    _options: dict = {}
-
-    def forward(self, x: Array) -> Array:
-        """Apply the function."""
-        if self._has_own("backward", _Function):
-            x = materialize(x)
-        out, self._cache = type(self)._forward(x, **self._options)
-        return out
-
-    def backward(self, dout: Array) -> InputGrad:
-        """Gradient with respect to x."""
-        return type(self)._backward(dout, self._take_cache(dout))
-
-
-class GlobalAvgPool(_Function):
-    """Mean over the plane, (N, H, W, C) -> (N, C)."""
-
-    _forward, _backward = functional.global_avg_pool_forward, functional.global_avg_pool_backward
-
-
-class MaxPool2d(_Function):
-    """Maximum over windows; `kernel_size`, `stride` (by default the kernel size) and `padding` as in `Conv2d`."""
-
-    _forward, _backward = ops.max_pool_forward, ops.max_pool_backward
-
-    def __init__(self, kernel_size: IntPair, stride: IntPair | None = None, padding: IntPair = 0) -> None:
-        self._options = pooling_options(type(self).__name__, kernel_size, stride, padding)
-
-
-class AvgPool2d(MaxPool2d):
-    """Mean over windows, padded zeros included; parameters as for `MaxPool2d`."""
-
-    _forward, _backward = ops.avg_pool_forward, ops.avg_pool_backward
 
 
 class Identity(Module):

@@ -22,6 +22,7 @@ from minighost.ops.cross_entropy import *
 from minighost.ops.depth_to_space import *
 from minighost.ops.depthwise import *
 from minighost.ops.dropout import *
+from minighost.ops.flatten import *
 from minighost.ops.global_avg_pool import *
 from minighost.ops.im2col import *
 from minighost.ops.linear import *

@@ -13,7 +13,8 @@ import numpy as np
 from minighost.engine import check
 from minighost.engine.launch import kernel, share, tile
 from minighost.engine.memory import empty
-from minighost.ops.windows import pooling_geometry
+from minighost.engine.padding import Padding
+from minighost.ops.windows import pooling_windows
 from minighost.type_aliases import Array, Cache, IntPair
 
 __all__ = ["max_pool_backward", "max_pool_backward_reference", "max_pool_forward", "max_pool_forward_reference"]
@@ -23,10 +24,14 @@ __all__ = ["max_pool_backward", "max_pool_backward_reference", "max_pool_forward
 
 
 def max_pool_forward_reference(
-    x: Array, kernel_size: IntPair, stride: IntPair | None = None, padding: IntPair = 0
+    x: Array,
+    kernel_size: IntPair,
+    stride: IntPair | None = None,
+    padding: Padding = 0,
+    ceil_mode: bool = False,
 ) -> tuple[Array, Cache]:
     """`max_pool_forward` by a loop over output positions."""
-    g = pooling_geometry("max_pool", x, kernel_size, stride, padding)
+    g = pooling_windows("max_pool", x.shape[1:3], kernel_size, stride, padding, ceil_mode).g
     out = np.empty((len(x), g.OH, g.OW, x.shape[3]), x.dtype)
     winner = np.empty(out.shape, np.int32)  # index into the window's KH*KW pixels
     for i, j in np.ndindex(g.OH, g.OW):
@@ -42,7 +47,8 @@ def max_pool_forward_reference(
 def max_pool_backward_reference(dout: Array, cache: Cache) -> Array:
     """`max_pool_backward` by the same loop: the winner takes all."""
     winner, (N, H, W, C), g = cache
-    dpadded = np.zeros((N, H + 2 * g.PH, W + 2 * g.PW, C), dout.dtype)
+    lines, columns = max(g.PH + H, (g.OH - 1) * g.SH + g.KH), max(g.PW + W, (g.OW - 1) * g.SW + g.KW)
+    dpadded = np.zeros((N, lines, columns, C), dout.dtype)
     for n, i, j, c in np.ndindex(*winner.shape):
         u, v = divmod(winner[n, i, j, c], g.KW)
         dpadded[n, i * g.SH + u, j * g.SW + v, c] += dout[n, i, j, c]
@@ -53,7 +59,11 @@ def max_pool_backward_reference(dout: Array, cache: Cache) -> Array:
 
 
 def max_pool_forward(
-    x: Array, kernel_size: IntPair, stride: IntPair | None = None, padding: IntPair = 0
+    x: Array,
+    kernel_size: IntPair,
+    stride: IntPair | None = None,
+    padding: Padding = 0,
+    ceil_mode: bool = False,
 ) -> tuple[Array, Cache]:
     """Maximum over windows.
 
@@ -63,8 +73,10 @@ def max_pool_forward(
     kernel_size : int or (int, int)
     stride : int or (int, int), optional
         By default the kernel size.
-    padding : int or (int, int)
-        At most half the kernel, so that every window sees a pixel.
+    padding : int, (int, int), ((above, below), (left, right)) or "same"
+        At most half the kernel, so that every window sees a pixel; "same" is TensorFlow's SAME (`engine.padding`).
+    ceil_mode : bool
+        Whether a last window that reaches over the end counts, if it begins in the image or in the padding before it.
 
     Returns
     -------
@@ -78,7 +90,7 @@ def max_pool_forward(
     3.0
     """
     x = check.array("max_pool", "x", x, 4)
-    g = pooling_geometry("max_pool", x, kernel_size, stride, padding)
+    g = pooling_windows("max_pool", x.shape[1:3], kernel_size, stride, padding, ceil_mode).g
     out = empty((len(x), g.OH, g.OW, x.shape[3]), x.dtype)
     winner = empty(out.shape, np.int32)
     if out.size:

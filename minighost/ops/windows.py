@@ -1,26 +1,79 @@
 """The windows of max and average pooling: kernel size, stride and padding, checked."""
 
+from typing import Any, NamedTuple
+
+import numpy as np
+
 from minighost.engine import check
 from minighost.engine.geometry import Geometry, geometry
-from minighost.type_aliases import Array, IntPair
+from minighost.engine.padding import Padding, padding_option, sides
+from minighost.type_aliases import IntArray, IntPair
 
-__all__ = ["pooling_geometry", "pooling_options"]
+__all__ = ["Windows", "pooling_options", "pooling_windows"]
+
+
+class Windows(NamedTuple):
+    """Where the windows of a plane are.
+
+    Attributes
+    ----------
+    g : Geometry
+        PH and PW are the padding above and on the left; what is beyond the plane on the other sides is padding too.
+    plane : (int, int)
+        H, W.
+    after : (int, int)
+        Padding below and on the right, as it was asked for.
+    """
+
+    g: Geometry
+    plane: tuple[int, int]
+    after: tuple[int, int]
+
+    def counts(self, include_pad: bool) -> tuple[IntArray, IntArray]:
+        """Rows (OH,) and columns (OW,) that count in each window, padding included or not.
+
+        What a window of ceil mode covers beyond the padding counts in no case.
+        """
+        g, (H, W), (below, right) = self.g, self.plane, self.after
+        return (
+            _counts(H, g.KH, g.SH, g.OH, g.PH, below, include_pad),
+            _counts(W, g.KW, g.SW, g.OW, g.PW, right, include_pad),
+        )
+
+
+def _counts(size: int, kernel: int, stride: int, outputs: int, before: int, after: int, include_pad: bool) -> IntArray:
+    first = np.arange(outputs) * stride - before
+    low, high = (-before, size + after) if include_pad else (0, size)
+    return np.minimum(first + kernel, high) - np.maximum(first, low)
 
 
 def pooling_options(
-    op: str, kernel_size: IntPair, stride: IntPair | None = None, padding: IntPair = 0
-) -> dict[str, tuple[int, int]]:
+    op: str, kernel_size: IntPair, stride: IntPair | None = None, padding: Padding = 0, ceil_mode: bool = False
+) -> dict[str, Any]:
     """The options as pairs, by name; TypeError or ValueError if they would fit no image."""
-    (KH, KW), (PH, PW) = check.pair(op, "kernel_size", kernel_size, 1), check.pair(op, "padding", padding, 0)
-    if 2 * PH > KH or 2 * PW > KW:
-        raise ValueError(
-            f"{op}: padding={padding} must be at most half of kernel_size={kernel_size}, "
-            "or a window would hold nothing but padding"
-        )
+    KH, KW = check.pair(op, "kernel_size", kernel_size, 1)
+    padded = padding_option(op, padding)
+    if padded != "same":
+        rows, columns = sides(padded, (1, 1), (KH, KW))
+        if 2 * max(rows) > KH or 2 * max(columns) > KW:
+            raise ValueError(
+                f"{op}: padding={padding} must be at most half of kernel_size={kernel_size}, "
+                "or a window would hold nothing but padding"
+            )
     stride = (KH, KW) if stride is None else check.pair(op, "stride", stride, 1)
-    return {"kernel_size": (KH, KW), "stride": stride, "padding": (PH, PW)}
+    return {"kernel_size": (KH, KW), "stride": stride, "padding": padded, "ceil_mode": bool(ceil_mode)}
 
 
-def pooling_geometry(op: str, x: Array, kernel_size: IntPair, stride: IntPair | None, padding: IntPair) -> Geometry:
-    """The `Geometry` of these windows over `x`, checked."""
-    return geometry(op, x.shape[1:3], **pooling_options(op, kernel_size, stride, padding))
+def pooling_windows(
+    op: str,
+    plane: tuple[int, int],
+    kernel_size: IntPair,
+    stride: IntPair | None = None,
+    padding: Padding = 0,
+    ceil_mode: bool = False,
+) -> Windows:
+    """The windows of these options over an H x W `plane`, checked."""
+    options = pooling_options(op, kernel_size, stride, padding, ceil_mode)
+    (above, below), (left, right) = sides(options["padding"], plane, options["kernel_size"], options["stride"])
+    options |= {"padding": (above, left), "after": (below, right)}
+    return Windows(geometry(op, plane, **options), plane, (below, right))

@@ -119,7 +119,7 @@ def _do(s, n0, n, weights, lines, tables, x, out, arena):
     elif s.op == MAX_POOL:
         _max_pool(s, g, n, a, o)
     else:
-        _avg_pool(s, g, n, a, o)
+        _avg_pool(s, g, n, a, tables[s.table : s.table + g.OH + g.OW], o)
 
 
 @tile
@@ -338,12 +338,13 @@ def _max_pool(s, g, n, a, o):
 
 
 @tile
-def _avg_pool(s, g, n, a, o):
-    C, zero, count = s.C, a.dtype.type(0), a.dtype.type(g.KH * g.KW)
+def _avg_pool(s, g, n, a, counts, o):
+    C, zero = s.C, a.dtype.type(0)
     x, y = a.reshape(n * s.H, s.W, C), o.reshape(n * g.OH, g.OW, C)
     for line in range(n * g.OH):
         k, i = line // g.OH, line % g.OH
         for j in range(g.OW):
+            count = a.dtype.type(counts[i] * counts[g.OH + j])
             for c in range(C):
                 y[line, j, c] = zero
             for u in range(max(0, g.PH - i * g.SH), min(g.KH, s.H + g.PH - i * g.SH)):

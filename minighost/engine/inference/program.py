@@ -213,12 +213,13 @@ class Program:
         self._add(words.REPEAT, value, part, out, OC, flag=count)
         return Value((Part(out, OC),), value.H, value.W)
 
-    def pool(self, value, maximum, g):
-        """The maximum or the mean over windows."""
+    def pool(self, value, g, counts=None):
+        """The maximum over windows; or the mean, with the rows (OH,) and columns (OW,) that count in each window."""
+        op, table = (words.MAX_POOL, 0) if counts is None else (words.AVG_POOL, self._table(np.concatenate(counts)))
 
         def one(_, part):
             out = self._register(g.OH * g.OW * part.C)
-            self._add(words.MAX_POOL if maximum else words.AVG_POOL, value, part, out, part.C, g)
+            self._add(op, value, part, out, part.C, g, table=table)
             return Value((Part(out, part.C),), g.OH, g.OW)
 
         return self._by_part(value, one)
@@ -226,6 +227,12 @@ class Program:
     def add(self, value, other):
         """The sum of two values, in one part."""
         return self._join(value, self.whole(other))
+
+    def row(self, value):
+        """The numbers of each image in a row; a network's input is copied, for a step has to write the output."""
+        copied = len(value.parts) > 1 or value.parts[0].register == words.INPUT
+        (part,) = (self._join(value, None) if copied else value).parts
+        return Value((Part(part.register, value.H * value.W * value.C),), 1, 1)
 
     def whole(self, value):
         """The same value in one part."""

@@ -37,7 +37,8 @@ class Step(NamedTuple):
     H, W, C, OC : int
         Plane and channels of operand a, channels of the result.
     w, bias, table : int
-        Place of the weights and of what is added to the result; DEPTHWISE: of the taps' offsets in `tables`.
+        Place of the weights and of what is added to the result. In `tables`, DEPTHWISE: of the taps' offsets;
+        AVG_POOL: of the rows that count in each line of windows, then of the columns.
     lanes : int
         Numbers of bias: per channel, repeated.
     act, limits : int

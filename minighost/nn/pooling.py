@@ -1,0 +1,73 @@
+"""The layers that make a plane smaller, or lay it out in a row; each is a pair of functions of `minighost.ops`."""
+
+from minighost import ops
+from minighost.engine.padding import Padding
+from minighost.nn import functional
+from minighost.nn.function import Function
+from minighost.ops.windows import pooling_options
+from minighost.type_aliases import IntPair
+
+__all__ = ["AvgPool2d", "Flatten", "GlobalAvgPool", "MaxPool2d"]
+
+
+class GlobalAvgPool(Function):
+    """Mean over the plane, (N, H, W, C) -> (N, C)."""
+
+    _forward, _backward = functional.global_avg_pool_forward, functional.global_avg_pool_backward
+
+
+class MaxPool2d(Function):
+    """Maximum over windows; see `ops.max_pool_forward`.
+
+    Parameters
+    ----------
+    kernel_size : int or (int, int)
+    stride : int or (int, int), optional
+        By default the kernel size.
+    padding : int, (int, int), ((above, below), (left, right)) or "same"
+    ceil_mode : bool
+        Whether a last window that reaches over the end counts.
+    """
+
+    _forward, _backward = ops.max_pool_forward, ops.max_pool_backward
+
+    def __init__(
+        self,
+        kernel_size: IntPair,
+        stride: IntPair | None = None,
+        padding: Padding = 0,
+        ceil_mode: bool = False,
+    ) -> None:
+        self._options = pooling_options("MaxPool2d", kernel_size, stride, padding, ceil_mode)
+
+
+class AvgPool2d(Function):
+    """Mean over windows; parameters as for `MaxPool2d`, and
+
+    Parameters
+    ----------
+    count_include_pad : bool
+        Whether padded zeros count in the mean; TensorFlow's SAME does not count them.
+    """
+
+    _forward, _backward = ops.avg_pool_forward, ops.avg_pool_backward
+
+    def __init__(
+        self,
+        kernel_size: IntPair,
+        stride: IntPair | None = None,
+        padding: Padding = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ) -> None:
+        options = pooling_options("AvgPool2d", kernel_size, stride, padding, ceil_mode)
+        self._options = options | {"count_include_pad": bool(count_include_pad)}
+
+
+class Flatten(Function):
+    """All numbers of an image in a row, (N, H, W, C) -> (N, H*W*C): pixel after pixel, its channels side by side.
+
+    PyTorch has them channel after channel; `interop` reorders the rows of the linear layer that follows.
+    """
+
+    _forward, _backward = ops.flatten_forward, ops.flatten_backward
