@@ -8,7 +8,6 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import minighost as mg
-from minighost.interop.timm import official_name
 
 DATA = Path(__file__).parent / "data"
 
@@ -191,7 +190,7 @@ def test_the_official_network_is_reproduced(fixture, tolerance):
     assert abs(loss - official["loss"]) <= tolerance * official["loss"]
     dx = model.backward(dlogits)
     assert _relative(dx, official["grad_x_nchw"].transpose(0, 2, 3, 1)) <= tolerance
-    grads, official_grads = _official_grads(model), _section(official, "grad")
+    grads, official_grads = mg.interop.gradients(model, "timm"), _section(official, "grad")
     assert grads.keys() == official_grads.keys()
     # A bias in front of another batch norm has gradient zero; what either code finds there is rounding.
     floor = 1e-3 * max(np.abs(g).max() for g in official_grads.values())
@@ -205,14 +204,6 @@ def test_the_official_network_is_reproduced(fixture, tolerance):
 
 def _section(official, kind):
     return {name.removeprefix(f"{kind}/"): value for name, value in official.items() if name.startswith(f"{kind}/")}
-
-
-def _official_grads(model):
-    """Gradients under official names and layouts: put them where the weights are and export."""
-    shell = mg.models.create("ghostnet", width=0.1, num_classes=10).astype(model.stem.conv.weight.data.dtype)
-    shell.load_state_dict({path: p.grad for path, p in model.named_parameters()}, strict=False)
-    exported, learnt = mg.interop.to_timm(shell), {official_name(path) for path, _ in model.named_parameters()}
-    return {name: value for name, value in exported.items() if name in learnt}
 
 
 def test_official_weights_survive_the_round_trip():

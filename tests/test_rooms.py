@@ -32,7 +32,7 @@ LOWER = {
     "gradcheck": ("models", "nn", "ops", "plots"),
     "analysis": ("nn", "plots"),
     "train": ("data", "models", "nn", "ops", "engine", "plots", "terminal"),
-    "interop": ("train",),
+    "interop": ("models", "nn", "train"),
     "stepper": ("ops", "engine", "terminal"),
     "bench": ("analysis", "models", "nn", "ops", "engine", "train"),
     "learn": ("data", "gradcheck", "models", "nn", "ops", "train"),

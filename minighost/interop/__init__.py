@@ -1,6 +1,8 @@
 """Other people's weights: names and layouts of PyTorch, converted here and nowhere else."""
 
-from minighost.interop.timm import load_timm, to_timm
+from minighost.interop import timm as timm
+from minighost.interop.tables import tables_of
+from minighost.interop.transfer import gradients, load, load_timm, save, state_dict, to_timm
 from minighost.interop.weights import read_weights
 
-__all__ = ["load_timm", "read_weights", "to_timm"]
+__all__ = ["gradients", "load", "load_timm", "read_weights", "save", "state_dict", "tables_of", "to_timm"]

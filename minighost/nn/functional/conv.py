@@ -157,8 +157,9 @@ class _Depthwise:
             for gradient, part, w, skip in zip(gradients, *_Depthwise._inputs(c), skips, strict=True)
         ]
         dys, sums, dws = zip(*done, strict=True)
-        dys = [kernels.sum_repeated(dy, M) for dy in dys]
-        sums = [each if M == 1 else each.reshape(*each.shape[:2], -1, M).sum(3) for each in sums]
+        if M > 1:
+            dys = tuple(kernels.sum_repeated(dy, M) for dy in dys)
+            sums = tuple(each.reshape(*each.shape[:2], -1, M).sum(3) for each in sums)
         dx = _input_gradient(c.parts, dys, sums)
         return (dx if skips[0] is not None else add(dx, onto)), np.concatenate(dws, axis=-1)
 

@@ -1,0 +1,79 @@
+"""Whose names are whose: what other people call the parameters of our networks, and what shape they give them.
+
+A table belongs to a class of `models` and to a source, "timm" or "torchvision". It says how our path of an array
+becomes theirs. Everything about layouts follows from the array, but for what only the table can know.
+"""
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+from minighost.nn import Module
+
+__all__ = ["Table", "named_by", "table", "tables_of"]
+
+
+class Table(NamedTuple):
+    """How one source names the arrays of one family.
+
+    Attributes
+    ----------
+    renames : tuple of (pattern, replacement)
+        Regular expressions, applied in order to a whole path such as "stages.1.0.ghost1.primary.conv.weight".
+    convolutions : str
+        Pattern of our paths of linear layers that are 1x1 convolutions there.
+    flattened : dict of str to int
+        Paths of linear layers that follow a flattened plane, and the plane's channels: we flatten (H, W, C), they
+        (C, H, W).
+    absent : str
+        Pattern of their names that have no counterpart here, beside ``num_batches_tracked``.
+    """
+
+    renames: tuple[tuple[str, str], ...]
+    convolutions: str = r"(?!)"  # matches nothing
+    flattened: dict[str, int] = {}
+    absent: str = r"(?!)"
+
+    def name(self, path: str) -> str:
+        """Their name of an array of ours."""
+        for pattern, replacement in self.renames:
+            path = re.sub(pattern, replacement, path)
+        return path
+
+
+_Make = TypeVar("_Make", bound=Callable[..., Table])
+_tables: dict[type, dict[str, Callable[..., Table]]] = {}
+
+
+def named_by(source: str, kind: type) -> Callable[[_Make], _Make]:
+    """Decorator: a function from a model of this class to its `Table` for a source."""
+
+    def add(function: _Make) -> _Make:
+        _tables.setdefault(kind, {})[source] = function
+        return function
+
+    return add
+
+
+def tables_of(model: Module) -> dict[str, Table]:
+    """All tables for a model, by source."""
+    kind = next((kind for kind in type(model).__mro__ if kind in _tables), None)
+    return {source: make(model) for source, make in _tables.get(kind, {}).items()} if kind else {}
+
+
+def table(asker: str, model: Module, source: str) -> Table:
+    """The table for a model and a source.
+
+    Raises
+    ------
+    ValueError
+        There is none; the message lists those that there are.
+    """
+    found = tables_of(model)
+    if source not in found:
+        others = ", ".join(map(repr, found)) or "none"
+        raise ValueError(
+            f"{asker}: no table of names {source!r} for {type(model).__name__}; available: {others}; "
+            "model.state_dict() has our own names"
+        )
+    return found[source]
