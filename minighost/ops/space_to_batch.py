@@ -47,7 +47,7 @@ def space_to_batch_backward_reference(dout: Array, cache: Cache) -> Array:
 def batch_to_space_forward_reference(x: Array, block: IntPair) -> tuple[Array, Cache]:
     """`batch_to_space_forward` by the same loop."""
     SH, SW = _checked_batch("batch_to_space", x, block)
-    N, H, W, C = len(x) // (SH * SW), *x.shape[1:]
+    N, (H, W, C) = len(x) // (SH * SW), x.shape[1:]
     out = np.empty((N, H * SH, W * SW, C), x.dtype)
     for u, v in np.ndindex(SH, SW):
         out[:, u::SH, v::SW] = x[(u * SW + v) * N :][:N]
@@ -122,7 +122,7 @@ def batch_to_space_forward(x: Array, block: IntPair) -> tuple[Array, Cache]:
     """
     x = check.array("batch_to_space", "x", x, 4)
     SH, SW = _checked_batch("batch_to_space", x, block)
-    N, H, W, C = len(x) // (SH * SW), *x.shape[1:]
+    N, (H, W, C) = len(x) // (SH * SW), x.shape[1:]
     blocks = x.reshape(SH, SW, N, H, W, C).transpose(2, 3, 0, 4, 1, 5)
     return np.ascontiguousarray(blocks).reshape(N, H * SH, W * SW, C), ((SH, SW),)
 
