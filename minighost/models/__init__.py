@@ -7,12 +7,14 @@ from minighost.models.quicknet import QuickNet
 from minighost.models.registry import create, names
 from minighost.models.resnet import ResNet, resnet20
 from minighost.models.rounding import make_divisible
+from minighost.models.xception import Xception, xception_cifar
 
 __all__ = [
     "GhostNet",
     "Network",
     "QuickNet",
     "ResNet",
+    "Xception",
     "create",
     "ghostnet_cifar",
     "ghostnet_cifar_fast",
@@ -20,4 +22,5 @@ __all__ = [
     "make_divisible",
     "names",
     "resnet20",
+    "xception_cifar",
 ]

@@ -10,13 +10,16 @@ from minighost.nn.folded import fold
 from minighost.nn.functional import fusing
 from minighost.nn.ghost import GhostBottleneck, GhostModule
 from minighost.nn.hooks import Hook, hooked
+from minighost.nn.inception import InceptionModule, Towers
 from minighost.nn.initial import without_weights
 from minighost.nn.layers import BatchNorm1d, BatchNorm2d, Conv2d, Dropout, Identity, Linear
 from minighost.nn.module import Module
 from minighost.nn.parameter import Buffer, Parameter
 from minighost.nn.pooling import AvgPool2d, Flatten, GlobalAvgPool, MaxPool2d
 from minighost.nn.residual import ResidualBlock
+from minighost.nn.separable import SeparableConv2d
 from minighost.nn.whitening import PatchWhitening
+from minighost.nn.xception import SeparableUnit, XceptionModule
 
 __all__ = [
     "AvgPool2d",
@@ -33,6 +36,7 @@ __all__ = [
     "GlobalAvgPool",
     "Hook",
     "Identity",
+    "InceptionModule",
     "Linear",
     "MaxPool2d",
     "Module",
@@ -40,8 +44,12 @@ __all__ = [
     "Parameter",
     "PatchWhitening",
     "ResidualBlock",
+    "SeparableConv2d",
+    "SeparableUnit",
     "Sequential",
     "SqueezeExcite",
+    "Towers",
+    "XceptionModule",
     "checking",
     "flatten",
     "fold",
