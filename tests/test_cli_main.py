@@ -16,7 +16,20 @@ from minighost.cli.main import main, one_line
 from minighost.errors import NonFiniteError, RunLocked
 
 ROOT = Path(minighost.__file__).parent.parent
-COMMANDS = "train", "eval", "predict", "summary", "data", "bench", "warmup", "gradcheck", "learn", "step", "lines"
+COMMANDS = (
+    "train",
+    "eval",
+    "predict",
+    "summary",
+    "zoo",
+    "data",
+    "bench",
+    "warmup",
+    "gradcheck",
+    "learn",
+    "step",
+    "lines",
+)
 
 
 def test_help_lists_every_command_with_examples(capsys):

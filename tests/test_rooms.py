@@ -30,7 +30,7 @@ LOWER = {
     "terminal": (),
     "data": ("terminal",),
     "gradcheck": ("models", "nn", "ops", "plots"),
-    "analysis": ("nn", "plots"),
+    "analysis": ("models", "nn", "plots"),
     "train": ("data", "models", "nn", "ops", "engine", "plots", "terminal"),
     "interop": ("models", "nn", "train"),
     "stepper": ("ops", "engine", "terminal"),

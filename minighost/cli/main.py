@@ -16,7 +16,7 @@ import sys
 import traceback
 
 from minighost import __version__
-from minighost.cli import bench, data, eval, gradcheck, learn, lines, predict, step, summary, train, warmup
+from minighost.cli import bench, data, eval, gradcheck, learn, lines, predict, step, summary, train, warmup, zoo
 from minighost.errors import NonFiniteError, RunLocked, one_line
 from minighost.train.signals import Interrupted, listening
 
@@ -27,6 +27,7 @@ COMMANDS = {
     "eval": eval,
     "predict": predict,
     "summary": summary,
+    "zoo": zoo,
     "data": data,
     "bench": bench,
     "warmup": warmup,
@@ -44,6 +45,7 @@ examples:
   minighost eval --checkpoint RUN               accuracy of that run, class by class
   minighost predict cat.jpg --checkpoint RUN    what does it see in a picture?
   minighost summary --width 0.5                 shapes, parameters and multiply-adds, layer by layer
+  minighost zoo                                 all networks beside their published numbers
   minighost data --data shapes10 --out a.png    look at the images
   minighost bench ghostnet                      how fast is it on this machine?
   minighost warmup                              compile the kernels in advance
