@@ -16,8 +16,9 @@ from minighost.nn import functional
 from minighost.nn.activations import LAYERS
 from minighost.nn.blocks import ConvBNAct
 from minighost.nn.containers import Chain, Sequential
-from minighost.nn.layers import Conv2d, MaxPool2d
+from minighost.nn.layers import Conv2d
 from minighost.nn.module import Module, backward_onto
+from minighost.nn.pooling import MaxPool2d
 from minighost.type_aliases import Array, InputGrad, Seed
 
 __all__ = ["InceptionModule", "Towers"]

@@ -10,8 +10,9 @@ from minighost.nn import functional
 from minighost.nn.activations import ReLU
 from minighost.nn.blocks import ConvBNAct
 from minighost.nn.containers import Chain, Sequential
-from minighost.nn.layers import BatchNorm2d, MaxPool2d
+from minighost.nn.layers import BatchNorm2d
 from minighost.nn.module import Module, backward_onto
+from minighost.nn.pooling import MaxPool2d
 from minighost.nn.separable import SeparableConv2d
 from minighost.type_aliases import Array, InputGrad, Seed
 
