@@ -23,6 +23,7 @@ LAYERS = {
     "clip": nn.ClipGate,
     "hard swish": nn.HardSwish,
     "crelu": nn.CReLU,
+    "shuffle": lambda: nn.ChannelShuffle(2),
     "mean": nn.GlobalAvgPool,
     "max pool": lambda: nn.MaxPool2d(2),
     "average pool": lambda: nn.AvgPool2d(2),

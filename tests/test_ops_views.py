@@ -108,6 +108,11 @@ def _concat(draw):
     return Op({f"x{k}": [*shape, draw(sizes)] for k in range(draw(st.integers(1, 3)))}, {})
 
 
+def _groups(draw):
+    *plane, per_group, groups = [draw(sizes) for _ in range(5)]
+    return Op({"x": [*plane, per_group * groups]}, {"groups": groups})
+
+
 def _add(draw):
     shape = [draw(sizes) for _ in range(4)]
     return Op({"a": shape, "b": shape}, {})
@@ -128,6 +133,8 @@ PAIRS = {  # NAME_forward and NAME_backward
     "avg_pool": _pool,
     "batch_norm": _batch_norm,
     "batch_to_space": _batch_to_space,
+    "channel_shuffle": _groups,
+    "channel_unshuffle": _groups,
     "concat": _concat,
     "conv2d": _conv2d,
     "crelu": _image,

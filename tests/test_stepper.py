@@ -18,7 +18,17 @@ from minighost.stepper.frames import Source
 from minighost.stepper.words import format_number, format_text, say, spelled
 
 ROOT = Path(minighost.__file__).parent.parent
-WHOLE = "conv", "depthwise", "grouped", "pointwise", "dilated", "transposed", "im2col", "crelu"  # in whole numbers
+WHOLE = (
+    "conv",
+    "depthwise",
+    "grouped",
+    "pointwise",
+    "dilated",
+    "transposed",
+    "im2col",
+    "crelu",
+    "shuffle",
+)  # in whole numbers
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +141,15 @@ def test_batch_norm_ends_at_what_the_operation_returns(pages):
     near(batch(last["dx"]), dx)
     near(last["dgamma"].ravel(), dgamma)
     near(last["dbeta"].ravel(), dbeta)
+
+
+@pytest.mark.small
+def test_a_channel_shuffle_ends_at_what_the_operation_returns(pages):
+    for script in data_of(pages["shuffle"])["scripts"]:
+        first, last, _ = played(script)
+        out, cache = ops.channel_shuffle_forward(plane(first["x"]), script["groups"])
+        assert_array_equal(plane(last["out"]), out)
+        assert_array_equal(plane(last["dx"]), ops.channel_shuffle_backward(plane(first["dout"]), cache))
 
 
 @pytest.mark.small
@@ -256,7 +275,7 @@ def test_old_and_new_values_stand_in_the_cells(stories, name):
                 assert format_number(before[id(array)][cell]) == found[3], text
                 assert format_number(state[id(array)][cell]) == found[4], text
                 seen += 1
-    assert seen > 5 or name == "crelu"  # which adds nothing up
+    assert seen > 5 or name in ("crelu", "shuffle")  # which add nothing up
 
 
 def cell_named(array, index, name, frame):

@@ -146,6 +146,11 @@ def _relu(x, rng):
     return Case(ops.relu_forward, ops.relu_backward, (1, 1))
 
 
+def _channel_shuffle(x, rng, groups):
+    """No arithmetic: all of it is memory."""
+    return Case(lambda x: ops.channel_shuffle_forward(x, groups), ops.channel_shuffle_backward, (0, 0))
+
+
 def _pool(forward, backward):
     def build(x, rng, kernel, stride):
         return Case(lambda x: forward(x, kernel, stride), backward, (kernel * kernel, kernel * kernel))
@@ -160,6 +165,7 @@ OPERATIONS: dict = {  # name: how to build it, and its settings with their defau
     "batch_norm": (_batch_norm(False), {}),
     "batch_norm_relu": (_batch_norm(True), {}),
     "relu": (_relu, {}),
+    "channel_shuffle": (_channel_shuffle, {"groups": 2}),
     "max_pool": (_pool(ops.max_pool_forward, ops.max_pool_backward), {"kernel": 2, "stride": 2}),
     "avg_pool": (_pool(ops.avg_pool_forward, ops.avg_pool_backward), {"kernel": 2, "stride": 2}),
 }

@@ -40,6 +40,8 @@ OPERATIONS: dict[str, tuple[str, dict[str, tuple[int, ...]], dict[str, Any]]] = 
     "crelu": ("crelu", {"x": (2, 3, 4, 5)}, {}),
     "scale": ("scale", {"x": (2, 3, 4, 5), "gate": (2, 5)}, {}),
     "add": ("add", {"a": (2, 3, 4, 5), "b": (2, 3, 4, 5)}, {}),
+    "channel_shuffle": ("channel_shuffle", {"x": (2, 3, 4, 6)}, {"groups": 3}),
+    "channel_unshuffle": ("channel_unshuffle", {"x": (2, 3, 4, 6)}, {"groups": 3}),
     "concat": ("concat", {"a": (2, 3, 4, 2), "b": (2, 3, 4, 3)}, {}),
 }
 

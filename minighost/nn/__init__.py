@@ -3,6 +3,7 @@
 from minighost.nn import activations
 from minighost.nn.activations import *
 from minighost.nn.blocks import ConvBNAct, SqueezeExcite
+from minighost.nn.channels import ChannelShuffle, ChannelUnshuffle
 from minighost.nn.checksums import checking
 from minighost.nn.containers import Chain, ModuleList, Sequential
 from minighost.nn.flat import flatten
@@ -27,6 +28,8 @@ __all__ = [
     "BatchNorm2d",
     "Buffer",
     "Chain",
+    "ChannelShuffle",
+    "ChannelUnshuffle",
     "Conv2d",
     "ConvBNAct",
     "Dropout",

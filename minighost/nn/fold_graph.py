@@ -5,8 +5,10 @@ is all that is handed on.
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from minighost.engine.activations import is_identity
-from minighost.nn.fold_nodes import Affine, Concat, Convolution, FirstChannels, Plain
+from minighost.nn.fold_nodes import Affine, Concat, Convolution, Plain, Select
 
 __all__ = ["Op", "Segment", "explain", "segments_of"]
 
@@ -114,14 +116,28 @@ def _apart(op, before, readers):
 def _folds(op, before, readers):
     """Fold an op into the only one before it, whose result nobody else reads; False if that is not possible."""
     node, earlier = op.node, before.node
-    if isinstance(node, FirstChannels) and isinstance(earlier, Concat) and readers[id(before)] == 1:
-        return _cut(node.n, before, readers)
+    if isinstance(node, Select):
+        return readers[id(before)] == 1 and _selects(op, before, readers)
     if not isinstance(node, Affine):
         return False
     if isinstance(earlier, Convolution):
         before.node = replace(earlier, w=earlier.w * node.scale, b=earlier.b * node.scale + node.shift, act=node.act)
     else:
         before.node = Affine(earlier.scale * node.scale, earlier.shift * node.scale + node.shift, node.act)
+    before.layers += op.layers
+    return True
+
+
+def _selects(op, before, readers):
+    """Have the op before a selection, whose result nobody else reads, compute what is selected."""
+    index, earlier = op.node.index, before.node
+    if isinstance(earlier, Concat):
+        n = len(index)
+        return np.array_equal(index, np.arange(n)) and _cut(n, before, readers)
+    if isinstance(earlier, Select):
+        before.node = Select(earlier.index[index])
+    elif not (isinstance(earlier, Convolution) and earlier.select(index)):
+        return False
     before.layers += op.layers
     return True
 
@@ -137,7 +153,7 @@ def _cut(n, concat, readers):
         concat.sources = others
         readers[id(last)] = 0
         return True
-    return 0 < left and last.node.cut(left)
+    return 0 < left and last.node.select(np.arange(left))
 
 
 def explain(segments):

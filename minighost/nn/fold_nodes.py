@@ -22,13 +22,13 @@ __all__ = [
     "Affine",
     "Concat",
     "Convolution",
-    "FirstChannels",
     "Flatten",
     "Gate",
     "GlobalMean",
     "Node",
     "Plain",
     "Pool",
+    "Select",
 ]
 
 
@@ -110,11 +110,14 @@ class Convolution(Node):
         depthwise = " depthwise" if C == 1 < self.groups else ""
         return f"{KH}x{KW}{depthwise} convolution" + (" (Winograd)" if self.w is None and self._winograd else "")
 
-    def cut(self, channels):
-        """Keep the first channels of the result only; False if that is not possible."""
-        if self.w.shape[2] > 1 < self.groups:
+    def select(self, index):
+        """Compute only these channels of the result, in this order; False if that is not possible.
+
+        Of a depthwise convolution only the first may be asked for, in a grouped one every channel has its place.
+        """
+        if self.groups > 1 and (self.w.shape[2] > 1 or not np.array_equal(index, np.arange(len(index)))):
             return False
-        self.w, self.b = self.w[..., :channels], self.b[:channels]
+        self.w, self.b = self.w[..., index], self.b[index]
         return True
 
     def emit(self, program, value):
@@ -122,7 +125,7 @@ class Convolution(Node):
         if self._depthwise:
             KH, KW, _, OC = self.w.shape
             if value.C != OC or self.filters > 1:
-                value = program.repeat(value, self.filters, OC)
+                value = program.select(value, np.arange(OC) // self.filters)
             g = program.window(value, (KH, KW), self.stride, self.padding, self.dilation)
             return program.depthwise(value, self.w[:, :, 0], self.b, self.act, g)
         KH, KW, _, OC = self.shape
@@ -225,16 +228,16 @@ class Gate(Node):
 
 
 @dataclass
-class FirstChannels(Node):
-    """``x[..., :n]``, where the convolution before it could not be cut instead."""
+class Select(Node):
+    """``x[..., index]``, where the convolution before it could not compute just that."""
 
-    words = "first channels"
+    words = "selection of channels"
 
-    n: int
+    index: Any
 
-    def apply(self, x):
-        """A view."""
-        return x[..., : self.n]
+    def emit(self, program, value):
+        """One step per part that something is taken of."""
+        return program.select(value, self.index)
 
 
 @dataclass

@@ -11,7 +11,7 @@ import numpy as np
 from minighost.engine import check, inference
 from minighost.engine.memory import empty
 from minighost.nn.fold_graph import Segment, explain, segments_of
-from minighost.nn.fold_nodes import FirstChannels, Plain
+from minighost.nn.fold_nodes import Plain
 from minighost.nn.folding import Trace, in_evaluation
 from minighost.nn.kept_fold import layer_by_layer
 from minighost.nn.module import Module
@@ -129,7 +129,7 @@ class Folded:
     def _plan(self, x):
         """Divide the segments into stages, and write a program for each."""
         plan: list = []
-        for by_machine, run in itertools.groupby(self.segments, lambda one: not one.has(Plain, FirstChannels)):
+        for by_machine, run in itertools.groupby(self.segments, lambda one: not one.has(Plain)):
             segments = list(run)
             plan += [_Stages(segments, self._weights)] if by_machine else [_Calls(s, self._weights) for s in segments]
         plan = plan or [np.copy]

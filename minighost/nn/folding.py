@@ -17,8 +17,9 @@ from minighost.engine.activations import IDENTITY, RELU
 from minighost.engine.check import pair
 from minighost.nn import layers, pooling
 from minighost.nn.activations import LAYERS, CReLU
-from minighost.nn.fold_nodes import Affine, Concat, Convolution, Flatten, GlobalMean, Plain, Pool
-from minighost.nn.functional.traced import Traced, Unreadable
+from minighost.nn.channels import ChannelShuffle, ChannelUnshuffle
+from minighost.nn.fold_nodes import Affine, Concat, Convolution, Flatten, GlobalMean, Plain, Pool, Select
+from minighost.nn.functional.traced import Traced, Unreadable, known_channels
 from minighost.nn.parameter import Buffer, Parameter
 from minighost.nn.whitening import PatchWhitening
 
@@ -69,9 +70,9 @@ class Trace:
         known_forward, what = _rules.get(type(module), (None, None))
         if "forward" in vars(module):
             return self._unknown(path, original, args, kwargs, "its forward was replaced")
-        if known_forward is type(module).forward and len(args) == 1 and not kwargs:
-            return what(original, args[0], (path,))
         try:
+            if known_forward is type(module).forward and len(args) == 1 and not kwargs:
+                return what(original, args[0], (path,))
             out = module.forward(*args, **kwargs)
         except Unreadable as reason:
             return self._unknown(path, original, args, kwargs, str(reason))
@@ -128,6 +129,17 @@ def _patch_whitening(layer, x, path):
 @rule(pooling.AvgPool2d)
 def _pool(layer, x, path):
     return x.then(Pool(type(layer) is pooling.MaxPool2d, **layer._options), layers=path, channels=x.channels)
+
+
+@rule(ChannelShuffle)
+@rule(ChannelUnshuffle)
+def _channel_shuffle(layer, x, path):
+    C, groups = known_channels(x), layer._options["groups"]
+    if C % groups:
+        raise Unreadable(f"groups={groups} do not divide {C} channels")
+    rows = groups if type(layer) is ChannelShuffle else C // groups
+    index = np.arange(C).reshape(rows, -1).T.ravel()
+    return x.then(Select(index), layers=path, channels=len(index))
 
 
 @rule(pooling.Flatten)

@@ -15,6 +15,7 @@ from minighost.ops.activations import *
 from minighost.ops.add import *
 from minighost.ops.avg_pool import *
 from minighost.ops.batch_norm import *
+from minighost.ops.channel_shuffle import *
 from minighost.ops.concat import *
 from minighost.ops.conv2d import *
 from minighost.ops.crelu import *

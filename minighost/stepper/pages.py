@@ -86,6 +86,14 @@ PAGES = Registry(
         takes_w=False,
         images=2,
     ),
+    shuffle=Page(
+        "Channel shuffle",
+        "out[i, j, c*G + g] = x[i, j, g*(C/G) + c]",
+        "channel_shuffle",
+        {"height": 2, "width": 2, "channels": 6, "groups": 3},
+        takes_w=False,
+        note="the reference moves all channels together, this page one at a time",
+    ),
     crelu=Page(
         "CReLU", "out = [max(x, 0), max(-x, 0)]", "crelu", {"height": 3, "width": 4, "channels": 2}, takes_w=False
     ),

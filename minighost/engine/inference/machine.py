@@ -25,8 +25,8 @@ from minighost.engine.inference.step import (
     MEAN,
     OUTPUT,
     PRODUCT,
-    REPEAT,
     SCALE,
+    SELECT,
     WINOGRAD,
     Step,
 )
@@ -114,8 +114,8 @@ def _do(s, n0, n, weights, lines, tables, x, out, arena):
         _mean(s, n, a, o)
     elif s.op == SCALE:
         _scale(s, n, a, _region(s.b, s.b_size, n0, n, x, out, arena), o)
-    elif s.op == REPEAT:
-        _repeat(s, a, o)
+    elif s.op == SELECT:
+        _select(s, a, tables, o)
     elif s.op == MAX_POOL:
         _max_pool(s, g, n, a, o)
     else:
@@ -281,13 +281,16 @@ def _join(s, a, b, o):
 
 
 @tile
-def _repeat(s, a, o):
-    """Channel c of the result is channel c // flag of the operand: for several filters a channel."""
-    rows = len(a) // s.C
-    x, y = a.reshape(rows, s.C), o.reshape(rows, s.OC)
-    for r in range(rows):
-        for c in range(s.OC):
-            y[r, c] = x[r, c // s.flag]
+def _select(s, a, tables, o):
+    """Copy OC channels, each to its column of the result."""
+    source, target = tables[s.table : s.table + s.OC], tables[s.table + s.OC : s.table + 2 * s.OC]
+    for r in range(len(a) // s.C):
+        if s.flag:
+            copy(a, r * s.C + source[0], s.OC, o, r * s.pitch + target[0])
+        else:
+            x, y = a[r * s.C : (r + 1) * s.C], o[r * s.pitch : (r + 1) * s.pitch]
+            for c in range(s.OC):
+                y[target[c]] = x[source[c]]
 
 
 @tile

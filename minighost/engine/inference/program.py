@@ -206,11 +206,29 @@ class Program:
 
         return self._by_part(value, one)
 
-    def repeat(self, value, count, OC):
-        """Every channel `count` times, and of these the first OC."""
-        value = self.whole(value)
-        (part,), out = value.parts, self._register(value.H * value.W * OC)
-        self._add(words.REPEAT, value, part, out, OC, flag=count)
+    def select(self, value, index):
+        """The channels of these numbers, in this order, in one part; whole parts in their order cost nothing."""
+        kept = [(first, part) for first, part in value.placed() if first in index]
+        if np.array_equal(index, [c for first, part in kept for c in range(first, first + part.C)]):
+            return Value(tuple(part for _, part in kept), value.H, value.W)
+        OC, K = len(index), value.H * value.W
+        out = self._register(K * OC)
+        for first, part in value.placed():
+            target = np.flatnonzero((first <= index) & (index < first + part.C))
+            if len(target):
+                source = index[target] - first
+                gapless = all((np.diff(run) == 1).all() for run in (source, target))
+                self._add(
+                    words.SELECT,
+                    value,
+                    part,
+                    out,
+                    len(target),
+                    table=self._table(np.concatenate([source, target])),
+                    pitch=OC,
+                    flag=int(gapless),
+                    o_size=K * OC,
+                )
         return Value((Part(out, OC),), value.H, value.W)
 
     def pool(self, value, g, counts=None):

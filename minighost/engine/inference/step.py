@@ -13,13 +13,13 @@ __all__ = [
     "MEAN",
     "OUTPUT",
     "PRODUCT",
-    "REPEAT",
     "SCALE",
+    "SELECT",
     "Step",
     "WINOGRAD",
 ]
 
-PRODUCT, CONV, DEPTHWISE, AFFINE, JOIN, REPEAT, MEAN, SCALE, MAX_POOL, AVG_POOL, WINOGRAD = range(11)
+PRODUCT, CONV, DEPTHWISE, AFFINE, JOIN, SELECT, MEAN, SCALE, MAX_POOL, AVG_POOL, WINOGRAD = range(11)
 INPUT, OUTPUT = -1, -2  # where an operand lies, if not in the arena
 
 
@@ -38,7 +38,8 @@ class Step(NamedTuple):
         Plane and channels of operand a, channels of the result.
     w, bias, table : int
         Place of the weights and of what is added to the result. In `tables`, DEPTHWISE: of the taps' offsets;
-        AVG_POOL: of the rows that count in each line of windows, then of the columns.
+        AVG_POOL: of the rows that count in each line of windows, then of the columns;
+        SELECT: of the operand's channels that are copied, then of the result's that they become.
     lanes : int
         Numbers of bias: per channel, repeated.
     act, limits : int
@@ -48,7 +49,8 @@ class Step(NamedTuple):
         CONV: `pitch` lines of windows are laid out at a time; DEPTHWISE: a plane has `pitch` lines.
     flag : int
         PRODUCT: add to the result; and 2 if more is to be added, so that bias and activation have to wait.
-        JOIN: whether there is an operand b. REPEAT: results a channel. CONV: groups.
+        JOIN: whether there is an operand b. SELECT: whether both runs of channels have no
+        gaps. CONV: groups.
     KH ... OW
         The `Geometry` of windows.
     """

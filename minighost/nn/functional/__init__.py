@@ -20,6 +20,8 @@ from minighost.nn.functional.joins import (
     concat_forward,
     first_channels_backward,
     first_channels_forward,
+    split_channels_backward,
+    split_channels_forward,
 )
 from minighost.nn.functional.norm import batch_norm_backward, batch_norm_forward
 from minighost.nn.functional.squeeze import (
@@ -53,4 +55,6 @@ __all__ = [
     "materialize",
     "scale_backward",
     "scale_forward",
+    "split_channels_backward",
+    "split_channels_forward",
 ]

@@ -2,7 +2,7 @@
 
 from minighost.nn.functional.values import Lazy
 
-__all__ = ["Traced", "Unreadable", "is_traced"]
+__all__ = ["Traced", "Unreadable", "is_traced", "known_channels"]
 
 
 class Unreadable(BaseException):
@@ -51,3 +51,10 @@ def is_traced(*values):
     if any(found) and not all(found):
         raise Unreadable("it joins its input with numbers of its own")
     return found[0]
+
+
+def known_channels(x):
+    """How many channels a `Traced` value has; only a layer before it can say so."""
+    if x.channels is None:
+        raise Unreadable("it needs to know how many channels there are")
+    return x.channels
