@@ -90,7 +90,7 @@ PAGES = Registry(
         "Channel shuffle",
         "out[i, j, c*G + g] = x[i, j, g*(C/G) + c]",
         "channel_shuffle",
-        {"height": 2, "width": 2, "channels": 6, "groups": 3},
+        {"height": 2, "width": 2, "channels": 6, "groups": 2},
         takes_w=False,
         note="the reference moves all channels together, this page one at a time",
     ),
