@@ -9,6 +9,7 @@ the product adds what each contributes. Backward, a tile of the gradient passes 
 Letters: R rows of the chunk, C channels in, OC channels out.
 """
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -63,13 +64,14 @@ def pointwise_forward(parts, w, b=None, summing=True):
         Mean and variance of raw, for `finalize_stats`; without channels if they are not wanted.
     """
     (N, H, W, split), (C, OC) = parts[0].raw.shape, w.shape
-    chunks, step, n_threads = _chunks(N * H * W, w), _tile_rows(C, OC), threads().count
-    out, (first, second) = empty((N, H, W, OC), w.dtype), _factors(parts, w)
-    partials, statistics = room_for_moments(chunks if summing else 0, OC)
-    shapes = (n_threads, 2, step * max(split, C - split)), (n_threads, 3, lanes(OC))
-    scratch, moments = workspace(w.dtype, *shapes)
-    bias = w[0, :0] if b is None else b
-    _forward(chunks, step, first, second, bias, scratch, moments, out, partials, statistics, n_threads=n_threads)
+    plan = _plan(N, H * W, split, C, OC, threads().count)
+    out, (first, second) = empty((N, H, W, OC), w.dtype), _factors(parts, w, _as_it_is)
+    partials, statistics = room_for_moments(plan.chunks if summing else 0, OC)
+    scratch, moments = workspace(w.dtype, plan.scratch, plan.moments)
+    bias, n_threads = w[0, :0] if b is None else b, plan.n_threads
+    _forward(
+        plan.chunks, plan.step, first, second, bias, scratch, moments, out, partials, statistics, n_threads=n_threads
+    )
     return out, statistics
 
 
@@ -94,31 +96,67 @@ def pointwise_backward(gradient, parts, w, skip_grad=None):
     dw : ndarray, shape (C, OC)
     """
     (N, H, W, split), (C, OC) = parts[0].raw.shape, w.shape
-    chunks, step, n_threads = min(N, _chunks(N * H * W, w)), _tile_rows(C, OC), threads().count
-    a, b = _factors(parts, w)
-    norms = [f.part.norm if is_cut(f.part.act) and not len(f.part.gate) else np.empty((3, 0), w.dtype) for f in (a, b)]
-    scratch, dtiles, *sums, dws = workspace(
-        w.dtype,
-        (n_threads, 2, step * max(split, C - split)),
-        (n_threads, step * OC),
-        *((n_threads, 2, norm.shape[1]) for norm in norms),
-        (chunks, C, OC),
+    plan = _plan(N, H * W, split, C, OC, threads().count)
+    n_threads, chunks = plan.n_threads, min(N, plan.chunks)
+    a, b = _factors(parts, w, transposed)
+    norm_a, norm_b = _cutting_norm(a.part), _cutting_norm(b.part)
+    lanes_a, lanes_b = (n_threads, 2, norm_a.shape[1]), (n_threads, 2, norm_b.shape[1])
+    scratch, dtiles, sums_a, sums_b, dws = workspace(
+        w.dtype, plan.scratch, plan.gradient, lanes_a, lanes_b, (chunks, C, OC)
     )
-    da = _room(a.part, norms[0], skip_grad, chunks, sums[0])
-    db = _room(b.part, norms[1], skip_grad, chunks, sums[1])
+    da, db = _room(a.part, norm_a, skip_grad, chunks, sums_a), _room(b.part, norm_b, skip_grad, chunks, sums_b)
     dw = empty((C, OC), w.dtype)
-    _backward(step, _gradient_lanes(gradient), a, b, scratch, dtiles, da, db, dws, dw, n_threads=n_threads)
+    _backward(plan.step, _gradient_lanes(gradient), a, b, scratch, dtiles, da, db, dws, dw, n_threads=n_threads)
     return [(one.dx, one.sums, one.dgate) for one in (da, db)[: len(parts)]], dw
 
 
-def _factors(parts, w):
-    """A `Factor` for each part, and one without channels where there is only one part."""
+class _Plan(NamedTuple):
+    """How a product of these sizes is divided, and the shapes of its scratch memory."""
+
+    n_threads: int
+    chunks: int
+    step: int  # rows of a tile
+    scratch: tuple[int, ...]
+    moments: tuple[int, ...]
+    gradient: tuple[int, ...]
+
+
+@functools.lru_cache(1 << 10)
+def _plan(N, pixels, split, C, OC, n_threads):
+    step, R = _tile_rows(C, OC), N * pixels
+    # At least 256 rows a chunk, or 4 chunks if there are few rows; 2 where weights are many for the rows: a product of
+    # few rows is slow, and every chunk leaves a sum for `dw` behind.
+    chunks = max(1, min(32, R // 32, 2 if R < C * OC // 256 else max(4, R // 256)))
+    scratch = n_threads, 2, step * max(split, C - split)
+    return _Plan(n_threads, chunks, step, scratch, (n_threads, 3, lanes(OC)), (n_threads, step * OC))
+
+
+def _tile_rows(C, OC):
+    """Rows of a tile whose input and output stay in a 256 KiB share of the cache (float32)."""
+    return max(32, min(1024, (1 << 18) // (C + OC) // 32 * 32))
+
+
+def _factors(parts, w, transpose):
+    """A `Factor` for each part, and one without channels where there is only one part; `transpose` as `transposed`."""
     first = parts[0]
-    if len(parts) == 1:
-        nothing = np.empty((*first.raw.shape[:3], 0), first.raw.dtype)
-        parts = first, Deferred(nothing, np.empty((3, 0), w.dtype), first.act, nothing[:0, 0, 0])
-    split = first.raw.shape[3]
-    return [Factor(_lanes(p), rows, *transposed(rows)) for p, rows in zip(parts, (w[:split], w[split:]), strict=True)]
+    split, second = first.raw.shape[3], parts[1] if len(parts) > 1 else _no_part(first)
+    own, rest = w[:split], w[split:]
+    return Factor(_lanes(first), own, *transpose(own)), Factor(_lanes(second), rest, *transpose(rest))
+
+
+def _no_part(part):
+    nothing = np.empty((*part.raw.shape[:3], 0), part.raw.dtype)
+    return Deferred(nothing, np.empty((3, 0), nothing.dtype), part.act, nothing[:0, 0, 0])
+
+
+def _as_it_is(w):
+    """In place of `transposed`, where nothing is multiplied by the transpose."""
+    return w, True
+
+
+def _cutting_norm(part):
+    """The norm by which a gradient is cut, or one without columns."""
+    return part.norm if is_cut(part.act) and not len(part.gate) else np.empty((3, 0), part.raw.dtype)
 
 
 def _room(part, norm, skip_grad, chunks, lanes):
@@ -136,19 +174,6 @@ def _lanes(deferred):
 def _gradient_lanes(gradient):
     OC = gradient.coefficients.shape[1]
     return gradient._replace(coefficients=along(gradient.coefficients, lanes(OC))) if OC else gradient
-
-
-def _chunks(R, w):
-    """At most 32 chunks of at least 256 rows, or 4 if there are few rows; 2 where weights are many for the rows.
-
-    A product of few rows is slow, and every chunk leaves a sum for `dw` behind.
-    """
-    return max(1, min(32, R // 32, 2 if R < w.size // 256 else max(4, R // 256)))
-
-
-def _tile_rows(C, OC):
-    """Rows of a tile whose input and output stay in a 256 KiB share of the cache (float32)."""
-    return max(32, min(1024, (1 << 18) // (C + OC) // 32 * 32))
 
 
 @kernel(flops=lambda a: 2 * a.out.size * (len(a.a.w) + len(a.b.w)))
