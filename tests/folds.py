@@ -9,6 +9,7 @@ from minighost import nn
 from minighost.engine.inference.step import Step
 
 __all__ = [
+    "NETWORKS",
     "SEEDS",
     "TOLERANCE",
     "Doubled",
@@ -20,6 +21,8 @@ __all__ = [
     "steps_of",
 ]
 
+# Networks that tests of all kinds try; those of the other families are tried in tests of their own (tests/networks.py).
+NETWORKS = "ghostnet", "ghostnet_cifar", "ghostnet_cifar_fast", "ghostnet_short", "quicknet", "resnet20"
 SEEDS = st.integers(0, 2**32 - 1)
 TOLERANCE = {np.float32: 1e-4, np.float64: 1e-10}
 SMALL = {"ghostnet": {"stem_stride": 1}}

@@ -106,6 +106,7 @@ COUNTS = {  # settings: FLOPs of forward and backward, numbers moved forward and
     "batch_norm": ({}, 5 * 288, 7 * 288, 288 + 8 + 288, 288 + 2 * (288 + 8)),
     "batch_norm_relu": ({}, 6 * 288, 8 * 288, 288 + 8 + 288, 288 + 2 * (288 + 8)),
     "relu": ({}, 288, 288, 576, 3 * 288),
+    "subsample": ({}, 0, 0, 288 + 144, 144 + 2 * 288),
     "max_pool": ({}, 4 * 72, 4 * 72, 288 + 72, 72 + 2 * 288),
     "avg_pool": ({"kernel": 3, "stride": 3}, 9 * 32, 9 * 32, 288 + 32, 32 + 2 * 288),
 }
@@ -244,7 +245,7 @@ def test_the_folder_of_kernels_is_there():
 @pytest.mark.parametrize(
     "argv, message",
     [
-        (["resnet"], "warmup: unknown network 'resnet' (did you mean 'resnet20'?); available: ghostnet, "),
+        (["ghostnets"], "warmup: unknown network 'ghostnets' (did you mean 'ghostnet'?); available: "),
         (["--threads", "-1"], "threads: n=-1 must lie between 1 and"),
         (["--threads", "99999"], "threads: n=99999 must lie between 1 and"),
         (["--threads", "two"], "invalid int value: 'two'"),

@@ -10,7 +10,7 @@ import pytest
 from commands import printed, refused
 from PIL import Image
 
-from minighost import data, models
+from minighost import data, models, nn
 from minighost.cli.main import main
 from minighost.data import sets
 from minighost.train import RECIPES, Config
@@ -141,7 +141,8 @@ def test_flags_alone_change_a_recipe_to_one_epoch_or_another_network(name):
     assert Config.resolve(overrides={"data.name": name, "train.epochs": "1"}).train.epochs == 1
     for model in models.names():
         chosen = Config.resolve(overrides={"data.name": name, "model.name": model}).model
-        models.create(chosen.name, width=chosen.width, num_classes=10, **chosen.options)
+        with nn.without_weights():
+            models.create(chosen.name, width=chosen.width, num_classes=10, **chosen.options)
 
 
 # eval ----------------------------------------------------------------------------------------------------------------

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+from folds import NETWORKS
 
-from minighost import nn
+from minighost import models, nn
 from minighost.cli import main
 from minighost.gradcheck import GradientError, check
 from minighost.gradcheck.catalogue import NAMES, pieces
 
-SMALL_NAMES = [name for name in NAMES if "net" not in name]
+SMALL_NAMES = [name for name in NAMES if name not in models.names()]
 
 
 @pytest.mark.filterwarnings("error")
@@ -19,7 +20,7 @@ def test_all_that_minighost_has_passes(name):
         assert all(finding.where == "every index" for finding in report.findings)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if "net" in name])
+@pytest.mark.parametrize("name", NETWORKS)
 def test_whole_networks_pass(name):
     [(words, what, inputs)] = pieces(name)
     assert "8 directions of them together" in str(check(what, inputs, name=words))

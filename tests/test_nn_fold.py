@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from folds import SEEDS, TOLERANCE, Doubled, assert_folds, calibrated, network, nodes_of, perturbed, steps_of
+from folds import NETWORKS, SEEDS, TOLERANCE, Doubled, assert_folds, calibrated, network, nodes_of, perturbed, steps_of
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
@@ -15,7 +15,7 @@ from minighost.nn.activations import LAYERS
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("name", mg.models.names())
+@pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_computes_the_same_when_folded(rng, name, dtype):
     model = network(name, dtype)
     for N in (1, 3, 40):
@@ -25,7 +25,7 @@ def test_every_network_computes_the_same_when_folded(rng, name, dtype):
         assert_folds(model, x)
 
 
-@pytest.mark.parametrize("name", mg.models.names())
+@pytest.mark.parametrize("name", NETWORKS)
 def test_no_layer_of_a_network_is_left_unfolded(name):
     assert not any(isinstance(node, fold_nodes.Plain) for node in nodes_of(nn.fold(network(name))))
 

@@ -9,7 +9,7 @@ import weakref
 
 import numpy as np
 import pytest
-from folds import network
+from folds import NETWORKS, network
 from hypothesis import given
 from hypothesis import strategies as st
 from kept_folds import CLOSE, by_layers, chain, folds
@@ -164,7 +164,7 @@ def test_evaluation_is_what_the_layers_compute_whatever_happened_since_the_last_
 # When it folds ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", mg.models.names())
+@pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_in_evaluation_answers_by_its_fold_from_the_first_call(rng, name):
     model = network(name, np.float32).eval()
     x = rng.normal(size=(2, 32, 32, 3)).astype(np.float32)

@@ -50,6 +50,8 @@ BLOCKS = {
     "bottleneck, wider": lambda: nn.GhostBottleneck(4, 7, 5, rng=0),
     "residual, identity": lambda: nn.ResidualBlock(4, 4, rng=0),
     "residual, stride 2": lambda: nn.ResidualBlock(4, 5, 2, rng=0),
+    "residual, shortcut A": lambda: nn.ResidualBlock(4, 7, 2, "A", rng=0),
+    "bottleneck of convolutions": lambda: nn.Bottleneck(4, 3, 6, 2, rng=0),
 }
 
 

@@ -20,6 +20,7 @@ LAYERS = {  # a class and a note: how it is made, and how many channels it takes
     "BatchNorm2d, one channel": (lambda: nn.BatchNorm2d(1), 1),
     "CReLU": (nn.CReLU, 2),
     "Chain": (lambda: _Chain(), 2),
+    "Bottleneck": (lambda: nn.Bottleneck(2, 1, 3, 2, rng=0), 2),
     "ClipGate": (nn.ClipGate, 2),
     "Conv2d": (lambda: nn.Conv2d(2, 3, 3, padding=1, rng=0), 2),
     "Conv2d, 1x1": (lambda: nn.Conv2d(2, 1, 1, rng=0), 2),
@@ -60,6 +61,7 @@ LAYERS = {  # a class and a note: how it is made, and how many channels it takes
     "SiLU": (nn.SiLU, 2),
     "Sigmoid": (nn.Sigmoid, 2),
     "SqueezeExcite": (lambda: nn.SqueezeExcite(2, 1, rng=0), 2),
+    "Subsample": (lambda: nn.Subsample(3, 2), 2),
 }
 
 

@@ -151,6 +151,7 @@ PAIRS = {  # NAME_forward and NAME_backward
     "scale": _scale,
     "space_to_batch": _space_to_batch,
     "space_to_depth": _space_to_depth,
+    "subsample": lambda draw: _image(draw, out_channels=draw(st.integers(3, 5)), stride=draw(st.sampled_from([1, 2]))),
 }
 SINGLE = ["col2im", "im2col", "softmax", "softmax_cross_entropy"]
 COMPOSED = {"conv2d_by_space_to_batch"}  # of operations that are tried

@@ -158,6 +158,11 @@ def _pool(forward, backward):
     return build
 
 
+def _subsample(x, rng, stride, out):
+    out = 2 * x.shape[3] if out is None else out
+    return Case(lambda x: ops.subsample_forward(x, out, stride), ops.subsample_backward, (0, 0))
+
+
 OPERATIONS: dict = {  # name: how to build it, and its settings with their defaults (None: as many channels as go in)
     "conv": (_conv, {"kernel": 3, "stride": 1, "out": None, "groups": 1}),
     "depthwise": (_depthwise, {"kernel": 3, "stride": 1}),
@@ -167,5 +172,6 @@ OPERATIONS: dict = {  # name: how to build it, and its settings with their defau
     "relu": (_relu, {}),
     "channel_shuffle": (_channel_shuffle, {"groups": 2}),
     "max_pool": (_pool(ops.max_pool_forward, ops.max_pool_backward), {"kernel": 2, "stride": 2}),
+    "subsample": (_subsample, {"stride": 2, "out": None}),
     "avg_pool": (_pool(ops.avg_pool_forward, ops.avg_pool_backward), {"kernel": 2, "stride": 2}),
 }

@@ -12,11 +12,12 @@ import numpy as np
 from minighost import models
 from minighost.bench.network import TrainingStep, inference_of
 from minighost.engine import launch
+from minighost.models.registry import ABOUT
 
 __all__ = ["kernels_folder", "warm_up"]
 
 
-def warm_up(name, batch=4, size=32, **options):
+def warm_up(name, batch=4, size=None, **options):
     """One training step and one evaluation of a small `name`, in single precision.
 
     Parameters
@@ -24,7 +25,7 @@ def warm_up(name, batch=4, size=32, **options):
     name : str
         One of `models.names()`.
     batch, size : int
-        Images, and their side in pixels.
+        Images, and their side in pixels; by default 32, or more if the network needs it.
     **options
         For `models.create`; by default ``width=0.25, num_classes=10``.
 
@@ -39,6 +40,8 @@ def warm_up(name, batch=4, size=32, **options):
         An unknown network or option.
     """
     model = models.create(name, **{"width": 0.25, "num_classes": 10, "rng": 0, **options})
+    if size is None:
+        size = max(32, ABOUT[name].side)
     x = np.random.default_rng(0).normal(size=(batch, size, size, 3)).astype(np.float32)
     step = TrainingStep(model, x, np.arange(batch) % 10)
     marks = [time.perf_counter()]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from minighost import models, nn, ops
+from minighost.models.registry import ABOUT
 
 __all__ = ["NAMES", "pieces"]
 
@@ -42,6 +43,7 @@ OPERATIONS: dict[str, tuple[str, dict[str, tuple[int, ...]], dict[str, Any]]] = 
     "add": ("add", {"a": (2, 3, 4, 5), "b": (2, 3, 4, 5)}, {}),
     "channel_shuffle": ("channel_shuffle", {"x": (2, 3, 4, 6)}, {"groups": 3}),
     "channel_unshuffle": ("channel_unshuffle", {"x": (2, 3, 4, 6)}, {"groups": 3}),
+    "subsample": ("subsample", {"x": (2, 5, 4, 3)}, {"out_channels": 6, "stride": 2}),
     "concat": ("concat", {"a": (2, 3, 4, 2), "b": (2, 3, 4, 3)}, {}),
 }
 
@@ -51,6 +53,8 @@ BLOCKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "ghost": (partial(nn.GhostModule, 4, 6, 3, rng=0), 4),
     "bottleneck": (partial(nn.GhostBottleneck, 4, 8, 6, stride=2, se_hidden=4, rng=0), 4),
     "residual": (partial(nn.ResidualBlock, 3, 4, stride=2, rng=0), 3),
+    "residual_a": (partial(nn.ResidualBlock, 3, 6, stride=2, shortcut="A", rng=0), 3),
+    "residual_bottleneck": (partial(nn.Bottleneck, 4, 3, 6, stride=2, rng=0), 4),
     "whitening": (partial(nn.PatchWhitening, 3, 2), 3),
 }
 NAMES = (*OPERATIONS, "im2col", "batch_norm", "batch_norm_relu", "softmax_cross_entropy", *BLOCKS, *models.names())
@@ -83,8 +87,8 @@ def pieces(name, seed=0):
         build, channels = BLOCKS[name]
         layer = _perturbed(build(), rng)
         return [(type(layer).__name__, layer, rng.normal(size=(3, 5, 4, channels)))]
-    layer = _perturbed(models.create(name, width=0.25, num_classes=5, rng=0), rng)
-    return [(name, layer, rng.normal(size=(6, 16, 16, 3)))]
+    layer, side = _perturbed(models.create(name, width=0.25, num_classes=5, rng=0), rng), ABOUT[name].side
+    return [(name, layer, rng.normal(size=(6, side, side, 3)))]
 
 
 def _twins(operation):

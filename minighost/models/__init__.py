@@ -1,12 +1,19 @@
 """Networks, one per file: a table of the paper's rows and the loop that builds it."""
 
+from minighost.models.ghost_resnet import (
+    ghost_resnet50,
+    ghost_resnet50_cifar,
+    ghost_resnet56_cifar,
+    ghost_resnet_cifar,
+)
 from minighost.models.ghostnet import GhostNet
 from minighost.models.ghostnet_small import ghostnet_cifar, ghostnet_cifar_fast, ghostnet_short
 from minighost.models.network import Network
 from minighost.models.published import NOT_BUILT, Published, published
 from minighost.models.quicknet import QuickNet
 from minighost.models.registry import ABOUT, About, create, names
-from minighost.models.resnet import ResNet, resnet20
+from minighost.models.resnet import ResNet, resnet20, resnet56_cifar, resnet_cifar
+from minighost.models.resnet_imagenet import ResNetImageNet, resnet18, resnet18_cifar, resnet50, resnet50_cifar
 from minighost.models.rounding import make_divisible
 from minighost.models.xception import Xception, xception_cifar
 
@@ -19,14 +26,25 @@ __all__ = [
     "Published",
     "QuickNet",
     "ResNet",
+    "ResNetImageNet",
     "Xception",
     "create",
+    "ghost_resnet50",
+    "ghost_resnet50_cifar",
+    "ghost_resnet56_cifar",
+    "ghost_resnet_cifar",
     "ghostnet_cifar",
     "ghostnet_cifar_fast",
     "ghostnet_short",
     "make_divisible",
     "names",
     "published",
+    "resnet18",
+    "resnet18_cifar",
     "resnet20",
+    "resnet50",
+    "resnet50_cifar",
+    "resnet56_cifar",
+    "resnet_cifar",
     "xception_cifar",
 ]

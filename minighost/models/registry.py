@@ -22,30 +22,33 @@ class About(NamedTuple):
         In five words or so.
     paper : str
         Authors and where to find it.
+    side : int
+        Pixels of the side of a small image that it can be trained on, for those who only try it out.
     """
 
     year: int
     idea: str
     paper: str
+    side: int
 
 
 ABOUT: dict[str, About] = {}
 
 
 def register(
-    name: str, *, year: int = 0, idea: str = "", paper: str = "", like: str = ""
+    name: str, *, year: int = 0, idea: str = "", paper: str = "", like: str = "", side: int = 16
 ) -> Callable[[_Entry], _Entry]:
     """Decorator: make a class or function known under a name.
 
     Parameters
     ----------
     name : str
-    year, idea, paper
+    year, idea, paper, side
         See `About`.
     like : str
         The name of a network that was registered before, whose year, idea and paper these are too.
     """
-    about = ABOUT[like] if like else About(year, idea, paper)
+    about = ABOUT[like]._replace(side=side) if like else About(year, idea, paper, side)
 
     def add(entry: _Entry) -> _Entry:
         MODELS[name], ABOUT[name] = entry, about

@@ -46,6 +46,7 @@ REPEATS = 8  # middle modules
     year=2017,
     idea="Inception taken to its extreme",
     paper='Chollet, "Xception: Deep learning with depthwise separable convolutions", arXiv 1610.02357',
+    side=71,
 )
 class Xception(Network):
     """Xception: images (N, H, W, 3) -> logits (N, num_classes).

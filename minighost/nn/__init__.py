@@ -3,6 +3,7 @@
 from minighost.nn import activations
 from minighost.nn.activations import *
 from minighost.nn.blocks import ConvBNAct, SqueezeExcite
+from minighost.nn.bottleneck import Bottleneck
 from minighost.nn.channels import ChannelShuffle, ChannelUnshuffle
 from minighost.nn.checksums import checking
 from minighost.nn.containers import Chain, ModuleList, Sequential
@@ -16,7 +17,7 @@ from minighost.nn.initial import without_weights
 from minighost.nn.layers import BatchNorm1d, BatchNorm2d, Conv2d, Dropout, Identity, Linear
 from minighost.nn.module import Module
 from minighost.nn.parameter import Buffer, Parameter
-from minighost.nn.pooling import AvgPool2d, Flatten, GlobalAvgPool, MaxPool2d
+from minighost.nn.pooling import AvgPool2d, Flatten, GlobalAvgPool, MaxPool2d, Subsample
 from minighost.nn.residual import ResidualBlock
 from minighost.nn.separable import SeparableConv2d
 from minighost.nn.whitening import PatchWhitening
@@ -26,6 +27,7 @@ __all__ = [
     "AvgPool2d",
     "BatchNorm1d",
     "BatchNorm2d",
+    "Bottleneck",
     "Buffer",
     "Chain",
     "ChannelShuffle",
@@ -51,6 +53,7 @@ __all__ = [
     "SeparableUnit",
     "Sequential",
     "SqueezeExcite",
+    "Subsample",
     "Towers",
     "XceptionModule",
     "checking",

@@ -152,6 +152,16 @@ def _global_avg_pool(layer, x, path):
     return x.then(GlobalMean(), layers=path, channels=x.channels)
 
 
+@rule(pooling.Subsample)
+def _subsample(layer, x, path):
+    """A 1x1 convolution, if it is known how many channels there are."""
+    C, OC = x.channels, layer._options["out_channels"]
+    if C is None or C > OC:
+        return x.then(Plain(evaluating(layer), "its input may have any number of channels"), layers=path)
+    w = np.eye(C, OC, (OC - C) // 2)[None, None]
+    return x.then(Convolution(w, np.zeros(OC), layer._options["stride"]), layers=path, channels=OC)
+
+
 @rule(layers.Identity)
 @rule(layers.Dropout)
 def _nothing(layer, x, path):

@@ -1,13 +1,15 @@
 """The layers that make a plane smaller, or lay it out in a row; each is a pair of functions of `minighost.ops`."""
 
 from minighost import ops
+from minighost.arguments import whole
+from minighost.engine.check import pair
 from minighost.engine.padding import Padding
 from minighost.nn import functional
 from minighost.nn.function import Function
 from minighost.ops.windows import pooling_options
 from minighost.type_aliases import IntPair
 
-__all__ = ["AvgPool2d", "Flatten", "GlobalAvgPool", "MaxPool2d"]
+__all__ = ["AvgPool2d", "Flatten", "GlobalAvgPool", "MaxPool2d", "Subsample"]
 
 
 class GlobalAvgPool(Function):
@@ -71,3 +73,13 @@ class Flatten(Function):
     """
 
     _forward, _backward = ops.flatten_forward, ops.flatten_backward
+
+
+class Subsample(Function):
+    """Every `stride`-th pixel, between channels of zeros; see `ops.subsample_forward`."""
+
+    _forward, _backward = ops.subsample_forward, ops.subsample_backward
+
+    def __init__(self, out_channels: int, stride: IntPair = 1) -> None:
+        whole("Subsample", "out_channels", out_channels, 1)
+        self._options = {"out_channels": out_channels, "stride": pair("Subsample", "stride", stride, 1)}

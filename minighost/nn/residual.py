@@ -4,15 +4,20 @@ Two convolutions learn what is to be added to their input. Where nothing is, the
 network is no harder to train than a shallow one.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from minighost.nn import functional
 from minighost.nn.activations import ReLU
 from minighost.nn.blocks import ConvBNAct
 from minighost.nn.module import Module, backward_onto
+from minighost.nn.pooling import Subsample
 from minighost.type_aliases import Array, InputGrad, Seed
 
-__all__ = ["ResidualBlock"]
+__all__ = ["ResidualBlock", "Unit", "shortcut_around"]
+
+Unit = Callable[..., Module]  # called as a `ConvBNAct` is: (in_channels, out_channels, kernel_size, stride, act=, rng=)
 
 
 class ResidualBlock(Module):
@@ -23,25 +28,31 @@ class ResidualBlock(Module):
     in_channels, out_channels : int
     stride : int
         Of the first convolution and of the shortcut.
+    shortcut : str
+        As in `shortcut_around`.
+    unit : callable
+        What makes a convolution with batch norm and activation: `ConvBNAct`, or what takes its place.
     rng : int or numpy.random.Generator, optional
 
     Raises
     ------
     ValueError
-        As in `Conv2d`.
-
-    Notes
-    -----
-    The shortcut is the identity if nothing changes size, else a 1x1 convolution with batch norm (the paper's option B).
+        As in `Conv2d`, or `shortcut` is neither "A" nor "B".
     """
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, rng: Seed = None) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int = 1,
+        shortcut: str = "B",
+        unit: Unit = ConvBNAct,
+        rng: Seed = None,
+    ) -> None:
         rng = np.random.default_rng(rng)
-        self.first = ConvBNAct(in_channels, out_channels, 3, stride, rng=rng)
-        self.second = ConvBNAct(out_channels, out_channels, 3, act=None, rng=rng)
-        self.shortcut = None
-        if stride > 1 or in_channels != out_channels:
-            self.shortcut = ConvBNAct(in_channels, out_channels, 1, stride, act=None, rng=rng)
+        self.first = unit(in_channels, out_channels, 3, stride, rng=rng)
+        self.second = unit(out_channels, out_channels, 3, act=None, rng=rng)
+        self.shortcut = shortcut_around(in_channels, out_channels, stride, shortcut, unit, rng)
         self.act = ReLU()
 
     def forward(self, x: Array) -> Array:
@@ -59,3 +70,29 @@ class ResidualBlock(Module):
         if self.shortcut is not None:
             dshortcut = self.shortcut.backward(dshortcut)
         return backward_onto(self.first, self.second.backward(dy), dshortcut)
+
+
+def shortcut_around(
+    in_channels: int, out_channels: int, stride: int, option: str, unit: Unit, rng: np.random.Generator
+) -> Module | None:
+    """What leads around a residual block (He et al. 2016, §3.3); None, the identity, where nothing changes size.
+
+    Parameters
+    ----------
+    in_channels, out_channels, stride : int
+    option : str
+        "A", every second pixel between channels of zeros, without parameters; or "B", a 1x1 convolution with batch
+        norm.
+    unit : callable
+        What makes that convolution.
+    rng : numpy.random.Generator
+    """
+    if option not in ("A", "B"):
+        raise ValueError(f"ResidualBlock: shortcut={option!r} is unknown; choose from 'A', 'B'")
+    if stride == 1 and in_channels == out_channels:
+        return None
+    return (
+        Subsample(out_channels, stride)
+        if option == "A"
+        else unit(in_channels, out_channels, 1, stride, act=None, rng=rng)
+    )

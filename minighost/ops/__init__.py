@@ -33,5 +33,6 @@ from minighost.ops.resize_bilinear import *
 from minighost.ops.resize_nearest import *
 from minighost.ops.scale import *
 from minighost.ops.space_to_batch import *
+from minighost.ops.subsample import *
 
 __all__ = sorted(name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, _Module)))
