@@ -1,11 +1,13 @@
 """Looking into networks: what a layer costs, where the parameters are, what passes through."""
 
 from minighost.analysis.counts import Row, blocks, count, total_parameters
+from minighost.analysis.receptive_field import Field, receptive_field, receptive_fields
 from minighost.analysis.tracing import Layer, Statistics, Trace, trace
 from minighost.analysis.zoo import Entry, entries, standard_forms
 
 __all__ = [
     "Entry",
+    "Field",
     "Layer",
     "Row",
     "Statistics",
@@ -13,6 +15,8 @@ __all__ = [
     "blocks",
     "count",
     "entries",
+    "receptive_field",
+    "receptive_fields",
     "standard_forms",
     "total_parameters",
     "trace",

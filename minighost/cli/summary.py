@@ -37,7 +37,7 @@ def run(args):
     from minighost import analysis, models, nn
     from minighost.train.config import Config, ModelConfig
 
-    shape = (*_input(args.input), 3)
+    shape = (*flags.image_size(args.input), 3)
     published = Config(model=ModelConfig(name="ghostnet", width=1.0))  # not a data set's recipe
     chosen = Config.resolve(toml_path=args.config, overrides=flags.overrides(args), base=published).model
     options = {"width": chosen.width, **chosen.options, "num_classes": args.classes}
@@ -54,16 +54,6 @@ def run(args):
         chosen_options = " ".join(f"{key}={value}" for key, value in options.items())
         print(f"{chosen.name} {chosen_options}, input {'x'.join(map(str, shape))}\n")
         print("\n".join(_layers(rows) if args.layers else _blocks(analysis.blocks(model, rows))))
-
-
-def _input(text):
-    try:
-        sides = [int(side) for side in text.lower().split("x")]
-    except ValueError:
-        sides = []
-    if len(sides) not in (1, 2) or min(sides) < 1:
-        raise ValueError(f"--input {text}: must be one side or HxW in whole pixels, e.g. 224 or 224x192")
-    return sides[0], sides[-1]
 
 
 def _blocks(rows):

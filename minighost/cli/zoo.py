@@ -4,11 +4,17 @@ Each network is built, without weights, and its parameters and multiply-adds are
 counted. "=" marks those equal to exact published numbers, to the last unit;
 rounded ones are shown as they were printed. --json prints one object for each
 published entry.
+
+--model draws one network block by block: its maps and channels, the receptive
+field of a number in them (* beside gates that know the whole image), and where
+the multiply-adds are.
 """
 
 import itertools
 import json
 import textwrap
+
+from minighost.cli import flags
 
 HELP = "all networks: parameters and multiply-adds beside the published ones"
 
@@ -17,6 +23,8 @@ examples:
   minighost zoo
   minighost zoo --all | less
   minighost zoo --json > zoo.json
+  minighost zoo --model ghostnet
+  minighost zoo --model resnet20 --plot resnet20.png
 """
 
 WIDTH = 80
@@ -25,11 +33,19 @@ WIDTH = 80
 def add_arguments(parser):
     parser.add_argument("--all", action="store_true", help="every published entry, not one per network")
     parser.add_argument("--json", action="store_true", help="print JSON: one object for each published entry")
+    parser.add_argument("--model", metavar="NAME", help="draw the structure of one network instead")
+    parser.add_argument("--input", metavar="SIZE", help="with --model: image size, one side or HxW (its standard one)")
+    parser.add_argument("--plot", metavar="FILE.png", help="with --model: also draw a picture")
 
 
 def run(args):
     from minighost import analysis, models
 
+    if args.model is not None:
+        return _draw(args)
+    for flag in ("input", "plot"):
+        if getattr(args, flag) is not None:
+            raise ValueError(f"--{flag}: needs --model NAME; all networks are listed at their published inputs")
     sizes = models.published()
     if args.json:
         print(json.dumps([_as_dict(entry) for entry in analysis.entries(sizes)], indent=1))
@@ -37,6 +53,37 @@ def run(args):
     entries = list(analysis.entries(sizes if args.all else analysis.standard_forms(sizes)))
     print("\n".join(_entries(entries) if args.all else _networks(entries)))
     print("\n".join(["", *_wrapped(_verdict(entries)), *([] if args.all else _wrapped(_others(entries)))]))
+
+
+def _draw(args):
+    """One network, block by block."""
+    from minighost import analysis, models, nn
+    from minighost.cli.structure import structure
+    from minighost.plots.figure import check_picture
+
+    if args.all or args.json:
+        raise ValueError(f"--{'all' if args.all else 'json'}: lists all networks and --model draws one; leave one out")
+    check_picture("--plot", args.plot)
+    size = {one.model: one for one in analysis.standard_forms(models.published())}.get(args.model)
+    options = {} if size is None else {**size.kwargs, "num_classes": size.classes}
+    plane = (32, 32) if size is None else size.input[:2]
+    shape = (*(plane if args.input is None else flags.image_size(args.input)), 3)
+    with nn.without_weights():
+        model = models.create(args.model, **options)
+    rows = analysis.blocks(model, analysis.count(model, shape))
+    fields = analysis.receptive_fields(model)
+    about = models.ABOUT[args.model]
+    params, macs = (f"{sum(getattr(row, what) for row in rows):,}" for what in ("params", "macs"))
+    title = f"{args.model} {_options(options)}".rstrip()
+    print("\n".join([*_wrapped(title), *_wrapped(f"{about.year}, {about.idea}: {about.paper}")]))
+    print(f"input {'x'.join(map(str, shape))}: {params} parameters, {macs} multiply-adds (MACs)\n")
+    print("\n".join(structure(rows, fields)))
+    if args.plot is not None:
+        from minighost.plots import structure as picture
+
+        known = [fields.get(row.path) for row in rows]
+        sides = [None if field is None or field.pooled else max(field.size) for field in known]
+        print(f"\npicture: {picture.save(f'{title}, input {shape[0]}x{shape[1]}', rows, sides, args.plot)}")
 
 
 def _networks(entries):
