@@ -107,6 +107,9 @@ COUNTS = {  # settings: FLOPs of forward and backward, numbers moved forward and
     "batch_norm_relu": ({}, 6 * 288, 8 * 288, 288 + 8 + 288, 288 + 2 * (288 + 8)),
     "relu": ({}, 288, 288, 576, 3 * 288),
     "subsample": ({}, 0, 0, 288 + 144, 144 + 2 * 288),
+    "softmax": ({}, 5 * 288, 4 * 288, 576, 3 * 288),
+    "local_response_norm": ({"kernel": 3}, 9 * 288, 10 * 288, 576, 3 * 288),
+    "stochastic_depth": ({}, 288, 288, 576, 3 * 288),
     "max_pool": ({}, 4 * 72, 4 * 72, 288 + 72, 72 + 2 * 288),
     "avg_pool": ({"kernel": 3, "stride": 3}, 9 * 32, 9 * 32, 288 + 32, 32 + 2 * 288),
 }

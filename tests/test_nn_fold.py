@@ -169,6 +169,9 @@ CHAINS = {
     "flatten after a convolution": lambda: [nn.Conv2d(6, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(24, 3)],
     "flatten of two parts, last": lambda: [nn.CReLU(), nn.Flatten()],
     "flatten alone": lambda: [nn.Flatten()],
+    "response norm": lambda: [nn.CReLU(), nn.LocalResponseNorm(4, 0.5), nn.StochasticDepth(0.5), nn.Conv2d(12, 3, 1)],
+    "response norm, last": lambda: [nn.LocalResponseNorm(3, 0.5, 1.2, form="caffe")],
+    "softmax": lambda: [nn.Conv2d(6, 4, 1), nn.Softmax(1), nn.Conv2d(4, 3, 1)],
     "chain in a chain": lambda: [nn.Sequential(nn.Conv2d(6, 4, 1)), nn.Sequential(nn.BatchNorm2d(4, relu=True))],
     "nothing": lambda: [nn.Identity(), nn.Dropout(0.5)],
 }

@@ -50,6 +50,7 @@ LAYERS = {  # a class and a note: how it is made, and how many channels it takes
     "Linear": (lambda: nn.Linear(2, 3, rng=0), 2),
     "Linear, from one": (lambda: nn.Linear(1, 3, rng=0), 1),
     "Linear, to one": (lambda: nn.Linear(3, 1, rng=0), 3),
+    "LocalResponseNorm": (lambda: nn.LocalResponseNorm(3, alpha=0.5), 4),
     "MaxPool2d": (lambda: nn.MaxPool2d(2, 1, 1), 2),
     "MaxPool2d, ceil mode": (lambda: nn.MaxPool2d(2, 2, ((0, 1), (1, 1)), True), 2),
     "PatchWhitening": (lambda: nn.PatchWhitening(2, 1), 2),
@@ -60,7 +61,9 @@ LAYERS = {  # a class and a note: how it is made, and how many channels it takes
     "Sequential": (lambda: nn.Sequential(nn.Identity(), nn.Conv2d(2, 1, 1, rng=0)), 2),
     "SiLU": (nn.SiLU, 2),
     "Sigmoid": (nn.Sigmoid, 2),
+    "Softmax": (lambda: nn.Softmax(1), 2),
     "SqueezeExcite": (lambda: nn.SqueezeExcite(2, 1, rng=0), 2),
+    "StochasticDepth": (lambda: nn.StochasticDepth(0.5, rng=1), 2),
     "Subsample": (lambda: nn.Subsample(3, 2), 2),
 }
 

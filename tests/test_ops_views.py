@@ -127,6 +127,15 @@ def _dropout(draw):
     return _activation(draw)._replace(options={"p": draw(st.sampled_from([0, 0.5])), "rng": 3})
 
 
+def _response_norm(draw):
+    return _image(draw, size=draw(st.integers(1, 4)), alpha=0.3, beta=draw(st.sampled_from([0.75, 1.0])))
+
+
+def _softmax(draw):
+    op = _activation(draw)
+    return op._replace(options={"axis": draw(st.integers(-len(op.shapes["x"]), len(op.shapes["x"]) - 1))})
+
+
 PAIRS = {  # NAME_forward and NAME_backward
     **dict.fromkeys(ops.ACTIVATIONS, _activation),
     "add": _add,
@@ -144,18 +153,29 @@ PAIRS = {  # NAME_forward and NAME_backward
     "flatten": _activation,
     "global_avg_pool": _image,
     "linear": lambda draw: Op(_matrix(draw), {}),
+    "local_response_norm": _response_norm,
     "max_pool": _pool,
     "pointwise": _pointwise,
     "resize_bilinear": _resize,
     "resize_nearest": _resize,
     "scale": _scale,
+    "softmax": _softmax,
+    "stochastic_depth": _dropout,
     "space_to_batch": _space_to_batch,
     "space_to_depth": _space_to_depth,
     "subsample": lambda draw: _image(draw, out_channels=draw(st.integers(3, 5)), stride=draw(st.sampled_from([1, 2]))),
 }
 SINGLE = ["col2im", "im2col", "softmax", "softmax_cross_entropy"]
 COMPOSED = {"conv2d_by_space_to_batch"}  # of operations that are tried
-NO_ARRAYS = {"ACTIVATIONS", "bilinear_kernel", "pool_bytes", "release_pool", "threads"}
+NO_ARRAYS = {
+    "ACTIVATIONS",
+    "RESPONSE_FORMS",
+    "ResponseForm",
+    "bilinear_kernel",
+    "pool_bytes",
+    "release_pool",
+    "threads",
+}
 SUFFIXES = ["", "_reference"]
 
 

@@ -41,6 +41,11 @@ def _cases():
         yield f"max_pool, ceil, {padding}", "max_pool", {"x": x}, options
         for count in (True, False):
             yield f"avg_pool, ceil, {padding}, {count}", "avg_pool", {"x": x}, {**options, "count_include_pad": count}
+    x = rng.normal(size=(2, 3, 2, 7))
+    for size in (5, 4):
+        options = {"size": size, "alpha": 0.3, "beta": 0.75, "k": 1.0}
+        yield f"response norm {size}", "local_response_norm", {"x": x}, {**options, "form": "caffe"}
+    yield "softmax", "softmax", {"x": x}, {"axis": 1}
     for op in ELEMENTWISE:
         yield op, op, {"x": rng.uniform(-8, 8, size=(4, 50))}, {}
     x, labels, weight = rng.normal(0, 3, size=(6, 7)), rng.integers(0, 7, 6), rng.uniform(0.1, 2, 7)

@@ -43,6 +43,14 @@ def cross_entropy(x, labels, smoothing, weight=None, ignore_index=-100):
     return F.cross_entropy(x, labels, weight, label_smoothing=smoothing, ignore_index=ignore_index)
 
 
+def local_response_norm(x, form, **options):
+    return back(F.local_response_norm(activations(x), **options))
+
+
+def softmax(x, axis):
+    return F.softmax(x, axis)
+
+
 OPS = {
     "conv2d": conv2d,
     "batch_norm": batch_norm,
@@ -51,6 +59,8 @@ OPS = {
     "relu6": elementwise(F.relu6),
     "hard_sigmoid": elementwise(F.hardsigmoid),
     "hard_swish": elementwise(F.hardswish),
+    "local_response_norm": local_response_norm,
+    "softmax": softmax,
     "cross_entropy": cross_entropy,
 }
 

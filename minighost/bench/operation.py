@@ -6,6 +6,7 @@ not fit into the cache it cannot reach the whole of this roofline.
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -151,6 +152,24 @@ def _channel_shuffle(x, rng, groups):
     return Case(lambda x: ops.channel_shuffle_forward(x, groups), ops.channel_shuffle_backward, (0, 0))
 
 
+def _softmax(x, rng):
+    """Forward: maximum, difference, exponential, sum, quotient. Backward: product and sum, difference, product."""
+    return Case(ops.softmax_forward, ops.softmax_backward, (5, 4))
+
+
+def _response_norm(x, rng, kernel):
+    """Forward: a square and a sum per channel of the window, then two for s and its power's product.
+
+    Backward: the product with the power, two for what the neighbours see, two per channel of the window.
+    """
+    forward = partial(ops.local_response_norm_forward, size=kernel)
+    return Case(forward, ops.local_response_norm_backward, (2 * kernel + 3, 2 * kernel + 4))
+
+
+def _stochastic_depth(x, rng):
+    return Case(lambda x: ops.stochastic_depth_forward(x, 0.2, rng), ops.stochastic_depth_backward, (1, 1))
+
+
 def _pool(forward, backward):
     def build(x, rng, kernel, stride):
         return Case(lambda x: forward(x, kernel, stride), backward, (kernel * kernel, kernel * kernel))
@@ -171,6 +190,9 @@ OPERATIONS: dict = {  # name: how to build it, and its settings with their defau
     "batch_norm_relu": (_batch_norm(True), {}),
     "relu": (_relu, {}),
     "channel_shuffle": (_channel_shuffle, {"groups": 2}),
+    "softmax": (_softmax, {}),
+    "local_response_norm": (_response_norm, {"kernel": 5}),
+    "stochastic_depth": (_stochastic_depth, {}),
     "max_pool": (_pool(ops.max_pool_forward, ops.max_pool_backward), {"kernel": 2, "stride": 2}),
     "subsample": (_subsample, {"stride": 2, "out": None}),
     "avg_pool": (_pool(ops.avg_pool_forward, ops.avg_pool_backward), {"kernel": 2, "stride": 2}),

@@ -29,6 +29,13 @@ OPERATIONS: dict[str, tuple[str, dict[str, tuple[int, ...]], dict[str, Any]]] = 
         {"kernel_size": 3, "stride": 2, "padding": ((0, 1), (1, 1)), "ceil_mode": True, "count_include_pad": False},
     ),
     "flatten": ("flatten", {"x": (2, 3, 4, 5)}, {}),
+    "local_response_norm": ("local_response_norm", {"x": (2, 2, 3, 7)}, {"size": 4, "alpha": 0.5}),
+    "local_response_norm_caffe": (
+        "local_response_norm",
+        {"x": (2, 2, 3, 7)},
+        {"size": 3, "alpha": 0.7, "beta": 1.2, "form": "caffe"},
+    ),
+    "softmax": ("softmax", {"x": (2, 3, 4, 5)}, {"axis": 1}),
     "global_avg_pool": ("global_avg_pool", {"x": (2, 3, 4, 5)}, {}),
     "depth_to_space": ("depth_to_space", {"x": (2, 3, 2, 12)}, {"block": (3, 2)}),
     "depth_to_space_crd": ("depth_to_space", {"x": (2, 3, 2, 12)}, {"block": (3, 2), "order": "CRD"}),
@@ -55,6 +62,7 @@ BLOCKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "residual": (partial(nn.ResidualBlock, 3, 4, stride=2, rng=0), 3),
     "residual_a": (partial(nn.ResidualBlock, 3, 6, stride=2, shortcut="A", rng=0), 3),
     "residual_bottleneck": (partial(nn.Bottleneck, 4, 3, 6, stride=2, rng=0), 4),
+    "stochastic_depth": (partial(nn.StochasticDepth, 0.4, rng=0), 3),
     "whitening": (partial(nn.PatchWhitening, 3, 2), 3),
 }
 NAMES = (*OPERATIONS, "im2col", "batch_norm", "batch_norm_relu", "softmax_cross_entropy", *BLOCKS, *models.names())

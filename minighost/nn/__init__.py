@@ -16,10 +16,12 @@ from minighost.nn.inception import InceptionModule, Towers
 from minighost.nn.initial import without_weights
 from minighost.nn.layers import BatchNorm1d, BatchNorm2d, Conv2d, Dropout, Identity, Linear
 from minighost.nn.module import Module
+from minighost.nn.normalization import LocalResponseNorm, Softmax
 from minighost.nn.parameter import Buffer, Parameter
 from minighost.nn.pooling import AvgPool2d, Flatten, GlobalAvgPool, MaxPool2d, Subsample
 from minighost.nn.residual import ResidualBlock
 from minighost.nn.separable import SeparableConv2d
+from minighost.nn.stochastic_depth import StochasticDepth
 from minighost.nn.whitening import PatchWhitening
 from minighost.nn.xception import SeparableUnit, XceptionModule
 
@@ -43,6 +45,7 @@ __all__ = [
     "Identity",
     "InceptionModule",
     "Linear",
+    "LocalResponseNorm",
     "MaxPool2d",
     "Module",
     "ModuleList",
@@ -52,7 +55,9 @@ __all__ = [
     "SeparableConv2d",
     "SeparableUnit",
     "Sequential",
+    "Softmax",
     "SqueezeExcite",
+    "StochasticDepth",
     "Subsample",
     "Towers",
     "XceptionModule",

@@ -28,6 +28,7 @@ __all__ = [
     "Node",
     "Plain",
     "Pool",
+    "ResponseNorm",
     "Select",
 ]
 
@@ -180,6 +181,22 @@ class Flatten(Node):
     def emit(self, program, value):
         """No step, unless the parts have to be put together."""
         return program.row(value)
+
+
+@dataclass
+class ResponseNorm(Node):
+    """Local response normalisation: ``x / (k + alpha * (sum of squares of `size` channels))**beta``."""
+
+    words = "local response normalisation"
+
+    size: int
+    alpha: float
+    k: float
+    beta: float
+
+    def emit(self, program, value):
+        """One step, for all parts put together."""
+        return program.response_norm(value, self.size, self.alpha, self.k, self.beta)
 
 
 @dataclass

@@ -18,10 +18,13 @@ from minighost.engine.check import pair
 from minighost.nn import layers, pooling
 from minighost.nn.activations import LAYERS, CReLU
 from minighost.nn.channels import ChannelShuffle, ChannelUnshuffle
-from minighost.nn.fold_nodes import Affine, Concat, Convolution, Flatten, GlobalMean, Plain, Pool, Select
+from minighost.nn.fold_nodes import Affine, Concat, Convolution, Flatten, GlobalMean, Plain, Pool, ResponseNorm, Select
 from minighost.nn.functional.traced import Traced, Unreadable, known_channels
+from minighost.nn.normalization import LocalResponseNorm
 from minighost.nn.parameter import Buffer, Parameter
+from minighost.nn.stochastic_depth import StochasticDepth
 from minighost.nn.whitening import PatchWhitening
+from minighost.ops.local_response_norm import response_options
 
 __all__ = ["Trace", "evaluating", "in_evaluation", "rule"]
 
@@ -147,6 +150,12 @@ def _flatten(layer, x, path):
     return x.then(Flatten(), layers=path)
 
 
+@rule(LocalResponseNorm)
+def _local_response_norm(layer, x, path):
+    options = response_options("LocalResponseNorm", **layer._options)
+    return x.then(ResponseNorm(*options), layers=path, channels=x.channels)
+
+
 @rule(pooling.GlobalAvgPool)
 def _global_avg_pool(layer, x, path):
     return x.then(GlobalMean(), layers=path, channels=x.channels)
@@ -164,6 +173,7 @@ def _subsample(layer, x, path):
 
 @rule(layers.Identity)
 @rule(layers.Dropout)
+@rule(StochasticDepth)
 def _nothing(layer, x, path):
     return x
 

@@ -27,12 +27,15 @@ from minighost.ops.flatten import *
 from minighost.ops.global_avg_pool import *
 from minighost.ops.im2col import *
 from minighost.ops.linear import *
+from minighost.ops.local_response_norm import *
 from minighost.ops.max_pool import *
 from minighost.ops.pointwise import *
 from minighost.ops.resize_bilinear import *
 from minighost.ops.resize_nearest import *
 from minighost.ops.scale import *
+from minighost.ops.softmax import *
 from minighost.ops.space_to_batch import *
+from minighost.ops.stochastic_depth import *
 from minighost.ops.subsample import *
 
 __all__ = sorted(name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, _Module)))

@@ -18,7 +18,7 @@ from minighost.arguments import number, whole
 from minighost.engine import check
 from minighost.type_aliases import Array, ArrayLike, IntArray
 
-__all__ = ["softmax", "softmax_cross_entropy", "softmax_cross_entropy_reference"]
+__all__ = ["softmax_cross_entropy", "softmax_cross_entropy_reference"]
 
 
 # The idea ------------------------------------------------------------------------------------------------------
@@ -53,13 +53,6 @@ def softmax_cross_entropy_reference(
 
 
 # The same, vectorised ------------------------------------------------------------------------------------------
-
-
-def softmax(logits: Array) -> Array:
-    """Probabilities along the last axis; the largest logit is subtracted first, so that nothing overflows."""
-    logits = np.asarray(logits)
-    e = np.exp(logits - logits.max(-1, keepdims=True))
-    return e / e.sum(-1, keepdims=True)
 
 
 def softmax_cross_entropy(

@@ -25,6 +25,7 @@ from minighost.engine.inference.step import (
     MEAN,
     OUTPUT,
     PRODUCT,
+    RESPONSE_NORM,
     SCALE,
     SELECT,
     WINOGRAD,
@@ -32,6 +33,7 @@ from minighost.engine.inference.step import (
 )
 from minighost.engine.inference.winograd import winograd
 from minighost.engine.kernels.plane import fill
+from minighost.engine.kernels.response import bracket, damp
 from minighost.engine.kernels.strips import Activated, convolve
 from minighost.engine.launch import kernel, share, thread_id, threads, tile
 from minighost.engine.memory import empty
@@ -116,6 +118,8 @@ def _do(s, n0, n, weights, lines, tables, x, out, arena):
         _scale(s, n, a, _region(s.b, s.b_size, n0, n, x, out, arena), o)
     elif s.op == SELECT:
         _select(s, a, tables, o)
+    elif s.op == RESPONSE_NORM:
+        _response_norm(s, a, lines[s.w : s.w + 3], o)
     elif s.op == MAX_POOL:
         _max_pool(s, g, n, a, o)
     else:
@@ -321,6 +325,16 @@ def _scale(s, n, a, b, o):
         for r in range(k * K, (k + 1) * K):
             for c in range(s.C):
                 y[r, c] = x[r, c] * gate[k, first + c]
+
+
+@tile
+def _response_norm(s, a, numbers, o):
+    """Each pixel's bracket is written to the result, and read when that is computed."""
+    rows = len(a) // s.C
+    x, y = a.reshape(rows, s.C), o.reshape(rows, s.C)
+    for r in range(rows):
+        bracket(x[r], s.flag // 2, (s.flag - 1) // 2, numbers, y[r])
+        damp(x[r], y[r], numbers, y[r])
 
 
 @tile

@@ -242,6 +242,14 @@ class Program:
 
         return self._by_part(value, one)
 
+    def response_norm(self, value, size, alpha, k, beta):
+        """Local response normalisation."""
+        value = self.whole(value)
+        (part,), out = value.parts, self._register(value.H * value.W * value.C)
+        numbers = self._line(np.array([alpha, k, beta]))
+        self._add(words.RESPONSE_NORM, value, part, out, part.C, flag=size, w=numbers)
+        return Value((Part(out, part.C),), value.H, value.W)
+
     def add(self, value, other):
         """The sum of two values, in one part."""
         return self._join(value, self.whole(other))

@@ -13,13 +13,14 @@ __all__ = [
     "MEAN",
     "OUTPUT",
     "PRODUCT",
+    "RESPONSE_NORM",
     "SCALE",
     "SELECT",
     "Step",
     "WINOGRAD",
 ]
 
-PRODUCT, CONV, DEPTHWISE, AFFINE, JOIN, SELECT, MEAN, SCALE, MAX_POOL, AVG_POOL, WINOGRAD = range(11)
+PRODUCT, CONV, DEPTHWISE, AFFINE, JOIN, SELECT, MEAN, SCALE, MAX_POOL, AVG_POOL, WINOGRAD, RESPONSE_NORM = range(12)
 INPUT, OUTPUT = -1, -2  # where an operand lies, if not in the arena
 
 
@@ -37,8 +38,8 @@ class Step(NamedTuple):
     H, W, C, OC : int
         Plane and channels of operand a, channels of the result.
     w, bias, table : int
-        Place of the weights and of what is added to the result. In `tables`, DEPTHWISE: of the taps' offsets;
-        AVG_POOL: of the rows that count in each line of windows, then of the columns;
+        Place of the weights (RESPONSE_NORM: of alpha, k and beta) and of what is added to the result. In `tables`,
+        DEPTHWISE: of the taps' offsets; AVG_POOL: of the rows that count in each line of windows, then of the columns;
         SELECT: of the operand's channels that are copied, then of the result's that they become.
     lanes : int
         Numbers of bias: per channel, repeated.
@@ -50,7 +51,7 @@ class Step(NamedTuple):
     flag : int
         PRODUCT: add to the result; and 2 if more is to be added, so that bias and activation have to wait.
         JOIN: whether there is an operand b. SELECT: whether both runs of channels have no
-        gaps. CONV: groups.
+        gaps. CONV: groups. RESPONSE_NORM: channels in a window.
     KH ... OW
         The `Geometry` of windows.
     """
