@@ -9,12 +9,13 @@
     head     mean over each map, classifier
 
 Convolutions before the modules have no padding. A unit is ReLU, depthwise 3x3, 1x1, batch norm, with nothing between
-depthwise and 1x1; the two at the end have their ReLU last, and the very first module of units begins without one.
+depthwise and 1x1. The first module and the tail begin without a ReLU, and the tail ends with one.
 An entry or exit module ends with the maximum over 3x3 windows of stride 2. Keras pads those windows as TensorFlow does
 (SAME), timm by one line on each side, as here: border values differ.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -92,14 +93,17 @@ class Xception(Network):
         whole("Xception", "num_classes", num_classes, 1)
         if len(strides) != len(ENTRY) + 1:
             raise ValueError(f"Xception: strides={strides} must be 4 numbers, of three entry modules and the exit one")
-        rng, norm = np.random.default_rng(rng), {"eps": eps, "momentum": momentum}
+        rng = np.random.default_rng(rng)
+        norm: Any = {"eps": eps, "momentum": momentum}
 
         def scaled(channels: Sequence[int]) -> list[int]:
             return [make_divisible(c * width, 8) for c in channels]
 
         first, second = scaled(STEM)
-        conv = {"padding": stem_padding, **norm, "rng": rng}
-        self.stem = Sequential(ConvBNAct(3, first, 3, stem_stride, **conv), ConvBNAct(first, second, 3, **conv))
+        self.stem = Sequential(
+            ConvBNAct(3, first, 3, stem_stride, stem_padding, **norm, rng=rng),
+            ConvBNAct(first, second, 3, 1, stem_padding, **norm, rng=rng),
+        )
         flow = [*zip(ENTRY, strides, strict=False), *[(MIDDLE, 1)] * REPEATS, (EXIT, strides[-1])]
         channels, modules = second, []
         for k, (widths, stride) in enumerate(flow):
@@ -108,13 +112,14 @@ class Xception(Network):
         self.entry = Sequential(*modules[: len(ENTRY)])
         self.middle = Sequential(*modules[len(ENTRY) : -1])
         self.exit = modules[-1]
-        tail = []
-        for out in scaled(TAIL):
-            tail += [SeparableUnit(channels, out, relu=False, **norm, rng=rng), ReLU()]
-            channels = out
-        self.tail = Sequential(*tail)
+        first, second = scaled(TAIL)
+        self.tail = Sequential(
+            SeparableUnit(channels, first, relu=False, **norm, rng=rng),
+            SeparableUnit(first, second, **norm, rng=rng),
+            ReLU(),
+        )
         self.pool = GlobalAvgPool()
-        self.classifier = Linear(channels, num_classes, rng=rng)
+        self.classifier = Linear(second, num_classes, rng=rng)
 
 
 @register("xception_cifar", like="xception")
@@ -122,6 +127,6 @@ def xception_cifar(width: float = 1.0, num_classes: int = 10, rng: Seed = 0) -> 
     """Xception for 32x32 images: maps are 32 32 16 8 4 wide.
 
     Strides: both convolutions of the stem 1, with padding; entry modules 1 2 2; exit module 2 (the paper: stem 2 and 1
-    without padding; entry 2 2 2; exit 2). A module whose stride becomes 1 keeps its shortcut's convolution.
+    without padding; entry 2 2 2; exit 2).
     """
     return Xception(width, num_classes, 1, 1, (1, 2, 2, 2), 1e-5, 0.1, rng)

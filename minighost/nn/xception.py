@@ -94,17 +94,21 @@ class XceptionModule(Module):
     def forward(self, x: Array) -> Array:
         """(N, H, W, in_channels) -> (N, OH, OW, widths[-1])."""
         y = self.units(x)
-        if self.pool is not None:
-            y = self.pool(y)
-        out, cache = functional.add_forward(x if self.shortcut is None else self.shortcut(x), y)
+        shortcut = x if self.shortcut is None else self.shortcut(x)
+        if self.pool is None:
+            out, cache = functional.add_forward(y, shortcut)
+        else:  # a batch norm's result first, which is normalised on the way into the sum
+            out, cache = functional.add_forward(shortcut, self.pool(y))
         self._cache = (cache,)
         return out
 
     def backward(self, dout: Array) -> InputGrad:
         """The sum hands `dout` to both branches; their gradients meet again at x."""
         (cache,) = self._take_cache(dout)
-        dshortcut, dy = functional.add_backward(dout, cache)
-        if self.pool is not None:
+        if self.pool is None:
+            dy, dshortcut = functional.add_backward(dout, cache)
+        else:
+            dshortcut, dy = functional.add_backward(dout, cache)
             dy = self.pool.backward(dy)
         if self.shortcut is not None:
             dshortcut = self.shortcut.backward(dshortcut)
