@@ -25,6 +25,8 @@ LAYERS = {  # a class and a note: how it is made, and how many channels it takes
     "Conv2d": (lambda: nn.Conv2d(2, 3, 3, padding=1, rng=0), 2),
     "Conv2d, 1x1": (lambda: nn.Conv2d(2, 1, 1, rng=0), 2),
     "Conv2d, grouped": (lambda: nn.Conv2d(4, 4, 1, groups=2, rng=0), 4),
+    "ConvAct": (lambda: nn.ConvAct(2, 3, 3, rng=0), 2),
+    "ConvBranches": (lambda: nn.ConvBranches(2, 2, 3, rng=0), 2),
     "ConvBNAct": (lambda: nn.ConvBNAct(2, 3, 3, rng=0), 2),
     "ConvBNAct, 1x1": (lambda: nn.ConvBNAct(2, 3, 1, rng=0), 2),
     "ConvBNAct, 1x1 from one": (lambda: nn.ConvBNAct(1, 3, 1, rng=0), 1),

@@ -56,6 +56,7 @@ OPERATIONS: dict[str, tuple[str, dict[str, tuple[int, ...]], dict[str, Any]]] = 
 
 BLOCKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "conv_bn_act": (partial(nn.ConvBNAct, 3, 4, 3, stride=2, rng=0), 3),
+    "branches": (partial(nn.ConvBranches, 4, 4, 3, groups=2, branches=2, rng=0), 4),
     "se": (partial(nn.SqueezeExcite, 6, 3, rng=0), 6),
     "ghost": (partial(nn.GhostModule, 4, 6, 3, rng=0), 4),
     "bottleneck": (partial(nn.GhostBottleneck, 4, 8, 6, stride=2, se_hidden=4, rng=0), 4),

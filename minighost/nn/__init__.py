@@ -4,6 +4,7 @@ from minighost.nn import activations
 from minighost.nn.activations import *
 from minighost.nn.blocks import ConvBNAct, SqueezeExcite
 from minighost.nn.bottleneck import Bottleneck
+from minighost.nn.branches import ConvAct, ConvBranches
 from minighost.nn.channels import ChannelShuffle, ChannelUnshuffle
 from minighost.nn.checksums import checking
 from minighost.nn.containers import Chain, ModuleList, Sequential
@@ -19,6 +20,7 @@ from minighost.nn.module import Module
 from minighost.nn.normalization import LocalResponseNorm, Softmax
 from minighost.nn.parameter import Buffer, Parameter
 from minighost.nn.pooling import AvgPool2d, Flatten, GlobalAvgPool, MaxPool2d, Subsample
+from minighost.nn.reparameterize import merge_branches
 from minighost.nn.residual import ResidualBlock
 from minighost.nn.separable import SeparableConv2d
 from minighost.nn.stochastic_depth import StochasticDepth
@@ -35,7 +37,9 @@ __all__ = [
     "ChannelShuffle",
     "ChannelUnshuffle",
     "Conv2d",
+    "ConvAct",
     "ConvBNAct",
+    "ConvBranches",
     "Dropout",
     "Flatten",
     "GhostBottleneck",
@@ -66,6 +70,7 @@ __all__ = [
     "fold",
     "fusing",
     "hooked",
+    "merge_branches",
     "without_weights",
 ]
 __all__ += activations.__all__

@@ -1,5 +1,5 @@
-"""From a trace to stages: batch norms and activations vanish into convolutions, and the rest is divided where one value
-is all that is handed on.
+"""From a trace to stages: batch norms and activations vanish into convolutions, parallel convolutions into one another,
+and the rest is divided where one value is all that is handed on.
 """
 
 from dataclasses import dataclass, replace
@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from minighost.engine.activations import is_identity
-from minighost.nn.fold_nodes import Affine, Concat, Convolution, Plain, Select
+from minighost.nn.fold_branches import add_branch
+from minighost.nn.fold_nodes import Add, Affine, Concat, Convolution, Plain, Select
 
 __all__ = ["Op", "Segment", "explain", "segments_of"]
 
@@ -82,7 +83,7 @@ def _ordered(traced):
 
 
 def _merged(ops):
-    """Fold what only scales, shifts, clips or cuts off into the convolution before it."""
+    """Fold what only scales, shifts, clips or cuts off into the convolution before it, and add parallel ones up."""
     readers: dict = {}
     for op in ops:
         for source in op.sources:
@@ -93,6 +94,10 @@ def _merged(ops):
         op.sources = [became.get(id(source), source) for source in op.sources]
         before = op.sources[0] if len(op.sources) == 1 else None
         op.apart = _apart(op, before, readers)
+        if isinstance(op.node, Add) and (merged := add_branch(*op.sources, readers)):
+            became[id(op)], readers[id(merged)] = merged, readers.get(id(op), 0)
+            kept = [*(one for one in kept if one is not merged), merged]  # where the sum was
+            continue
         if before is not None and not op.apart and _folds(op, before, readers):
             became[id(op)], readers[id(before)] = before, readers.get(id(op), 0)
         else:
