@@ -123,6 +123,11 @@ def _scale(draw):
     return Op({"x": [N, H, W, C], "gate": [N, C]}, {})
 
 
+def _scale_map(draw):
+    N, H, W, C, GH, GW = [draw(sizes) for _ in range(6)]
+    return Op({"x": [N, H, W, C], "gate": [N, GH, GW, C]}, {})
+
+
 def _dropout(draw):
     return _activation(draw)._replace(options={"p": draw(st.sampled_from([0, 0.5])), "rng": 3})
 
@@ -161,6 +166,7 @@ PAIRS = {  # NAME_forward and NAME_backward
     "scale": _scale,
     "softmax": _softmax,
     "stochastic_depth": _dropout,
+    "scale_map": _scale_map,
     "space_to_batch": _space_to_batch,
     "space_to_depth": _space_to_depth,
     "subsample": lambda draw: _image(draw, out_channels=draw(st.integers(3, 5)), stride=draw(st.sampled_from([1, 2]))),

@@ -8,6 +8,7 @@ from minighost.nn.branches import ConvAct, ConvBranches
 from minighost.nn.channels import ChannelShuffle, ChannelUnshuffle
 from minighost.nn.checksums import checking
 from minighost.nn.containers import Chain, ModuleList, Sequential
+from minighost.nn.dfc_attention import DFCAttention
 from minighost.nn.flat import flatten
 from minighost.nn.folded import fold
 from minighost.nn.functional import fusing
@@ -40,6 +41,7 @@ __all__ = [
     "ConvAct",
     "ConvBNAct",
     "ConvBranches",
+    "DFCAttention",
     "Dropout",
     "Flatten",
     "GhostBottleneck",

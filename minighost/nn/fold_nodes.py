@@ -231,7 +231,7 @@ class Add(Node):
 
 @dataclass
 class Gate(Node):
-    """Every channel times its gate, one number per image."""
+    """Every channel times its gate: one number per image, or the nearest in a plane of them."""
 
     words = "gate"
 
@@ -241,7 +241,7 @@ class Gate(Node):
 
     def apply(self, x, gate):
         """In one array."""
-        return ops.scale_forward(x, gate)[0]
+        return (ops.scale_forward if gate.ndim == 2 else ops.scale_map_forward)(x, gate)[0]
 
 
 @dataclass

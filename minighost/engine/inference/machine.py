@@ -318,13 +318,15 @@ def _mean(s, n, a, o):
 
 @tile
 def _scale(s, n, a, b, o):
-    """Every channel times its gate."""
-    K, first = s.H * s.W, s.first
-    x, gate, y = a.reshape(n * K, s.C), b.reshape(n, s.pitch), o.reshape(n * K, s.C)
-    for k in range(n):
-        for r in range(k * K, (k + 1) * K):
-            for c in range(s.C):
-                y[r, c] = x[r, c] * gate[k, first + c]
+    """Every pixel times the nearest in the plane of gates; squeeze-and-excitation's is 1x1."""
+    C, first = s.C, s.first
+    x, gate, y = a.reshape(n * s.H, s.W, C), b.reshape(n * s.KH, s.KW, s.pitch), o.reshape(n * s.H, s.W, C)
+    for line in range(n * s.H):
+        row = line // s.H * s.KH + line % s.H * s.KH // s.H
+        for j in range(s.W):
+            column = j * s.KW // s.W
+            for c in range(C):
+                y[line, j, c] = x[line, j, c] * gate[row, column, first + c]
 
 
 @tile

@@ -187,7 +187,7 @@ class Program:
         return Value((Part(out, value.C),), 1, 1)
 
     def scale(self, value, gate):
-        """Every channel times its gate, a value of one part and 1 x 1."""
+        """Every pixel times the nearest gate of its channel; gates are a value of one part, of any plane."""
 
         def one(first, part):
             out = self._register(value.H * value.W * part.C)
@@ -198,7 +198,9 @@ class Program:
                 out,
                 part.C,
                 b=gate.parts[0].register,
-                b_size=gate.C,
+                b_size=gate.H * gate.W * gate.C,
+                KH=gate.H,
+                KW=gate.W,
                 first=first,
                 pitch=gate.C,
             )

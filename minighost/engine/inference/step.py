@@ -53,7 +53,7 @@ class Step(NamedTuple):
         JOIN: whether there is an operand b. SELECT: whether both runs of channels have no
         gaps. CONV: groups. RESPONSE_NORM: channels in a window.
     KH ... OW
-        The `Geometry` of windows.
+        The `Geometry` of windows. SCALE: KH and KW are the plane of the gates.
     """
 
     op: int

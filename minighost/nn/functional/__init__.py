@@ -29,6 +29,8 @@ from minighost.nn.functional.squeeze import (
     global_avg_pool_forward,
     scale_backward,
     scale_forward,
+    scale_map_backward,
+    scale_map_forward,
 )
 from minighost.nn.functional.values import Lazy, materialize
 
@@ -55,6 +57,8 @@ __all__ = [
     "materialize",
     "scale_backward",
     "scale_forward",
+    "scale_map_backward",
+    "scale_map_forward",
     "split_channels_backward",
     "split_channels_forward",
 ]

@@ -1,4 +1,5 @@
-"""The two operations of squeeze-and-excitation on lazy activations: the mean over the plane, and the gate."""
+"""The two operations of squeeze-and-excitation on lazy activations, the mean over the plane and the gate; and a plane
+of gates."""
 
 from typing import NamedTuple
 
@@ -13,7 +14,14 @@ from minighost.nn.functional.joins import add, split
 from minighost.nn.functional.traced import is_traced
 from minighost.nn.functional.values import Activation, materialize, waits
 
-__all__ = ["global_avg_pool_backward", "global_avg_pool_forward", "scale_backward", "scale_forward"]
+__all__ = [
+    "global_avg_pool_backward",
+    "global_avg_pool_forward",
+    "scale_backward",
+    "scale_forward",
+    "scale_map_backward",
+    "scale_map_forward",
+]
 
 
 class _Scale(NamedTuple):
@@ -45,6 +53,18 @@ def scale_backward(dout, cache):
         return GatedGradient(cache.before, cache.after, dout.dys), np.concatenate(dout.dgates, axis=1)
     gate = np.concatenate([p.gate for p in cache.after], axis=1)
     return ops.scale_backward(np.asarray(dout), (Activation(cache.before).materialize(), gate))
+
+
+def scale_map_forward(x, gate):
+    """`ops.scale_map_forward`."""
+    if is_traced(x, gate):
+        return x.then(Gate(), gate, channels=x.channels), None
+    return ops.scale_map_forward(materialize(x), materialize(gate))
+
+
+def scale_map_backward(dout, cache):
+    """`ops.scale_map_backward`."""
+    return ops.scale_map_backward(materialize(dout), cache)
 
 
 class _Mean(NamedTuple):
