@@ -22,6 +22,8 @@ from minighost.nn.normalization import LocalResponseNorm, Softmax
 from minighost.nn.parameter import Buffer, Parameter
 from minighost.nn.pooling import AvgPool2d, Flatten, GlobalAvgPool, MaxPool2d, Subsample
 from minighost.nn.reparameterize import merge_branches
+from minighost.nn.partial import PartialConv2d
+from minighost.nn.pooling import AvgPool2d, Flatten, GlobalAvgPool, MaxPool2d
 from minighost.nn.residual import ResidualBlock
 from minighost.nn.separable import SeparableConv2d
 from minighost.nn.stochastic_depth import StochasticDepth
@@ -56,6 +58,7 @@ __all__ = [
     "Module",
     "ModuleList",
     "Parameter",
+    "PartialConv2d",
     "PatchWhitening",
     "ResidualBlock",
     "SeparableConv2d",

@@ -11,7 +11,7 @@ from minighost.engine.activations import is_cut
 from minighost.nn.fold_nodes import Add, Concat, Select
 from minighost.nn.functional.gradients import InputGradient, RectifiedGradient
 from minighost.nn.functional.traced import is_traced, known_channels
-from minighost.nn.functional.values import Activation, Sum, activation, materialize, waits
+from minighost.nn.functional.values import Activation, Lazy, Sum, activation, materialize, waits
 
 __all__ = [
     "add",
@@ -53,7 +53,7 @@ def concat_forward(*xs):
         return xs[0].then(Concat(), *xs[1:], channels=sum(x.channels for x in xs) if known else None), None
     if not any(isinstance(x, Activation) for x in xs) or len({(x.shape[:3], x.dtype, x.ndim) for x in xs}) > 1:
         return ops.concat_forward(*map(materialize, xs))
-    lazy = [activation(x) for x in xs]
+    lazy = [activation(x if isinstance(x, Lazy) else check.array("concat", "x", x, 4)) for x in xs]
     parts = [p for x in lazy for p in x.parts]
     return Activation(parts), _Concat(parts, [len(x.parts) for x in lazy])
 
