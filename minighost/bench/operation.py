@@ -128,6 +128,23 @@ def _pointwise(x, rng, out):
     return Case(lambda x: ops.pointwise_forward(x, w), ops.pointwise_backward, (2 * C, 4 * C), [w])
 
 
+def _separable(x, rng, kernel, stride, out):
+    C = x.shape[3]
+    OC = C if out is None else out
+    w, p = _weights(rng, kernel, kernel, C, 1), _weights(rng, C, OC)
+
+    def forward(x):
+        y, first = ops.depthwise_forward(x, w, stride=stride, padding=kernel // 2)
+        out, second = ops.pointwise_forward(y, p)
+        return out, (first, second)
+
+    def backward(dout, cache):
+        return ops.depthwise_backward(ops.pointwise_backward(dout, cache[1])[0], cache[0])
+
+    per = 2 * (kernel * kernel * C / OC + C)
+    return Case(forward, backward, (per, 2 * per), [w, p])
+
+
 def _batch_norm(relu):
     """Forward: sum, sum of squares, scale and shift. Backward: two sums, then dx out of dy, x and a constant."""
 
@@ -186,6 +203,7 @@ OPERATIONS: dict = {  # name: how to build it, and its settings with their defau
     "conv": (_conv, {"kernel": 3, "stride": 1, "out": None, "groups": 1}),
     "depthwise": (_depthwise, {"kernel": 3, "stride": 1}),
     "pointwise": (_pointwise, {"out": None}),
+    "separable": (_separable, {"kernel": 3, "stride": 1, "out": None}),
     "batch_norm": (_batch_norm(False), {}),
     "batch_norm_relu": (_batch_norm(True), {}),
     "relu": (_relu, {}),

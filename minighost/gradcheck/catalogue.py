@@ -62,6 +62,8 @@ BLOCKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "ghost": (partial(nn.GhostModule, 4, 6, 3, rng=0), 4),
     "bottleneck": (partial(nn.GhostBottleneck, 4, 8, 6, stride=2, se_hidden=4, rng=0), 4),
     "partial": (partial(nn.PartialConv2d, 5, rng=0), 5),
+    "separable": (partial(nn.SeparableConv2d, 3, 4, 3, stride=2, rng=0), 3),
+    "spatially_separable": (partial(nn.SpatiallySeparableConv2d, 3, (3, 5), rng=0), 3),
     "dfc_attention": (partial(nn.DFCAttention, 3, 4, rng=0), 3),
     "residual": (partial(nn.ResidualBlock, 3, 4, stride=2, rng=0), 3),
     "residual_a": (partial(nn.ResidualBlock, 3, 6, stride=2, shortcut="A", rng=0), 3),

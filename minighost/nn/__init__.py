@@ -27,6 +27,7 @@ from minighost.nn.pooling import AvgPool2d, Flatten, GlobalAvgPool, MaxPool2d
 from minighost.nn.residual import ResidualBlock
 from minighost.nn.separable import SeparableConv2d
 from minighost.nn.stochastic_depth import StochasticDepth
+from minighost.nn.spatially_separable import Separated, SpatiallySeparableConv2d, separate
 from minighost.nn.whitening import PatchWhitening
 from minighost.nn.xception import SeparableUnit, XceptionModule
 
@@ -61,10 +62,12 @@ __all__ = [
     "PartialConv2d",
     "PatchWhitening",
     "ResidualBlock",
+    "Separated",
     "SeparableConv2d",
     "SeparableUnit",
     "Sequential",
     "Softmax",
+    "SpatiallySeparableConv2d",
     "SqueezeExcite",
     "StochasticDepth",
     "Subsample",
@@ -76,6 +79,7 @@ __all__ = [
     "fusing",
     "hooked",
     "merge_branches",
+    "separate",
     "without_weights",
 ]
 __all__ += activations.__all__

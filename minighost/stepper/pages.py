@@ -86,6 +86,13 @@ PAGES = Registry(
         takes_w=False,
         images=2,
     ),
+    separable=Page(
+        "Depthwise separable convolution",
+        "y = depthwise(x, w);  out[i, j, :] = y[i, j, :] @ p",
+        "separable",
+        {"height": 4, "width": 4, "channels": 2, "out_channels": 3, **_WALK},
+        takes_w=False,
+    ),
     shuffle=Page(
         "Channel shuffle",
         "out[i, j, c*G + g] = x[i, j, g*(C/G) + c]",
