@@ -28,6 +28,7 @@ WHOLE = (
     "im2col",
     "crelu",
     "shuffle",
+    "separable",
 )  # in whole numbers
 
 
@@ -141,6 +142,21 @@ def test_batch_norm_ends_at_what_the_operation_returns(pages):
     near(batch(last["dx"]), dx)
     near(last["dgamma"].ravel(), dgamma)
     near(last["dbeta"].ravel(), dbeta)
+
+
+@pytest.mark.small
+def test_a_separable_convolution_ends_at_what_the_operations_return(pages):
+    [script] = data_of(pages["separable"])["scripts"]
+    first, last, borders = played(script)
+    x, w, p = plane(first["x"], borders["x"]), kernels(first["w"], 2, 2, 2), kernels(first["p"], 2, 3, 1)
+    y, depthwise = ops.conv2d_forward(x, w, None, 1, 1, 1, 2)
+    out, pointwise = ops.conv2d_forward(y, p)
+    dy, dp, _ = ops.conv2d_backward(plane(first["dout"]), pointwise)
+    dx, dw, _ = ops.conv2d_backward(dy, depthwise)
+    assert_array_equal(plane(last["out"]), out)
+    assert_array_equal(plane(last["dx"], borders["dx"]), dx)
+    assert_array_equal(kernels(last["dw"], 2, 2, 2), dw)
+    assert_array_equal(kernels(last["dp"], 2, 3, 1), dp)
 
 
 @pytest.mark.small

@@ -20,14 +20,13 @@ from minighost.nn.layers import BatchNorm1d, BatchNorm2d, Conv2d, Dropout, Ident
 from minighost.nn.module import Module
 from minighost.nn.normalization import LocalResponseNorm, Softmax
 from minighost.nn.parameter import Buffer, Parameter
+from minighost.nn.partial import PartialConv2d
 from minighost.nn.pooling import AvgPool2d, Flatten, GlobalAvgPool, MaxPool2d, Subsample
 from minighost.nn.reparameterize import merge_branches
-from minighost.nn.partial import PartialConv2d
-from minighost.nn.pooling import AvgPool2d, Flatten, GlobalAvgPool, MaxPool2d
 from minighost.nn.residual import ResidualBlock
 from minighost.nn.separable import SeparableConv2d
-from minighost.nn.stochastic_depth import StochasticDepth
 from minighost.nn.spatially_separable import Separated, SpatiallySeparableConv2d, separate
+from minighost.nn.stochastic_depth import StochasticDepth
 from minighost.nn.whitening import PatchWhitening
 from minighost.nn.xception import SeparableUnit, XceptionModule
 

@@ -3,8 +3,8 @@
     kernel[u, v] = column[u] * row[v]
 
 Then a convolution with the kernel is one with the column and then one with the row, 2k weights for k*k, because
-convolution is associative (so nothing may stand between the two, not even a bias). It is possible exactly for kernels of
-rank 1; the singular value decomposition says how near another one comes to that, and gives the nearest (Eckart and
+convolution is associative (so nothing may stand between the two, not even a bias). Exactly the kernels of rank 1 allow
+it; the singular value decomposition says how near another one comes to that, and gives the nearest (Eckart and
 Young 1936). Sobel's kernel is [1, 2, 1] times [-1, 0, 1].
 """
 
