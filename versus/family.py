@@ -58,7 +58,7 @@ def markdown(outcome):
     head = "| network | parameters | multiply-adds | lines of code | images/s | test accuracy after each epoch |"
     body = [
         f"| {row['model']} | {row['parameters']:,} | {row['macs']:,} | {row['lines']} "
-        f"| {row['images_per_second'] or 0:.0f} | {' '.join(f'{100 * accuracy:.1f}' for accuracy in row['accuracies'])} |"
+        f"| {row['images_per_second'] or 0:.0f} | {' '.join(f'{100 * share:.1f}' for share in row['accuracies'])} |"
         for row in outcome["networks"]
         if "error" not in row
     ]
