@@ -41,6 +41,13 @@ def _pool(draw):
     return _image(draw, kernel_size=1) if draw(st.booleans()) else _image(draw, kernel_size=2, stride=1, padding=1)
 
 
+def _conv_transpose2d(draw):
+    (N, H, W), taps = [draw(sizes) for _ in range(3)], draw(st.sampled_from([1, 2, 3]))
+    C, OC, groups = draw(st.sampled_from([(1, 1, 1), (1, 2, 1), (3, 1, 1), (2, 2, 2), (2, 4, 2), (4, 2, 2)]))
+    shapes = {"x": [N, H, W, C], "w": [taps, taps, OC // groups, C], **({"b": [OC]} if draw(st.booleans()) else {})}
+    return Op(shapes, {"stride": draw(st.sampled_from([1, 2])), "groups": groups})
+
+
 def _depth_to_space(draw):
     N, H, W, OC, SH, SW = [draw(sizes) for _ in range(6)]
     return Op({"x": [N, H, W, SH * SW * OC]}, {"block": (SH, SW), "order": draw(st.sampled_from(["DCR", "CRD"]))})
@@ -151,6 +158,7 @@ PAIRS = {  # NAME_forward and NAME_backward
     "channel_unshuffle": _groups,
     "concat": _concat,
     "conv2d": _conv2d,
+    "conv_transpose2d": _conv_transpose2d,
     "crelu": _image,
     "depth_to_space": _depth_to_space,
     "depthwise": _depthwise,
@@ -172,7 +180,12 @@ PAIRS = {  # NAME_forward and NAME_backward
     "subsample": lambda draw: _image(draw, out_channels=draw(st.integers(3, 5)), stride=draw(st.sampled_from([1, 2]))),
 }
 SINGLE = ["col2im", "im2col", "softmax", "softmax_cross_entropy"]
-COMPOSED = {"conv2d_by_space_to_batch"}  # of operations that are tried
+COMPOSED = {  # of operations that are tried
+    "RegroupedTaps",
+    "conv2d_by_space_to_batch",
+    "conv_transpose2d_regrouped",
+    "regroup_taps",
+}
 NO_ARRAYS = {
     "ACTIVATIONS",
     "RESPONSE_FORMS",

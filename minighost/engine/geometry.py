@@ -5,7 +5,7 @@ from typing import NamedTuple
 from minighost.engine.check import pair
 from minighost.type_aliases import IntPair
 
-__all__ = ["Geometry", "geometry", "met", "output_size"]
+__all__ = ["Geometry", "geometry", "met", "output_size", "transposed_geometry"]
 
 
 class Geometry(NamedTuple):
@@ -82,6 +82,56 @@ def geometry(
             "pad more or use a smaller kernel"
         )
     return Geometry(KH, KW, SH, SW, PH, PW, DH, DW, OH, OW)
+
+
+def transposed_geometry(
+    op: str,
+    plane: tuple[int, int],
+    kernel_size: IntPair,
+    stride: IntPair = 1,
+    padding: IntPair = 0,
+    output_padding: IntPair = 0,
+    dilation: IntPair = 1,
+) -> tuple[Geometry, tuple[int, int]]:
+    """The convolution that a transposed convolution of an H x W `plane` is the transpose of, and the plane it reads.
+
+    Parameters
+    ----------
+    op : str
+        Name for the messages.
+    plane, kernel_size, stride, padding, output_padding, dilation
+        Of the transposed convolution.
+
+    Returns
+    -------
+    g : Geometry
+        Of the convolution; its ``(OH, OW)`` is `plane`.
+    large : (int, int)
+        ``(H-1)*SH - 2*PH + DH*(KH-1) + 1 + output_padding`` rows, columns likewise.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range, or nothing of the large plane is left.
+    """
+    KH, KW = pair(op, "kernel_size", kernel_size, 1)
+    (SH, SW), (DH, DW) = pair(op, "stride", stride, 1), pair(op, "dilation", dilation, 1)
+    (PH, PW), extra = pair(op, "padding", padding, 0), pair(op, "output_padding", output_padding, 0)
+    for more, S, D in zip(extra, (SH, SW), (DH, DW), strict=True):
+        if more >= max(S, D):
+            raise ValueError(
+                f"{op}: output_padding={output_padding} must be less than the stride or the dilation, "
+                f"{more} < max({S}, {D}), or it would add whole rows of zeros; reduce it"
+            )
+    g = Geometry(KH, KW, SH, SW, PH, PW, DH, DW, *plane)
+    H = (g.OH - 1) * SH - 2 * PH + DH * (KH - 1) + 1 + extra[0]
+    W = (g.OW - 1) * SW - 2 * PW + DW * (KW - 1) + 1 + extra[1]
+    if min(*plane, H, W) < 1:
+        raise ValueError(
+            f"{op}: a plane of {g.OH}x{g.OW} pixels becomes one of {H}x{W} (kernel {KH}x{KW}, stride {SH}x{SW}, "
+            f"padding {PH}x{PW}, dilation {DH}x{DW}); both must have at least one pixel"
+        )
+    return g, (H, W)
 
 
 def met(plane: tuple[int, int], g: Geometry, u: int, v: int) -> tuple[slice, slice, slice, slice]:

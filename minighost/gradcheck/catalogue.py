@@ -18,6 +18,16 @@ OPERATIONS: dict[str, tuple[str, dict[str, tuple[int, ...]], dict[str, Any]]] = 
     "dilated": ("conv2d", {"x": (2, 6, 7, 2), "w": (2, 3, 2, 3)}, {"dilation": (3, 2), "padding": 1}),
     "grouped": ("conv2d", {"x": (2, 4, 5, 6), "w": (3, 3, 2, 9), "b": (9,)}, {"padding": 1, "groups": 3}),
     "depthwise": ("depthwise", {"x": (2, 5, 6, 3), "w": (3, 3, 3, 2), "b": (6,)}, {"stride": 2, "padding": 1}),
+    "conv_transpose": (
+        "conv_transpose2d",
+        {"x": (2, 3, 4, 2), "w": (3, 2, 3, 2), "b": (3,)},
+        {"stride": (2, 3), "padding": (1, 0), "output_padding": (1, 2)},
+    ),
+    "conv_transpose_grouped": (
+        "conv_transpose2d",
+        {"x": (2, 3, 4, 6), "w": (2, 3, 2, 6), "b": (6,)},
+        {"stride": 2, "dilation": (1, 3), "groups": 3},
+    ),
     "pointwise": ("pointwise", {"x": (2, 3, 4, 5), "w": (5, 6), "b": (6,)}, {}),
     "linear": ("linear", {"x": (4, 5), "w": (5, 3), "b": (3,)}, {}),
     "max_pool": ("max_pool", {"x": (2, 5, 6, 3)}, {"kernel_size": 3, "stride": 2, "padding": 1}),

@@ -18,6 +18,7 @@ from minighost.ops.batch_norm import *
 from minighost.ops.channel_shuffle import *
 from minighost.ops.concat import *
 from minighost.ops.conv2d import *
+from minighost.ops.conv_transpose2d import *
 from minighost.ops.crelu import *
 from minighost.ops.cross_entropy import *
 from minighost.ops.depth_to_space import *
@@ -38,5 +39,6 @@ from minighost.ops.softmax import *
 from minighost.ops.space_to_batch import *
 from minighost.ops.stochastic_depth import *
 from minighost.ops.subsample import *
+from minighost.ops.transposed_methods import *
 
 __all__ = sorted(name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, _Module)))

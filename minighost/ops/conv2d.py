@@ -34,7 +34,7 @@ def conv2d_forward_reference(
     """`conv2d_forward` by loops: over groups, output positions and taps, with a product over channels inside."""
     g = geometry("conv2d", x.shape[1:3], w.shape[:2], stride, padding, dilation)
     out = np.zeros((len(x), g.OH, g.OW, w.shape[3]), x.dtype)
-    for ins, outs in _group_slices(x.shape[3], w.shape[3], groups):
+    for ins, outs in group_slices(x.shape[3], w.shape[3], groups):
         for i, j, u, v, h, k in _visits(x.shape, g):
             out[:, i, j, outs] += x[:, h, k, ins] @ w[u, v, :, outs]  # (N, C/G) @ (C/G, OC/G)
     return (out if b is None else out + b), (x, w, b, g, groups)
@@ -44,14 +44,14 @@ def conv2d_backward_reference(dout: Array, cache: Cache) -> Gradients:
     """`conv2d_backward` by the same loops: every product of the forward gives one to `dx` and one to `dw`."""
     x, w, b, g, groups = cache
     dx, dw = np.zeros_like(x), np.zeros_like(w)
-    for ins, outs in _group_slices(x.shape[3], w.shape[3], groups):
+    for ins, outs in group_slices(x.shape[3], w.shape[3], groups):
         for i, j, u, v, h, k in _visits(x.shape, g):
             dx[:, h, k, ins] += dout[:, i, j, outs] @ w[u, v, :, outs].T
             dw[u, v, :, outs] += x[:, h, k, ins].T @ dout[:, i, j, outs]
     return dx, dw, None if b is None else dout.sum((0, 1, 2))
 
 
-def _group_slices(C, OC, G):
+def group_slices(C, OC, G):
     """Per group the channels it reads and the channels it writes."""
     for k in range(G):
         yield slice(k * C // G, (k + 1) * C // G), slice(k * OC // G, (k + 1) * OC // G)
@@ -178,7 +178,7 @@ def _dense_backward(dout, cache, dx_wanted):
 @np.errstate(all="ignore")
 def _forward_tap_by_tap(x, w, b, g, groups):
     out = np.zeros((len(x), g.OH, g.OW, w.shape[3]), x.dtype)
-    for ins, outs in _group_slices(x.shape[3], w.shape[3], groups):
+    for ins, outs in group_slices(x.shape[3], w.shape[3], groups):
         for u, v in np.ndindex(g.KH, g.KW):
             h, k, i, j = met(x.shape[1:3], g, u, v)
             out[:, i, j, outs] += x[:, h, k, ins] @ w[u, v, :, outs]
@@ -188,7 +188,7 @@ def _forward_tap_by_tap(x, w, b, g, groups):
 @np.errstate(all="ignore")
 def _backward_tap_by_tap(dout, x, w, g, groups, dx_wanted):
     dx, dw = np.zeros_like(x), np.zeros_like(w)
-    for ins, outs in _group_slices(x.shape[3], w.shape[3], groups):
+    for ins, outs in group_slices(x.shape[3], w.shape[3], groups):
         for u, v in np.ndindex(g.KH, g.KW):
             h, k, i, j = met(x.shape[1:3], g, u, v)
             dw[u, v, :, outs] = np.tensordot(x[:, h, k, ins], dout[:, i, j, outs], ((0, 1, 2), (0, 1, 2)))
