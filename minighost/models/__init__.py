@@ -1,5 +1,6 @@
 """Networks, one per file: a table of the paper's rows and the loop that builds it."""
 
+from minighost.models.features import Features
 from minighost.models.ghost_resnet import (
     ghost_resnet50,
     ghost_resnet50_cifar,
@@ -21,6 +22,7 @@ __all__ = [
     "ABOUT",
     "NOT_BUILT",
     "About",
+    "Features",
     "GhostNet",
     "Network",
     "Published",

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from minighost.arguments import choice, number, whole
+from minighost.models.network import Network
 from minighost.models.registry import register
 from minighost.models.rounding import make_divisible
 from minighost.nn import (
@@ -21,11 +22,10 @@ from minighost.nn import (
     GhostBottleneck,
     GlobalAvgPool,
     Linear,
-    Module,
     ReLU,
     Sequential,
 )
-from minighost.type_aliases import Array, InputGrad, Seed
+from minighost.type_aliases import Seed
 
 __all__ = ["FEATURES", "STAGES", "GhostNet", "Stages"]
 
@@ -62,7 +62,7 @@ HEADS = "bias", "bn_no_bias"
     idea="half the maps from cheap operations",
     paper='Han et al., "GhostNet: More features from cheap operations", arXiv 1911.11907',
 )
-class GhostNet(Module):
+class GhostNet(Network):
     """GhostNet with a width multiplier: images (N, H, W, 3) -> logits (N, num_classes).
 
     Parameters
@@ -168,23 +168,6 @@ class GhostNet(Module):
         self.act = ReLU()
         self.dropout = Dropout(dropout, rng)
         self.classifier = Linear(FEATURES, num_classes, rng=rng)
-
-    def forward(self, x: Array) -> Array:
-        """(N, H, W, 3) -> (N, num_classes)."""
-        x = self.tail(self.stages(self.stem(x)))
-        x = self.head(self.pool(x))
-        if self.norm is not None:
-            x = self.norm(x)
-        return self.classifier(self.dropout(self.act(x)))
-
-    def backward(self, dout: Array) -> InputGrad:
-        """Gradient with respect to the images, if it is wanted."""
-        self._take_cache(dout)
-        dout = self.act.backward(self.dropout.backward(self.classifier.backward(dout)))
-        if self.norm is not None:
-            dout = self.norm.backward(dout)
-        dout = self.pool.backward(self.head.backward(dout))
-        return self.stem.backward(self.stages.backward(self.tail.backward(dout)))
 
 
 def _strides(stages: Stages, strides: Sequence[int] | None, second: int | None) -> Sequence[int]:

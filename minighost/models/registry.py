@@ -1,8 +1,9 @@
 """Networks by name: ``create("ghostnet", width=0.5)``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
+from minighost.models.features import Features
 from minighost.nn.module import Module
 from minighost.registry import Registry
 
@@ -62,13 +63,15 @@ def names() -> list[str]:
     return sorted(MODELS)
 
 
-def create(name: str, **options: Any) -> Module:
+def create(name: str, features_only: bool | Sequence[int] = False, **options: Any) -> Module:
     """Build a network.
 
     Parameters
     ----------
     name : str
         One of `names()`.
+    features_only : bool or sequence of int
+        Its maps at strides 4, 8, 16 and 32, or at those given, in place of logits; see `Features`.
     **options
         Passed on to the network's class; each documents its own.
 
@@ -78,4 +81,5 @@ def create(name: str, **options: Any) -> Module:
         The name or an option is unknown (the message lists those available), or an option is of a kind that the
         network cannot use.
     """
-    return MODELS.create(name, **options)
+    model = MODELS.create(name, **options)
+    return model if features_only is False else Features(model, features_only)
