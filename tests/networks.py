@@ -51,14 +51,14 @@ def check_gradients(model, shape, tolerance=1e-5):
         directions = [rng.normal(size=value.shape) * np.abs(value).max(initial=1e-2) for _, value, _ in group]
         slopes.append(sum((grad * d).sum() for (_, _, grad), d in zip(group, directions, strict=True)))
         values = []
-        for h in (1e-7, -1e-7):  # short: a ReLU has a kink
+        for h in (1e-9, -1e-9):  # short, for a network has many kinks
             start = [value.copy() for _, value, _ in group]
             for (_, value, _), d in zip(group, directions, strict=True):
                 value += h * d
             values.append((model(x) * dout).sum())
             for (_, value, _), before in zip(group, start, strict=True):
                 value[...] = before
-        numeric.append((values[0] - values[1]) / 2e-7)
+        numeric.append((values[0] - values[1]) / 2e-9)
     for k, group in enumerate(groups):
         where = ", ".join(path for path, _, _ in group)
         assert_allclose(slopes[k], numeric[k], rtol=tolerance, atol=tolerance * max(map(abs, numeric)), err_msg=where)

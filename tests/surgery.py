@@ -5,7 +5,11 @@ from views import hold
 
 from minighost import nn
 
-__all__ = ["BLOCKS", "block", "operate"]
+__all__ = [
+    "BLOCKS",
+    "block",
+    "operate",
+]
 
 BLOCKS = {
     "unit": lambda: nn.ConvBNAct(4, 6, 3, rng=0),
@@ -22,6 +26,7 @@ BLOCKS = {
     "bottleneck, strided": lambda: nn.GhostBottleneck(4, 8, 6, stride=2, se_hidden=3, rng=0),
     "branches": lambda: nn.ConvBranches(4, 4, 3, rng=0),
     "branches, strided": lambda: nn.ConvBranches(4, 6, 3, 2, rng=0, branches=2),
+    "inverted residual": lambda: nn.InvertedResidual(4, 8, 4, se=nn.SqueezeExcite(8, 3, rng=0), rng=0),
     "residual": lambda: nn.ResidualBlock(4, 4, rng=0),
     "residual, strided": lambda: nn.ResidualBlock(4, 6, 2, rng=0),
     "chain": lambda: nn.Sequential(nn.ConvBNAct(4, 4, 1, rng=0), nn.GhostBottleneck(4, 8, 4, rng=1), nn.ReLU6()),

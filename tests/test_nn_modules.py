@@ -48,6 +48,11 @@ BLOCKS = {
     "bottleneck, identity": lambda: nn.GhostBottleneck(4, 6, 4, rng=0),
     "bottleneck, stride 2, squeeze": lambda: nn.GhostBottleneck(4, 8, 6, dw_size=5, stride=2, se_hidden=4, rng=0),
     "bottleneck, wider": lambda: nn.GhostBottleneck(4, 7, 5, rng=0),
+    "inverted residual": lambda: nn.InvertedResidual(4, 6, 4, act="hard_swish", rng=0),
+    "inverted residual, squeeze": lambda: nn.InvertedResidual(
+        4, 4, 4, 5, act="silu", se=nn.SqueezeExcite(4, 2, "sigmoid", "silu", rng=0), rng=0
+    ),
+    "inverted residual, stride 2": lambda: nn.InvertedResidual(4, 6, 4, stride=2, rng=1),
     "residual, identity": lambda: nn.ResidualBlock(4, 4, rng=0),
     "residual, stride 2": lambda: nn.ResidualBlock(4, 5, 2, rng=0),
     "residual, shortcut A": lambda: nn.ResidualBlock(4, 7, 2, "A", rng=0),

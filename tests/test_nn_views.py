@@ -49,6 +49,11 @@ LAYERS = {  # a class and a note: how it is made, and how many channels it takes
     "HardSigmoid": (nn.HardSigmoid, 2),
     "HardSwish": (nn.HardSwish, 2),
     "Identity": (nn.Identity, 2),
+    "InvertedResidual": (
+        lambda: nn.InvertedResidual(2, 3, 2, act="hard_swish", se=nn.SqueezeExcite(3, 1, rng=0), rng=0),
+        2,
+    ),
+    "InvertedResidual, strided": (lambda: nn.InvertedResidual(1, 1, 2, 5, 2, rng=0), 1),
     "Linear": (lambda: nn.Linear(2, 3, rng=0), 2),
     "Linear, from one": (lambda: nn.Linear(1, 3, rng=0), 1),
     "Linear, to one": (lambda: nn.Linear(3, 1, rng=0), 3),
@@ -60,6 +65,7 @@ LAYERS = {  # a class and a note: how it is made, and how many channels it takes
     "ReLU6": (nn.ReLU6, 2),
     "ResidualBlock": (lambda: nn.ResidualBlock(2, 2, rng=0), 2),
     "ResidualBlock, wider": (lambda: nn.ResidualBlock(1, 2, 2, rng=0), 1),
+    "ResidualChain": (lambda: _ResidualChain(), 2),
     "Sequential": (lambda: nn.Sequential(nn.Identity(), nn.Conv2d(2, 1, 1, rng=0)), 2),
     "SiLU": (nn.SiLU, 2),
     "Sigmoid": (nn.Sigmoid, 2),
@@ -82,6 +88,11 @@ PLANES = st.sampled_from([(2, 1, 1), (3, 2, 1), (2, 1, 2), (2, 2, 2), (1, 3, 3),
 class _Chain(nn.Chain):
     def __init__(self):
         self.first, self.second = nn.ConvBNAct(2, 1, 1, rng=0), nn.ReLU6()
+
+
+class _ResidualChain(nn.ResidualChain):
+    def __init__(self):
+        self.first, self.second = nn.ConvBNAct(2, 2, 1, rng=0), nn.ReLU6()
 
 
 def test_every_layer_is_tried():

@@ -9,13 +9,21 @@ from minighost.models.ghost_resnet import (
 )
 from minighost.models.ghostnet import GhostNet
 from minighost.models.ghostnet_small import ghostnet_cifar, ghostnet_cifar_fast, ghostnet_short
+from minighost.models.mobilenet_v1 import MobileNetV1, conv_mobilenet_v1, mobilenet_v1_cifar
+from minighost.models.mobilenet_v2 import MobileNetV2, mobilenet_v2_cifar
+from minighost.models.mobilenet_v3 import (
+    MobileNetV3Large,
+    MobileNetV3Small,
+    mobilenet_v3_large_cifar,
+    mobilenet_v3_small_cifar,
+)
 from minighost.models.network import Network
 from minighost.models.published import NOT_BUILT, Published, published
 from minighost.models.quicknet import QuickNet
 from minighost.models.registry import ABOUT, About, create, names
 from minighost.models.resnet import ResNet, resnet20, resnet56_cifar, resnet_cifar
 from minighost.models.resnet_imagenet import ResNetImageNet, resnet18, resnet18_cifar, resnet50, resnet50_cifar
-from minighost.models.rounding import make_divisible
+from minighost.models.rounding import make_divisible, squeeze_width
 from minighost.models.xception import Xception, xception_cifar
 
 __all__ = [
@@ -24,12 +32,17 @@ __all__ = [
     "About",
     "Features",
     "GhostNet",
+    "MobileNetV1",
+    "MobileNetV2",
+    "MobileNetV3Large",
+    "MobileNetV3Small",
     "Network",
     "Published",
     "QuickNet",
     "ResNet",
     "ResNetImageNet",
     "Xception",
+    "conv_mobilenet_v1",
     "create",
     "ghost_resnet50",
     "ghost_resnet50_cifar",
@@ -39,6 +52,10 @@ __all__ = [
     "ghostnet_cifar_fast",
     "ghostnet_short",
     "make_divisible",
+    "mobilenet_v1_cifar",
+    "mobilenet_v2_cifar",
+    "mobilenet_v3_large_cifar",
+    "mobilenet_v3_small_cifar",
     "names",
     "published",
     "resnet18",
@@ -48,5 +65,6 @@ __all__ = [
     "resnet50_cifar",
     "resnet56_cifar",
     "resnet_cifar",
+    "squeeze_width",
     "xception_cifar",
 ]

@@ -7,7 +7,7 @@ from minighost.nn.bottleneck import Bottleneck
 from minighost.nn.branches import ConvAct, ConvBranches
 from minighost.nn.channels import ChannelShuffle, ChannelUnshuffle
 from minighost.nn.checksums import checking
-from minighost.nn.containers import Chain, ModuleList, Sequential
+from minighost.nn.containers import Chain, ModuleList, ResidualChain, Sequential
 from minighost.nn.dfc_attention import DFCAttention
 from minighost.nn.flat import flatten
 from minighost.nn.folded import fold
@@ -16,6 +16,7 @@ from minighost.nn.ghost import GhostBottleneck, GhostModule
 from minighost.nn.hooks import Hook, hooked
 from minighost.nn.inception import InceptionModule, Towers
 from minighost.nn.initial import without_weights
+from minighost.nn.inverted_residual import InvertedResidual
 from minighost.nn.layers import BatchNorm1d, BatchNorm2d, Conv2d, Dropout, Identity, Linear
 from minighost.nn.module import Module
 from minighost.nn.normalization import LocalResponseNorm, Softmax
@@ -52,6 +53,7 @@ __all__ = [
     "Hook",
     "Identity",
     "InceptionModule",
+    "InvertedResidual",
     "Linear",
     "LocalResponseNorm",
     "MaxPool2d",
@@ -61,9 +63,10 @@ __all__ = [
     "PartialConv2d",
     "PatchWhitening",
     "ResidualBlock",
-    "Separated",
+    "ResidualChain",
     "SeparableConv2d",
     "SeparableUnit",
+    "Separated",
     "Sequential",
     "Softmax",
     "SpatiallySeparableConv2d",

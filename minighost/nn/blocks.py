@@ -3,7 +3,7 @@
 from minighost.arguments import choice
 from minighost.engine.check import pair
 from minighost.nn import functional
-from minighost.nn.activations import LAYERS, ClipGate, HardSigmoid, ReLU, Sigmoid
+from minighost.nn.activations import LAYERS, ClipGate, HardSigmoid, Sigmoid
 from minighost.nn.layers import BatchNorm2d, Conv2d, Linear
 from minighost.nn.module import Module, backward_onto
 from minighost.nn.pooling import MaxPool2d
@@ -81,21 +81,26 @@ class ConvBNAct(Module):
 class SqueezeExcite(Module):
     """Weigh every channel by a gate that sees the whole plane (Hu et al. 2018, §3).
 
-        out = x * gate(expand(relu(reduce(mean over H and W of x))))
+        out = x * gate(expand(act(reduce(mean over H and W of x))))
 
     Parameters
     ----------
     channels, hidden : int
-        Width of the block and of its bottleneck.
+        Width of the block and of its bottleneck; `models.squeeze_width` has the families' rules.
     gate : str
         "hard_sigmoid", relu6(x+3)/6; "clip", clip(x, 0, 1); or "sigmoid".
+    act : str
+        Of the bottleneck: "relu" (the paper's), "silu" (EfficientNet's), or another of `ops.ACTIVATIONS`.
     rng : int or numpy.random.Generator, optional
     """
 
-    def __init__(self, channels: int, hidden: int, gate: str = "hard_sigmoid", rng: Seed = None) -> None:
+    def __init__(
+        self, channels: int, hidden: int, gate: str = "hard_sigmoid", act: str = "relu", rng: Seed = None
+    ) -> None:
         choice("SqueezeExcite", "gate", gate, GATES)
+        choice("SqueezeExcite", "act", act, LAYERS)
         self.reduce = Linear(channels, hidden, rng=rng)
-        self.act = ReLU()
+        self.act = LAYERS[act]()
         self.expand = Linear(hidden, channels, rng=rng)
         self.gate = GATES[gate]()
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, Self, overload
 
-from minighost.nn.functional import add
+from minighost.nn.functional import add, add_backward, add_forward
 from minighost.nn.module import BY_LAYERS, Module, backward_onto
 from minighost.type_aliases import Array, InputGrad
 
-__all__ = ["Chain", "ModuleList", "Sequential"]
+__all__ = ["Chain", "ModuleList", "ResidualChain", "Sequential"]
 
 
 class Chain(Module):
@@ -15,18 +15,56 @@ class Chain(Module):
 
     def forward(self, x: Array) -> Array:
         """First to last."""
-        for layer in self.children():
-            x = layer(x)
+        out = self._through(x)
         self._cache = BY_LAYERS
-        return x
+        return out
 
     def backward(self, dout: Array, onto: Array | None = None) -> InputGrad:
         """Last to first; returns the gradient with respect to the input, plus `onto` if that is given."""
         self._take_cache(dout)
+        return self._back(dout, onto)
+
+    def _through(self, x: Array) -> Array:
+        for layer in self.children():
+            x = layer(x)
+        return x
+
+    def _back(self, dout: Array, onto: Array | None) -> InputGrad:
         layers = list(self.children())
         for layer in reversed(layers[1:]):
             dout = layer.backward(dout)
         return backward_onto(layers[0], dout, onto) if layers else add(dout, onto)
+
+
+class ResidualChain(Chain):
+    """A chain to whose output its input is added, where both have one size: ``x + last(...(first(x)))``.
+
+    A class that is one sets its layers as attributes, in order, and `residual`.
+
+    Attributes
+    ----------
+    residual : bool
+        Whether the input is added; otherwise it is an ordinary chain.
+    """
+
+    residual: bool = True
+
+    def forward(self, x: Array) -> Array:
+        """First to last, plus x."""
+        y = self._through(x)
+        if not self.residual:
+            return y
+        out, cache = add_forward(y, x)
+        self._cache = (cache,)
+        return out
+
+    def backward(self, dout: Array, onto: Array | None = None) -> InputGrad:
+        """The sum hands `dout` to both branches; their gradients meet again at x."""
+        cache = self._take_cache(dout)
+        if not self.residual:
+            return self._back(dout, onto)
+        dy, dshortcut = add_backward(dout, *cache)
+        return self._back(dy, dshortcut if onto is None else add(dshortcut, onto))
 
 
 class ModuleList(Module):
