@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 
 from minighost import analysis, data, models, nn, ops
 from minighost.nn import fold_nodes
-from minighost.train.optim import SGD
+from minighost.train.optim import SGD, AdamW
 
 __all__ = ["check_count", "check_folds", "check_fuses", "check_gradients", "check_learns", "count"]
 
@@ -90,11 +90,15 @@ def check_folds(model, shape):
     assert not [node for node in nodes_of(f) if isinstance(node, fold_nodes.Plain)]
 
 
-def check_learns(model, steps=20, images=20, lr=0.05, every=2):
-    """Steps of gradient descent on images of shapes10, of which every second pixel is taken, lower the loss."""
+def check_learns(model, steps=20, images=20, lr=0.05, every=2, adam=False):
+    """Steps of gradient descent on images of shapes10, of which every second pixel is taken, lower the loss.
+
+    `adam` is for networks without batch norm, which start slowly.
+    """
     drawn = data.shapes10(images, seed=0)
     x, labels = ((drawn.images[:, ::every, ::every] / 255.0 - 0.5) / 0.25).astype(np.float32), drawn.labels
-    optimizer, losses = SGD(list(model.train().parameters()), lr=lr, momentum=0.9), []
+    parameters, losses = list(model.train().parameters()), []
+    optimizer = AdamW(parameters, lr=lr) if adam else SGD(parameters, lr=lr, momentum=0.9)
     for _ in range(steps):
         loss, dout = ops.softmax_cross_entropy(model(x), labels)
         model.zero_grad()

@@ -56,6 +56,7 @@ BLOCKS = {
     "residual, identity": lambda: nn.ResidualBlock(4, 4, rng=0),
     "residual, stride 2": lambda: nn.ResidualBlock(4, 5, 2, rng=0),
     "residual, shortcut A": lambda: nn.ResidualBlock(4, 7, 2, "A", rng=0),
+    "fire": lambda: nn.Fire(4, 2, 3, rng=0),
     "bottleneck of convolutions": lambda: nn.Bottleneck(4, 3, 6, 2, rng=0),
 }
 

@@ -38,6 +38,7 @@ LAYERS = {  # a class and a note: how it is made, and how many channels it takes
     "ConvBNAct, wide": (lambda: nn.ConvBNAct(16, 16, 3, padding=2, rng=0), 16),
     "Dropout": (lambda: nn.Dropout(0.5, rng=0), 2),
     "Flatten": (nn.Flatten, 2),
+    "Fire": (lambda: nn.Fire(2, 1, 2, rng=0), 2),
     "GELU": (nn.GELU, 2),
     "GhostBottleneck": (lambda: nn.GhostBottleneck(2, 4, 2, rng=0), 2),
     "GhostBottleneck, of one": (lambda: nn.GhostBottleneck(1, 2, 2, se_hidden=1, rng=0), 1),

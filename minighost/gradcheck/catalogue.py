@@ -79,6 +79,7 @@ BLOCKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "residual_a": (partial(nn.ResidualBlock, 3, 6, stride=2, shortcut="A", rng=0), 3),
     "residual_bottleneck": (partial(nn.Bottleneck, 4, 3, 6, stride=2, rng=0), 4),
     "stochastic_depth": (partial(nn.StochasticDepth, 0.4, rng=0), 3),
+    "fire": (partial(nn.Fire, 4, 2, 3, rng=0), 4),
     "whitening": (partial(nn.PatchWhitening, 3, 2), 3),
 }
 NAMES = (*OPERATIONS, "im2col", "batch_norm", "batch_norm_relu", "softmax_cross_entropy", *BLOCKS, *models.names())

@@ -1,5 +1,6 @@
 """Networks, one per file: a table of the paper's rows and the loop that builds it."""
 
+from minighost.models.crelu_net import CReLUNet
 from minighost.models.features import Features
 from minighost.models.ghost_resnet import (
     ghost_resnet50,
@@ -24,12 +25,14 @@ from minighost.models.registry import ABOUT, About, create, names
 from minighost.models.resnet import ResNet, resnet20, resnet56_cifar, resnet_cifar
 from minighost.models.resnet_imagenet import ResNetImageNet, resnet18, resnet18_cifar, resnet50, resnet50_cifar
 from minighost.models.rounding import make_divisible, squeeze_width
+from minighost.models.squeezenet import SqueezeNet, squeezenet_cifar
 from minighost.models.xception import Xception, xception_cifar
 
 __all__ = [
     "ABOUT",
     "NOT_BUILT",
     "About",
+    "CReLUNet",
     "Features",
     "GhostNet",
     "MobileNetV1",
@@ -41,6 +44,7 @@ __all__ = [
     "QuickNet",
     "ResNet",
     "ResNetImageNet",
+    "SqueezeNet",
     "Xception",
     "conv_mobilenet_v1",
     "create",
@@ -66,5 +70,6 @@ __all__ = [
     "resnet56_cifar",
     "resnet_cifar",
     "squeeze_width",
+    "squeezenet_cifar",
     "xception_cifar",
 ]

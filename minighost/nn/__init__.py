@@ -9,6 +9,7 @@ from minighost.nn.channels import ChannelShuffle, ChannelUnshuffle
 from minighost.nn.checksums import checking
 from minighost.nn.containers import Chain, ModuleList, ResidualChain, Sequential
 from minighost.nn.dfc_attention import DFCAttention
+from minighost.nn.fire import Fire
 from minighost.nn.flat import flatten
 from minighost.nn.folded import fold
 from minighost.nn.functional import fusing
@@ -46,6 +47,7 @@ __all__ = [
     "ConvBranches",
     "DFCAttention",
     "Dropout",
+    "Fire",
     "Flatten",
     "GhostBottleneck",
     "GhostModule",
