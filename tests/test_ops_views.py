@@ -130,6 +130,12 @@ def _scale(draw):
     return Op({"x": [N, H, W, C], "gate": [N, C]}, {})
 
 
+def _shift(draw):
+    op = _image(draw, border=draw(st.sampled_from(["zero", "edge"])))
+    op.options["offsets"] = [(c % 3 - 1, c % 2) for c in range(op.shapes["x"][3])]
+    return op
+
+
 def _scale_map(draw):
     N, H, W, C, GH, GW = [draw(sizes) for _ in range(6)]
     return Op({"x": [N, H, W, C], "gate": [N, GH, GW, C]}, {})
@@ -175,6 +181,7 @@ PAIRS = {  # NAME_forward and NAME_backward
     "softmax": _softmax,
     "stochastic_depth": _dropout,
     "scale_map": _scale_map,
+    "shift": _shift,
     "space_to_batch": _space_to_batch,
     "space_to_depth": _space_to_depth,
     "subsample": lambda draw: _image(draw, out_channels=draw(st.integers(3, 5)), stride=draw(st.sampled_from([1, 2]))),

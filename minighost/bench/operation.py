@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minighost import ops
+from minighost import nn, ops
 from minighost.bench.cost import Piece
 from minighost.bench.network import Measured
 from minighost.bench.timing import measure
@@ -187,6 +187,12 @@ def _stochastic_depth(x, rng):
     return Case(lambda x: ops.stochastic_depth_forward(x, 0.2, rng), ops.stochastic_depth_backward, (1, 1))
 
 
+def _shift(x, rng, kernel):
+    """No arithmetic either; the offsets are a layer's."""
+    offsets = nn.Shift(x.shape[3], kernel).offsets
+    return Case(lambda x: ops.shift_forward(x, offsets), ops.shift_backward, (0, 0))
+
+
 def _pool(forward, backward):
     def build(x, rng, kernel, stride):
         return Case(lambda x: forward(x, kernel, stride), backward, (kernel * kernel, kernel * kernel))
@@ -211,6 +217,7 @@ OPERATIONS: dict = {  # name: how to build it, and its settings with their defau
     "softmax": (_softmax, {}),
     "local_response_norm": (_response_norm, {"kernel": 5}),
     "stochastic_depth": (_stochastic_depth, {}),
+    "shift": (_shift, {"kernel": 3}),
     "max_pool": (_pool(ops.max_pool_forward, ops.max_pool_backward), {"kernel": 2, "stride": 2}),
     "subsample": (_subsample, {"stride": 2, "out": None}),
     "avg_pool": (_pool(ops.avg_pool_forward, ops.avg_pool_backward), {"kernel": 2, "stride": 2}),

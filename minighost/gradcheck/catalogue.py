@@ -58,6 +58,8 @@ OPERATIONS: dict[str, tuple[str, dict[str, tuple[int, ...]], dict[str, Any]]] = 
     "crelu": ("crelu", {"x": (2, 3, 4, 5)}, {}),
     "scale": ("scale", {"x": (2, 3, 4, 5), "gate": (2, 5)}, {}),
     "scale_map": ("scale_map", {"x": (2, 5, 4, 3), "gate": (2, 2, 3, 3)}, {}),
+    "shift": ("shift", {"x": (2, 4, 5, 3)}, {"offsets": ((1, -1), (0, 0), (-2, 3))}),
+    "shift_edge": ("shift", {"x": (2, 4, 5, 3)}, {"offsets": ((1, -1), (0, 0), (-2, 3)), "border": "edge"}),
     "add": ("add", {"a": (2, 3, 4, 5), "b": (2, 3, 4, 5)}, {}),
     "channel_shuffle": ("channel_shuffle", {"x": (2, 3, 4, 6)}, {"groups": 3}),
     "channel_unshuffle": ("channel_unshuffle", {"x": (2, 3, 4, 6)}, {"groups": 3}),

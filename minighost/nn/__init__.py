@@ -5,7 +5,7 @@ from minighost.nn.activations import *
 from minighost.nn.blocks import ConvBNAct, SqueezeExcite
 from minighost.nn.bottleneck import Bottleneck
 from minighost.nn.branches import ConvAct, ConvBranches
-from minighost.nn.channels import ChannelShuffle, ChannelUnshuffle
+from minighost.nn.channels import ChannelShuffle, ChannelUnshuffle, Shift
 from minighost.nn.checksums import checking
 from minighost.nn.containers import Chain, ModuleList, ResidualChain, Sequential
 from minighost.nn.dfc_attention import DFCAttention
@@ -19,6 +19,7 @@ from minighost.nn.inception import InceptionModule, Towers
 from minighost.nn.initial import without_weights
 from minighost.nn.inverted_residual import InvertedResidual
 from minighost.nn.layers import BatchNorm1d, BatchNorm2d, Conv2d, Dropout, Identity, Linear
+from minighost.nn.mixed_depthwise import MixedDepthwise
 from minighost.nn.module import Module
 from minighost.nn.normalization import LocalResponseNorm, Softmax
 from minighost.nn.parameter import Buffer, Parameter
@@ -59,6 +60,7 @@ __all__ = [
     "Linear",
     "LocalResponseNorm",
     "MaxPool2d",
+    "MixedDepthwise",
     "Module",
     "ModuleList",
     "Parameter",
@@ -71,6 +73,7 @@ __all__ = [
     "Separated",
     "Sequential",
     "Softmax",
+    "Shift",
     "SpatiallySeparableConv2d",
     "SqueezeExcite",
     "StochasticDepth",

@@ -17,7 +17,7 @@ from minighost.engine.activations import IDENTITY, RELU
 from minighost.engine.check import pair
 from minighost.nn import layers, pooling
 from minighost.nn.activations import LAYERS, CReLU
-from minighost.nn.channels import ChannelShuffle, ChannelUnshuffle
+from minighost.nn.channels import ChannelShuffle, ChannelUnshuffle, Shift
 from minighost.nn.fold_nodes import Affine, Concat, Convolution, Flatten, GlobalMean, Plain, Pool, ResponseNorm, Select
 from minighost.nn.functional.traced import Traced, Unreadable, known_channels
 from minighost.nn.normalization import LocalResponseNorm
@@ -154,6 +154,16 @@ def _flatten(layer, x, path):
 def _local_response_norm(layer, x, path):
     options = response_options("LocalResponseNorm", **layer._options)
     return x.then(ResponseNorm(*options), layers=path, channels=x.channels)
+
+
+@rule(Shift)
+def _shift(layer, x, path):
+    if layer._options["border"] != "zero":
+        raise Unreadable("its border repeats the edge")
+    K, (C, _) = layer.kernel_size, layer.offsets.shape
+    w = np.zeros((K, K, 1, C))
+    w[layer.offsets[:, 0] + K // 2, layer.offsets[:, 1] + K // 2, 0, np.arange(C)] = 1
+    return x.then(Convolution(w, np.zeros(C), padding=(K // 2, K // 2), groups=C), layers=path, channels=C)
 
 
 @rule(pooling.GlobalAvgPool)

@@ -55,9 +55,9 @@ def separate(kernel: Array) -> Separated:
 
     Examples
     --------
-    >>> column, row, rank, error = separate(np.outer([1.0, 2.0, 1.0], [-1.0, 0.0, 1.0]))
-    >>> rank, (column / column[0]).round(6).tolist(), (row / row[2]).round(6).tolist()
-    (1, [1.0, 2.0, 1.0], [-1.0, 0.0, 1.0])
+    >>> column, row, rank, error = separate(np.array([[1.0, 2.0], [3.0, 6.0]]))
+    >>> rank, np.outer(column, row).round(6).tolist()
+    (1, [[1.0, 2.0], [3.0, 6.0]])
     """
     kernel = np.asarray(kernel)
     if kernel.ndim != 2 or not kernel.size or not np.isfinite(kernel).all():
