@@ -48,8 +48,8 @@ class GhostModule(Module):
     Notes
     -----
     The paper (§3.2) takes one size for all, because equal work runs better. ``dw_size=(3, 5)`` costs 34/18 of the
-    weights and multiply-adds that ``dw_size=3`` has in its ghosts, it can learn nothing that ``dw_size=5`` cannot, whose
-    kernels contain the smaller ones, and the maps are read in two pieces, which are copied out first.
+    weights and multiply-adds that ``dw_size=3`` has in its ghosts, it can learn nothing that ``dw_size=5`` cannot, for
+    those kernels contain the smaller ones, and the maps are read in two pieces, which are copied out first.
     """
 
     def __init__(

@@ -5,7 +5,7 @@ Wu et al. 2018, "Shift: A zero FLOP, zero parameter alternative to spatial convo
     out[n, i, j, c] = x[n, i + offsets[c, 0], j + offsets[c, 1], c]
 
 It is a depthwise convolution whose kernels are 1 at one tap and 0 elsewhere: nothing is multiplied, and a 1x1
-convolution after it sees neighbours. Beyond the border there are zeros, or with ``border="edge"`` the nearest pixel again.
+convolution after it sees neighbours. Beyond the border there are zeros, or with ``border="edge"`` the nearest pixel.
 Letters: N batch, H W height and width, C channels in.
 """
 
