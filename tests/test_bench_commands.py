@@ -10,6 +10,7 @@ from commands import printed, refused
 from minighost import bench, models, ops
 from minighost.bench import warmup
 from minighost.cli import speeds
+from minighost.cli.warmup import USUAL
 
 ROOF = bench.Roofline(flops=100e9, copy=10e9, triad=8e9, threads=1, array_bytes=400, cache_bytes=100)
 
@@ -231,7 +232,8 @@ def test_warmup_says_how_long_and_where(capsys, monkeypatch):
     lines = printed(capsys, "warmup", "ghostnet", "ghostnet_short").splitlines()
     assert lines[0] == "ghostnet        training step   1.25 s, inference   0.50 s"
     assert lines[2] == "kernels are cached in some/folder"
-    assert [line.split()[0] for line in printed(capsys, "warmup").splitlines()[:-1]] == models.names()
+    assert [line.split()[0] for line in printed(capsys, "warmup").splitlines()[:-1]] == list(USUAL)
+    assert [line.split()[0] for line in printed(capsys, "warmup", "all").splitlines()[:-1]] == models.names()
 
 
 def test_without_a_cache_warmup_says_so(capsys, monkeypatch):

@@ -1,11 +1,11 @@
 """Check gradients against finite differences.
 
-WHAT is an operation, a block or a network of minighost, "all" of them, or your
-own FILE.py, which defines forward, backward and inputs: forward(*inputs)
-returns (out, cache), backward(dout, cache) returns the gradients of the inputs
-in the same order, and inputs is a list of arrays. The file is run as an
-ordinary program, with all your permissions. A check that fails reports the
-first difference and its likely cause, and exits with status 1.
+WHAT is an operation, a block or a network of minighost, "all" operations and
+blocks with a few networks, or your own FILE.py, which defines forward, backward
+and inputs: forward(*inputs) returns (out, cache), backward(dout, cache) returns
+the gradients of the inputs in the same order, and inputs is a list of arrays.
+The file is run as an ordinary program, with all your permissions. A check that
+fails reports the first difference and its likely cause, and exits with status 1.
 """
 
 from pathlib import Path
@@ -50,7 +50,7 @@ def _pieces(args):
         return [_own(args.what)]
     from minighost.gradcheck import catalogue
 
-    names = catalogue.NAMES if args.what == "all" else [args.what]
+    names = catalogue.ALL if args.what == "all" else [args.what]
     if args.what != "all" and args.what not in catalogue.NAMES:
         raise unknown("gradcheck", "name", args.what, (*catalogue.NAMES, "all"))
     return (piece for name in names for piece in catalogue.pieces(name, args.seed))

@@ -13,21 +13,26 @@ EXAMPLES = """\
 examples:
   minighost warmup
   minighost warmup ghostnet_short
+  minighost warmup all
 """
+
+USUAL = "ghostnet", "ghostnet_cifar", "ghostnet_short", "quicknet", "resnet20"
 
 
 def add_arguments(parser):
-    parser.add_argument("networks", metavar="NETWORK", nargs="*", help="networks whose kernels to compile (all)")
+    parser.add_argument(
+        "networks", metavar="NETWORK", nargs="*", help=f"networks whose kernels to compile, or all ({', '.join(USUAL)})"
+    )
     parser.add_argument("--threads", metavar="N", type=int, help="number of threads (0: one per core)")
 
 
 def run(args):
     from minighost import bench, models, ops
 
-    names = args.networks or models.names()
+    names = models.names() if args.networks == ["all"] else args.networks or USUAL
     for name in names:
         if name not in models.names():
-            raise unknown("warmup", "network", name, models.names())
+            raise unknown("warmup", "network", name, [*models.names(), "all"])
     width = max(map(len, names))
     with ops.threads(args.threads or None):
         for name in names:
