@@ -30,6 +30,7 @@ from minighost.nn.residual import ResidualBlock
 from minighost.nn.separable import SeparableConv2d
 from minighost.nn.spatially_separable import Separated, SpatiallySeparableConv2d, separate
 from minighost.nn.stochastic_depth import StochasticDepth
+from minighost.nn.upsampling import ConvTranspose2d, DepthToSpace, Resize, SpaceToDepth
 from minighost.nn.whitening import PatchWhitening
 from minighost.nn.xception import SeparableUnit, XceptionModule
 
@@ -43,10 +44,12 @@ __all__ = [
     "ChannelShuffle",
     "ChannelUnshuffle",
     "Conv2d",
+    "ConvTranspose2d",
     "ConvAct",
     "ConvBNAct",
     "ConvBranches",
     "DFCAttention",
+    "DepthToSpace",
     "Dropout",
     "Fire",
     "Flatten",
@@ -68,12 +71,14 @@ __all__ = [
     "PatchWhitening",
     "ResidualBlock",
     "ResidualChain",
+    "Resize",
     "SeparableConv2d",
     "SeparableUnit",
     "Separated",
     "Sequential",
     "Softmax",
     "Shift",
+    "SpaceToDepth",
     "SpatiallySeparableConv2d",
     "SqueezeExcite",
     "StochasticDepth",

@@ -127,8 +127,7 @@ def conv_transpose2d_forward(
     x, w = check.array("conv_transpose2d", "x", x, 4), check.array("conv_transpose2d", "w", w, 4)
     b = None if b is None else check.array("conv_transpose2d", "b", b, 1)
     check.same_dtype("conv_transpose2d", x=x, w=w, b=b)
-    if method is not None and method not in METHODS:
-        raise ValueError(f"conv_transpose2d: method={method!r} must be one of {', '.join(map(repr, METHODS))}")
+    checked_method("conv_transpose2d", method)
     g, large = transposed_geometry(
         "conv_transpose2d", x.shape[1:3], w.shape[:2], stride, padding, output_padding, dilation
     )
@@ -159,6 +158,13 @@ def conv_transpose2d_backward(dout: Array, cache: Cache) -> Gradients:
     dx, inner = conv2d_forward(dout, w, None, (g.SH, g.SW), (g.PH, g.PW), (g.DH, g.DW), groups)
     _, dw, _ = conv2d_backward(extended(x, g, large), inner, dx_wanted=False)
     return np.ascontiguousarray(dx[:, : g.OH, : g.OW]), dw, bias_gradient(dout, b)
+
+
+def checked_method(op: str, method: str | None) -> str | None:
+    """Return the name of a construction, or None; ValueError if there is none of that name."""
+    if method is not None and method not in METHODS:
+        raise ValueError(f"{op}: method={method!r} must be one of {', '.join(map(repr, METHODS))}")
+    return method
 
 
 def _check_channels(x: Array, w: Array, b: Array | None, groups: int) -> None:

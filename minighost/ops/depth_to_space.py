@@ -196,7 +196,7 @@ def _gather(work, x, block, groups, out):
 
 def _checked(op, x, block, order):
     """The block, and the channels that are left."""
-    SH, SW = _options(op, block, order)
+    SH, SW = checked_block(op, block, order)
     C = x.shape[3]
     if C % (SH * SW):
         raise ValueError(
@@ -208,11 +208,12 @@ def _checked(op, x, block, order):
 
 def _checked_plane(op, x, block, order):
     """The block, and how many there are along each axis."""
-    _options(op, block, order)
+    checked_block(op, block, order)
     return whole_blocks(op, x, block)
 
 
-def _options(op, block, order):
+def checked_block(op: str, block: IntPair, order: str) -> tuple[int, int]:
+    """The block as a pair; TypeError or ValueError if there is no such block or order."""
     if order not in ("DCR", "CRD"):
         raise ValueError(f'{op}: order={order!r} must be "DCR" (TensorFlow, ONNX) or "CRD" (PyTorch\'s PixelShuffle)')
     return check.pair(op, "block", block, 1)
