@@ -155,7 +155,7 @@ def test_arrays_that_fit_into_the_cache_are_admitted():
 @pytest.mark.parametrize(
     "argv, message",
     [
-        (["ghostnett"], "bench: unknown name 'ghostnett' (did you mean 'ghostnet'?); available: ghostnet, "),
+        (["ghostnett"], "bench: unknown name 'ghostnett' (did you mean 'ghostnet'?); available: "),
         (
             ["ghostnet", "--kernel", "3"],
             "--kernel: has no effect on ghostnet: it is for operations, and this is a network",

@@ -5,7 +5,7 @@ blocks with a few networks, or your own FILE.py, which defines forward, backward
 and inputs: forward(*inputs) returns (out, cache), backward(dout, cache) returns
 the gradients of the inputs in the same order, and inputs is a list of arrays.
 The file is run as an ordinary program, with all your permissions. A check that
-fails reports the first difference and its likely cause, and exits with status 1.
+fails reports the first difference and its likely cause, and exits with 1.
 """
 
 from pathlib import Path
