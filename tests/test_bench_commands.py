@@ -102,6 +102,7 @@ def test_a_training_step_learns():
 SHAPE = (2, 6, 6, 4)
 COUNTS = {  # settings: FLOPs of forward and backward, numbers moved forward and backward; x has 288 numbers
     "conv": ({"out": 8}, 2 * 576 * 36, 4 * 576 * 36, 288 + 288 + 576, 576 + 2 * (288 + 288)),
+    "conv_transpose": ({"out": 8}, 2 * 36 * 4 * 128 * 2, 4 * 36 * 4 * 128 * 2, 288 + 512 + 2304, 2304 + 2 * 800),
     "depthwise": ({"kernel": 5, "stride": 2}, 2 * 72 * 25, 4 * 72 * 25, 288 + 100 + 72, 72 + 2 * (288 + 100)),
     "pointwise": ({"out": 3}, 2 * 216 * 4, 4 * 216 * 4, 288 + 12 + 216, 216 + 2 * (288 + 12)),
     "batch_norm": ({}, 5 * 288, 7 * 288, 288 + 8 + 288, 288 + 2 * (288 + 8)),
@@ -111,6 +112,9 @@ COUNTS = {  # settings: FLOPs of forward and backward, numbers moved forward and
     "softmax": ({}, 5 * 288, 4 * 288, 576, 3 * 288),
     "local_response_norm": ({"kernel": 3}, 9 * 288, 10 * 288, 576, 3 * 288),
     "stochastic_depth": ({}, 288, 288, 576, 3 * 288),
+    "depth_to_space": ({}, 0, 0, 576, 3 * 288),
+    "resize_nearest": ({}, 0, 0, 288 + 1152, 1152 + 2 * 288),
+    "resize_bilinear": ({}, 9 * 1152, 9 * 1152, 288 + 1152, 1152 + 2 * 288),
     "max_pool": ({}, 4 * 72, 4 * 72, 288 + 72, 72 + 2 * 288),
     "avg_pool": ({"kernel": 3, "stride": 3}, 9 * 32, 9 * 32, 288 + 32, 32 + 2 * 288),
 }
@@ -123,8 +127,18 @@ def test_every_operation_is_counted_here():
 @pytest.mark.parametrize("name", COUNTS)
 def test_operations_and_bytes_are_those_of_the_shape(name):
     settings, *flops_and_numbers = COUNTS[name]
-    forward, backward = (m.pieces[0] for m in bench.bench_operation(name, SHAPE, repeats=1, warmup=1, **settings))
+    forward, *others, backward = (m.pieces[0] for m in bench.bench_operation(name, SHAPE, 1, 1, **settings))
+    assert all(other == forward for other in others)
     assert [forward.flops, backward.flops, forward.bytes // 4, backward.bytes // 4] == flops_and_numbers
+
+
+def test_constructions_of_transposed_convolution_stand_side_by_side():
+    for kernel, stride in [(4, 2), (3, 2), (2, 3), (3, 1)]:
+        found = bench.bench_operation("conv_transpose", SHAPE, 1, 1, kernel=kernel, stride=stride, groups=2)
+        methods = [f"forward by {method}" for method in ("scatter", "zero_insertion", "depth_to_space")]
+        assert [one.name for one in found] == ["forward", *methods, "backward"]
+    with pytest.raises(ValueError, match=r"bench conv_transpose: groups=3 must divide out, 4 \(4 % 3 = 1\)"):
+        bench.bench_operation("conv_transpose", SHAPE, groups=3)
 
 
 def test_groups_divide_the_cost(capsys, tmp_path):

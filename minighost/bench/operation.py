@@ -32,12 +32,15 @@ class Case:
         Parameters that have a gradient.
     per_output : (float, float)
         Operations for each number of the output, forward and backward. A multiply-add is two.
+    others : dict
+        By name other forwards that compute the same, for a comparison.
     """
 
     forward: Any
     backward: Any
     per_output: tuple
     learnt: list = field(default_factory=list)
+    others: dict = field(default_factory=dict)
 
 
 def bench_operation(name, shape, repeats=10, warmup=2, **settings):
@@ -57,7 +60,7 @@ def bench_operation(name, shape, repeats=10, warmup=2, **settings):
     Returns
     -------
     list of Measured
-        Forward and backward; `images` is N.
+        Forward, other ways forward if there are any, and backward; `images` is N.
 
     Raises
     ------
@@ -74,18 +77,23 @@ def bench_operation(name, shape, repeats=10, warmup=2, **settings):
     rng = np.random.default_rng(0)
     x = rng.normal(size=shape).astype(np.float32)
     case = build(x, rng, **{**defaults, **settings})
-    forward = measure(lambda: case.forward(x), repeats, warmup)
+    ways = {"forward": case.forward, **{f"forward by {other}": way for other, way in case.others.items()}}
+    timings = {way: measure(lambda f=function: f(x), repeats, warmup) for way, function in ways.items()}
     out, _ = case.forward(x)
     dout = rng.normal(size=out.shape).astype(np.float32)
     backward = measure(lambda cache: case.backward(dout, cache), repeats, warmup, setup=lambda: case.forward(x)[1])
     learnt = sum(array.nbytes for array in case.learnt)
-    bytes_ = x.nbytes + learnt + out.nbytes, out.nbytes + 2 * (x.nbytes + learnt)
-    return [
-        Measured(way, timing, [Piece(way, round(flops * out.size), nbytes)], shape[0])
-        for way, timing, flops, nbytes in zip(
-            ("forward", "backward"), (forward, backward), case.per_output, bytes_, strict=True
+    pieces = [
+        Piece(way, round(flops * out.size), nbytes)
+        for way, flops, nbytes in zip(
+            ("forward", "backward"),
+            case.per_output,
+            (x.nbytes + learnt + out.nbytes, out.nbytes + 2 * (x.nbytes + learnt)),
+            strict=True,
         )
     ]
+    forwards = [Measured(way, timing, [pieces[0]], shape[0]) for way, timing in timings.items()]
+    return [*forwards, Measured("backward", backward, [pieces[1]], shape[0])]
 
 
 def _weights(rng, *shape):
@@ -109,6 +117,28 @@ def _conv(x, rng, kernel, stride, out, groups):
         (per, 2 * per),
         [w],
     )
+
+
+def _conv_transpose(x, rng, kernel, stride, out, groups):
+    """From H x W to H*stride x W*stride, by each of the constructions."""
+    C = x.shape[3]
+    out = C if out is None else out
+    if out % groups:
+        raise ValueError(
+            f"bench conv_transpose: groups={groups} must divide out, {out} ({out} % {groups} = {out % groups})"
+        )
+    w, padding = _weights(rng, kernel, kernel, out // groups, C), max(0, kernel - stride + 1) // 2
+    options = {
+        "stride": stride,
+        "padding": padding,
+        "output_padding": stride + 2 * padding - kernel,
+        "groups": groups,
+    }
+    forward = partial(ops.conv_transpose2d_forward, w=w, **options)
+    per = 2 * kernel * kernel * (C // groups) / stride**2
+    methods = ("scatter", "zero_insertion", "depth_to_space")
+    others = {method: partial(forward, method=method) for method in methods}
+    return Case(forward, ops.conv_transpose2d_backward, (per, 2 * per), [w], others)
 
 
 def _depthwise(x, rng, kernel, stride):
@@ -193,6 +223,20 @@ def _shift(x, rng, kernel):
     return Case(lambda x: ops.shift_forward(x, offsets), ops.shift_backward, (0, 0))
 
 
+def _resize(forward, backward, flops):
+    """To `stride` times as many rows and columns."""
+
+    def build(x, rng, stride):
+        size = x.shape[1] * stride, x.shape[2] * stride
+        return Case(lambda x: forward(x, size), backward, (flops, flops))
+
+    return build
+
+
+def _depth_to_space(x, rng, stride):
+    return Case(lambda x: ops.depth_to_space_forward(x, stride), ops.depth_to_space_backward, (0, 0))
+
+
 def _pool(forward, backward):
     def build(x, rng, kernel, stride):
         return Case(lambda x: forward(x, kernel, stride), backward, (kernel * kernel, kernel * kernel))
@@ -207,6 +251,7 @@ def _subsample(x, rng, stride, out):
 
 OPERATIONS: dict = {  # name: how to build it, and its settings with their defaults (None: as many channels as go in)
     "conv": (_conv, {"kernel": 3, "stride": 1, "out": None, "groups": 1}),
+    "conv_transpose": (_conv_transpose, {"kernel": 4, "stride": 2, "out": None, "groups": 1}),
     "depthwise": (_depthwise, {"kernel": 3, "stride": 1}),
     "pointwise": (_pointwise, {"out": None}),
     "separable": (_separable, {"kernel": 3, "stride": 1, "out": None}),
@@ -218,6 +263,9 @@ OPERATIONS: dict = {  # name: how to build it, and its settings with their defau
     "local_response_norm": (_response_norm, {"kernel": 5}),
     "stochastic_depth": (_stochastic_depth, {}),
     "shift": (_shift, {"kernel": 3}),
+    "depth_to_space": (_depth_to_space, {"stride": 2}),
+    "resize_nearest": (_resize(ops.resize_nearest_forward, ops.resize_nearest_backward, 0), {"stride": 2}),
+    "resize_bilinear": (_resize(ops.resize_bilinear_forward, ops.resize_bilinear_backward, 9), {"stride": 2}),
     "max_pool": (_pool(ops.max_pool_forward, ops.max_pool_backward), {"kernel": 2, "stride": 2}),
     "subsample": (_subsample, {"stride": 2, "out": None}),
     "avg_pool": (_pool(ops.avg_pool_forward, ops.avg_pool_backward), {"kernel": 2, "stride": 2}),
