@@ -109,6 +109,7 @@ COUNTS = {  # settings: FLOPs of forward and backward, numbers moved forward and
     "batch_norm_relu": ({}, 6 * 288, 8 * 288, 288 + 8 + 288, 288 + 2 * (288 + 8)),
     "relu": ({}, 288, 288, 576, 3 * 288),
     "subsample": ({}, 0, 0, 288 + 144, 144 + 2 * 288),
+    "pad": ({}, 0, 0, 288 + 512, 512 + 2 * 288),
     "softmax": ({}, 5 * 288, 4 * 288, 576, 3 * 288),
     "local_response_norm": ({"kernel": 3}, 9 * 288, 10 * 288, 576, 3 * 288),
     "stochastic_depth": ({}, 288, 288, 576, 3 * 288),

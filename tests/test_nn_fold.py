@@ -172,6 +172,8 @@ CHAINS = {
     "response norm": lambda: [nn.CReLU(), nn.LocalResponseNorm(4, 0.5), nn.StochasticDepth(0.5), nn.Conv2d(12, 3, 1)],
     "response norm, last": lambda: [nn.LocalResponseNorm(3, 0.5, 1.2, form="caffe")],
     "softmax": lambda: [nn.Conv2d(6, 4, 1), nn.Softmax(1), nn.Conv2d(4, 3, 1)],
+    "padding": lambda: [nn.CReLU(), nn.Pad2d(((0, 2), (1, 0))), nn.Conv2d(12, 3, 2), nn.Pad2d((1, 2), "edge")],
+    "padding alone": lambda: [nn.Pad2d(((0, 2), (1, 0)), "edge")],
     "chain in a chain": lambda: [nn.Sequential(nn.Conv2d(6, 4, 1)), nn.Sequential(nn.BatchNorm2d(4, relu=True))],
     "nothing": lambda: [nn.Identity(), nn.Dropout(0.5)],
 }

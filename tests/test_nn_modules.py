@@ -28,6 +28,7 @@ def _randomise(module, seed=1):
 BLOCKS = {
     "conv": lambda: nn.Conv2d(4, 6, 3, stride=2, padding=1, groups=2, rng=0),
     "batch norm of rows": lambda: nn.Sequential(nn.GlobalAvgPool(), nn.BatchNorm1d(4)),
+    "conv, same": lambda: nn.Conv2d(4, 6, 4, stride=2, padding="same", groups=2, rng=0),
     "linear": lambda: nn.Sequential(nn.GlobalAvgPool(), nn.Linear(4, 3, rng=0)),
     "pools": lambda: nn.Sequential(nn.MaxPool2d(2, 1), nn.AvgPool2d(3, 2, 1)),
     "pools, ceil mode": lambda: nn.Sequential(
@@ -326,6 +327,11 @@ BAD = [
     (lambda: nn.MaxPool2d(3, padding=((0, -1), (1, 1))), "MaxPool2d: padding=(0, -1) must be at least 0"),
     (lambda: nn.MaxPool2d(3, padding="SAME"), "MaxPool2d: padding='SAME' is unknown; give \"same\", a number"),
     (lambda: nn.MaxPool2d(3, padding=((0, 1),)), "padding=((0, 1),) must be ((above, below), (left, right))"),
+    (lambda: nn.Conv2d(2, 4, 3, padding=((0, -1), (1, 1))), "Conv2d: padding=(0, -1) must be at least 0"),
+    (lambda: nn.Conv2d(2, 4, 3, padding="valid"), "Conv2d: padding='valid' is unknown; give \"same\", a number"),
+    (lambda: nn.Pad2d("same"), 'Pad2d: padding="same" needs a kernel'),
+    (lambda: nn.Pad2d(1, "reflect"), "Pad2d: mode='reflect' is unknown; choose from 'zero', 'edge'"),
+    (lambda: nn.Pad2d((1, 2, 3, 4)), "Pad2d: padding must be an int or a pair of ints, got (1, 2, 3, 4)"),
     (lambda: nn.AvgPool2d(2, stride=0), "AvgPool2d: stride=0 must be at least 1"),
     (lambda: nn.AvgPool2d(2, padding=-1), "AvgPool2d: padding=-1 must be at least 0"),
     (lambda: nn.PatchWhitening(3, 2.5), "PatchWhitening: kernel_size=2.5 must be a whole number of at least 1"),

@@ -149,6 +149,10 @@ def _response_norm(draw):
     return _image(draw, size=draw(st.integers(1, 4)), alpha=0.3, beta=draw(st.sampled_from([0.75, 1.0])))
 
 
+def _pad(draw):
+    return _image(draw, padding=((0, 1), (draw(sizes), 2)), mode=draw(st.sampled_from(["zero", "edge"])))
+
+
 def _softmax(draw):
     op = _activation(draw)
     return op._replace(options={"axis": draw(st.integers(-len(op.shapes["x"]), len(op.shapes["x"]) - 1))})
@@ -174,6 +178,7 @@ PAIRS = {  # NAME_forward and NAME_backward
     "linear": lambda draw: Op(_matrix(draw), {}),
     "local_response_norm": _response_norm,
     "max_pool": _pool,
+    "pad": _pad,
     "pointwise": _pointwise,
     "resize_bilinear": _resize,
     "resize_nearest": _resize,

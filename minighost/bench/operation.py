@@ -199,6 +199,11 @@ def _channel_shuffle(x, rng, groups):
     return Case(lambda x: ops.channel_shuffle_forward(x, groups), ops.channel_shuffle_backward, (0, 0))
 
 
+def _pad(x, rng, kernel):
+    """No arithmetic: all of it is memory."""
+    return Case(lambda x: ops.pad_forward(x, kernel // 2), ops.pad_backward, (0, 0))
+
+
 def _softmax(x, rng):
     """Forward: maximum, difference, exponential, sum, quotient. Backward: product and sum, difference, product."""
     return Case(ops.softmax_forward, ops.softmax_backward, (5, 4))
@@ -259,6 +264,7 @@ OPERATIONS: dict = {  # name: how to build it, and its settings with their defau
     "batch_norm_relu": (_batch_norm(True), {}),
     "relu": (_relu, {}),
     "channel_shuffle": (_channel_shuffle, {"groups": 2}),
+    "pad": (_pad, {"kernel": 3}),
     "softmax": (_softmax, {}),
     "local_response_norm": (_response_norm, {"kernel": 5}),
     "stochastic_depth": (_stochastic_depth, {}),

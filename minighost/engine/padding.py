@@ -10,7 +10,7 @@ from typing import Literal
 from minighost.engine.check import pair
 from minighost.type_aliases import IntPair
 
-__all__ = ["Padding", "Sides", "padding_option", "sides"]
+__all__ = ["Padding", "Sides", "padding_option", "sides", "symmetric"]
 
 Sides = tuple[tuple[int, int], tuple[int, int]]
 """((above, below), (left, right)), in pixels."""
@@ -38,8 +38,8 @@ def padding_option(op: str, padding: Padding) -> tuple[int, int] | Sides | Liter
         return pair(op, "padding", padding, 0)  # type: ignore[arg-type]  # which says what is wrong with any other
     if len(padding) != 2:
         raise TypeError(f"{op}: padding={padding!r} must be ((above, below), (left, right))")
-    (above, below), (left, right) = pair(op, "padding", padding[0], 0), pair(op, "padding", padding[1], 0)
-    return (above, left) if (above, left) == (below, right) else ((above, below), (left, right))
+    wanted = pair(op, "padding", padding[0], 0), pair(op, "padding", padding[1], 0)
+    return symmetric(wanted) or wanted
 
 
 def sides(
@@ -57,6 +57,12 @@ def sides(
     if isinstance(first, tuple) and isinstance(last, tuple):
         return first, last
     return (first, first), (last, last)  # type: ignore[return-value]  # a pair of numbers
+
+
+def symmetric(wanted: Sides) -> tuple[int, int] | None:
+    """The padding as (rows, columns), if opposite sides get the same."""
+    (above, below), (left, right) = wanted
+    return (above, left) if (above, left) == (below, right) else None
 
 
 def _same(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:

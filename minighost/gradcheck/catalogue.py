@@ -38,6 +38,8 @@ OPERATIONS: dict[str, tuple[str, dict[str, tuple[int, ...]], dict[str, Any]]] = 
         {"x": (2, 6, 5, 3)},
         {"kernel_size": 3, "stride": 2, "padding": ((0, 1), (1, 1)), "ceil_mode": True, "count_include_pad": False},
     ),
+    "pad": ("pad", {"x": (2, 3, 4, 2)}, {"padding": ((1, 0), (2, 3))}),
+    "pad_edge": ("pad", {"x": (2, 3, 4, 2)}, {"padding": ((2, 1), (0, 3)), "mode": "edge"}),
     "flatten": ("flatten", {"x": (2, 3, 4, 5)}, {}),
     "local_response_norm": ("local_response_norm", {"x": (2, 2, 3, 7)}, {"size": 4, "alpha": 0.5}),
     "local_response_norm_caffe": (
@@ -70,6 +72,7 @@ OPERATIONS: dict[str, tuple[str, dict[str, tuple[int, ...]], dict[str, Any]]] = 
 BLOCKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "conv_bn_act": (partial(nn.ConvBNAct, 3, 4, 3, stride=2, rng=0), 3),
     "branches": (partial(nn.ConvBranches, 4, 4, 3, groups=2, branches=2, rng=0), 4),
+    "conv_same": (partial(nn.Conv2d, 3, 4, 3, stride=2, padding="same", rng=0), 3),
     "se": (partial(nn.SqueezeExcite, 6, 3, rng=0), 6),
     "ghost": (partial(nn.GhostModule, 4, 6, 3, rng=0), 4),
     "bottleneck": (partial(nn.GhostBottleneck, 4, 8, 6, stride=2, se_hidden=4, rng=0), 4),

@@ -24,7 +24,7 @@ from minighost.nn.module import Module
 from minighost.nn.normalization import LocalResponseNorm, Softmax
 from minighost.nn.parameter import Buffer, Parameter
 from minighost.nn.partial import PartialConv2d
-from minighost.nn.pooling import AvgPool2d, Flatten, GlobalAvgPool, MaxPool2d, Subsample
+from minighost.nn.pooling import AvgPool2d, Flatten, GlobalAvgPool, MaxPool2d, Pad2d, Subsample
 from minighost.nn.reparameterize import merge_branches
 from minighost.nn.residual import ResidualBlock
 from minighost.nn.separable import SeparableConv2d
@@ -66,6 +66,7 @@ __all__ = [
     "MixedDepthwise",
     "Module",
     "ModuleList",
+    "Pad2d",
     "Parameter",
     "PartialConv2d",
     "PatchWhitening",

@@ -2,6 +2,7 @@
 
 from minighost.arguments import choice
 from minighost.engine.check import pair
+from minighost.engine.padding import Padding
 from minighost.nn import functional
 from minighost.nn.activations import LAYERS, ClipGate, HardSigmoid, Sigmoid
 from minighost.nn.layers import BatchNorm2d, Conv2d, Linear
@@ -21,7 +22,7 @@ class ConvBNAct(Module):
     ----------
     in_channels, out_channels, kernel_size, stride, dilation, groups, rng
         As in `Conv2d`.
-    padding : int or (int, int), optional
+    padding : int, (int, int), ((above, below), (left, right)) or "same", optional
         By default the one that keeps the size at stride 1, ``dilation * (kernel_size - 1) / 2``.
     act : str or None
         "relu" (done by the batch norm in passing), "relu6", "hard_swish", "silu", "gelu", ... (`ops.ACTIVATIONS`), or
@@ -39,7 +40,7 @@ class ConvBNAct(Module):
         out_channels: int,
         kernel_size: IntPair,
         stride: IntPair = 1,
-        padding: IntPair | None = None,
+        padding: Padding | None = None,
         dilation: IntPair = 1,
         groups: int = 1,
         act: str | None = "relu",

@@ -15,6 +15,7 @@ from minighost.engine import inference
 from minighost.engine.activations import IDENTITY
 from minighost.engine.geometry import Geometry
 from minighost.engine.kernels.winograd import suits
+from minighost.engine.padding import sides, symmetric
 from minighost.ops.windows import pooling_windows
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Gate",
     "GlobalMean",
     "Node",
+    "Pad",
     "Plain",
     "Pool",
     "ResponseNorm",
@@ -77,7 +79,7 @@ class Convolution(Node):
     w: Any
     b: Any
     stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int] = (0, 0)
+    padding: Any = (0, 0)
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
     filters: int = 1
@@ -100,7 +102,7 @@ class Convolution(Node):
     def _winograd(self):
         """Whether its weights are kept transformed: even for a single image that saves more than it costs to read."""
         KH, KW = self.shape[:2]
-        g = Geometry(KH, KW, *self.stride, *self.padding, *self.dilation, OH=4, OW=4)
+        g = Geometry(KH, KW, *self.stride, 0, 0, *self.dilation, OH=4, OW=4)
         return suits(self.shape, g, self.groups)
 
     def kind(self):
@@ -127,15 +129,37 @@ class Convolution(Node):
             KH, KW, _, OC = self.w.shape
             if value.C != OC or self.filters > 1:
                 value = program.select(value, np.arange(OC) // self.filters)
-            g = program.window(value, (KH, KW), self.stride, self.padding, self.dilation)
+            value, padding = self._padded(program, value, (KH, KW))
+            g = program.window(value, (KH, KW), self.stride, padding, self.dilation)
             return program.depthwise(value, self.w[:, :, 0], self.b, self.act, g)
         KH, KW, _, OC = self.shape
-        if self.groups == KH == KW == 1 and self.stride == (1, 1) and self.padding == (0, 0):
+        value, padding = self._padded(program, value, (KH, KW))
+        if self.groups == KH == KW == 1 and self.stride == (1, 1) and padding == (0, 0):
             return program.product(value, OC, self.place, self.b, self.act)
-        g = program.window(value, (KH, KW), self.stride, self.padding, self.dilation)
+        g = program.window(value, (KH, KW), self.stride, padding, self.dilation)
         if self._winograd:
             return program.winograd(value, OC, self.place, self.b, self.act, g)
         return program.conv(value, OC, self.place, self.b, self.act, g, self.groups)
+
+    def _padded(self, program, value, kernel_size):
+        """The value, and the padding that is left to the convolution: none, where opposite sides differ."""
+        wanted = sides(self.padding, (value.H, value.W), kernel_size, self.stride, self.dilation)
+        padding = symmetric(wanted)
+        return (program.pad(value, wanted), (0, 0)) if padding is None else (value, padding)
+
+
+@dataclass
+class Pad(Node):
+    """Zeros around the plane, or its nearest pixels."""
+
+    words = "padding"
+
+    padding: Any
+    mode: str
+
+    def emit(self, program, value):
+        """One step per part."""
+        return program.pad(value, self.padding, self.mode == "edge")
 
 
 @dataclass

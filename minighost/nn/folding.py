@@ -15,10 +15,22 @@ import numpy as np
 
 from minighost.engine.activations import IDENTITY, RELU
 from minighost.engine.check import pair
+from minighost.engine.padding import padding_option
 from minighost.nn import layers, pooling
 from minighost.nn.activations import LAYERS, CReLU
 from minighost.nn.channels import ChannelShuffle, ChannelUnshuffle, Shift
-from minighost.nn.fold_nodes import Affine, Concat, Convolution, Flatten, GlobalMean, Plain, Pool, ResponseNorm, Select
+from minighost.nn.fold_nodes import (
+    Affine,
+    Concat,
+    Convolution,
+    Flatten,
+    GlobalMean,
+    Pad,
+    Plain,
+    Pool,
+    ResponseNorm,
+    Select,
+)
 from minighost.nn.functional.traced import Traced, Unreadable, known_channels
 from minighost.nn.normalization import LocalResponseNorm
 from minighost.nn.parameter import Buffer, Parameter
@@ -93,9 +105,8 @@ class Trace:
 def _conv2d(layer, x, path):
     w, b = _double(layer.weight), _bias(layer)
     filters = w.shape[3] // layer.groups
-    stride, padding, dilation = (
-        pair("Conv2d", name, getattr(layer, name), 0) for name in ("stride", "padding", "dilation")
-    )
+    stride, dilation = pair("Conv2d", "stride", layer.stride, 1), pair("Conv2d", "dilation", layer.dilation, 1)
+    padding = padding_option("Conv2d", layer.padding)
     node = Convolution(w, b, stride, padding, dilation, layer.groups, filters)
     return x.then(node, layers=path, channels=w.shape[3])
 
@@ -143,6 +154,11 @@ def _channel_shuffle(layer, x, path):
     rows = groups if type(layer) is ChannelShuffle else C // groups
     index = np.arange(C).reshape(rows, -1).T.ravel()
     return x.then(Select(index), layers=path, channels=len(index))
+
+
+@rule(pooling.Pad2d)
+def _pad(layer, x, path):
+    return x.then(Pad(**layer._options), layers=path, channels=x.channels)
 
 
 @rule(pooling.Flatten)

@@ -1,13 +1,16 @@
 """The elementary layers: each owns its parameters and hands the mathematics to `minighost.ops`."""
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from minighost import ops
 from minighost.arguments import number, whole
 from minighost.engine import check
 from minighost.engine.check import pair
+from minighost.engine.padding import Padding, padding_option, sides, symmetric
 from minighost.nn import functional, initial, limit
-from minighost.nn.functional import materialize
+from minighost.nn.functional import add, materialize
 from minighost.nn.module import BY_LAYERS, Module
 from minighost.nn.parameter import Buffer, Parameter
 from minighost.type_aliases import Array, InputGrad, IntPair, Seed
@@ -22,13 +25,21 @@ __all__ = [
 ]
 
 
+class _WithBorder(NamedTuple):
+    border: Any
+    conv: Any
+
+
 class Conv2d(Module):
     """Convolution; see `ops.conv2d_forward`.
 
     Parameters
     ----------
     in_channels, out_channels : int
-    kernel_size, stride, padding, dilation : int or (int, int)
+    kernel_size, stride, dilation : int or (int, int)
+    padding : int, (int, int), ((above, below), (left, right)) or "same"
+        Zeros around the plane. "same" is TensorFlow's SAME: as many as an output of ``ceil(size / stride)`` needs, the
+        odd one below and on the right; without a stride PyTorch's "same".
     groups : int
         Must divide both channel numbers; ``groups=in_channels`` is depthwise.
     bias : bool
@@ -48,7 +59,7 @@ class Conv2d(Module):
         out_channels: int,
         kernel_size: IntPair,
         stride: IntPair = 1,
-        padding: IntPair = 0,
+        padding: Padding = 0,
         dilation: IntPair = 1,
         groups: int = 1,
         bias: bool = True,
@@ -64,7 +75,7 @@ class Conv2d(Module):
                 )
         self.kernel_size = pair("Conv2d", "kernel_size", kernel_size, 1)
         self.stride, self.dilation = pair("Conv2d", "stride", stride, 1), pair("Conv2d", "dilation", dilation, 1)
-        self.padding, self.groups = pair("Conv2d", "padding", padding, 0), groups
+        self.padding, self.groups = padding_option("Conv2d", padding), groups
         KH, KW = self.kernel_size
         shape = (KH, KW, in_channels // groups, out_channels)
         limit.count(shape)
@@ -75,14 +86,36 @@ class Conv2d(Module):
     def forward(self, x: Array) -> Array:
         """(N, H, W, in_channels) -> (N, OH, OW, out_channels)."""
         bias = None if self.bias is None else self.bias._data
-        out, self._cache = functional.conv2d_forward(
-            x, self.weight._data, bias, self.stride, self.padding, self.dilation, self.groups, lazy=self.training
+        x, padding, border = self._padded(x)
+        out, cache = functional.conv2d_forward(
+            x, self.weight._data, bias, self.stride, padding, self.dilation, self.groups, lazy=self.training
         )
+        self._cache = cache if border is None else _WithBorder(border, cache)
         return out
+
+    def _padded(self, x: Any) -> tuple[Any, Any, Any]:
+        """x, the padding that is left to the convolution, and what the backward of the rest needs, or None.
+
+        Kernels pad opposite sides alike; where they differ the border is laid around x here.
+        """
+        padding = self.padding
+        if type(padding) is tuple and type(padding[0]) is int:
+            return x, padding, None
+        wanted = sides(padding_option("Conv2d", padding), x.shape[1:3], self.kernel_size, self.stride, self.dilation)
+        both = symmetric(wanted)
+        if both is not None:
+            return x, both, None
+        x, border = ops.pad_forward(x, wanted)
+        return x, (0, 0), border
 
     def backward(self, dout: Array, onto: Array | None = None) -> InputGrad:
         """Gradient with respect to x, plus `onto` if that is given; adds to `weight.grad` and `bias.grad`."""
-        dx, dw, db = functional.conv2d_backward(dout, self._take_cache(dout), self.dx_wanted, onto)
+        cache = self._take_cache(dout)
+        if isinstance(cache, _WithBorder):
+            dx, dw, db = functional.conv2d_backward(dout, cache.conv, self.dx_wanted)
+            dx = add(ops.pad_backward(dx, cache.border), onto) if self.dx_wanted else None
+        else:
+            dx, dw, db = functional.conv2d_backward(dout, cache, self.dx_wanted, onto)
         self.weight.accumulate(dw)
         if self.bias is not None:
             self.bias.accumulate(db)

@@ -1,4 +1,4 @@
-"""The layers that make a plane smaller, or lay it out in a row; each is a pair of functions of `minighost.ops`."""
+"""The layers that change a plane's size or lay it out in a row; each is a pair of functions of `minighost.ops`."""
 
 from minighost import ops
 from minighost.arguments import whole
@@ -6,10 +6,11 @@ from minighost.engine.check import pair
 from minighost.engine.padding import Padding
 from minighost.nn import functional
 from minighost.nn.function import Function
+from minighost.ops.pad import pad_options
 from minighost.ops.windows import pooling_options
 from minighost.type_aliases import IntPair
 
-__all__ = ["AvgPool2d", "Flatten", "GlobalAvgPool", "MaxPool2d", "Subsample"]
+__all__ = ["AvgPool2d", "Flatten", "GlobalAvgPool", "MaxPool2d", "Pad2d", "Subsample"]
 
 
 class GlobalAvgPool(Function):
@@ -83,3 +84,18 @@ class Subsample(Function):
     def __init__(self, out_channels: int, stride: IntPair = 1) -> None:
         whole("Subsample", "out_channels", out_channels, 1)
         self._options = {"out_channels": out_channels, "stride": pair("Subsample", "stride", stride, 1)}
+
+
+class Pad2d(Function):
+    """Pixels around each plane; see `ops.pad_forward`.
+
+    Parameters
+    ----------
+    padding : int, (int, int) or ((above, below), (left, right))
+    mode : {"zero", "edge"}
+    """
+
+    _forward, _backward = ops.pad_forward, ops.pad_backward
+
+    def __init__(self, padding: Padding, mode: str = "zero") -> None:
+        self._options = {"padding": pad_options("Pad2d", padding, mode), "mode": mode}

@@ -30,6 +30,7 @@ from minighost.ops.im2col import *
 from minighost.ops.linear import *
 from minighost.ops.local_response_norm import *
 from minighost.ops.max_pool import *
+from minighost.ops.pad import *
 from minighost.ops.pointwise import *
 from minighost.ops.resize_bilinear import *
 from minighost.ops.resize_nearest import *

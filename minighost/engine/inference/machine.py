@@ -24,6 +24,7 @@ from minighost.engine.inference.step import (
     MAX_POOL,
     MEAN,
     OUTPUT,
+    PAD,
     PRODUCT,
     RESPONSE_NORM,
     SCALE,
@@ -32,6 +33,7 @@ from minighost.engine.inference.step import (
     Step,
 )
 from minighost.engine.inference.winograd import winograd
+from minighost.engine.kernels.padded import pad_line
 from minighost.engine.kernels.plane import fill
 from minighost.engine.kernels.response import bracket, damp
 from minighost.engine.kernels.strips import Activated, convolve
@@ -118,6 +120,8 @@ def _do(s, n0, n, weights, lines, tables, x, out, arena):
         _scale(s, n, a, _region(s.b, s.b_size, n0, n, x, out, arena), o)
     elif s.op == SELECT:
         _select(s, a, tables, o)
+    elif s.op == PAD:
+        _pad(s, g, n, a, o)
     elif s.op == RESPONSE_NORM:
         _response_norm(s, a, lines[s.w : s.w + 3], o)
     elif s.op == MAX_POOL:
@@ -327,6 +331,14 @@ def _scale(s, n, a, b, o):
             column = j * s.KW // s.W
             for c in range(C):
                 y[line, j, c] = x[line, j, c] * gate[row, column, first + c]
+
+
+@tile
+def _pad(s, g, n, a, o):
+    x, y = a.reshape(n, s.H, s.W, s.C), o.reshape(n, g.OH, g.OW, s.C)
+    for line in range(n * g.OH):
+        k, i = line // g.OH, line % g.OH
+        pad_line(x[k], i - g.PH, g.PW, s.flag == 1, y[k, i])
 
 
 @tile

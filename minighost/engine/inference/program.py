@@ -244,6 +244,19 @@ class Program:
 
         return self._by_part(value, one)
 
+    def pad(self, value, sides, edge=False):
+        """Zeros around the plane, or its nearest pixels."""
+        (above, below), (left, right) = sides
+        size = above + value.H + below, left + value.W + right
+        g = Geometry(1, 1, 1, 1, above, left, 1, 1, *size)
+
+        def one(_, part):
+            out = self._register(math.prod(size) * part.C)
+            self._add(words.PAD, value, part, out, part.C, g, flag=edge)
+            return Value((Part(out, part.C),), *size)
+
+        return self._by_part(value, one)
+
     def response_norm(self, value, size, alpha, k, beta):
         """Local response normalisation."""
         value = self.whole(value)

@@ -12,6 +12,7 @@ __all__ = [
     "MAX_POOL",
     "MEAN",
     "OUTPUT",
+    "PAD",
     "PRODUCT",
     "RESPONSE_NORM",
     "SCALE",
@@ -20,7 +21,9 @@ __all__ = [
     "WINOGRAD",
 ]
 
-PRODUCT, CONV, DEPTHWISE, AFFINE, JOIN, SELECT, MEAN, SCALE, MAX_POOL, AVG_POOL, WINOGRAD, RESPONSE_NORM = range(12)
+PRODUCT, CONV, DEPTHWISE, AFFINE, JOIN, SELECT, MEAN, SCALE, MAX_POOL, AVG_POOL, WINOGRAD, RESPONSE_NORM, PAD = range(
+    13
+)
 INPUT, OUTPUT = -1, -2  # where an operand lies, if not in the arena
 
 
@@ -52,6 +55,7 @@ class Step(NamedTuple):
         PRODUCT: add to the result; and 2 if more is to be added, so that bias and activation have to wait.
         JOIN: whether there is an operand b. SELECT: whether both runs of channels have no
         gaps. CONV: groups. RESPONSE_NORM: channels in a window.
+        PAD: whether it repeats the edge.
     KH ... OW
         The `Geometry` of windows. SCALE: KH and KW are the plane of the gates.
     """
