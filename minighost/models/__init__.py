@@ -18,10 +18,12 @@ from minighost.models.mobilenet_v3 import (
     mobilenet_v3_large_cifar,
     mobilenet_v3_small_cifar,
 )
+from minighost.models.mobileone import MobileOne, mobileone_cifar
 from minighost.models.network import Network
 from minighost.models.published import NOT_BUILT, Published, published
 from minighost.models.quicknet import QuickNet
 from minighost.models.registry import ABOUT, About, create, names
+from minighost.models.repvgg import RepVGG, repvgg_cifar
 from minighost.models.resnet import ResNet, resnet20, resnet56_cifar, resnet_cifar
 from minighost.models.resnet_imagenet import ResNetImageNet, resnet18, resnet18_cifar, resnet50, resnet50_cifar
 from minighost.models.rounding import make_divisible, squeeze_width
@@ -39,9 +41,11 @@ __all__ = [
     "MobileNetV2",
     "MobileNetV3Large",
     "MobileNetV3Small",
+    "MobileOne",
     "Network",
     "Published",
     "QuickNet",
+    "RepVGG",
     "ResNet",
     "ResNetImageNet",
     "SqueezeNet",
@@ -60,8 +64,10 @@ __all__ = [
     "mobilenet_v2_cifar",
     "mobilenet_v3_large_cifar",
     "mobilenet_v3_small_cifar",
+    "mobileone_cifar",
     "names",
     "published",
+    "repvgg_cifar",
     "resnet18",
     "resnet18_cifar",
     "resnet20",
