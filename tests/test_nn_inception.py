@@ -9,7 +9,6 @@ from numpy.testing import assert_allclose
 
 from minighost import nn
 
-pytestmark = pytest.mark.small
 CLOSE = {"rtol": 1e-12, "atol": 1e-12}
 
 
@@ -38,6 +37,7 @@ def test_an_inception_modules_gradients(rng):
     assert_module_gradients(inception(), rng.normal(size=(2, 4, 3, 3)))
 
 
+@pytest.mark.small
 def test_an_inception_module_fuses_and_folds(rng):
     check_fuses(inception(), (2, 5, 4, 3))
     assert_folds(perturbed(inception()), rng.normal(size=(3, 5, 4, 3)))

@@ -27,6 +27,8 @@ from minighost.models.repvgg import RepVGG, repvgg_cifar
 from minighost.models.resnet import ResNet, resnet20, resnet56_cifar, resnet_cifar
 from minighost.models.resnet_imagenet import ResNetImageNet, resnet18, resnet18_cifar, resnet50, resnet50_cifar
 from minighost.models.rounding import make_divisible, squeeze_width
+from minighost.models.shufflenet_v1 import ShuffleNetV1, shufflenet_v1_cifar
+from minighost.models.shufflenet_v2 import ShuffleNetV2, shufflenet_v2_cifar
 from minighost.models.squeezenet import SqueezeNet, squeezenet_cifar
 from minighost.models.xception import Xception, xception_cifar
 
@@ -49,6 +51,8 @@ __all__ = [
     "ResNet",
     "ResNetImageNet",
     "SqueezeNet",
+    "ShuffleNetV1",
+    "ShuffleNetV2",
     "Xception",
     "conv_mobilenet_v1",
     "create",
@@ -77,5 +81,7 @@ __all__ = [
     "resnet_cifar",
     "squeeze_width",
     "squeezenet_cifar",
+    "shufflenet_v1_cifar",
+    "shufflenet_v2_cifar",
     "xception_cifar",
 ]

@@ -28,6 +28,7 @@ from minighost.nn.pooling import AvgPool2d, Flatten, GlobalAvgPool, MaxPool2d, P
 from minighost.nn.reparameterize import merge_branches
 from minighost.nn.residual import ResidualBlock
 from minighost.nn.separable import SeparableConv2d
+from minighost.nn.shuffle_unit import ShuffleUnit, SplitShuffleUnit
 from minighost.nn.spatially_separable import Separated, SpatiallySeparableConv2d, separate
 from minighost.nn.stochastic_depth import StochasticDepth
 from minighost.nn.upsampling import ConvTranspose2d, DepthToSpace, Resize, SpaceToDepth
@@ -77,10 +78,12 @@ __all__ = [
     "SeparableUnit",
     "Separated",
     "Sequential",
+    "ShuffleUnit",
     "Softmax",
     "Shift",
     "SpaceToDepth",
     "SpatiallySeparableConv2d",
+    "SplitShuffleUnit",
     "SqueezeExcite",
     "StochasticDepth",
     "Subsample",
