@@ -78,7 +78,7 @@ def test_the_cifar_forms_keep_resolution(name):
 
 def test_channels_of_the_first_with_any_width_divide_by_the_groups():
     for groups in (1, 2, 3, 4, 8):
-        for width in (0.05, 0.3, 0.77, 1.2, 2.3):
+        for width in (0.1, 0.3, 0.77, 1.2, 2.3):
             with nn.without_weights():
                 model = models.create("shufflenet_v1", width=width, groups=groups)
             stages = [stage.output_shape or stage[-1].expand.conv.weight.shape[3] for stage in model.stages]
@@ -115,12 +115,12 @@ def test_only_megviis_widest_has_dropout():
 
 @pytest.mark.parametrize("kind", TINY)
 def test_gradients(kind):
-    check_gradients(tiny(kind), (3, 8, 8, 3))
+    check_gradients(tiny(kind), (4, 16, 16, 3))
 
 
 @pytest.mark.parametrize("kind", TINY)
 def test_a_fused_step_is_a_step_layer_by_layer(kind):
-    check_fuses(tiny(kind), (3, 8, 8, 3))
+    check_fuses(tiny(kind), (4, 16, 16, 3))
 
 
 @pytest.mark.parametrize("kind", TINY)
