@@ -98,7 +98,7 @@ class ShuffleNetV1(Network):
         out = make_divisible(FIRST_STAGE[groups] * width, 4 * groups)
         self.stem = ConvBNAct(3, channels, 3, stem_stride, rng=rng)
         self.maxpool = MaxPool2d(3, 2, 1) if maxpool else None
-        stages = []
+        stages: list[Sequential] = []
         for units in UNITS:
             first = ShuffleUnit(channels, out, groups, 2, None if stages else 1, rng)
             stages.append(Sequential(first, *(ShuffleUnit(out, out, groups, rng=rng) for _ in range(units - 1))))
