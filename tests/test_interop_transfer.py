@@ -31,7 +31,7 @@ def assert_same(one, two):
         assert_array_equal(mine, other, err_msg=path)
 
 
-@pytest.mark.parametrize("names", ["timm", "minighost"])
+@pytest.mark.parametrize("names", ["timm", "pytorch", "minighost"])
 def test_a_saved_file_loads_by_itself_under_any_names(tmp_path, names):
     interop.save(network(1), tmp_path / "weights.safetensors", names)
     assert_same(interop.load(network(2), tmp_path / "weights.safetensors"), network(1))
@@ -64,10 +64,12 @@ def test_gradients_have_the_names_and_layouts_of_the_weights(rng):
 
 
 def test_names_without_a_table_are_refused_with_those_that_there_are():
-    expected = "no table of names 'torchvision' for GhostNet; available: 'timm'; model.state_dict"
+    expected = "no table of names 'torchvision' for GhostNet; available: 'pytorch', 'timm', 'minighost'"
     with pytest.raises(ValueError, match=f"^load: {expected}"):
         interop.load(network(), {}, "torchvision")
-    with pytest.raises(ValueError, match="^interop: no table of names 'timm' for Linear; available: none"):
+    with pytest.raises(
+        ValueError, match="^interop: no table of names 'timm' for Linear; available: 'pytorch', 'minighost'"
+    ):
         interop.state_dict(nn.Linear(2, 3), "timm")
 
 

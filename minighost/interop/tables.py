@@ -1,7 +1,8 @@
 """Whose names are whose: what other people call the parameters of our networks, and what shape they give them.
 
 A table belongs to a class of `models` and to a source, "timm" or "torchvision". It says how our path of an array
-becomes theirs. Everything about layouts follows from the array, but for what only the table can know.
+becomes theirs. Everything about layouts follows from the array, but for what only the table can know. Every network
+has the source "pytorch": our own names in PyTorch's layouts.
 """
 
 import re
@@ -57,8 +58,12 @@ def named_by(source: str, kind: type) -> Callable[[_Make], _Make]:
 
 def tables_of(model: Module) -> dict[str, Table]:
     """All tables for a model, by source."""
-    kind = next((kind for kind in type(model).__mro__ if kind in _tables), None)
-    return {source: make(model) for source, make in _tables.get(kind, {}).items()} if kind else {}
+    kind = next((kind for kind in type(model).__mro__ if kind in _tables), Module)
+    return {source: make(model) for source, make in {"pytorch": _pytorch, **_tables.get(kind, {})}.items()}
+
+
+def _pytorch(model: Module) -> Table:
+    return Table(())
 
 
 def table(asker: str, model: Module, source: str) -> Table:
@@ -71,9 +76,8 @@ def table(asker: str, model: Module, source: str) -> Table:
     """
     found = tables_of(model)
     if source not in found:
-        others = ", ".join(map(repr, found)) or "none"
         raise ValueError(
-            f"{asker}: no table of names {source!r} for {type(model).__name__}; available: {others}; "
-            "model.state_dict() has our own names"
+            f"{asker}: no table of names {source!r} for {type(model).__name__}; available: "
+            f"{', '.join(map(repr, found))}, 'minighost'"
         )
     return found[source]

@@ -31,8 +31,8 @@ def load(model, weights, names=None):
         PyTorch layouts; what is wrapped around them is taken off, see `read_weights`. Counters
         (``num_batches_tracked``) are passed over.
     names : str, optional
-        Whose names they are: "torchvision", "timm" or "minighost" (our own names and layouts). By default those that
-        most of the file's names belong to.
+        Whose names they are: "torchvision", "timm", "pytorch" (our names, PyTorch's layouts) or "minighost" (our names
+        and layouts). By default those that most of the file's names belong to, and in the same layouts.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def state_dict(model, names):
     ----------
     model : Module
     names : str
-        "torchvision", "timm" or "minighost".
+        "torchvision", "timm", "pytorch" or "minighost"; see `load`.
 
     Returns
     -------
@@ -150,7 +150,12 @@ def _naming(asker, model, own, theirs, names):
     if names is not None:
         return _Theirs(table(asker, model, names))
     candidates: list[Any] = [_Ours(), *map(_Theirs, tables_of(model).values())]
-    return max(candidates, key=lambda naming: sum(naming.name(path) in theirs for path in own))
+
+    def fitting(naming):
+        known = [path for path in own if naming.name(path) in theirs]
+        return len(known), sum(theirs[naming.name(path)].shape in naming.shapes(path, own[path]) for path in known)
+
+    return max(candidates, key=fitting)
 
 
 class _Ours:

@@ -1,0 +1,78 @@
+"""A network of PyTorch's world, run in a process of its own on weights and images from `parity_networks.py`.
+
+    python torch_networks.py FOLDER
+
+FOLDER holds ``request.json``, ``weights.npz`` (their names and layouts) and ``data.npz``; the answers go to
+``float64.npz`` and ``float32.npz``.
+"""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+
+def build(peer, options):
+    """The network, without dropout and stochastic depth."""
+    library, _, name = peer.partition(":")
+    if library == "torchvision":
+        model = getattr(importlib.import_module("torchvision.models"), name)(**options)
+    elif library == "timm":
+        model = importlib.import_module("timm").create_model(name, **options)
+    else:
+        model = getattr(importlib.import_module("torch_twins"), name)(**options)
+    for module in model.modules():
+        if isinstance(module, nn.Dropout) or type(module).__name__ == "StochasticDepth":
+            module.p = 0.0
+        if type(module).__name__ == "DropPath":
+            module.drop_prob = 0.0
+        if type(module).__name__.startswith("Dropout"):
+            module.p = 0.0
+    for name in ("drop_rate", "drop_path_rate"):  # timm's functional dropout
+        if hasattr(model, name):
+            setattr(model, name, 0.0)
+    return model
+
+
+def load(model, weights):
+    """All weights under their names, nothing missing but counters."""
+    result = model.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()}, strict=False)
+    missing = [name for name in result.missing_keys if not name.endswith("num_batches_tracked")]
+    if missing or result.unexpected_keys:
+        raise SystemExit(f"missing: {missing}\nunexpected: {result.unexpected_keys}")
+
+
+def answers(model, x, labels):
+    """Everything that a training step computes, and logits in evaluation after it."""
+    logits = model.train()(x)
+    loss = nn.functional.cross_entropy(logits, labels)
+    loss.backward()
+    found = {"training": logits, "loss": loss}
+    found |= {f"gradient {name}": p.grad for name, p in model.named_parameters() if p.grad is not None}
+    found |= {name: value for name, value in model.named_buffers() if "running_" in name}
+    with torch.no_grad():
+        found["evaluation"] = model.eval()(x)
+    return {name: value.detach().numpy() for name, value in found.items()}
+
+
+def main(folder):
+    request = json.loads((folder / "request.json").read_text())
+    with np.load(folder / "weights.npz") as file:
+        weights = {name: file[name] for name in file.files}
+    data = np.load(folder / "data.npz")
+    labels = torch.from_numpy(data["labels"])
+    for dtype in request["dtypes"]:
+        model = build(request["peer"], request["options"]).double()
+        load(model, weights)
+        model = model.to(getattr(torch, dtype))
+        x = torch.from_numpy(data["x"].transpose(0, 3, 1, 2).copy()).to(getattr(torch, dtype))
+        np.savez(folder / f"{dtype}.npz", **answers(model, x, labels))
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main(Path(sys.argv[1]))
