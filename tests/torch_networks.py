@@ -9,6 +9,7 @@ FOLDER holds ``request.json``, ``weights.npz`` (their names and layouts) and ``d
 import importlib
 import json
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,29 @@ import torch
 from torch import nn
 
 
+def _hard_sigmoid(x, inplace=False):
+    return nn.functional.relu6(x + 3) / 6
+
+
+# PyTorch's own kernels multiply by a single-precision 1/6, so that float64 agrees to 1e-8 only.
+nn.functional.hardsigmoid = _hard_sigmoid
+nn.functional.hardswish = lambda x, inplace=False: x * _hard_sigmoid(x)
+
+
+def _torchvision():
+    """torchvision's networks, which use none of its compiled operators: those may not fit the installed PyTorch."""
+    name = "torchvision._meta_registrations"  # asks for these operators at import
+    sys.modules.setdefault(name, types.ModuleType(name))
+    return importlib.import_module("torchvision.models")
+
+
 def build(peer, options):
     """The network, without dropout and stochastic depth."""
     library, _, name = peer.partition(":")
     if library == "torchvision":
-        model = getattr(importlib.import_module("torchvision.models"), name)(**options)
+        model = getattr(_torchvision(), name)(**options)
     elif library == "timm":
+        _torchvision()
         model = importlib.import_module("timm").create_model(name, **options)
     else:
         model = getattr(importlib.import_module("torch_twins"), name)(**options)
