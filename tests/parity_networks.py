@@ -3,9 +3,13 @@
 `compare` sends our weights over under their names, has a process of its own (`torch_networks.py`) run theirs, and
 holds everything that a training step computes against it: logits in training and in evaluation, loss, the gradient of
 every parameter, running statistics.
+
+What PyTorch said can be kept: `digest` makes a few numbers of it, which the default suite compares with, without
+PyTorch (`test_parity_kept`). So weights and images come from a hash, not from a generator whose numbers may change.
 """
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +20,7 @@ from numpy.testing import assert_allclose
 
 from minighost import interop, models, nn, ops
 
-__all__ = ["CLOSE", "Case", "compare"]
+__all__ = ["CLOSE", "Case", "answers", "compare", "digest", "hold", "numbers", "subject"]
 
 # How far numbers may be apart, relative to the largest of the array, and of gradients also to the largest of all.
 CLOSE = {"float64": 1e-9, "float32": 1e-4}
@@ -47,7 +51,7 @@ class Case(NamedTuple):
     peer_options: dict[str, Any] = {}
     side: int = 64
     names: str = ""
-    images: int = 4
+    images: int = 8
 
     @property
     def table(self):
@@ -55,12 +59,38 @@ class Case(NamedTuple):
         return self.names or ("pytorch" if library == "twins" else library)
 
 
+def subject(case, classes=7):
+    """Our network in float64, without dropout, images and labels."""
+    x, labels = numbers((case.images, case.side, case.side, 3), 0) * 2, np.arange(case.images) % classes
+    model = models.create(case.name, **case.options, num_classes=classes, rng=0).astype(np.float64)
+    for module in model.modules():
+        if isinstance(module, (nn.Dropout, nn.StochasticDepth)):
+            module.p = 0.0
+    for k, (path, value) in enumerate([*model.named_parameters(), *model.named_buffers()]):
+        value.data[...] = _start(path, value.shape, k + 1)
+    return model, x, labels
+
+
+def numbers(shape, seed):
+    """Numbers from -1 to 1 that look random: splitmix64 of their places (Steele, Lea & Flood 2014)."""
+    with np.errstate(over="ignore"):
+        z = np.arange(math.prod(shape), dtype=np.uint64) + np.uint64(seed << 40)
+        z = (z + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return ((z ^ (z >> np.uint64(31))) / 2.0**63 - 1).reshape(shape)
+
+
+def _start(path, shape, seed):
+    """Weights as large as He's; batch norms that differ, for of equal ones an exchange could not be seen."""
+    if len(shape) > 1:
+        return numbers(shape, seed) * np.sqrt(6 / math.prod(shape[:-1]))
+    return 0.2 * numbers(shape, seed) + (0 if path.endswith(("bias", "running_mean")) else 1)
+
+
 def compare(case, folder, classes=7):
-    """Raise AssertionError, naming the array, where the two differ."""
-    rng = np.random.default_rng(0)
-    x, labels = rng.normal(size=(case.images, case.side, case.side, 3)), rng.integers(0, classes, case.images)
-    model = _without_chance(models.create(case.name, **case.options, num_classes=classes, rng=0)).astype(np.float64)
-    _make_uneven(model, rng)
+    """Raise AssertionError, naming the array, where the two differ; returns PyTorch's answers in float64."""
+    model, x, labels = subject(case, classes)
     start = model.state_dict()
     request = {"peer": case.peer, "options": {**case.peer_options, "num_classes": classes}, "dtypes": list(CLOSE)}
     np.savez(folder / "weights.npz", **interop.state_dict(model, case.table))
@@ -68,15 +98,27 @@ def compare(case, folder, classes=7):
     (folder / "request.json").write_text(json.dumps(request))
     script = Path(__file__).with_name("torch_networks.py")
     subprocess.run([sys.executable, script, folder], check=True, timeout=600)
+    kept = {}
     for dtype, tolerance in CLOSE.items():
         model.load_state_dict(start)
-        ours = _answers(model.astype(dtype), x.astype(dtype), labels, case.table)
+        ours = answers(model.astype(dtype), x.astype(dtype), labels, case.table)
         with np.load(folder / f"{dtype}.npz") as theirs:
-            _hold(ours, {key: theirs[key] for key in theirs.files}, tolerance, f"{case.name}, {dtype}")
+            kept[dtype] = {key: theirs[key] for key in theirs.files}
+        hold(ours, kept[dtype], tolerance, f"{case.name}, {dtype}")
         model.astype(np.float64)
+    return kept["float64"]
 
 
-def _hold(ours, theirs, tolerance, where):
+def digest(found):
+    """Of answers a few numbers: logits and loss as they are, of every other array its product with a random one."""
+    whole = "training", "evaluation", "loss"
+    return {
+        key: np.asarray(value) if key in whole else np.vdot(value, numbers(value.shape, 1))
+        for key, value in found.items()
+    }
+
+
+def hold(ours, theirs, tolerance, where):
     assert ours.keys() == theirs.keys(), f"{where}: {sorted(ours.keys() ^ theirs.keys())}"
     largest = max(np.abs(value).max() for key, value in theirs.items() if key.startswith("gradient"))
     for key, value in theirs.items():
@@ -84,7 +126,8 @@ def _hold(ours, theirs, tolerance, where):
         assert_allclose(ours[key], value, rtol=0, atol=tolerance * max(scale, 1e-3), err_msg=f"{where}: {key}")
 
 
-def _answers(model, x, labels, table):
+def answers(model, x, labels, table):
+    """Everything that a training step of ours computes, under the table's names."""
     model.train().zero_grad()
     logits = model(x)
     loss, dlogits = ops.softmax_cross_entropy(logits, labels)
@@ -94,18 +137,3 @@ def _answers(model, x, labels, table):
     moving = [name for name in interop.state_dict(model, table) if "running_" in name]
     found |= {name: interop.state_dict(model, table)[name] for name in moving}
     return {**found, "evaluation": model.eval()(x)}
-
-
-def _without_chance(model):
-    for module in model.modules():
-        if isinstance(module, (nn.Dropout, nn.StochasticDepth)):
-            module.p = 0.0
-    return model
-
-
-def _make_uneven(model, rng):
-    """With scale 1 and shift 0 an exchange of two batch norms could not be seen; zero biases would hide theirs."""
-    for path, value in [*model.named_parameters(), *model.named_buffers()]:
-        if value.data.ndim == 1:
-            low, high = (-0.2, 0.2) if path.endswith(("bias", "running_mean")) else (0.8, 1.2)
-            value.data[...] = rng.uniform(low, high, value.data.shape)
