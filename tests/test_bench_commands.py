@@ -116,6 +116,8 @@ COUNTS = {  # settings: FLOPs of forward and backward, numbers moved forward and
     "depth_to_space": ({}, 0, 0, 576, 3 * 288),
     "resize_nearest": ({}, 0, 0, 288 + 1152, 1152 + 2 * 288),
     "resize_bilinear": ({}, 9 * 1152, 9 * 1152, 288 + 1152, 1152 + 2 * 288),
+    "adaptive_max_pool": ({}, 4 * 72, 4 * 72, 288 + 72, 72 + 2 * 288),
+    "adaptive_avg_pool": ({}, 4 * 72, 4 * 72, 288 + 72, 72 + 2 * 288),
     "max_pool": ({}, 4 * 72, 4 * 72, 288 + 72, 72 + 2 * 288),
     "avg_pool": ({"kernel": 3, "stride": 3}, 9 * 32, 9 * 32, 288 + 32, 32 + 2 * 288),
 }

@@ -13,6 +13,8 @@ from minighost.engine.launch import watching
 pytestmark = pytest.mark.small
 
 LAYERS = {  # a class and a note: how it is made, and how many channels it takes
+    "AdaptiveAvgPool2d": (lambda: nn.AdaptiveAvgPool2d((1, 2)), 2),
+    "AdaptiveMaxPool2d": (lambda: nn.AdaptiveMaxPool2d((1, 2)), 2),
     "AvgPool2d": (lambda: nn.AvgPool2d(2, 1, 1), 2),
     "AvgPool2d, ceil mode": (lambda: nn.AvgPool2d(2, 2, ((0, 1), (1, 1)), True, False), 2),
     "BatchNorm1d": (lambda: nn.BatchNorm1d(2, relu=True), 2),
@@ -51,6 +53,7 @@ LAYERS = {  # a class and a note: how it is made, and how many channels it takes
     "GhostModule, of one": (lambda: nn.GhostModule(1, 2, 3, rng=0), 1),
     "GhostModule, surplus": (lambda: nn.GhostModule(2, 5, 1, 3, rng=0), 2),
     "GlobalAvgPool": (nn.GlobalAvgPool, 2),
+    "GlobalMaxPool": (nn.GlobalMaxPool, 2),
     "HardSigmoid": (nn.HardSigmoid, 2),
     "HardSwish": (nn.HardSwish, 2),
     "Identity": (nn.Identity, 2),

@@ -149,6 +149,10 @@ def _response_norm(draw):
     return _image(draw, size=draw(st.integers(1, 4)), alpha=0.3, beta=draw(st.sampled_from([0.75, 1.0])))
 
 
+def _adaptive(draw):
+    return _image(draw, output_size=(draw(sizes), 2))
+
+
 def _pad(draw):
     return _image(draw, padding=((0, 1), (draw(sizes), 2)), mode=draw(st.sampled_from(["zero", "edge"])))
 
@@ -160,6 +164,8 @@ def _softmax(draw):
 
 PAIRS = {  # NAME_forward and NAME_backward
     **dict.fromkeys(ops.ACTIVATIONS, _activation),
+    "adaptive_avg_pool": _adaptive,
+    "adaptive_max_pool": _adaptive,
     "add": _add,
     "avg_pool": _pool,
     "batch_norm": _batch_norm,
@@ -175,6 +181,7 @@ PAIRS = {  # NAME_forward and NAME_backward
     "dropout": _dropout,
     "flatten": _activation,
     "global_avg_pool": _image,
+    "global_max_pool": _image,
     "linear": lambda draw: Op(_matrix(draw), {}),
     "local_response_norm": _response_norm,
     "max_pool": _pool,

@@ -41,6 +41,8 @@ def _cases():
         yield f"max_pool, ceil, {padding}", "max_pool", {"x": x}, options
         for count in (True, False):
             yield f"avg_pool, ceil, {padding}, {count}", "avg_pool", {"x": x}, {**options, "count_include_pad": count}
+    for op in ("adaptive_max_pool", "adaptive_avg_pool"):
+        yield op, op, {"x": x}, {"output_size": [3, 5]}
     x = rng.normal(size=(2, 3, 2, 7))
     for size in (5, 4):
         options = {"size": size, "alpha": 0.3, "beta": 0.75, "k": 1.0}

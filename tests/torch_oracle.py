@@ -56,6 +56,8 @@ OPS = {
     "batch_norm": batch_norm,
     "max_pool": pool(F.max_pool2d),
     "avg_pool": pool(F.avg_pool2d),
+    "adaptive_max_pool": pool(F.adaptive_max_pool2d),
+    "adaptive_avg_pool": pool(F.adaptive_avg_pool2d),
     "relu6": elementwise(F.relu6),
     "hard_sigmoid": elementwise(F.hardsigmoid),
     "hard_swish": elementwise(F.hardswish),

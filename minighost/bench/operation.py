@@ -242,6 +242,16 @@ def _depth_to_space(x, rng, stride):
     return Case(lambda x: ops.depth_to_space_forward(x, stride), ops.depth_to_space_backward, (0, 0))
 
 
+def _adaptive(name):
+    """To windows of 2 x 2 pixels, where the sides are even."""
+
+    def build(x, rng):
+        size = tuple(-(-side // 2) for side in x.shape[1:3])
+        return Case(lambda x: getattr(ops, f"{name}_forward")(x, size), getattr(ops, f"{name}_backward"), (4, 4))
+
+    return build
+
+
 def _pool(forward, backward):
     def build(x, rng, kernel, stride):
         return Case(lambda x: forward(x, kernel, stride), backward, (kernel * kernel, kernel * kernel))
@@ -272,6 +282,8 @@ OPERATIONS: dict = {  # name: how to build it, and its settings with their defau
     "depth_to_space": (_depth_to_space, {"stride": 2}),
     "resize_nearest": (_resize(ops.resize_nearest_forward, ops.resize_nearest_backward, 0), {"stride": 2}),
     "resize_bilinear": (_resize(ops.resize_bilinear_forward, ops.resize_bilinear_backward, 9), {"stride": 2}),
+    "adaptive_max_pool": (_adaptive("adaptive_max_pool"), {}),
+    "adaptive_avg_pool": (_adaptive("adaptive_avg_pool"), {}),
     "max_pool": (_pool(ops.max_pool_forward, ops.max_pool_backward), {"kernel": 2, "stride": 2}),
     "subsample": (_subsample, {"stride": 2, "out": None}),
     "avg_pool": (_pool(ops.avg_pool_forward, ops.avg_pool_backward), {"kernel": 2, "stride": 2}),

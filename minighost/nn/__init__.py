@@ -24,7 +24,17 @@ from minighost.nn.module import Module
 from minighost.nn.normalization import LocalResponseNorm, Softmax
 from minighost.nn.parameter import Buffer, Parameter
 from minighost.nn.partial import PartialConv2d
-from minighost.nn.pooling import AvgPool2d, Flatten, GlobalAvgPool, MaxPool2d, Pad2d, Subsample
+from minighost.nn.pooling import (
+    AdaptiveAvgPool2d,
+    AdaptiveMaxPool2d,
+    AvgPool2d,
+    Flatten,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    MaxPool2d,
+    Pad2d,
+    Subsample,
+)
 from minighost.nn.reparameterize import merge_branches
 from minighost.nn.residual import ResidualBlock
 from minighost.nn.separable import SeparableConv2d
@@ -36,6 +46,8 @@ from minighost.nn.whitening import PatchWhitening
 from minighost.nn.xception import SeparableUnit, XceptionModule
 
 __all__ = [
+    "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool2d",
     "AvgPool2d",
     "BatchNorm1d",
     "BatchNorm2d",
@@ -57,6 +69,7 @@ __all__ = [
     "GhostBottleneck",
     "GhostModule",
     "GlobalAvgPool",
+    "GlobalMaxPool",
     "Hook",
     "Identity",
     "InceptionModule",

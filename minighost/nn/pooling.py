@@ -10,7 +10,17 @@ from minighost.ops.pad import pad_options
 from minighost.ops.windows import pooling_options
 from minighost.type_aliases import IntPair
 
-__all__ = ["AvgPool2d", "Flatten", "GlobalAvgPool", "MaxPool2d", "Pad2d", "Subsample"]
+__all__ = [
+    "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool2d",
+    "AvgPool2d",
+    "Flatten",
+    "GlobalAvgPool",
+    "GlobalMaxPool",
+    "MaxPool2d",
+    "Pad2d",
+    "Subsample",
+]
 
 
 class GlobalAvgPool(Function):
@@ -99,3 +109,24 @@ class Pad2d(Function):
 
     def __init__(self, padding: Padding, mode: str = "zero") -> None:
         self._options = {"padding": pad_options("Pad2d", padding, mode), "mode": mode}
+
+
+class GlobalMaxPool(Function):
+    """Maximum over the plane, (N, H, W, C) -> (N, C)."""
+
+    _forward, _backward = ops.global_max_pool_forward, ops.global_max_pool_backward
+
+
+class AdaptiveAvgPool2d(Function):
+    """Mean over OH x OW windows, `output_size`, an int or (int, int); see `ops.adaptive_avg_pool_forward`."""
+
+    _forward, _backward = ops.adaptive_avg_pool_forward, ops.adaptive_avg_pool_backward
+
+    def __init__(self, output_size: IntPair) -> None:
+        self._options = {"output_size": pair(type(self).__name__, "output_size", output_size, 1)}
+
+
+class AdaptiveMaxPool2d(AdaptiveAvgPool2d):
+    """Maximum over OH x OW windows, `output_size`, an int or (int, int)."""
+
+    _forward, _backward = ops.adaptive_max_pool_forward, ops.adaptive_max_pool_backward

@@ -12,6 +12,8 @@ from minighost.engine.launch import threads as threads
 from minighost.engine.memory import pool_bytes as pool_bytes
 from minighost.engine.memory import release_pool as release_pool
 from minighost.ops.activations import *
+from minighost.ops.adaptive_avg_pool import *
+from minighost.ops.adaptive_max_pool import *
 from minighost.ops.add import *
 from minighost.ops.avg_pool import *
 from minighost.ops.batch_norm import *
@@ -26,6 +28,7 @@ from minighost.ops.depthwise import *
 from minighost.ops.dropout import *
 from minighost.ops.flatten import *
 from minighost.ops.global_avg_pool import *
+from minighost.ops.global_max_pool import *
 from minighost.ops.im2col import *
 from minighost.ops.linear import *
 from minighost.ops.local_response_norm import *

@@ -122,11 +122,11 @@ def _max_pool(work, x, g, out, winner):
                 for v in range(g.KW):
                     h, w = i * g.SH + u - g.PH, j * g.SW + v - g.PW
                     if 0 <= h < H and 0 <= w < W:
-                        _keep_larger(x[n, h, w], u * g.KW + v, best, where)
+                        keep_larger(x[n, h, w], u * g.KW + v, best, where)
 
 
 @tile
-def _keep_larger(x, tap, best, where):
+def keep_larger(x, tap, best, where):
     """A NaN wins, and keeps winning against all that follows."""
     for c in range(len(x)):
         larger = not (x[c] <= best[c] or best[c] != best[c])

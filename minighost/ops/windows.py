@@ -9,7 +9,7 @@ from minighost.engine.geometry import Geometry, geometry
 from minighost.engine.padding import Padding, padding_option, sides
 from minighost.type_aliases import IntArray, IntPair
 
-__all__ = ["Windows", "pooling_options", "pooling_windows"]
+__all__ = ["Windows", "adaptive_bounds", "pooling_options", "pooling_windows"]
 
 
 class Windows(NamedTuple):
@@ -77,3 +77,17 @@ def pooling_windows(
     (above, below), (left, right) = sides(options["padding"], plane, options["kernel_size"], options["stride"])
     options |= {"padding": (above, left), "after": (below, right)}
     return Windows(geometry(op, plane, **options), plane, (below, right))
+
+
+def adaptive_bounds(op: str, plane: tuple[int, int], output_size: IntPair) -> tuple[IntArray, IntArray]:
+    """Where the windows of adaptive pooling begin and end: rows (OH, 2) and columns (OW, 2)."""
+    H, W = plane
+    OH, OW = check.pair(op, "output_size", output_size, 1)
+    if not H * W:
+        raise ValueError(f"{op}: a plane of {H}x{W} pixels cannot be divided into windows; give it at least one pixel")
+    return _bounds(H, OH), _bounds(W, OW)
+
+
+def _bounds(size: int, outputs: int) -> IntArray:
+    i = np.arange(outputs)
+    return np.stack([i * size // outputs, -(-(i + 1) * size // outputs)], axis=1)
