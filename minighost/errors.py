@@ -5,13 +5,17 @@ The command line prints each as one line and ends with status 2; inside Python t
 
 import os
 
-__all__ = ["FormatError", "NonFiniteError", "RunLocked", "one_line", "printable"]
+__all__ = ["FormatError", "NonFiniteError", "PlaneTooSmall", "RunLocked", "one_line", "printable"]
 
 LONGEST = 800  # characters; two checkpoints can differ in hundreds of tensors, each of them named
 
 
 class FormatError(ValueError):
     """A file is not what it claims to be: wrong size, checksum, record, header or tensor."""
+
+
+class PlaneTooSmall(ValueError):
+    """A kernel reaches over more pixels than the padded plane has; a network adds what size of image would do."""
 
 
 class NonFiniteError(ArithmeticError):

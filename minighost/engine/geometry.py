@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from minighost.engine.check import pair
+from minighost.errors import PlaneTooSmall
 from minighost.type_aliases import IntPair
 
 __all__ = ["Geometry", "geometry", "met", "output_size", "transposed_geometry"]
@@ -75,7 +76,7 @@ def geometry(
     OW = output_size(W, KW, SW, PW, DW, right, ceil_mode)
     if OH < 1 or OW < 1:
         reach = (DH * (KH - 1) + 1, DW * (KW - 1) + 1)
-        raise ValueError(
+        raise PlaneTooSmall(
             f"{op}: the kernel reaches over {reach[0]}x{reach[1]} pixels (size {KH}x{KW}, dilation {DH}x{DW}), more "
             f"than the padded input has: {H + PH + below}x{W + PW + right} (input {H}x{W}, padding {PH}x{PW}"
             f"{'' if (below, right) == (PH, PW) else f' above and left, {below}x{right} below and right'}); "
