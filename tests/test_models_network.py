@@ -32,8 +32,8 @@ def test_a_plane_that_is_too_small_names_layer_rule_numbers_and_what_would_do(tr
         model(images(3, 4))
     assert str(caught.value) == (
         "pool.1: max_pool: the kernel reaches over 2x2 pixels (size 2x2, dilation 1x1), more than the padded input "
-        "has: 1x1 (input 1x1, padding 0x0); pad more or use a smaller kernel; Pools needs images of at least 5x5 pixels, "
-        "got 3x4"
+        "has: 1x1 (input 1x1, padding 0x0); pad more or use a smaller kernel; Pools needs images of at least 5x5 "
+        "pixels, got 3x4"
     )
     assert model(images(5, 5)).shape == (1, 4) and model.training is training
 
