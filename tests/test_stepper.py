@@ -28,6 +28,7 @@ WHOLE = (
     "im2col",
     "crelu",
     "shuffle",
+    "depth_to_space",
     "separable",
 )  # in whole numbers
 
@@ -106,9 +107,23 @@ def test_a_transposed_convolution_is_a_convolutions_backward(pages):
     w = kernels(first["w"], dout.shape[3], x.shape[3], 1)
     dx, cache = ops.conv2d_forward(dout, w, None, 2, 1)
     out, dw, _ = ops.conv2d_backward(x, cache)
+    assert_array_equal(ops.conv_transpose2d_forward(x, w, None, 2, 1)[0], out)
     assert_array_equal(plane(last["out"]), out)
     assert_array_equal(plane(last["dx"]), dx)
     assert_array_equal(kernels(last["dw"], dout.shape[3], x.shape[3], 1), dw)
+
+
+@pytest.mark.small
+def test_depth_to_space_ends_at_what_the_operation_returns(pages):
+    [script] = data_of(pages["depth_to_space"])["scripts"]
+    first, last, _ = played(script)
+    out, cache = ops.depth_to_space_forward(plane(first["x"]), 2)
+    assert_array_equal(plane(last["out"]), out)
+    assert_array_equal(plane(last["dx"]), ops.depth_to_space_backward(plane(first["dout"]), cache))
+    with pytest.raises(
+        ValueError, match=r"step depth_to_space: block=3 must divide channels=8 into 9 parts \(8 % 9 = 8"
+    ):
+        stepper.build("depth_to_space", block=3)
 
 
 @pytest.mark.small
@@ -291,7 +306,7 @@ def test_old_and_new_values_stand_in_the_cells(stories, name):
                 assert format_number(before[id(array)][cell]) == found[3], text
                 assert format_number(state[id(array)][cell]) == found[4], text
                 seen += 1
-    assert seen > 5 or name in ("crelu", "shuffle")  # which add nothing up
+    assert seen > 5 or name in ("crelu", "depth_to_space", "shuffle")  # which add nothing up
 
 
 def cell_named(array, index, name, frame):
@@ -376,7 +391,8 @@ def test_a_negative_number_behind_a_minus_stands_in_brackets():
 def test_arrays_of_any_size_are_played(op, value, tmp_path):
     """Where equal numbers cancel, what is left is as large as the rounding of one of them."""
     np.save(tmp_path / "x.npy", np.full((4, 4, 2), value))
-    story = stepper.build(op, x=str(tmp_path / "x.npy"))
+    block = {"block": 1} if op == "depth_to_space" else {}  # two channels do not make a larger one
+    story = stepper.build(op, x=str(tmp_path / "x.npy"), **block)
     assert stepper.write(tmp_path / "page.html", story) > 0
 
 

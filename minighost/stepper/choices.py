@@ -25,6 +25,7 @@ OPTIONS = {
     "padding": Option(0, 4, "padding on each side"),
     "dilation": Option(1, 4, "dilation"),
     "groups": Option(1, 8, "groups; must divide the channels"),
+    "block": Option(1, 3, "rows and columns of a block (depth_to_space)"),
     "hidden": Option(1, 8, "hidden units of squeeze-and-excite (se)"),
 }
 SEED = Option(0, 2**32 - 1, "random seed of the arrays (0)")

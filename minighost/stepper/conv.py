@@ -140,7 +140,7 @@ def reference_lines(twin):
 
 SOURCES = {
     f"{twin}_{way}": Source(getattr(ops, f"{twin}_{way}_reference"))
-    for twin in ("conv2d", "depthwise", "pointwise")
+    for twin in ("conv2d", "conv_transpose2d", "depthwise", "pointwise")
     for way in ("forward", "backward")
 }
 
@@ -151,6 +151,14 @@ WORDS = {
         "back": "for i, j, u, v, h, k in _visits",
         "dx": "dx[:, h, k, ins] +=",
         "dw": "dw[u, v, :, outs] +=",
+        "over": "return dx, dw",
+    },
+    "conv_transpose2d": {
+        "visit": "for u, v in np.ndindex(g.KH, g.KW)",
+        "forward": "out[:, rows, columns, outs] +=",
+        "back": "for u, v in np.ndindex(g.KH, g.KW)",
+        "dx": "dx[:, i, j, ins] +=",
+        "dw": "dw[u, v, :, ins] =",
         "over": "return dx, dw",
     },
     "depthwise": {

@@ -70,6 +70,15 @@ PAGES = Registry(
             "padding": 1,
             "dilation": 1,
         },
+        note="the reference takes one tap at all positions together, this page one position at a time",
+    ),
+    depth_to_space=Page(
+        "Depth to space",
+        "out[i*S + u, j*S + v, c] = x[i, j, (u*S + v)*OC + c]",
+        "depth_to_space",
+        {"height": 2, "width": 2, "channels": 8, "block": 2},
+        takes_w=False,
+        note="the reference moves all numbers together, this page one at a time",
     ),
     im2col=Page(
         "Convolution by im2col",
