@@ -5,11 +5,7 @@ from views import hold
 
 from minighost import nn
 
-__all__ = [
-    "BLOCKS",
-    "block",
-    "operate",
-]
+__all__ = ["BLOCKS", "block", "operate"]
 
 BLOCKS = {
     "unit": lambda: nn.ConvBNAct(4, 6, 3, rng=0),

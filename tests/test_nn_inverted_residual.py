@@ -1,4 +1,5 @@
-"""The inverted residual: which layers it has, when its input is added, and that fusing and folding change nothing."""
+"""The inverted residual and the universal bottleneck: which layers they have, when the input is added,
+and that fusing and folding change nothing."""
 
 import numpy as np
 import pytest
@@ -16,6 +17,25 @@ def test_it_expands_only_where_it_widens_and_gates_after_the_depthwise_activatio
     assert names(nn.InvertedResidual(4, 4, 6)) == ["depthwise", "project"]
     assert names(nn.InvertedResidual(4, 24, 4, se=nn.SqueezeExcite(24, 6))) == ["expand", "depthwise", "se", "project"]
     assert names(nn.InvertedResidual(4, 24, 4, drop=nn.Dropout(0.1))) == ["expand", "depthwise", "project", "drop"]
+
+
+@pytest.mark.parametrize(
+    "sizes, layers",
+    [
+        ((0, 3), ["expand", "middle", "project"]),
+        ((5, 0), ["start", "expand", "project"]),
+        ((3, 5), ["start", "expand", "middle", "project"]),
+        ((0, 0), ["expand", "project"]),
+    ],
+)
+def test_the_universal_bottleneck_is_four_blocks(sizes, layers):
+    block = nn.UniversalBottleneck(4, 8, 4, *sizes, stride=2)
+    assert names(block) == layers and not block.residual
+    strided = [name for name, unit in block.named_children() if unit.conv.stride == (2, 2)]
+    assert strided == [next(name for name in ("middle", "start", "expand") if name in layers)]
+    assert nn.UniversalBottleneck(4, 8, 4, *sizes).residual and not nn.UniversalBottleneck(4, 8, 6, *sizes).residual
+    if "start" in layers:
+        assert block.start.act is None and not block.start.bn.relu  # no activation in few channels
 
 
 @pytest.mark.parametrize("out, stride, added", [(4, 1, True), (4, 2, False), (6, 1, False), (6, 2, False)])
@@ -36,6 +56,8 @@ def test_the_projection_is_linear_and_the_activation_is_within(rng):
 
 
 BLOCKS = {
+    "universal": lambda: nn.UniversalBottleneck(6, 12, 6, 3, 5, rng=0),
+    "universal, strided at the start": lambda: nn.UniversalBottleneck(6, 12, 8, 5, 0, 2, rng=0),
     "expanding": lambda: nn.InvertedResidual(6, 12, 6, rng=0),
     "not expanding": lambda: nn.InvertedResidual(6, 6, 6, 5, act="relu", rng=0),
     "strided": lambda: nn.InvertedResidual(6, 12, 8, 3, 2, act="hard_swish", rng=0),

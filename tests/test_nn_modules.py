@@ -54,6 +54,8 @@ BLOCKS = {
         4, 4, 4, 5, act="silu", se=nn.SqueezeExcite(4, 2, "sigmoid", "silu", rng=0), rng=0
     ),
     "inverted residual, stride 2": lambda: nn.InvertedResidual(4, 6, 4, stride=2, rng=1),
+    "universal bottleneck": lambda: nn.UniversalBottleneck(4, 6, 4, 5, 3, rng=0),
+    "universal bottleneck, stride at the start": lambda: nn.UniversalBottleneck(4, 6, 5, 3, 0, 2, rng=1),
     "residual, identity": lambda: nn.ResidualBlock(4, 4, rng=0),
     "residual, stride 2": lambda: nn.ResidualBlock(4, 5, 2, rng=0),
     "residual, shortcut A": lambda: nn.ResidualBlock(4, 7, 2, "A", rng=0),

@@ -83,6 +83,7 @@ LAYERS = {  # a class and a note: how it is made, and how many channels it takes
     "Softmax": (lambda: nn.Softmax(1), 2),
     "SpaceToDepth": (lambda: nn.SpaceToDepth(1), 2),
     "SqueezeExcite": (lambda: nn.SqueezeExcite(2, 1, rng=0), 2),
+    "UniversalBottleneck": (lambda: nn.UniversalBottleneck(2, 3, 2, 3, 3, rng=0), 2),
     "StochasticDepth": (lambda: nn.StochasticDepth(0.5, rng=1), 2),
     "Subsample": (lambda: nn.Subsample(3, 2), 2),
 }

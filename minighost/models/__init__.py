@@ -1,6 +1,7 @@
 """Networks, one per file: a table of the paper's rows and the loop that builds it."""
 
 from minighost.models.crelu_net import CReLUNet
+from minighost.models.efficientnet import EfficientNet, Scaling, compound_scaling, efficientnet_b0_cifar
 from minighost.models.features import Features
 from minighost.models.ghost_resnet import (
     ghost_resnet50,
@@ -18,6 +19,7 @@ from minighost.models.mobilenet_v3 import (
     mobilenet_v3_large_cifar,
     mobilenet_v3_small_cifar,
 )
+from minighost.models.mobilenet_v4 import MobileNetV4ConvMedium, MobileNetV4ConvSmall, mobilenet_v4_conv_small_cifar
 from minighost.models.mobileone import MobileOne, mobileone_cifar
 from minighost.models.network import Network
 from minighost.models.published import NOT_BUILT, Published, published
@@ -37,12 +39,15 @@ __all__ = [
     "NOT_BUILT",
     "About",
     "CReLUNet",
+    "EfficientNet",
     "Features",
     "GhostNet",
     "MobileNetV1",
     "MobileNetV2",
     "MobileNetV3Large",
     "MobileNetV3Small",
+    "MobileNetV4ConvMedium",
+    "MobileNetV4ConvSmall",
     "MobileOne",
     "Network",
     "Published",
@@ -50,12 +55,15 @@ __all__ = [
     "RepVGG",
     "ResNet",
     "ResNetImageNet",
-    "SqueezeNet",
+    "Scaling",
     "ShuffleNetV1",
     "ShuffleNetV2",
+    "SqueezeNet",
     "Xception",
+    "compound_scaling",
     "conv_mobilenet_v1",
     "create",
+    "efficientnet_b0_cifar",
     "ghost_resnet50",
     "ghost_resnet50_cifar",
     "ghost_resnet56_cifar",
@@ -68,6 +76,7 @@ __all__ = [
     "mobilenet_v2_cifar",
     "mobilenet_v3_large_cifar",
     "mobilenet_v3_small_cifar",
+    "mobilenet_v4_conv_small_cifar",
     "mobileone_cifar",
     "names",
     "published",
@@ -79,9 +88,9 @@ __all__ = [
     "resnet50_cifar",
     "resnet56_cifar",
     "resnet_cifar",
-    "squeeze_width",
-    "squeezenet_cifar",
     "shufflenet_v1_cifar",
     "shufflenet_v2_cifar",
+    "squeeze_width",
+    "squeezenet_cifar",
     "xception_cifar",
 ]

@@ -41,6 +41,7 @@ from minighost.nn.separable import SeparableConv2d
 from minighost.nn.shuffle_unit import ShuffleUnit, SplitShuffleUnit
 from minighost.nn.spatially_separable import Separated, SpatiallySeparableConv2d, separate
 from minighost.nn.stochastic_depth import StochasticDepth
+from minighost.nn.universal_bottleneck import UniversalBottleneck
 from minighost.nn.upsampling import ConvTranspose2d, DepthToSpace, Resize, SpaceToDepth
 from minighost.nn.whitening import PatchWhitening
 from minighost.nn.xception import SeparableUnit, XceptionModule
@@ -57,10 +58,10 @@ __all__ = [
     "ChannelShuffle",
     "ChannelUnshuffle",
     "Conv2d",
-    "ConvTranspose2d",
     "ConvAct",
     "ConvBNAct",
     "ConvBranches",
+    "ConvTranspose2d",
     "DFCAttention",
     "DepthToSpace",
     "Dropout",
@@ -91,9 +92,9 @@ __all__ = [
     "SeparableUnit",
     "Separated",
     "Sequential",
+    "Shift",
     "ShuffleUnit",
     "Softmax",
-    "Shift",
     "SpaceToDepth",
     "SpatiallySeparableConv2d",
     "SplitShuffleUnit",
@@ -101,6 +102,7 @@ __all__ = [
     "StochasticDepth",
     "Subsample",
     "Towers",
+    "UniversalBottleneck",
     "XceptionModule",
     "checking",
     "flatten",

@@ -57,16 +57,13 @@ class UniversalBottleneck(ResidualChain):
         rng: Seed = None,
     ) -> None:
         rng = np.random.default_rng(rng)
-        at_start, at_expansion = (stride if not middle_size else 1), (1 if middle_size or start_size else stride)
-        self.start = self.middle = None
-        if start_size:
-            self.start = ConvBNAct(
-                in_channels, in_channels, start_size, at_start, groups=in_channels, act=None, rng=rng
-            )
+        at_start, at_expansion = (1 if middle_size else stride), (1 if middle_size or start_size else stride)
+
+        def depthwise(channels: int, size: int, stride: int, act: str | None) -> ConvBNAct | None:
+            return ConvBNAct(channels, channels, size, stride, groups=channels, act=act, rng=rng) if size else None
+
+        self.start = depthwise(in_channels, start_size, at_start, None)
         self.expand = ConvBNAct(in_channels, mid_channels, 1, at_expansion, act=act, rng=rng)
-        if middle_size:
-            self.middle = ConvBNAct(
-                mid_channels, mid_channels, middle_size, stride, groups=mid_channels, act=act, rng=rng
-            )
+        self.middle = depthwise(mid_channels, middle_size, stride, act)
         self.project = ConvBNAct(mid_channels, out_channels, 1, act=None, rng=rng)
         self.residual = stride == 1 and in_channels == out_channels
