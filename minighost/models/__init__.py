@@ -1,5 +1,6 @@
 """Networks, one per file: a table of the paper's rows and the loop that builds it."""
 
+from minighost.models.alexnet import AlexNet, alexnet_cifar, alexnet_torchvision
 from minighost.models.crelu_net import CReLUNet
 from minighost.models.efficientnet import EfficientNet, Scaling, compound_scaling, efficientnet_b0_cifar
 from minighost.models.features import Features
@@ -9,6 +10,7 @@ from minighost.models.ghost_resnet import (
     ghost_resnet56_cifar,
     ghost_resnet_cifar,
 )
+from minighost.models.ghost_vgg import ghost_vgg16_cifar
 from minighost.models.ghostnet import GhostNet
 from minighost.models.ghostnet_small import ghostnet_cifar, ghostnet_cifar_fast, ghostnet_short
 from minighost.models.mobilenet_v1 import MobileNetV1, conv_mobilenet_v1, mobilenet_v1_cifar
@@ -32,12 +34,15 @@ from minighost.models.rounding import make_divisible, squeeze_width
 from minighost.models.shufflenet_v1 import ShuffleNetV1, shufflenet_v1_cifar
 from minighost.models.shufflenet_v2 import ShuffleNetV2, shufflenet_v2_cifar
 from minighost.models.squeezenet import SqueezeNet, squeezenet_cifar
+from minighost.models.vgg import VGG16, VGGCifar, vgg16_cifar
 from minighost.models.xception import Xception, xception_cifar
 
 __all__ = [
     "ABOUT",
     "NOT_BUILT",
+    "VGG16",
     "About",
+    "AlexNet",
     "CReLUNet",
     "EfficientNet",
     "Features",
@@ -59,7 +64,10 @@ __all__ = [
     "ShuffleNetV1",
     "ShuffleNetV2",
     "SqueezeNet",
+    "VGGCifar",
     "Xception",
+    "alexnet_cifar",
+    "alexnet_torchvision",
     "compound_scaling",
     "conv_mobilenet_v1",
     "create",
@@ -68,6 +76,7 @@ __all__ = [
     "ghost_resnet50_cifar",
     "ghost_resnet56_cifar",
     "ghost_resnet_cifar",
+    "ghost_vgg16_cifar",
     "ghostnet_cifar",
     "ghostnet_cifar_fast",
     "ghostnet_short",
@@ -92,5 +101,6 @@ __all__ = [
     "shufflenet_v2_cifar",
     "squeeze_width",
     "squeezenet_cifar",
+    "vgg16_cifar",
     "xception_cifar",
 ]
