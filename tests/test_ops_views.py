@@ -136,6 +136,12 @@ def _shift(draw):
     return op
 
 
+def _shift_max(draw):
+    N, H, W, per_group, groups, terms = [draw(sizes) for _ in range(6)]
+    C = per_group * groups
+    return Op({"x": [N, H, W, C], "coefficients": [N, terms, 2, C]}, {"groups": groups})
+
+
 def _scale_map(draw):
     N, H, W, C, GH, GW = [draw(sizes) for _ in range(6)]
     return Op({"x": [N, H, W, C], "gate": [N, GH, GW, C]}, {})
@@ -194,6 +200,7 @@ PAIRS = {  # NAME_forward and NAME_backward
     "stochastic_depth": _dropout,
     "scale_map": _scale_map,
     "shift": _shift,
+    "shift_max": _shift_max,
     "space_to_batch": _space_to_batch,
     "space_to_depth": _space_to_depth,
     "subsample": lambda draw: _image(draw, out_channels=draw(st.integers(3, 5)), stride=draw(st.sampled_from([1, 2]))),

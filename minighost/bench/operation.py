@@ -252,6 +252,12 @@ def _adaptive(name):
     return build
 
 
+def _shift_max(x, rng, groups):
+    N, C = len(x), x.shape[3]
+    coefficients = rng.normal(size=(N, 2, 2, C)).astype(np.float32)
+    return Case(lambda x: ops.shift_max_forward(x, coefficients, groups), ops.shift_max_backward, (7, 12))
+
+
 def _pool(forward, backward):
     def build(x, rng, kernel, stride):
         return Case(lambda x: forward(x, kernel, stride), backward, (kernel * kernel, kernel * kernel))
@@ -284,6 +290,7 @@ OPERATIONS: dict = {  # name: how to build it, and its settings with their defau
     "resize_bilinear": (_resize(ops.resize_bilinear_forward, ops.resize_bilinear_backward, 9), {"stride": 2}),
     "adaptive_max_pool": (_adaptive("adaptive_max_pool"), {}),
     "adaptive_avg_pool": (_adaptive("adaptive_avg_pool"), {}),
+    "shift_max": (_shift_max, {"groups": 2}),
     "max_pool": (_pool(ops.max_pool_forward, ops.max_pool_backward), {"kernel": 2, "stride": 2}),
     "subsample": (_subsample, {"stride": 2, "out": None}),
     "avg_pool": (_pool(ops.avg_pool_forward, ops.avg_pool_backward), {"kernel": 2, "stride": 2}),

@@ -13,6 +13,7 @@ from minighost.models.ghost_resnet import (
 from minighost.models.ghost_vgg import ghost_vgg16_cifar
 from minighost.models.ghostnet import GhostNet
 from minighost.models.ghostnet_small import ghostnet_cifar, ghostnet_cifar_fast, ghostnet_short
+from minighost.models.micronet import MicroNet, micronet_cifar
 from minighost.models.mobilenet_v1 import MobileNetV1, conv_mobilenet_v1, mobilenet_v1_cifar
 from minighost.models.mobilenet_v2 import MobileNetV2, mobilenet_v2_cifar
 from minighost.models.mobilenet_v3 import (
@@ -47,6 +48,7 @@ __all__ = [
     "EfficientNet",
     "Features",
     "GhostNet",
+    "MicroNet",
     "MobileNetV1",
     "MobileNetV2",
     "MobileNetV3Large",
@@ -81,6 +83,7 @@ __all__ = [
     "ghostnet_cifar_fast",
     "ghostnet_short",
     "make_divisible",
+    "micronet_cifar",
     "mobilenet_v1_cifar",
     "mobilenet_v2_cifar",
     "mobilenet_v3_large_cifar",

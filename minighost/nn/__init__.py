@@ -19,6 +19,7 @@ from minighost.nn.inception import InceptionModule, Towers
 from minighost.nn.initial import without_weights
 from minighost.nn.inverted_residual import InvertedResidual
 from minighost.nn.layers import BatchNorm1d, BatchNorm2d, Conv2d, Dropout, Identity, Linear
+from minighost.nn.micro import DynamicShiftMax, MicroBlock, MicroDepthwise, MicroRow
 from minighost.nn.mixed_depthwise import MixedDepthwise
 from minighost.nn.module import Module
 from minighost.nn.normalization import LocalResponseNorm, Softmax
@@ -65,6 +66,7 @@ __all__ = [
     "DFCAttention",
     "DepthToSpace",
     "Dropout",
+    "DynamicShiftMax",
     "Fire",
     "Flatten",
     "GhostBottleneck",
@@ -78,6 +80,9 @@ __all__ = [
     "Linear",
     "LocalResponseNorm",
     "MaxPool2d",
+    "MicroBlock",
+    "MicroDepthwise",
+    "MicroRow",
     "MixedDepthwise",
     "Module",
     "ModuleList",

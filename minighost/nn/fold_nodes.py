@@ -16,6 +16,7 @@ from minighost.engine.activations import IDENTITY
 from minighost.engine.geometry import Geometry
 from minighost.engine.kernels.winograd import suits
 from minighost.engine.padding import sides, symmetric
+from minighost.ops.shift_max import next_channels
 from minighost.ops.windows import pooling_windows
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Pool",
     "ResponseNorm",
     "Select",
+    "ShiftMax",
 ]
 
 
@@ -266,6 +268,27 @@ class Gate(Node):
     def apply(self, x, gate):
         """In one array."""
         return (ops.scale_forward if gate.ndim == 2 else ops.scale_map_forward)(x, gate)[0]
+
+
+@dataclass
+class ShiftMax(Node):
+    """The largest of several mixtures of every channel with the next; the coefficients are computed per image."""
+
+    words = "shift-max"
+
+    groups: int
+
+    def emit(self, program, value, coefficients):
+        """One step, on a value in one part."""
+        return program.shift_max(program.whole(value), program.whole(coefficients), self._following(value.C))
+
+    def apply(self, x, coefficients):
+        """In one array."""
+        N, C = len(x), x.shape[3]
+        return ops.shift_max_forward(x, coefficients.reshape(N, coefficients.shape[1] // (2 * C), 2, C), self.groups)[0]
+
+    def _following(self, C):
+        return next_channels(C, self.groups)
 
 
 @dataclass

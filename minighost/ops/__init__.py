@@ -40,6 +40,7 @@ from minighost.ops.resize_nearest import *
 from minighost.ops.scale import *
 from minighost.ops.scale_map import *
 from minighost.ops.shift import *
+from minighost.ops.shift_max import *
 from minighost.ops.softmax import *
 from minighost.ops.space_to_batch import *
 from minighost.ops.stochastic_depth import *

@@ -29,6 +29,7 @@ from minighost.engine.inference.step import (
     RESPONSE_NORM,
     SCALE,
     SELECT,
+    SHIFT_MAX,
     WINOGRAD,
     Step,
 )
@@ -118,6 +119,8 @@ def _do(s, n0, n, weights, lines, tables, x, out, arena):
         _mean(s, n, a, o)
     elif s.op == SCALE:
         _scale(s, n, a, _region(s.b, s.b_size, n0, n, x, out, arena), o)
+    elif s.op == SHIFT_MAX:
+        _shift_max(s, n, a, _region(s.b, s.b_size, n0, n, x, out, arena), tables, o)
     elif s.op == SELECT:
         _select(s, a, tables, o)
     elif s.op == PAD:
@@ -286,6 +289,23 @@ def _join(s, a, b, o):
                 out[c] = x[c] + y[c]
         else:
             copy(a, r * s.C, s.C, o, r * s.pitch + s.first)
+
+
+@tile
+def _shift_max(s, n, a, b, tables, o):
+    """The largest of several mixtures of every channel with another; b has the coefficients of each image."""
+    K, C, terms = s.H * s.W, s.C, s.pitch // (2 * s.C)
+    x, y, coefficients = a.reshape(n * K, C), o.reshape(n * K, C), b.reshape(n, terms, 2, C)
+    following = tables[s.table : s.table + C]
+    for r in range(n * K):
+        k = r // K
+        for c in range(C):
+            this, other = x[r, c], x[r, following[c]]
+            best = coefficients[k, 0, 0, c] * this + coefficients[k, 0, 1, c] * other
+            for t in range(1, terms):
+                new = coefficients[k, t, 0, c] * this + coefficients[k, t, 1, c] * other
+                best = best if best >= new or best != best else new
+            y[r, c] = best
 
 
 @tile

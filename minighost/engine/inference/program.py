@@ -208,6 +208,14 @@ class Program:
 
         return self._by_part(value, one)
 
+    def shift_max(self, value, coefficients, following):
+        """The largest of several mixtures of channel c with channel ``following[c]``."""
+        (part,), C = value.parts, value.C
+        out = self._register(value.H * value.W * C)
+        b = {"b": coefficients.parts[0].register, "b_size": coefficients.C, "pitch": coefficients.C}
+        self._add(words.SHIFT_MAX, value, part, out, C, **b, table=self._table(np.asarray(following, np.int64)))
+        return Value((Part(out, C),), value.H, value.W)
+
     def select(self, value, index):
         """The channels of these numbers, in this order, in one part; whole parts in their order cost nothing."""
         kept = [(first, part) for first, part in value.placed() if first in index]

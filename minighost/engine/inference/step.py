@@ -17,13 +17,13 @@ __all__ = [
     "RESPONSE_NORM",
     "SCALE",
     "SELECT",
+    "SHIFT_MAX",
     "Step",
     "WINOGRAD",
 ]
 
-PRODUCT, CONV, DEPTHWISE, AFFINE, JOIN, SELECT, MEAN, SCALE, MAX_POOL, AVG_POOL, WINOGRAD, RESPONSE_NORM, PAD = range(
-    13
-)
+PRODUCT, CONV, DEPTHWISE, AFFINE, JOIN, SELECT, MEAN, SCALE = range(8)
+MAX_POOL, AVG_POOL, WINOGRAD, RESPONSE_NORM, PAD, SHIFT_MAX = range(8, 14)
 INPUT, OUTPUT = -1, -2  # where an operand lies, if not in the arena
 
 
@@ -43,7 +43,8 @@ class Step(NamedTuple):
     w, bias, table : int
         Place of the weights (RESPONSE_NORM: of alpha, k and beta) and of what is added to the result. In `tables`,
         DEPTHWISE: of the taps' offsets; AVG_POOL: of the rows that count in each line of windows, then of the columns;
-        SELECT: of the operand's channels that are copied, then of the result's that they become.
+        SELECT: of the operand's channels that are copied, then of the result's that they become;
+        SHIFT_MAX: of the channel that each is mixed with.
     lanes : int
         Numbers of bias: per channel, repeated.
     act, limits : int

@@ -24,6 +24,7 @@ from minighost.nn.functional.joins import (
     split_channels_forward,
 )
 from minighost.nn.functional.norm import batch_norm_backward, batch_norm_forward
+from minighost.nn.functional.shift_max import shift_max_backward, shift_max_forward
 from minighost.nn.functional.squeeze import (
     global_avg_pool_backward,
     global_avg_pool_forward,
@@ -59,6 +60,8 @@ __all__ = [
     "scale_forward",
     "scale_map_backward",
     "scale_map_forward",
+    "shift_max_backward",
+    "shift_max_forward",
     "split_channels_backward",
     "split_channels_forward",
 ]
