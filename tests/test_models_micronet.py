@@ -30,7 +30,6 @@ def test_the_published_counts(variant, classes, params, macs):
 
 
 def _narrow(variant="M0"):
-    """With depthwise kernels as large as its first shift-maxes make differences."""
     return models.create("micronet_cifar", variant=variant, width=0.25, num_classes=5, dropout=0, rng=0)
 
 

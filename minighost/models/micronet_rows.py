@@ -14,8 +14,11 @@ __all__ = ["VARIANTS", "Variant"]
 
 def _rows(text: str) -> list[MicroRow]:
     """One `MicroRow` a line."""
-    numbers = [[int(n) for n in line.replace(",", " ").split()] for line in text.strip().splitlines()]
-    return [MicroRow(*n[:3], tuple(n[3:5]), tuple(n[5:7]), tuple(n[7:9]), tuple(n[9:12]), n[12]) for n in numbers]
+    rows = []
+    for line in text.strip().splitlines():
+        stride, out, kernel, e1, e2, g1, g2, g3, g4, y1, y2, y3, r = map(int, line.replace(",", " ").split())
+        rows.append(MicroRow(stride, out, kernel, (e1, e2), (g1, g2), (g3, g4), (y1, y2, y3), r))
+    return rows
 
 
 class Variant(NamedTuple):

@@ -110,7 +110,7 @@ class MicroRow(NamedTuple):
         Terms of dynamic shift-max after what widens, after the depthwise convolution and after what narrows; 0 for
         ReLU6, and in the last place for nothing.
     reduction : int
-        The bottleneck of a shift-max has one in ``8 * reduction`` channels, and twice as many after what narrows.
+        The bottleneck of a shift-max is ``8 * reduction`` times narrower, and half that after what narrows.
     """
 
     stride: int
@@ -209,5 +209,5 @@ class MicroBlock(Module):
 
 
 def _hidden(channels: int, reduction: int) -> int:
-    """One in so many channels, rounded to a multiple of 4, and 4 at least."""
+    """``channels / reduction``, rounded to a multiple of 4, and 4 at least."""
     return max(4, (channels // reduction + 2) // 4 * 4)
