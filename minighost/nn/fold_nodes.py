@@ -17,9 +17,10 @@ from minighost.engine.geometry import Geometry
 from minighost.engine.kernels.winograd import suits
 from minighost.engine.padding import sides, symmetric
 from minighost.ops.shift_max import next_channels
-from minighost.ops.windows import pooling_windows
+from minighost.ops.windows import adaptive_bounds, pooling_windows
 
 __all__ = [
+    "AdaptivePool",
     "Add",
     "Affine",
     "Concat",
@@ -194,7 +195,24 @@ class Pool(Node):
         plane = value.H, value.W
         windows = pooling_windows("fold", plane, self.kernel_size, self.stride, self.padding, self.ceil_mode)
         counts = None if self.maximum else windows.counts(self.count_include_pad)
-        return program.pool(value, windows.g, counts)
+        return program.pool(value, windows.bounds(), counts)
+
+
+@dataclass
+class AdaptivePool(Node):
+    """The maximum or the mean over as many windows as are asked for; over one of them, without an axis for it."""
+
+    words = "adaptive pooling"
+
+    maximum: bool
+    output_size: Any
+    has_planes: bool = True
+
+    def emit(self, program, value):
+        """One step per part."""
+        bounds = adaptive_bounds("fold", (value.H, value.W), self.output_size)
+        counts = None if self.maximum else [last - first for first, last in (axis.T for axis in bounds)]
+        return program.pool(value, bounds, counts)
 
 
 @dataclass

@@ -20,6 +20,7 @@ from minighost.nn import layers, pooling
 from minighost.nn.activations import LAYERS, CReLU
 from minighost.nn.channels import ChannelShuffle, ChannelUnshuffle, Shift
 from minighost.nn.fold_nodes import (
+    AdaptivePool,
     Affine,
     Concat,
     Convolution,
@@ -154,6 +155,18 @@ def _channel_shuffle(layer, x, path):
     rows = groups if type(layer) is ChannelShuffle else C // groups
     index = np.arange(C).reshape(rows, -1).T.ravel()
     return x.then(Select(index), layers=path, channels=len(index))
+
+
+@rule(pooling.AdaptiveAvgPool2d)
+@rule(pooling.AdaptiveMaxPool2d)
+def _adaptive_pool(layer, x, path):
+    node = AdaptivePool(type(layer) is pooling.AdaptiveMaxPool2d, **layer._options)
+    return x.then(node, layers=path, channels=x.channels)
+
+
+@rule(pooling.GlobalMaxPool)
+def _global_max_pool(layer, x, path):
+    return x.then(AdaptivePool(True, 1, has_planes=False), layers=path, channels=x.channels)
 
 
 @rule(pooling.Pad2d)

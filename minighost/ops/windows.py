@@ -29,6 +29,11 @@ class Windows(NamedTuple):
     plane: tuple[int, int]
     after: tuple[int, int]
 
+    def bounds(self) -> tuple[IntArray, IntArray]:
+        """Where windows begin and end in the plane, padding left out: rows (OH, 2) and columns (OW, 2)."""
+        g, (H, W) = self.g, self.plane
+        return _clipped(H, g.KH, g.SH, g.OH, g.PH), _clipped(W, g.KW, g.SW, g.OW, g.PW)
+
     def counts(self, include_pad: bool) -> tuple[IntArray, IntArray]:
         """Rows (OH,) and columns (OW,) that count in each window, padding included or not.
 
@@ -39,6 +44,11 @@ class Windows(NamedTuple):
             _counts(H, g.KH, g.SH, g.OH, g.PH, below, include_pad),
             _counts(W, g.KW, g.SW, g.OW, g.PW, right, include_pad),
         )
+
+
+def _clipped(size: int, kernel: int, stride: int, outputs: int, before: int) -> IntArray:
+    first = np.arange(outputs) * stride - before
+    return np.stack([np.maximum(first, 0), np.minimum(first + kernel, size)], axis=1)
 
 
 def _counts(size: int, kernel: int, stride: int, outputs: int, before: int, after: int, include_pad: bool) -> IntArray:

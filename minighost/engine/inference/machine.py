@@ -128,9 +128,9 @@ def _do(s, n0, n, weights, lines, tables, x, out, arena):
     elif s.op == RESPONSE_NORM:
         _response_norm(s, a, lines[s.w : s.w + 3], o)
     elif s.op == MAX_POOL:
-        _max_pool(s, g, n, a, o)
+        _max_pool(s, g, n, a, tables[s.table :], o)
     else:
-        _avg_pool(s, g, n, a, tables[s.table : s.table + g.OH + g.OW], o)
+        _avg_pool(s, g, n, a, tables[s.table :], o)
 
 
 @tile
@@ -372,16 +372,16 @@ def _response_norm(s, a, numbers, o):
 
 
 @tile
-def _max_pool(s, g, n, a, o):
-    C = s.C
+def _max_pool(s, g, n, a, bounds, o):
+    """Where windows begin and end: of each line of them the rows, then of each column of them the columns."""
+    C, columns = s.C, bounds[2 * g.OH :]
     x, y = a.reshape(n * s.H, s.W, C), o.reshape(n * g.OH, g.OW, C)
     for line in range(n * g.OH):
         k, i = line // g.OH, line % g.OH
         for j in range(g.OW):
             started = False
-            for u in range(max(0, g.PH - i * g.SH), min(g.KH, s.H + g.PH - i * g.SH)):
-                for v in range(max(0, g.PW - j * g.SW), min(g.KW, s.W + g.PW - j * g.SW)):
-                    h, w = k * s.H + i * g.SH + u - g.PH, j * g.SW + v - g.PW
+            for h in range(k * s.H + bounds[2 * i], k * s.H + bounds[2 * i + 1]):
+                for w in range(columns[2 * j], columns[2 * j + 1]):
                     for c in range(C):
                         best, new = y[line, j, c], x[h, w, c]
                         y[line, j, c] = best if started and (new <= best or best != best) else new
@@ -389,8 +389,9 @@ def _max_pool(s, g, n, a, o):
 
 
 @tile
-def _avg_pool(s, g, n, a, counts, o):
-    C, zero = s.C, a.dtype.type(0)
+def _avg_pool(s, g, n, a, bounds, o):
+    """The bounds are followed by the rows that count in each line of windows, and the columns in each column."""
+    C, zero, columns, counts = s.C, a.dtype.type(0), bounds[2 * g.OH :], bounds[2 * (g.OH + g.OW) :]
     x, y = a.reshape(n * s.H, s.W, C), o.reshape(n * g.OH, g.OW, C)
     for line in range(n * g.OH):
         k, i = line // g.OH, line % g.OH
@@ -398,9 +399,8 @@ def _avg_pool(s, g, n, a, counts, o):
             count = a.dtype.type(counts[i] * counts[g.OH + j])
             for c in range(C):
                 y[line, j, c] = zero
-            for u in range(max(0, g.PH - i * g.SH), min(g.KH, s.H + g.PH - i * g.SH)):
-                for v in range(max(0, g.PW - j * g.SW), min(g.KW, s.W + g.PW - j * g.SW)):
-                    h, w = k * s.H + i * g.SH + u - g.PH, j * g.SW + v - g.PW
+            for h in range(k * s.H + bounds[2 * i], k * s.H + bounds[2 * i + 1]):
+                for w in range(columns[2 * j], columns[2 * j + 1]):
                     for c in range(C):
                         y[line, j, c] += x[h, w, c]
             for c in range(C):

@@ -241,14 +241,19 @@ class Program:
                 )
         return Value((Part(out, OC),), value.H, value.W)
 
-    def pool(self, value, g, counts=None):
-        """The maximum over windows; or the mean, with the rows (OH,) and columns (OW,) that count in each window."""
-        op, table = (words.MAX_POOL, 0) if counts is None else (words.AVG_POOL, self._table(np.concatenate(counts)))
+    def pool(self, value, bounds, counts=None):
+        """The maximum over windows; or the mean, with the rows (OH,) and columns (OW,) that count in each window.
+
+        `bounds` has where windows begin and end: rows (OH, 2) and columns (OW, 2).
+        """
+        op, size = (words.MAX_POOL if counts is None else words.AVG_POOL), tuple(map(len, bounds))
+        table = self._table(np.concatenate([*map(np.ravel, bounds), *(counts or ())]))
+        g = _NO_WINDOWS._replace(OH=size[0], OW=size[1])
 
         def one(_, part):
-            out = self._register(g.OH * g.OW * part.C)
+            out = self._register(math.prod(size) * part.C)
             self._add(op, value, part, out, part.C, g, table=table)
-            return Value((Part(out, part.C),), g.OH, g.OW)
+            return Value((Part(out, part.C),), *size)
 
         return self._by_part(value, one)
 

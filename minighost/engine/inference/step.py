@@ -42,7 +42,7 @@ class Step(NamedTuple):
         Plane and channels of operand a, channels of the result.
     w, bias, table : int
         Place of the weights (RESPONSE_NORM: of alpha, k and beta) and of what is added to the result. In `tables`,
-        DEPTHWISE: of the taps' offsets; AVG_POOL: of the rows that count in each line of windows, then of the columns;
+        DEPTHWISE: of the taps' offsets; MAX_POOL, AVG_POOL: of where windows begin and end;
         SELECT: of the operand's channels that are copied, then of the result's that they become;
         SHIFT_MAX: of the channel that each is mixed with.
     lanes : int
