@@ -13,6 +13,8 @@ from minighost.models.ghost_resnet import (
 from minighost.models.ghost_vgg import ghost_vgg16_cifar
 from minighost.models.ghostnet import GhostNet
 from minighost.models.ghostnet_small import ghostnet_cifar, ghostnet_cifar_fast, ghostnet_short
+from minighost.models.ghostnetv2 import GhostNetV2, ghostnetv2_cifar
+from minighost.models.ghostnetv3 import GhostNetV3, ghostnetv3_cifar
 from minighost.models.micronet import MicroNet, micronet_cifar
 from minighost.models.mobilenet_v1 import MobileNetV1, conv_mobilenet_v1, mobilenet_v1_cifar
 from minighost.models.mobilenet_v2 import MobileNetV2, mobilenet_v2_cifar
@@ -49,6 +51,8 @@ __all__ = [
     "Features",
     "GhostNet",
     "MicroNet",
+    "GhostNetV2",
+    "GhostNetV3",
     "MobileNetV1",
     "MobileNetV2",
     "MobileNetV3Large",
@@ -82,6 +86,8 @@ __all__ = [
     "ghostnet_cifar",
     "ghostnet_cifar_fast",
     "ghostnet_short",
+    "ghostnetv2_cifar",
+    "ghostnetv3_cifar",
     "make_divisible",
     "micronet_cifar",
     "mobilenet_v1_cifar",

@@ -27,7 +27,7 @@ from minighost.nn import (
 )
 from minighost.type_aliases import Seed
 
-__all__ = ["FEATURES", "STAGES", "GhostNet", "Stages"]
+__all__ = ["FEATURES", "STAGES", "GhostNet", "Stages", "first_strides"]
 
 # A stage: the stride of its first bottleneck, then one tuple a bottleneck:
 # kernel size, expansion, output channels, squeeze-and-excitation ratio.
@@ -131,7 +131,7 @@ class GhostNet(Network):
         choice("GhostNet", "rounding", rounding, ROUNDING)
         choice("GhostNet", "se_hidden", se_hidden, SE_HIDDEN)
         choice("GhostNet", "head", head, HEADS)
-        stage_strides = _strides(stages, stage_strides, stage2_stride)
+        stage_strides = first_strides("GhostNet", stages, stage_strides, stage2_stride)
         rng = np.random.default_rng(rng)
 
         def scaled(channels: int) -> int:
@@ -170,16 +170,19 @@ class GhostNet(Network):
         self.classifier = Linear(FEATURES, num_classes, rng=rng)
 
 
-def _strides(stages: Stages, strides: Sequence[int] | None, second: int | None) -> Sequence[int]:
+def first_strides(
+    owner: str, stages: Stages, strides: Sequence[int] | None, second: int | None = None
+) -> Sequence[int]:
+    """Of the first bottleneck of each stage: the table's, those given, or the table's with another for the second."""
     if second is not None:
         if strides is not None:
-            raise ValueError(f"GhostNet: give stage2_stride={second} or stage_strides={strides}, not both")
+            raise ValueError(f"{owner}: give stage2_stride={second} or stage_strides={strides}, not both")
         strides = [second if k == 1 else stride for k, (stride, _) in enumerate(stages)]
     if strides is None:
         return [stride for stride, _ in stages]
     numbers = len(strides) if isinstance(strides, (tuple, list)) else 1
     if numbers != len(stages):
         raise ValueError(
-            f"GhostNet: stage_strides={strides} must have {len(stages)} numbers, one per stage, not {numbers}"
+            f"{owner}: stage_strides={strides} must have {len(stages)} numbers, one per stage, not {numbers}"
         )
     return strides

@@ -13,7 +13,7 @@ from minighost.nn.fire import Fire
 from minighost.nn.flat import flatten
 from minighost.nn.folded import fold
 from minighost.nn.functional import fusing
-from minighost.nn.ghost import GhostBottleneck, GhostModule
+from minighost.nn.ghost import AttentiveGhostModule, GhostBottleneck, GhostModule
 from minighost.nn.hooks import Hook, hooked
 from minighost.nn.inception import InceptionModule, Towers
 from minighost.nn.initial import without_weights
@@ -50,6 +50,7 @@ from minighost.nn.xception import SeparableUnit, XceptionModule
 __all__ = [
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool2d",
+    "AttentiveGhostModule",
     "AvgPool2d",
     "BatchNorm1d",
     "BatchNorm2d",

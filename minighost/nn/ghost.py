@@ -5,7 +5,8 @@ Many feature maps of a trained network look like cheap copies of one another. So
 them with a depthwise convolution, a few multiplications per pixel.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,11 +14,14 @@ from minighost.arguments import whole
 from minighost.nn import functional
 from minighost.nn.blocks import ConvBNAct, SqueezeExcite
 from minighost.nn.containers import Sequential
+from minighost.nn.dfc_attention import DFCAttention
 from minighost.nn.mixed_depthwise import MixedDepthwise
 from minighost.nn.module import Module, backward_onto
 from minighost.type_aliases import Array, InputGrad, IntPair, Seed
 
-__all__ = ["GhostBottleneck", "GhostModule"]
+__all__ = ["AttentiveGhostModule", "GhostBottleneck", "GhostModule"]
+
+Unit = Callable[..., Any]
 
 
 class GhostModule(Module):
@@ -39,6 +43,8 @@ class GhostModule(Module):
     act : bool
         ReLU after both batch norms.
     rng : int or numpy.random.Generator, optional
+    unit : callable
+        What makes the two convolutions, with the arguments of `ConvBNAct`: `ConvBranches` in GhostNetV3.
 
     Raises
     ------
@@ -64,6 +70,8 @@ class GhostModule(Module):
         dilation: IntPair = 1,
         pool: int = 1,
         rng: Seed = None,
+        *,
+        unit: Unit = ConvBNAct,
     ) -> None:
         whole("GhostModule", "ratio", ratio, 1)  # 1 makes no ghosts
         whole("GhostModule", "out_channels", out_channels, 1)
@@ -72,14 +80,13 @@ class GhostModule(Module):
             raise ValueError(f"GhostModule: dw_size={dw_size} must be odd, or the ghosts would not have the maps' size")
         rng, activation = np.random.default_rng(rng), "relu" if act else None
         self.out_channels, self.intrinsic = out_channels, -(-out_channels // ratio)
-        self.primary = ConvBNAct(
-            in_channels, self.intrinsic, kernel_size, stride, dilation=dilation, act=activation, pool=pool, rng=rng
-        )
+        further = {name: value for name, value in (("dilation", dilation), ("pool", pool)) if value != 1}
+        self.primary = unit(in_channels, self.intrinsic, kernel_size, stride, act=activation, rng=rng, **further)
         self.cheap: Module | None = None
         if ratio > 1:
             m = self.intrinsic
             if len(sizes) == 1:
-                self.cheap = ConvBNAct(m, m * (ratio - 1), sizes[0], groups=m, act=activation, rng=rng)
+                self.cheap = unit(m, m * (ratio - 1), sizes[0], groups=m, act=activation, rng=rng)
             else:
                 self.cheap = MixedDepthwise(m, sizes, ratio - 1, activation, rng)
 
@@ -103,6 +110,37 @@ class GhostModule(Module):
         return backward_onto(self.primary, dout, onto)
 
 
+class AttentiveGhostModule(GhostModule):
+    """A ghost module whose maps are multiplied by `DFCAttention` of its input (Tang et al. 2022, §3.3).
+
+    Parameters as for `GhostModule`.
+
+    Raises
+    ------
+    ValueError
+        In a forward, if x is smaller than 2x2: the attention works at half the resolution.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *args: Any, rng: Seed = None, **options: Any) -> None:
+        rng = np.random.default_rng(rng)
+        super().__init__(in_channels, out_channels, *args, rng=rng, **options)
+        self.attention = DFCAttention(in_channels, out_channels, rng=rng)
+
+    def forward(self, x: Array) -> Array:
+        """(N, H, W, c) -> (N, H, W, n)."""
+        maps = super().forward(x)
+        inner = self._cache
+        out, cache = functional.scale_map_forward(maps, self.attention(x))
+        self._cache = inner, cache
+        return out
+
+    def backward(self, dout: Array, onto: Array | None = None) -> InputGrad:
+        """x matters twice: as what maps are made of, and as what decides how much they count."""
+        self._cache, cache = self._take_cache(dout)
+        dmaps, dgates = functional.scale_map_backward(dout, cache)
+        return super().backward(dmaps, self.attention.backward(dgates, onto))
+
+
 class GhostBottleneck(Module):
     """Two ghost modules - one expands, one reduces - around a depthwise convolution where the plane shrinks.
 
@@ -124,6 +162,10 @@ class GhostBottleneck(Module):
         Whether the depthwise convolution between the ghost modules is there; by default where the stride is not 1.
     ghost_dw_size : int
         `dw_size` of both ghost modules.
+    unit : callable
+        As in `GhostModule`; it also makes the depthwise convolution between the two.
+    attention : bool
+        Whether the first ghost module is multiplied by `DFCAttention` (GhostNetV2).
     rng : int or numpy.random.Generator, optional
 
     Notes
@@ -146,17 +188,18 @@ class GhostBottleneck(Module):
         rng: Seed = None,
         *,
         ghost_dw_size: int = 3,
+        unit: Unit = ConvBNAct,
+        attention: bool = False,
     ) -> None:
         rng = np.random.default_rng(rng)
-        self.ghost1 = GhostModule(in_channels, mid_channels, 1, ratio, ghost_dw_size, act=True, rng=rng)
+        first = AttentiveGhostModule if attention else GhostModule
+        self.ghost1 = first(in_channels, mid_channels, 1, ratio, ghost_dw_size, act=True, rng=rng, unit=unit)
         self.depthwise = self.se = self.shortcut = None
         if stride > 1 if depthwise is None else depthwise:
-            self.depthwise = ConvBNAct(
-                mid_channels, mid_channels, dw_size, stride, groups=mid_channels, act=None, rng=rng
-            )
+            self.depthwise = unit(mid_channels, mid_channels, dw_size, stride, groups=mid_channels, act=None, rng=rng)
         if se_hidden:
             self.se = SqueezeExcite(mid_channels, se_hidden, gate, rng=rng)
-        self.ghost2 = GhostModule(mid_channels, out_channels, 1, ratio, ghost_dw_size, act=False, rng=rng)
+        self.ghost2 = GhostModule(mid_channels, out_channels, 1, ratio, ghost_dw_size, act=False, rng=rng, unit=unit)
         if stride > 1 or in_channels != out_channels:
             self.shortcut = Sequential(
                 ConvBNAct(in_channels, in_channels, dw_size, stride, groups=in_channels, act=None, rng=rng),
