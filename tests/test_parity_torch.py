@@ -20,6 +20,11 @@ CONVOLUTIONS = {
     "groups": {"groups": 2, "padding": 1},
     "depthwise": {"groups": 4, "padding": 1, "stride": 2},
 }
+TRANSPOSED = {
+    "stride": {"stride": 2, "padding": 1, "output_padding": [1, 0]},
+    "dilation": {"stride": [1, 3], "dilation": [2, 1], "output_padding": [1, 2]},
+    "groups": {"stride": 2, "groups": 2},
+}
 ELEMENTWISE = ("relu6", "hard_sigmoid", "hard_swish")
 
 
@@ -29,6 +34,15 @@ def _cases():
     for name, options in CONVOLUTIONS.items():
         w = rng.normal(size=(3, 3, 4 // options.get("groups", 1), 8))
         yield name, "conv2d", {"x": rng.normal(size=(3, 9, 8, 4)), "w": w, "b": rng.normal(size=8)}, options
+    for name, options in TRANSPOSED.items():
+        OC = 3 * options.get("groups", 1)
+        arrays = {"x": rng.normal(size=(2, 4, 3, 4)), "w": rng.normal(size=(3, 4, 3, 4)), "b": rng.normal(size=OC)}
+        yield f"transposed, {name}", "conv_transpose2d", arrays, options
+    for order, op in (("CRD", "depth_to_space"), ("CRD", "space_to_depth")):
+        yield op, op, {"x": rng.normal(size=(2, 4, 6, 12))}, {"block": 2, "order": order}
+    for mode in ("nearest", "bilinear"):
+        for size in ([7, 3], [3, 10]):
+            yield f"{mode} {size}", f"resize_{mode}", {"x": rng.normal(size=(2, 4, 5, 3))}, {"size": size}
     for training in (True, False):
         vectors = {"gamma": rng.normal(size=5), "beta": rng.normal(size=5), "mean": rng.normal(size=5)}
         arrays = {"x": rng.normal(size=(4, 3, 6, 5)), **vectors, "var": rng.uniform(0.5, 2, 5)}

@@ -27,6 +27,18 @@ def conv2d(x, w, b, **options):
     return back(F.conv2d(activations(x), w.permute(3, 2, 0, 1), b, **options))
 
 
+def conv_transpose2d(x, w, b, **options):
+    return back(F.conv_transpose2d(activations(x), w.permute(3, 2, 0, 1), b, **options))
+
+
+def resize(mode, **more):
+    return lambda x, size: back(F.interpolate(activations(x), size, mode=mode, **more))
+
+
+def shuffle(function):
+    return lambda x, block, order: back(function(activations(x), block))
+
+
 def batch_norm(x, gamma, beta, mean, var, training):
     return back(F.batch_norm(activations(x), mean, var, gamma, beta, training=training))
 
@@ -53,6 +65,11 @@ def softmax(x, axis):
 
 OPS = {
     "conv2d": conv2d,
+    "conv_transpose2d": conv_transpose2d,
+    "depth_to_space": shuffle(F.pixel_shuffle),
+    "space_to_depth": shuffle(F.pixel_unshuffle),
+    "resize_nearest": resize("nearest"),
+    "resize_bilinear": resize("bilinear", align_corners=False),
     "batch_norm": batch_norm,
     "max_pool": pool(F.max_pool2d),
     "avg_pool": pool(F.avg_pool2d),
