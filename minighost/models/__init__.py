@@ -3,6 +3,7 @@
 from minighost.models.alexnet import AlexNet, alexnet_cifar, alexnet_torchvision
 from minighost.models.crelu_net import CReLUNet
 from minighost.models.efficientnet import EfficientNet, Scaling, compound_scaling, efficientnet_b0_cifar
+from minighost.models.fasternet import FasterNet, fasternet_cifar
 from minighost.models.features import Features
 from minighost.models.ghost_resnet import (
     ghost_resnet50,
@@ -48,6 +49,7 @@ __all__ = [
     "AlexNet",
     "CReLUNet",
     "EfficientNet",
+    "FasterNet",
     "Features",
     "GhostNet",
     "MicroNet",
@@ -78,6 +80,7 @@ __all__ = [
     "conv_mobilenet_v1",
     "create",
     "efficientnet_b0_cifar",
+    "fasternet_cifar",
     "ghost_resnet50",
     "ghost_resnet50_cifar",
     "ghost_resnet56_cifar",

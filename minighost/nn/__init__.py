@@ -9,6 +9,7 @@ from minighost.nn.channels import ChannelShuffle, ChannelUnshuffle, Shift
 from minighost.nn.checksums import checking
 from minighost.nn.containers import Chain, ModuleList, ResidualChain, Sequential
 from minighost.nn.dfc_attention import DFCAttention
+from minighost.nn.fasternet import FasterNetBlock
 from minighost.nn.fire import Fire
 from minighost.nn.flat import flatten
 from minighost.nn.folded import fold
@@ -68,6 +69,7 @@ __all__ = [
     "DepthToSpace",
     "Dropout",
     "DynamicShiftMax",
+    "FasterNetBlock",
     "Fire",
     "Flatten",
     "GhostBottleneck",
