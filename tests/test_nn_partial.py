@@ -5,8 +5,10 @@ import pytest
 from folds import assert_folds, nodes_of, perturbed
 from gradients import assert_module_gradients
 from numpy.testing import assert_allclose, assert_array_equal
+from views import assert_kernels_see_plain_arrays
 
 from minighost import nn
+from minighost.engine.launch import watching
 from minighost.nn.fold_nodes import Plain
 
 pytestmark = pytest.mark.small
@@ -48,7 +50,7 @@ def test_a_block_is_the_same_layer_by_layer(rng):
     results = []
     for fusing in (True, False):
         block = perturbed(_block()).train()
-        with nn.fusing(fusing):
+        with nn.fusing(fusing), watching(assert_kernels_see_plain_arrays):
             results.append([block(x), block.backward(dout), *(p.grad for p in block.parameters())])
     for fused, plain in zip(*results, strict=True):
         assert_allclose(fused, plain, atol=1e-10)

@@ -156,3 +156,23 @@ def test_a_split_between_the_parts_of_a_concatenation_costs_nothing(rng):
 
     f = assert_folds(perturbed(Unjoined()), rng.normal(size=(2, 3, 3, 3)))
     assert step.SELECT not in [s.op for s in steps_of(f)]
+
+
+class Cut(nn.Module):
+    """The first channels of a shuffle."""
+
+    def __init__(self, groups, n):
+        self.shuffle, self.n = nn.ChannelShuffle(groups), n
+
+    def forward(self, x):
+        return functional.first_channels_forward(self.shuffle(x), self.n)[0]
+
+
+@pytest.mark.small
+def test_a_selection_of_a_shuffle_is_one_step(rng):
+    f = assert_folds(
+        nn.Sequential(nn.Conv2d(4, 6, 1, rng=0), nn.MaxPool2d(2), Cut(2, 3)).astype(np.float64),
+        rng.normal(size=(2, 4, 4, 4)),
+    )
+    (select,) = [node for node in nodes_of(f) if isinstance(node, Select)]
+    assert select.index.tolist() == [0, 3, 1]
