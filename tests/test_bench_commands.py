@@ -172,6 +172,7 @@ def test_arrays_that_fit_into_the_cache_are_admitted():
 @pytest.mark.parametrize(
     "argv, message",
     [
+        (["ghostnet", "--set", "features_only=true"], "features_only: a network without logits has no training step"),
         (["ghostnett"], "bench: unknown name 'ghostnett' (did you mean 'ghostnet'?); available: "),
         (
             ["ghostnet", "--kernel", "3"],

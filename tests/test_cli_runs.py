@@ -115,6 +115,7 @@ def test_resume_with_a_configuration_that_was_changed_by_hand_names_key_values_a
         (["--model", "resnet"], "unknown model 'resnet'"),
         (["--data", "mnist"], "unknown data set 'mnist'"),
         (["--data", "cifar10", "--data-dir", "{tmp}/none"], "{tmp}/none does not exist"),
+        (["--set", "model.features_only=true"], "model.features_only: a network without logits cannot be trained"),
         (["--set", "model.groups=3"], "ghostnet_cifar_fast has no option 'groups'"),
         (["--set", "epochs=3"], "unknown key 'epochs'; did you mean train.epochs?"),
         (["--set", "train.epoch=3"], "unknown key 'train.epoch'; did you mean train.epochs"),

@@ -79,7 +79,14 @@ def test_the_narrowest_network_has_channels_or_says_that_it_has_none(name):
         with nn.without_weights():
             model = models.create(name, width=1e-9)
     except ValueError as error:
-        assert re.match(r"^\w+: width=1e-09 ", str(error)) and "\n" not in str(error), error
+        assert re.match(r"^\w+: .*channels=\d+", str(error)) and "\n" not in str(error), error
         return
     rows = analysis.count(model, (side_of(name), side_of(name), 3))
     assert all(min(row.output_shape) > 0 for row in rows)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_network_has_a_receptive_field(name):
+    with nn.without_weights():
+        field = analysis.receptive_field(models.create(name))
+    assert field.size[0] == field.size[1] > 16 and field.stride[0] in (1, 4, 8, 16, 32)

@@ -11,7 +11,7 @@ gates know only means.
 
 from typing import NamedTuple
 
-from minighost.nn import Module
+from minighost.nn import CReLU, Module, PatchWhitening
 from minighost.nn.fold_nodes import Gate
 from minighost.nn.folding import evaluating
 from minighost.nn.functional.traced import Traced, Unreadable
@@ -78,20 +78,20 @@ def receptive_fields(model: Module) -> dict[str, Field]:
 class _Value(Traced):
     """A value of which only the field is known."""
 
-    def __init__(self, trace, field):
-        super().__init__(trace)
+    def __init__(self, trace, field, channels=None):
+        super().__init__(trace, channels=channels)
         self.field = field
 
     def then(self, node, *others, layers=(), channels=None):
         """What a sum, a concatenation or another function of the values sees."""
         fields = [self.field, *(other.field for other in others)]
         if isinstance(node, Gate) and fields[1].pooled:
-            return _Value(self.trace, self.field._replace(gated=True))
+            return _Value(self.trace, self.field._replace(gated=True), channels)
         both = list(zip(*fields, strict=True))
         size, stride = (
             tuple(map(most, zip(*pairs, strict=True))) for most, pairs in zip((max, min), both, strict=False)
         )
-        return _Value(self.trace, Field(size, stride, any(both[2]), any(both[3]) or _sees_all(node)))
+        return _Value(self.trace, Field(size, stride, any(both[2]), any(both[3]) or _sees_all(node)), channels)
 
 
 class _Trace:
@@ -110,7 +110,7 @@ class _Trace:
                 self.where = self.where or path or type(module).__name__  # the innermost
                 raise
         else:
-            out = _Value(self, _through(module, x.field))
+            out = _Value(self, _through(module, x.field), _channels(module, x.channels))
         if not isinstance(out, _Value):
             self.where = self.where or path or type(module).__name__
             raise Unreadable("its result does not depend on its input alone")
@@ -133,6 +133,13 @@ def _through(layer, field):
     size = [r + d * (k - 1) * s for r, d, k, s in zip(field.size, dilation, taps, field.stride, strict=True)]
     step = [s * t for s, t in zip(field.stride, stride, strict=True)]
     return field._replace(size=(size[0], size[1]), stride=(step[0], step[1]))
+
+
+def _channels(layer, before):
+    if isinstance(layer, (CReLU, PatchWhitening)):
+        return None  # twice as many, and no network slices those
+    weight = getattr(layer, "weight", None)
+    return before if weight is None or len(weight.shape) == 1 else weight.shape[-1]
 
 
 def _pair(value):

@@ -99,6 +99,8 @@ def bench_network(name, options, batch=128, size=32, mode="both", repeats=10, wa
     ValueError
         An unknown network or option, or images that do not fit.
     """
+    if options.get("features_only", False) is not False:
+        raise ValueError("features_only: a network without logits has no training step to time; leave it out")
     model = models.create(name, **{"rng": 0, **options})
     x = np.random.default_rng(0).normal(size=(batch, size, size, 3)).astype(np.float32)
     before, results = peak_memory(), []

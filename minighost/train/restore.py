@@ -48,6 +48,8 @@ def create_model(config: Config, num_classes: int) -> Module:
     from minighost import models
 
     options = dict(config.model.options)
+    if options.get("features_only", False) is not False:
+        raise ValueError("model.features_only: a network without logits cannot be trained on labels; leave it out")
     if config.model.width is not None:
         options["width"] = config.model.width
     return models.create(config.model.name, num_classes=num_classes, rng=config.seed, **options)
