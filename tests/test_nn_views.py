@@ -15,6 +15,10 @@ pytestmark = pytest.mark.small
 LAYERS = {  # a class and a note: how it is made, and how many channels it takes
     "AdaptiveAvgPool2d": (lambda: nn.AdaptiveAvgPool2d((1, 2)), 2),
     "AdaptiveMaxPool2d": (lambda: nn.AdaptiveMaxPool2d((1, 2)), 2),
+    "AttentiveGhostModule": (
+        lambda: nn.Sequential(nn.Resize(factor=2), nn.AttentiveGhostModule(2, 3, 1, rng=0)),
+        2,
+    ),
     "AvgPool2d": (lambda: nn.AvgPool2d(2, 1, 1), 2),
     "AvgPool2d, ceil mode": (lambda: nn.AvgPool2d(2, 2, ((0, 1), (1, 1)), True, False), 2),
     "BatchNorm1d": (lambda: nn.BatchNorm1d(2, relu=True), 2),
