@@ -120,7 +120,7 @@ PIECES = {
     "shift-max": lambda: nn.DynamicShiftMax(6, 3, 4, rng=0),
     "mixture": lambda: nn.DynamicShiftMax(6, 2, 4, ((1.0, 0.0),), rng=0),
     "depthwise": lambda: nn.MicroDepthwise(6, 3, 2, 2, 2, rng=0),
-    "block": lambda: nn.MicroBlock(6, nn.MicroRow(1, 6, 3, (1, 2), (3, 3), (2, 2), (2, 2, 1), 1), rng=0),
+    "block": lambda: nn.MicroBlock(6, nn.MicroRow(1, 6, 3, (2, 1), (3, 3), (2, 2), (0, 2, 1), 1), rng=0),
 }
 
 
@@ -130,7 +130,7 @@ def test_gradients_of_pieces_hold_and_they_fold(rng, name):
     def build():
         return perturbed(nn.Sequential(nn.ConvBNAct(2, 6, 1, act=None, rng=0), PIECES[name]()))
 
-    x = rng.normal(size=(2, 4, 3, 2))
+    x = rng.normal(size=(2, 3, 2, 2))
     assert_module_gradients(build(), x)
     f = assert_folds(build(), x)
     assert not any(isinstance(node, Plain) for node in nodes_of(f))
