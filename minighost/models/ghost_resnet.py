@@ -30,9 +30,9 @@ class _Biased(GhostModule):
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, s, d, stride, act=False, rng=rng)
         m = self.intrinsic
-        self.primary = Conv2d(in_channels, m, kernel_size, stride, kernel_size // 2, bias=bias, rng=rng)  # type: ignore[assignment]
+        self.primary = Conv2d(in_channels, m, kernel_size, stride, kernel_size // 2, bias=bias, rng=rng)
         if self.cheap is not None:
-            self.cheap = Conv2d(m, m * (s - 1), d, padding=d // 2, groups=m, bias=bias, rng=rng)  # type: ignore[assignment]
+            self.cheap = Conv2d(m, m * (s - 1), d, padding=d // 2, groups=m, bias=bias, rng=rng)
 
 
 def ghost_unit(s: int = 2, d: int = 3, bn: str = "inside", conv_bias: bool = False) -> Unit:

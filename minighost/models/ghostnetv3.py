@@ -12,8 +12,9 @@ what is used costs what GhostNetV2 does.
 Attention, squeeze-and-excitation, shortcuts, stem, tail and head are single.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from minighost.arguments import choice
 from minighost.models.ghostnetv2 import CIFAR_STRIDES, GhostNetV2
@@ -23,7 +24,7 @@ from minighost.type_aliases import Seed
 
 __all__ = ["GhostNetV3", "ghostnetv3_cifar"]
 
-FORMS = {"training": partial(ConvBranches, branches=3), "fused": ConvAct}
+FORMS: dict[str, Callable[..., Any]] = {"training": partial(ConvBranches, branches=3), "fused": ConvAct}
 
 
 @register(

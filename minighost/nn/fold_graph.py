@@ -89,12 +89,12 @@ def _merged(ops):
         for source in op.sources:
             readers[id(source)] = readers.get(id(source), 0) + 1
     became: dict = {}
-    kept = []
+    kept: list = []
     for op in ops:
         op.sources = [became.get(id(source), source) for source in op.sources]
         before = op.sources[0] if len(op.sources) == 1 else None
         op.apart = _apart(op, before, readers)
-        if isinstance(op.node, Add) and (merged := add_branch(*op.sources, readers)):
+        if isinstance(op.node, Add) and (merged := add_branch(op.sources[0], op.sources[1], readers)):
             became[id(op)], readers[id(merged)] = merged, readers.get(id(op), 0)
             kept = [*(one for one in kept if one is not merged), merged]  # where the sum was
             continue

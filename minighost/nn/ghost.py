@@ -123,7 +123,7 @@ class AttentiveGhostModule(GhostModule):
 
     def __init__(self, in_channels: int, out_channels: int, *args: Any, rng: Seed = None, **options: Any) -> None:
         rng = np.random.default_rng(rng)
-        super().__init__(in_channels, out_channels, *args, rng=rng, **options)
+        super().__init__(in_channels, out_channels, *args, **{**options, "rng": rng})
         self.attention = DFCAttention(in_channels, out_channels, rng=rng)
 
     def forward(self, x: Array) -> Array:

@@ -12,6 +12,7 @@ whatever it finds beside one another (`fold_graph`).
 """
 
 import copy
+from typing import Any
 
 import numpy as np
 
@@ -95,6 +96,7 @@ def _merged(unit: ConvBranches, path: str) -> ConvAct:
     first = _convolution(unit.kernels[0], f"{path}.kernels.0")
     KH, KW, channels, out_channels = first.weight.shape
     w, b = np.zeros((KH, KW, channels, out_channels)), np.zeros(out_channels)
+    branch: Any
     for branch in unit.branches():
         name = names[id(branch)]
         conv = None if type(branch) is BatchNorm2d else _convolution(branch, name)
@@ -104,14 +106,15 @@ def _merged(unit: ConvBranches, path: str) -> ConvAct:
                 f"{path}.kernels.0 has {_geometry(first)}; they must be equal"
             )
         kernel = identity_kernel(out_channels, first.groups) if conv is None else _double(conv.weight)
-        bias = 0.0 if conv is None or conv.bias is None else _double(conv.bias)
-        bn = branch if conv is None else branch.bn
+        bias: Any = 0.0 if conv is None or conv.bias is None else _double(conv.bias)
+        bn: Any = branch if conv is None else branch.bn
         scale = _double(bn.weight) / np.sqrt(_double(bn.running_var) + bn.eps)
         w += at_centre(kernel * scale, KH, KW)
         b += (bias - _double(bn.running_mean)) * scale + _double(bn.bias)
     out = ConvAct(channels * first.groups, out_channels, (KH, KW), first.stride, first.groups, act=None)
     out.conv.padding, out.conv.dilation = first.padding, first.dilation
-    for parameter, value in ((out.conv.weight, w), (out.conv.bias, b)):
+    parameters: Any = (out.conv.weight, w), (out.conv.bias, b)
+    for parameter, value in parameters:
         parameter.replace(value.astype(first.weight.data.dtype))
     out.se, out.act = unit.se, unit.act
     return out.train(unit.training)
@@ -127,9 +130,12 @@ def _convolution(branch: Module, name: str) -> Conv2d:
 
 def _geometry(conv: Conv2d) -> tuple:
     """What parallel convolutions share: stride, dilation, groups, and which pixel a kernel's centre sees."""
-    axes = zip(conv.weight.shape, conv.padding, conv.dilation, strict=False)
+    padding: Any = conv.padding
+    if any(not isinstance(P, int) for P in padding):
+        raise ValueError(f"merge_branches: padding={padding} must be the same on opposite sides")
+    axes = zip(conv.weight.shape[:2], padding, conv.dilation, strict=True)
     return conv.stride, conv.dilation, conv.groups, tuple(D * (K - 1) // 2 - P for K, P, D in axes)
 
 
-def _double(value) -> Array:
+def _double(value: Any) -> Array:
     return value.data.astype(np.float64)
