@@ -9,15 +9,31 @@ import tokenize
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["ENGINE", "WEEKEND", "Lines", "count", "count_file"]
+__all__ = ["ENGINE", "FAMILY", "WEEKEND", "Lines", "count", "count_file"]
 
 PACKAGE = Path(__file__).parent
 
-# What "read in a weekend" means, part by part: patterns of files below the package.
+
+def _files(folder, names):
+    return tuple(f"{folder}/{name}.py" for name in names.split())
+
+
+# What "read in a weekend" means: GhostNet, from the image to the trained network. Part by part, files below the package.
 WEEKEND = {
-    "ops": ("ops/**/*.py",),
-    "nn": ("nn/**/*.py",),
-    "models": ("models/**/*.py",),
+    "ops": _files(
+        "ops",
+        "activations add avg_pool batch_norm bias concat conv2d crelu cross_entropy depthwise dropout elementwise "
+        "global_avg_pool im2col linear max_pool pointwise scale windows",
+    ),
+    "nn": (
+        *_files(
+            "nn",
+            "activations blocks checksums containers flat fold_graph fold_nodes fold_state folded folding ghost hooks "
+            "initial kept_fold layers limit module normalization parameter pooling residual whitening",
+        ),
+        "nn/functional/*.py",
+    ),
+    "models": _files("models", "ghostnet ghostnet_small network registry rounding initialize"),
     "trainer": (
         "train/trainer.py",
         "train/optim*.py",
@@ -27,6 +43,7 @@ WEEKEND = {
         "train/ema.py",
     ),
 }
+FAMILY = "ops/*.py", "nn/**/*.py", "models/*.py"  # with all other operations, layers and networks
 ENGINE = ("engine/**/*.py",)  # the second book
 
 NO_CODE = {

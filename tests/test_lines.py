@@ -40,7 +40,7 @@ def numbers(capsys, *flags):
 
 
 def test_every_pattern_of_the_weekend_finds_files():
-    for pattern in [*lines.ENGINE, *(pattern for part in lines.WEEKEND.values() for pattern in part)]:
+    for pattern in [*lines.ENGINE, *lines.FAMILY, *(pattern for part in lines.WEEKEND.values() for pattern in part)]:
         assert lines.count(pattern), f"{pattern} of minighost/lines.py matches no file"
 
 
