@@ -18,7 +18,7 @@ def _files(folder, names):
     return tuple(f"{folder}/{name}.py" for name in names.split())
 
 
-# What "read in a weekend" means: GhostNet, from the image to the trained network. Part by part, files below the package.
+# What "read in a weekend" means: GhostNet, from the image to the trained network. Files below the package, by part.
 WEEKEND = {
     "ops": _files(
         "ops",
