@@ -302,7 +302,7 @@ def test_the_engine_knows_nothing_of_what_stands_on_it():
             names = [node.module] if isinstance(node, ast.ImportFrom) else []
             names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             ours = [name for name in names if name.split(".")[0] == "minighost"]
-            below = ("minighost.engine", "minighost.arguments", "minighost.files", "minighost.type_aliases")
+            below = tuple(f"minighost.{name}" for name in ("engine", "arguments", "errors", "files", "type_aliases"))
             assert all(name.startswith(below) for name in ours), path.name
 
 

@@ -217,7 +217,11 @@ class Program:
         return Value((Part(out, C),), value.H, value.W)
 
     def select(self, value, index):
-        """The channels of these numbers, in this order, in one part; whole parts in their order cost nothing."""
+        """The channels of these numbers, in this order, in one part; whole parts in their order cost nothing.
+
+        Numbers that no channel has are left out, as in ``x[..., :n]``.
+        """
+        index = index[index < value.C]
         kept = [(first, part) for first, part in value.placed() if first in index]
         if np.array_equal(index, [c for first, part in kept for c in range(first, first + part.C)]):
             return Value(tuple(part for _, part in kept), value.H, value.W)
@@ -283,9 +287,8 @@ class Program:
         return self._join(value, self.whole(other))
 
     def row(self, value):
-        """The numbers of each image in a row; a network's input is copied, for a step has to write the output."""
-        copied = len(value.parts) > 1 or value.parts[0].register == words.INPUT
-        (part,) = (self._join(value, None) if copied else value).parts
+        """The numbers of each image in a row."""
+        (part,) = self.whole(value).parts
         return Value((Part(part.register, value.H * value.W * value.C),), 1, 1)
 
     def whole(self, value):
@@ -340,8 +343,9 @@ class Program:
         return {"bias": lines[0], "lanes": b.size, "act": kind, "limits": lines[1]}
 
     def finish(self, value):
-        """Have the last value written to the output."""
-        (part,) = self.whole(value).parts
+        """Have the last value written to the output; one that is the input itself is copied."""
+        copied = len(value.parts) > 1 or value.parts[0].register == INPUT
+        (part,) = (self._join(value, None) if copied else value).parts
         self.steps = [
             step._replace(**{f: OUTPUT for f in _PLACES if getattr(step, f) == part.register}) for step in self.steps
         ]
