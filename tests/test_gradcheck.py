@@ -20,8 +20,9 @@ def test_all_that_minighost_has_passes(name):
         assert all(finding.where == "every index" for finding in report.findings)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [*NETWORKS, "mobilenet_v2"])
 def test_whole_networks_pass(name):
+    """In a MobileNetV2 the biases before batch norms have gradients of 0, of which the rounding of large ones is left."""
     [(words, what, inputs)] = pieces(name)
     assert "8 directions of them together" in str(check(what, inputs, name=words))
 
