@@ -22,7 +22,7 @@ def test_all_that_minighost_has_passes(name):
 
 @pytest.mark.parametrize("name", [*NETWORKS, "mobilenet_v2"])
 def test_whole_networks_pass(name):
-    """In a MobileNetV2 the biases before batch norms have gradients of 0, of which the rounding of large ones is left."""
+    """In MobileNetV2 gradients of biases before batch norms are 0, and the rounding of large numbers is left of them."""
     [(words, what, inputs)] = pieces(name)
     assert "8 directions of them together" in str(check(what, inputs, name=words))
 
