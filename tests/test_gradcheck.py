@@ -22,7 +22,7 @@ def test_all_that_minighost_has_passes(name):
 
 @pytest.mark.parametrize("name", [*NETWORKS, "mobilenet_v2"])
 def test_whole_networks_pass(name):
-    """In MobileNetV2 gradients of biases before batch norms are 0, and the rounding of large numbers is left of them."""
+    """Of a MobileNetV2 the gradients of biases before batch norms are 0, but for the rounding of large numbers."""
     [(words, what, inputs)] = pieces(name)
     assert "8 directions of them together" in str(check(what, inputs, name=words))
 
