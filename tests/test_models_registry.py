@@ -40,6 +40,14 @@ def test_every_network_takes_the_usual_options_and_counts(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_the_small_images_that_a_network_can_be_tried_on_fit_a_narrow_one(name):
+    with nn.without_weights():
+        model = models.create(name, width=0.25, num_classes=5, rng=0)
+    side = models.ABOUT[name].side
+    assert side <= 96 and model(np.empty((0, side, side, 3), np.float32)).shape == (0, 5)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_every_network_says_when_what_and_where(name):
     about = models.ABOUT[name]
     assert 1998 <= about.year <= 2026

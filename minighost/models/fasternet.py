@@ -35,6 +35,7 @@ FEATURES = 1280
     year=2023,
     idea="3x3 convolutions of some channels",
     paper='Chen et al., "Run, don\'t walk: Chasing higher FLOPS for faster neural networks", arXiv 2303.03667',
+    side=32,
 )
 class FasterNet(Network):
     """FasterNet T0, T1 or T2: images (N, H, W, 3) -> logits (N, num_classes).
