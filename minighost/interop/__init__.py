@@ -1,5 +1,6 @@
 """Other people's weights: names and layouts of PyTorch, converted here and nowhere else."""
 
+from minighost.interop import pytorch as pytorch
 from minighost.interop import timm as timm
 from minighost.interop.tables import tables_of
 from minighost.interop.transfer import gradients, load, load_timm, save, state_dict, to_timm
