@@ -42,12 +42,16 @@ class Table(NamedTuple):
         return path
 
 
-_Make = TypeVar("_Make", bound=Callable[..., Table])
-_tables: dict[type, dict[str, Callable[..., Table]]] = {}
+_Make = TypeVar("_Make", bound=Callable[..., Table | None])
+_tables: dict[type, dict[str, Callable[..., Table | None]]] = {}
 
 
 def named_by(source: str, kind: type) -> Callable[[_Make], _Make]:
-    """Decorator: a function from a model of this class to its `Table` for a source."""
+    """Decorator: a function from a model of this class to its `Table` for a source.
+
+    It returns None for a form of the network that the source does not have: its weights may fit by name and shape and
+    yet be those of another function.
+    """
 
     def add(function: _Make) -> _Make:
         _tables.setdefault(kind, {})[source] = function
@@ -58,8 +62,11 @@ def named_by(source: str, kind: type) -> Callable[[_Make], _Make]:
 
 def tables_of(model: Module) -> dict[str, Table]:
     """All tables for a model, by source."""
-    kind = next((kind for kind in type(model).__mro__ if kind in _tables), Module)
-    return {source: make(model) for source, make in {"pytorch": _pytorch, **_tables.get(kind, {})}.items()}
+    makers: dict[str, Callable[..., Table | None]] = {"pytorch": _pytorch}
+    for kind in reversed(type(model).__mro__):
+        makers |= _tables.get(kind, {})
+    made = {source: make(model) for source, make in makers.items()}
+    return {source: table for source, table in made.items() if table is not None}
 
 
 def _pytorch(model: Module) -> Table:
