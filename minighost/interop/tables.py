@@ -7,6 +7,7 @@ has the source "pytorch": our own names in PyTorch's layouts.
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
 from minighost.nn import Module
@@ -42,16 +43,12 @@ class Table(NamedTuple):
         return path
 
 
-_Make = TypeVar("_Make", bound=Callable[..., Table | None])
-_tables: dict[type, dict[str, Callable[..., Table | None]]] = {}
+_Make = TypeVar("_Make", bound=Callable[..., Table])
+_tables: dict[type, dict[str, Callable[..., Table]]] = {}
 
 
 def named_by(source: str, kind: type) -> Callable[[_Make], _Make]:
-    """Decorator: a function from a model of this class to its `Table` for a source.
-
-    It returns None for a form of the network that the source does not have: its weights may fit by name and shape and
-    yet be those of another function.
-    """
+    """Decorator: a function from a model of this class to its `Table` for a source; ValueError if there is none."""
 
     def add(function: _Make) -> _Make:
         _tables.setdefault(kind, {})[source] = function
@@ -62,11 +59,16 @@ def named_by(source: str, kind: type) -> Callable[[_Make], _Make]:
 
 def tables_of(model: Module) -> dict[str, Table]:
     """All tables for a model, by source."""
-    makers: dict[str, Callable[..., Table | None]] = {"pytorch": _pytorch}
-    for kind in reversed(type(model).__mro__):
-        makers |= _tables.get(kind, {})
-    made = {source: make(model) for source, make in makers.items()}
-    return {source: table for source, table in made.items() if table is not None}
+    found = {}
+    for source, make in _makers(model).items():
+        with suppress(ValueError):
+            found[source] = make(model)
+    return found
+
+
+def _makers(model: Module) -> dict[str, Callable[..., Table]]:
+    kind = next((kind for kind in type(model).__mro__ if kind in _tables), Module)
+    return {"pytorch": _pytorch, **_tables.get(kind, {})}
 
 
 def _pytorch(model: Module) -> Table:
@@ -79,12 +81,12 @@ def table(asker: str, model: Module, source: str) -> Table:
     Raises
     ------
     ValueError
-        There is none; the message lists those that there are.
+        There is none; the message says why, or lists those that there are.
     """
-    found = tables_of(model)
-    if source not in found:
-        raise ValueError(
-            f"{asker}: no table of names {source!r} for {type(model).__name__}; available: "
-            f"{', '.join(map(repr, found))}, 'minighost'"
-        )
-    return found[source]
+    makers = _makers(model)
+    if source in makers:
+        return makers[source](model)
+    raise ValueError(
+        f"{asker}: no table of names {source!r} for {type(model).__name__}; available: "
+        f"{', '.join(map(repr, tables_of(model)))}, 'minighost'"
+    )

@@ -12,11 +12,12 @@ from minighost.models import (
     AlexNet,
     EfficientNet,
     MobileNetV2,
+    MobileNetV3Large,
+    MobileNetV3Small,
     ResNetImageNet,
     ShuffleNetV2,
     SqueezeNet,
 )
-from minighost.models.mobilenet_v3 import MobileNetV3
 from minighost.nn import Bottleneck, ConvBNAct, InvertedResidual, LocalResponseNorm, MaxPool2d, ReLU
 
 __all__: list[str] = []
@@ -43,10 +44,13 @@ def _last(path: str, theirs: str) -> tuple[str, str]:
 
 
 @named_by("torchvision", AlexNet)
-def alexnet(model: AlexNet) -> Table | None:
-    """Activations and maxima count as layers; the published AlexNet, with its normalisation, is not there."""
+def alexnet(model: AlexNet) -> Table:
+    """Activations and maxima count as layers; the published AlexNet is not there."""
     if any(isinstance(module, LocalResponseNorm) for module in model.modules()):
-        return None
+        raise ValueError(
+            "AlexNet: torchvision has no AlexNet with local response normalisation and no names for its arrays; take "
+            "the model 'alexnet_torchvision' or the names 'pytorch'"
+        )
     convs = tuple((rf"^conv{k}\.0\.", f"features.{place}.") for k, place in enumerate((0, 3, 6, 8, 10), start=1))
     hidden = (r"^hidden1\.1\.", "classifier.1."), (r"^hidden2\.1\.", "classifier.4.")
     renames = (*convs, *hidden, _last("classifier", "classifier.6"))
@@ -81,17 +85,20 @@ def squeezenet(model: SqueezeNet) -> Table:
 
 
 @named_by("torchvision", ResNetImageNet)
-def resnet(model: ResNetImageNet) -> Table | None:
-    """Convolutions are numbered; ghost modules, and bottlenecks that stride on their first convolution, are not there.
-
-    The latter have the same names and shapes, but are another function.
-    """
+def resnet(model: ResNetImageNet) -> Table:
+    """Convolutions are numbered. A stride on the first of them changes no shape, but what they compute."""
     blocks = [block for _, block in _blocks(model.stages)]
     units: list[Any] = [block.reduce if isinstance(block, Bottleneck) else block.first for block in blocks]
     if not isinstance(units[0], ConvBNAct):
-        return None
+        raise ValueError(
+            f"ResNetImageNet: torchvision has no ResNet of {type(units[0]).__name__} and no names for its arrays; take "
+            "the names 'pytorch'"
+        )
     if isinstance(blocks[0], Bottleneck) and any(unit.conv.stride != (1, 1) for unit in units):
-        return None
+        raise ValueError(
+            "ResNetImageNet(stride_on='1x1'): torchvision's ResNets stride on the 3x3, where the same weights compute "
+            "something else; take stride_on='3x3' or the names 'pytorch'"
+        )
     stages = tuple((rf"^stages\.{s}\.", f"layer{s + 1}.") for s in range(len(model.stages)))
     order = (r"\.(first|reduce)\.(conv|bn)\.", r".\g<2>1."), (r"\.(second|spatial)\.(conv|bn)\.", r".\g<2>2.")
     rest = (r"\.expand\.(conv|bn)\.", r".\g<1>3."), (r"\.shortcut\.", ".downsample."), *UNIT
@@ -118,8 +125,9 @@ def mobilenet_v2(model: MobileNetV2) -> Table:
     return Table((*renames, (r"^tail\.", f"features.{place}."), _last("classifier", "classifier.1")))
 
 
-@named_by("torchvision", MobileNetV3)
-def mobilenet_v3(model: MobileNetV3) -> Table:
+@named_by("torchvision", MobileNetV3Large)
+@named_by("torchvision", MobileNetV3Small)
+def mobilenet_v3(model: MobileNetV3Large | MobileNetV3Small) -> Table:
     """Squeeze-and-excitation is of 1x1 convolutions there, the head is not."""
     renames, place = [(r"^stem\.", "features.0.")], 1
     for path, block in _blocks(model.stages):
@@ -145,10 +153,13 @@ def efficientnet(model: EfficientNet) -> Table:
 
 
 @named_by("torchvision", ShuffleNetV2)
-def shufflenet_v2(model: ShuffleNetV2) -> Table | None:
-    """A branch is one list, ReLUs included. Megvii's variant is another function, at width 0.5 with the same shapes."""
+def shufflenet_v2(model: ShuffleNetV2) -> Table:
+    """A branch is one list, ReLUs included. At width 0.5 Megvii's variant has the same shapes."""
     if any(unit.shuffle is None for _, unit in _blocks(model.stages)):
-        return None
+        raise ValueError(
+            "ShuffleNetV2(variant='megvii'): torchvision's units shuffle otherwise, so that the same weights compute "
+            "something else; take variant='torchvision' or the names 'pytorch'"
+        )
     stages = tuple((rf"^stages\.{s}\.", f"stage{s + 2}.") for s in range(len(model.stages)))
     # A unit of the branch is convolution, batch norm and, but after depthwise convolutions, ReLU.
     left = _branch("left", "branch1", (0, 2))
