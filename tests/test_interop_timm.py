@@ -196,3 +196,24 @@ def test_a_file_that_is_not_safetensors_is_refused_and_never_unpickled(tmp_path)
             interop.load_timm(network(), tmp_path / name)
     with pytest.raises(FileNotFoundError):
         interop.load_timm(network(), tmp_path / "none.safetensors")
+
+
+# Forms that timm lacks -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name, options, message",
+    [
+        (
+            "ghostnet",
+            {"head": "bn_no_bias"},
+            r"GhostNet\(head='bn_no_bias'\): timm's features have a bias and no batch",
+        ),
+        ("conv_mobilenet_v1", {}, r"MobileNetV1\(separable=False\): timm has no MobileNet of dense convolutions"),
+    ],
+)
+def test_a_form_that_timm_lacks_has_none_of_its_names(name, options, message):
+    model = models.create(name, width=0.1, num_classes=10, **options)
+    assert list(interop.tables_of(model)) == ["pytorch"]
+    with pytest.raises(ValueError, match=f"^{message}.*take .*the names 'pytorch'$"):
+        interop.state_dict(model, "timm")

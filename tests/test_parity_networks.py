@@ -9,6 +9,10 @@ from parity_networks import Case, compare
 
 pytestmark = pytest.mark.parity
 
+# As the authors' TensorFlow code scales MobileNetV3, which timm follows.
+TENSORFLOW = {"width": 0.75, "expand": "ratio x scaled input", "scale_head": False}
+FUSED = {"reparameterize": True}
+
 CASES = [
     Case("ghostnet", {"width": 0.5}, "timm:ghostnet_050"),
     Case("ghostnet", {"width": 1.0}, "timm:ghostnet_100"),
@@ -25,9 +29,28 @@ CASES = [
     Case("shufflenet_v2", {"width": 0.5}, "torchvision:shufflenet_v2_x0_5"),
     Case("shufflenet_v2", {"width": 1.0}, "torchvision:shufflenet_v2_x1_0"),
     Case("efficientnet_b0", {}, "torchvision:efficientnet_b0"),
+    Case("ghostnetv2", {}, "timm:ghostnetv2_100", side=128),
+    Case("ghostnetv3", {}, "timm:ghostnetv3_100", side=128),
+    Case("ghostnetv3", {"form": "fused"}, "timm:ghostnetv3_100", FUSED, side=128),
+    Case("mobilenet_v1", {}, "timm:mobilenetv1_100", {"bn_eps": 1e-3, "bn_momentum": 3e-4}),
+    Case("mobilenet_v2", {}, "timm:mobilenetv2_100"),
+    Case("mobilenet_v3_large", TENSORFLOW, "timm:mobilenetv3_large_075", {"bn_eps": 1e-3, "bn_momentum": 0.01}),
+    Case("mobilenet_v3_small", TENSORFLOW, "timm:mobilenetv3_small_075", {"bn_eps": 1e-3, "bn_momentum": 0.01}),
+    Case("mobilenet_v4_conv_small", {}, "timm:mobilenetv4_conv_small"),
+    Case("mobilenet_v4_conv_medium", {}, "timm:mobilenetv4_conv_medium"),
+    Case("efficientnet_b0", {}, "timm:efficientnet_b0"),
+    Case("repvgg", {"variant": "A0"}, "timm:repvgg_a0"),
+    Case("repvgg", {"variant": "A0", "form": "fused"}, "timm:repvgg_a0", FUSED),
+    Case("mobileone", {"variant": "s0"}, "timm:mobileone_s0"),
+    Case("mobileone", {"variant": "s0", "form": "fused"}, "timm:mobileone_s0", FUSED),
+    Case("xception", {"eps": 1e-5, "momentum": 0.1}, "timm:legacy_xception", side=96),
+    Case("fasternet", {}, "timm:fasternet_t0"),
 ]
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=f"{case.peer} {case.name}") for case in CASES])
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, id=" ".join([case.peer, case.name, *case.options.get("form", "").split()])) for case in CASES],
+)
 def test_the_original_computes_the_same(case, tmp_path):
     compare(case, tmp_path)

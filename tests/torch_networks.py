@@ -40,7 +40,9 @@ def build(peer, options):
         model = getattr(_torchvision(), name)(**options)
     elif library == "timm":
         _torchvision()
+        fused = options.pop("reparameterize", False)
         model = importlib.import_module("timm").create_model(name, **options)
+        model = importlib.import_module("timm.utils.model").reparameterize_model(model) if fused else model
     else:
         model = getattr(importlib.import_module("torch_twins"), name)(**options)
     for module in model.modules():
