@@ -94,7 +94,7 @@ TAIL = (r"^tail\.conv\.", "conv_head."), (r"^tail\.bn\.", "bn2.")
 @named_by("timm", MobileNetV1)
 def mobilenet_v1(model: MobileNetV1) -> Table:
     """Of separable units; with dense ones there is none."""
-    if not isinstance(model.stages[0][0], DepthwiseSeparable):
+    if not any(isinstance(module, DepthwiseSeparable) for module in model.modules()):
         raise ValueError(
             "MobileNetV1(separable=False): timm has no MobileNet of dense convolutions and no names for its arrays; "
             "take the names 'pytorch'"
