@@ -9,13 +9,14 @@ import time
 from pathlib import Path
 
 import pytest
+from commands import printed
 from learners import FIRST, ROOT, posix, solve, written
 
 from minighost.learn import stub
 from minighost.learn.folder import Folder, here
 from minighost.learn.grading import NOT_STARTED, RIGHT, WRONG
 from minighost.learn.ladder import exercises, find
-from minighost.learn.progress import Progress
+from minighost.learn.progress import Progress, fingerprint
 
 
 @pytest.fixture
@@ -45,6 +46,21 @@ def test_an_exercise_has_many_names(words):
 def test_what_means_no_exercise_is_told_what_is_close(words, message):
     with pytest.raises(ValueError, match=message):
         find(words)
+
+
+PUBLISHED = (
+    "sum_of_products windows correlate conv_loops im2col col2im conv_im2col conv_weight_gradients conv_input_gradient "
+    "output_size stride padding dilation grouped grouped_backward depthwise depthwise_backward pointwise separable "
+    "transposed batch_norm batch_norm_chain batch_norm_closed relu crelu squeeze_excite squeeze_excite_backward ghost "
+    "ghost_backward bottleneck cross_entropy sgd_momentum initialisation overfit_ten numba_kernel tiles "
+    "deterministic_sum count_ghostnet channel_shuffle depth_to_space regrouped_taps bilinear_weights separable_kernels "
+    "inverted_residual dfc_attention merge_branches"
+).split()
+
+
+def test_published_exercises_keep_their_numbers():
+    """Files and progress of a learner go by these names: a new exercise goes to the end."""
+    assert [e.stem for e in exercises()][: len(PUBLISHED)] == [f"ex{k:02}_{n}" for k, n in enumerate(PUBLISHED, 1)]
 
 
 # The stub ------------------------------------------------------------------------------------------------------
@@ -247,6 +263,52 @@ def test_a_broken_progress_file_is_set_aside_and_said(content, tmp_path):
     path.write_bytes(content)
     progress.read()
     assert (tmp_path / "progress.json.broken2").exists()
+
+
+@pytest.fixture
+def before(tmp_path):
+    """A folder that the edition of 38 exercises wrote: the second left wrong, the third untouched, the others right."""
+    folder, entries = Folder(tmp_path / "mine", pytest.fail), {}
+    folder.path.mkdir()
+    for exercise in exercises()[:38]:
+        stubbed = stub.cut(exercise.source)
+        text = {2: stubbed + "# mine\n", 3: stubbed}.get(exercise.number, exercise.source)
+        folder.file(exercise).write_text(text, encoding="utf-8")
+        entry = {"stub": fingerprint(stubbed)}
+        if exercise.number != 3:
+            outcome = "wrong" if exercise.number == 2 else "right"
+            entry |= {"outcome": outcome, "passed": True, "checked": fingerprint(text), "hints": exercise.number % 4}
+        entries[exercise.stem] = entry
+    content = json.dumps({"exercises": entries, "format": 1}, indent=1, sort_keys=True)
+    folder.progress.path.write_text(content, encoding="utf-8")
+    return folder, entries
+
+
+def test_progress_from_before_the_ladder_grew_survives(before):
+    folder, entries = before
+    texts = {e: folder.file(e).read_bytes() for e in exercises()[:38]}
+    unfinished = [2, 3, *range(39, len(exercises()) + 1)]
+    assert [e.number for e in folder.unfinished()] == unfinished
+    done = folder.init()
+    assert done.new == ["README.md", *(e.file for e in exercises()[38:])] and done.renewed == []
+    assert done.same == [exercises()[2].file] and len(done.left) == 37
+    assert {e: folder.file(e).read_bytes() for e in texts} == texts
+    kept = folder.progress.read()
+    assert {stem: kept[stem] for stem in entries} == entries and len(kept) == len(exercises()) + 1
+    assert [e.number for e in folder.unfinished()] == unfinished
+    assert not any(changed for e in exercises()[3:] for _, changed in [folder.outcome(e)])
+
+
+def test_an_exercise_that_is_newer_than_the_folder_is_told_how_to_come(before, capsys):
+    folder, _ = before
+    for exercise in exercises()[1:3]:
+        folder.progress.note(exercise.stem, outcome=RIGHT, checked=fingerprint(folder.file(exercise).read_bytes()))
+    text = printed(capsys, "learn", "--dir", folder.path)
+    assert f"38 of {len(exercises())} right" in text and "next  39 channel_shuffle, not started" in text
+    assert f"its file is not there yet; write it with  minighost learn init --dir {folder.path}" in text
+    text = printed(capsys, "learn", "init", "--dir", folder.path)
+    assert f"{len(exercises()) - 38} exercises written" in text and f"38 of {len(exercises())} right" in text
+    assert f"file  {folder.file(exercises()[38])}" in text
 
 
 def test_keys_of_others_are_kept(tmp_path):

@@ -8,7 +8,7 @@ as an ordinary program, with all your permissions. check exits with status 0 if
 everything is right, otherwise with 1.
 """
 
-HELP = "exercises from a sum of products to a ghost network"
+HELP = "exercises from a sum of products to a ghost network and its relatives"
 
 ACTIONS = "init", "list", "check", "watch", "hint", "solution", "reset", "progress"
 OF_ALL = "next", "init", "list", "progress"  # exercises at once, so that there is nothing to name
@@ -78,7 +78,7 @@ def _init(folder):
 def _first(folder, where):
     from minighost.learn.ladder import exercises
 
-    print(f"{len(exercises())} exercises, from a sum of products to a ghost network; none are in {folder.path} yet")
+    print(f"{len(exercises())} {HELP}; none are in {folder.path} yet")
     print(f"write them with  minighost learn init{where}")
 
 
@@ -96,6 +96,9 @@ def _next(folder, args):
     began = {"wrong": "wrong so far"}.get(outcome, "started" if changed else "not started")
     print(f"next  {exercise.number} {exercise.name}, {began}")
     _prose(exercise.title, 6)
+    if not folder.file(exercise).exists():
+        print(f"its file is not there yet; write it with  minighost learn init{_dir(folder)}")
+        return
     print(f"file  {folder.file(exercise)}")
     print(f"then  minighost learn check{_dir(folder)}     or keep `minighost learn watch{_dir(folder)}` running")
 

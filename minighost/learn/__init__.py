@@ -1,4 +1,4 @@
-"""Write it yourself: exercises from one sum of products to a ghost network, each with a check that says what is wrong.
+"""Write it yourself: exercises from one sum of products to a ghost network and its relatives. Checks say what is wrong.
 
     minighost learn init        writes the exercises into a folder, as files with gaps
     minighost learn             where you stand, and what comes next

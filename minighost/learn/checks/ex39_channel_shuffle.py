@@ -104,5 +104,8 @@ def _mistakes(x, G):
 
 
 def _again(out, G):
-    known = (_listed(out, G), "it shuffles once more; the inverse splits the channels into C/G rows"), (out, "unmoved")
+    known = (
+        (_listed(out, G), "it shuffles once more; the inverse splits the channels into C/G rows"),
+        (out, "the channels are unmoved"),
+    )
     return [(a, words) for a, words in known if not np.array_equal(a, _listed(out, out.shape[3] // G))]

@@ -37,7 +37,7 @@ WRONG = {
     "SH and SW swapped": (
         "(N, H, W, C), (SH, SW) = x.shape, block\n    OC",
         "(N, H, W, C), (SH, SW) = x.shape, block[::-1]\n    OC",
-        r"must be|swapped",
+        r"SH and SW are swapped",
     ),
     "a backward in PyTorch's order": (
         "return split.transpose(0, 1, 3, 2, 4, 5).reshape(N, OH // SH, OW // SW, SH * SW * OC)",
@@ -73,7 +73,7 @@ def check(mine):
         out, cache = several(forward(frozen(x), block), "out, cache", what)
         same(out, _spread(x, block), f"{what}: out", hints=_mistakes(x, block))
         dout = rng.normal(size=out.shape)
-        what = f"depth_to_space_backward(dout {_words(dout)}, cache of block {block})"
+        what = f"depth_to_space_backward(dout of {dout.shape}, cache of block {block})"
         same(backward(frozen(dout), cache), _gathered(dout, block), what, hints=_mistakes_back(dout, block))
     for x, block in cases:
         OC = x.shape[3] // (block[0] * block[1])
@@ -125,7 +125,7 @@ def _gathered(dout, block, order=_dcr):
 
 
 def _mistakes(x, block):
-    right, (N, H, W, C), (SH, SW) = _spread(x, block), x.shape, block
+    right, (N, H, W, _), (SH, SW) = _spread(x, block), x.shape, block
     split = x.reshape(N, H, W, SH, SW, -1)
     known = [
         (_spread(x, block, _crd), "this is CRD order, PyTorch's; in DCR a pixel's OC channels lie side by side"),

@@ -7,12 +7,12 @@ from minighost.learn.checks.calls import on_shapes
 from minighost.learn.compare import frozen, function, same, untouched
 
 HINTS = (
-    "rows = -(-KH // SH) rounds up. Steps 1 and 2: zeros of (rows*SH, columns*SW, C, OC), w in their first corner, "
-    "reshaped to (rows, SH, columns, SW, C, OC).",
-    "Step 3 is [::-1, :, ::-1]. Step 4 is a transpose to (rows, columns, OC, SH, SW, C) and a reshape: DCR wants the "
-    "phases (row, column, channel) with the channel fastest.",
-    "transposed: padding=(rows - 1, columns - 1) for the convolution, depth to space with the stride as block, then "
-    "[:, PH : PH + H, PW : PW + W].",
+    "rows = -(-KH // SH) rounds up. Steps 1 and 2: zeros of (rows*SH, columns*SW, C, OC), w in their first "
+    "corner, reshaped to (rows, SH, columns, SW, C, OC).",
+    "Step 3 is [::-1, :, ::-1]. Step 4 is a transpose to (rows, columns, OC, SH, SW, C) and a reshape: DCR wants "
+    "the phases (row, column, channel) with the channel fastest.",
+    "transposed: padding=(rows - 1, columns - 1) for the convolution, depth to space with the stride as block, "
+    "then [:, PH : PH + H, PW : PW + W].",
 )
 
 WRONG = {
@@ -37,12 +37,12 @@ WRONG = {
     "as many taps as the stride": (
         "rows, columns = -(-KH // SH), -(-KW // SW)",
         "rows, columns = KH, KW",
-        r"must have",
+        r"rounded up",
     ),
     "right for the strides that divide": (
         "rows, columns = -(-KH // SH), -(-KW // SW)",
         "rows, columns = KH // SH + 1, KW // SW + 1",
-        r"must have",
+        r"rounded up",
     ),
     "not padded": (", padding=(rows - 1, columns - 1)", "", r"y must be padded"),
     "padding cut off at the end only": (
@@ -64,11 +64,17 @@ def check(mine):
     """Raise AssertionError, in words that lead to the fix, unless the functions of the module `mine` are right."""
     regroup, transposed = function(mine, "regroup"), function(mine, "transposed")
     cases = list(_cases(np.random.default_rng(41)))
-    for y, w, stride, _ in cases:
+    for _, w, stride, _ in cases:
         what, given = f"regroup(w {_words(w)}, stride {stride})", w.copy()
         taps = regroup(given, stride)
         untouched(w, given, f"{what}: w")
-        same(taps, _sorted(w, stride), what, hints=_mistakes(w, stride))
+        want = _sorted(w, stride)
+        if np.shape(taps)[:2] != want.shape[:2]:
+            raise AssertionError(
+                f"{what}: returned shape {np.shape(taps)}, must be {want.shape}: ceil(KH/SH) taps along an axis, "
+                "that is KH/SH rounded up"
+            )
+        same(taps, want, what, hints=_mistakes(w, stride))
     for y, w, stride, padding in cases:
         K = w.shape[:2]
         what = f"transposed(y of {y.shape}, taps of w {_words(w)}, kernel_size {K}, stride {stride}, padding {padding})"

@@ -7,11 +7,12 @@ from minighost.learn.checks.calls import on_shapes
 from minighost.learn.compare import frozen, function, same
 
 HINTS = (
-    "bilinear_taps: np.arange(K) are the taps' numbers k, (K - 1)/2 is the middle, and one step is 1/factor of a pixel. "
-    "So the distance is |k - (K - 1)/2| / factor.",
+    "bilinear_taps: np.arange(K) are the taps' numbers k, (K - 1)/2 is the middle, and one step is 1/factor of a "
+    "pixel. So the distance is |k - (K - 1)/2| / factor.",
     "bilinear_kernel: np.outer(taps, taps) is the table of all products. It needs two more axes, of length 1 and "
     "channels.",
-    "enlarge: np.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)], mode='edge'), then call what is given with stride f, padding f // 2 and groups=C, keep [:, f:-f, f:-f].",
+    "enlarge: np.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)], mode='edge'), then call what is given with stride f, "
+    "padding f // 2 and groups=C, keep [:, f:-f, f:-f].",
 )
 
 WRONG = {
@@ -38,7 +39,7 @@ WRONG = {
     "all channels into all": (
         "np.repeat(np.outer(taps, taps)[:, :, None, None], channels, axis=3)",
         "np.outer(taps, taps)[:, :, None, None] * np.ones((channels, channels))",
-        r"axis 2 has",
+        r"itself alone",
     ),
     "zeros beyond the edge": ('mode="edge"', 'mode="constant"', r"darkens"),
     "the border comes from the opposite side": ('mode="edge"', 'mode="wrap"', r"opposite side"),
@@ -67,6 +68,8 @@ def check(mine):
             (np.broadcast_to(other[:, :, None, None], want.shape), "in the plane a weight is the product of both axes'")
             for other in (np.add.outer(line, line) / 2, np.minimum.outer(line, line), np.add.outer(line, line))
         ]
+        known.append((np.repeat(want, C, axis=2), "each channel goes to itself alone: axis 2 has length 1"))
+        known = [(a, words) for a, words in known if a.shape != want.shape or not np.allclose(a, want)]
         same(kernel(factor, C), want, f"bilinear_kernel(factor = {factor}, channels = {C})", hints=known)
     rng, row = np.random.default_rng(42), np.array([0.0, 4.0]).reshape(1, 1, 2, 1)
     planes = ((rng.normal(size=shape), f) for shape, f in _shapes(rng))

@@ -6,11 +6,12 @@ from minighost.learn.checks.calls import on_shapes, several
 from minighost.learn.compare import frozen, function, same
 
 HINTS = (
-    "separate: the first columns of U, the first rows of V (it is already transposed), and s once, on one of the two: "
-    "U[:, :terms] * s[:terms].",
-    "error: the squares of s from `terms` on, over all squares; the root of the quotient. rank: count s > 1e-12 * s[0].",
-    "correlate_separated: for each k, column columns[:, k] as a kernel of (KH, 1) - columns[:, k, None] - then row "
-    "rows[k] as one of (1, KW), rows[k][None]. Add up the results.",
+    "separate: the first columns of U, the first rows of V (it is already transposed), and s once, on one of the "
+    "two: U[:, :terms] * s[:terms].",
+    "error: the squares of s from `terms` on, over all squares; the root of the quotient. rank: count s > 1e-12 * "
+    "s[0].",
+    "correlate_separated: for each k, column columns[:, k] as a kernel of (KH, 1) - columns[:, k, None] - then "
+    "row rows[k] as one of (1, KW), rows[k][None]. Add up the results.",
 )
 
 WRONG = {
