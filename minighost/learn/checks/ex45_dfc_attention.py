@@ -45,8 +45,8 @@ WRONG = {
     ),
     "padding the other way round": ("across, padding=(0, K // 2)", "across, padding=(K // 2, 0)", r"axis \d has"),
     "gates of even planes": (
-        "np.arange(H)[:, None] * GH // H, np.arange(W) * GW // W",
-        "np.minimum(np.arange(H)[:, None] // 2, GH - 1), np.minimum(np.arange(W) // 2, GW - 1)",
+        "np.arange(H)[:, None] * rows // H, np.arange(W) * columns // W",
+        "np.minimum(np.arange(H)[:, None] // 2, rows - 1), np.minimum(np.arange(W) // 2, columns - 1)",
         r"i\*GH // H, not i // 2",
     ),
     "no sigmoid": ("1 / (1 + np.exp(-z))", "z * 1.0", r"sigmoid is missing"),
@@ -155,8 +155,8 @@ def _collected(products, z, last=False):
 
 
 def _mistakes_of_gates(y, z, gate):
-    (_, H, W, _), (_, GH, GW, _) = y.shape, z.shape
-    halved = gate[:, np.minimum(np.arange(H)[:, None] // 2, GH - 1), np.minimum(np.arange(W) // 2, GW - 1)]
+    (_, H, W, _), (_, rows, columns, _) = y.shape, z.shape
+    halved = gate[:, np.minimum(np.arange(H)[:, None] // 2, rows - 1), np.minimum(np.arange(W) // 2, columns - 1)]
     known = [
         (y * halved, "the gate's row is i*GH // H, not i // 2: they differ where H is odd; columns likewise"),
         (y * _near(z, y), "the sigmoid is missing"),

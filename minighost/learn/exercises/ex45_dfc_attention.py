@@ -47,8 +47,8 @@ def dfc_forward(x, w, across, down):
 
 def gate_forward(y, z):
     """Scale y (N, H, W, OC) by the nearest of the gates sigmoid(z), z (N, GH, GW, OC): out (N, H, W, OC), cache."""
-    (_, H, W, _), (_, GH, GW, _) = y.shape, z.shape
-    gate, i, j = 1 / (1 + np.exp(-z)), np.arange(H)[:, None] * GH // H, np.arange(W) * GW // W
+    (_, H, W, _), (_, rows, columns, _) = y.shape, z.shape
+    gate, i, j = 1 / (1 + np.exp(-z)), np.arange(H)[:, None] * rows // H, np.arange(W) * columns // W
     return y * gate[:, i, j], (y, gate, i, j)
 
 
