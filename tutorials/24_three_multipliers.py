@@ -226,7 +226,7 @@ print("wrote three_multipliers.png")
 # ## Try it
 #
 # 1. At which alpha is MobileNet's classifier half of the parameters?
-# 2. MobileNetV2 never shrinks its 1280 features. Count it at width 0.35: what share of the parameters does the classifier hold?
+# 2. MobileNetV2 never shrinks its 1280 features. What share of its parameters does the classifier hold at width 0.35?
 # 3. `compound_scaling` takes fractions. Which phi doubles the work of B0 by count, not by the rule?
 #
 # Read on in `minighost/models/mobilenet_v1.py` and `minighost/models/efficientnet.py`, and in
