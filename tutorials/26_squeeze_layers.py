@@ -183,7 +183,7 @@ for offset, column, whole, colour, name in (
 middle.set_yticks(rows, list(parts))
 middle.invert_yaxis()
 middle.set(title="SqueezeNet 1.0, shares", xlabel="share (%)")
-middle.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 0.12))
+middle.legend(frameon=False, loc="upper right", bbox_to_anchor=(1, 0.75))
 
 grid = np.linspace(0.125, 1, 15)
 right.plot(grid, [parameters(ratio) / 1e6 for ratio in grid], ".-", color="#2a6f97", label="squeeze ratio turned")
