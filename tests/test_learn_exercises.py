@@ -8,6 +8,7 @@ from importlib import util
 import numpy as np
 import pytest
 
+from minighost import nn, ops
 from minighost.learn import stub
 from minighost.learn.grading import NOT_STARTED, RIGHT, WRONG, grade
 from minighost.learn.judge import judge
@@ -137,6 +138,30 @@ def test_what_is_given_was_written_before(exercise):
         assert f"ops.{name}" in exercise.text, f"ops.{name} must be named as given"
     for number in re.findall(r"you wrote in exercises? (\d+)", exercise.text):
         assert int(number) < exercise.number
+
+
+def solution(number):
+    return importlib.import_module(f"minighost.learn.exercises.{exercises()[number - 1].stem}")
+
+
+def test_the_solutions_of_the_family_compute_what_minighost_computes():
+    rng = np.random.default_rng(0)
+    x, y, z = (rng.normal(size=shape) for shape in ((2, 3, 4, 12), (1, 5, 6, 2), (1, 2, 3, 2)))
+    w, column = rng.normal(size=(5, 4, 3, 12)), rng.normal(size=3)
+    np.testing.assert_array_equal(solution(39).shuffle_forward(x, 4)[0], ops.channel_shuffle_forward(x, 4)[0])
+    np.testing.assert_array_equal(
+        solution(40).depth_to_space_forward(x, (2, 3))[0], ops.depth_to_space_forward(x, (2, 3))[0]
+    )
+    crd = solution(40).depth_to_space_forward(solution(40).from_crd(x, (2, 3)), (2, 3))[0]
+    np.testing.assert_array_equal(crd, ops.depth_to_space_forward(x, (2, 3), "CRD")[0])
+    image = solution(41).transposed(x, solution(41).regroup(w, (2, 3)), (5, 4), (2, 3), (1, 2))
+    np.testing.assert_allclose(image, ops.conv_transpose2d_forward(x, w, None, (2, 3), (1, 2))[0], atol=1e-12)
+    np.testing.assert_array_equal(solution(42).bilinear_kernel(3, 2), ops.bilinear_kernel(3, 2, np.float64))
+    separated = nn.separate(np.outer(column, column[::-1]) + np.diag(column))
+    columns, rows = solution(43).separate(np.outer(column, column[::-1]) + np.diag(column), 1)
+    np.testing.assert_allclose(columns @ rows, np.outer(separated.column, separated.row), atol=1e-12)
+    gated, _ = ops.scale_map_forward(y, 1 / (1 + np.exp(-z)))
+    np.testing.assert_allclose(solution(45).gate_forward(y, z)[0], gated, atol=1e-12)
 
 
 def test_nan_does_not_satisfy_the_adjoint_law():

@@ -90,20 +90,20 @@ def _words(w):
 def _cases(rng):
     """Kernels smaller than the stride, equal, multiples and not; padding up to where the first phases are cut off."""
     yield np.array([1.0, 2.0]).reshape(1, 1, 2, 1), np.array([1.0, 10, 100]).reshape(1, 3, 1, 1), (1, 2), (0, 0)
-    for K, S, P in (
+    cases = [
         ((4, 4), (2, 2), (1, 1)),
         ((3, 3), (2, 2), (1, 1)),
         ((5, 3), (3, 2), (2, 0)),
         ((2, 3), (3, 1), (0, 1)),
         ((2, 6), (2, 3), (0, 3)),
         ((7, 1), (3, 1), (3, 0)),
-        *((tuple(rng.integers(2, 8, 2)), tuple(rng.integers(1, 5, 2)), None) for _ in range(6)),
-    ):
-        K, S = (int(k) for k in K), (int(s) for s in S)
-        K, S = tuple(K), tuple(S)
-        P = tuple(int(rng.integers(0, (k + 1) // 2)) for k in K) if P is None else P
-        shape = (int(rng.integers(1, 3)), *(int(side) for side in rng.integers(2, 5, 2)), 2)
-        yield rng.normal(size=shape), rng.normal(size=(*K, 3, 2)), S, P
+    ]
+    for _ in range(6):
+        KH, KW, SH, SW = (int(k) for k in rng.integers((2, 2, 1, 1), (8, 8, 5, 5)))
+        cases.append(((KH, KW), (SH, SW), (int(rng.integers((KH + 1) // 2)), int(rng.integers((KW + 1) // 2)))))
+    for kernel_size, stride, padding in cases:
+        N, OH, OW = (int(side) for side in rng.integers((1, 2, 2), (3, 5, 5)))
+        yield rng.normal(size=(N, OH, OW, 2)), rng.normal(size=(*kernel_size, 3, 2)), stride, padding
 
 
 def _scattered(y, w, stride):

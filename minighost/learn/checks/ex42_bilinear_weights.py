@@ -114,13 +114,14 @@ def _mistakes(factor):
 
 def _mistakes_of_border(x, factor, want):
     (_, H, W, C), f = x.shape, factor
-    known = [(x.repeat(f, 1).repeat(f, 2), "this is resizing by the nearest pixel")]
-    for mode, words in (
-        ("constant", "it darkens towards the border, where zeros were seen: pad by the edge"),
-        ("wrap", "the border sees the opposite side: pad by the edge"),
-        ("edge", "what is cut off must be the same on each side, f rows and columns"),
-    ):
-        edged = np.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)], mode=mode)
-        out, _ = ops.conv_transpose2d_forward_reference(edged, _kernel(f, C).copy(), None, f, f // 2, groups=C)
-        known.append((out[:, : f * H, : f * W] if mode == "edge" else out[:, f:-f, f:-f], words))
+    sides, outs = [(0, 0), (1, 1), (1, 1), (0, 0)], []
+    for edged in (np.pad(x, sides), np.pad(x, sides, mode="wrap"), np.pad(x, sides, mode="edge")):
+        kernel = _kernel(f, C).copy()
+        outs.append(ops.conv_transpose2d_forward_reference(edged, kernel, None, f, f // 2, groups=C)[0])
+    known = [
+        (x.repeat(f, 1).repeat(f, 2), "this is resizing by the nearest pixel"),
+        (outs[0][:, f:-f, f:-f], "it darkens towards the border, where zeros were seen: pad by the edge"),
+        (outs[1][:, f:-f, f:-f], "the border sees the opposite side: pad by the edge"),
+        (outs[2][:, : f * H, : f * W], "what is cut off must be the same on each side, f rows and columns"),
+    ]
     return [(a, words) for a, words in known if a.shape != want.shape or not np.allclose(a, want)]

@@ -90,7 +90,8 @@ def _compare(forward, backward, words, given, stride, rng):
     out, cache = several(forward(*mine, stride), "out, cache", what)
     for name, before, after in zip(("x", "w1", "d", "w2"), given, mine, strict=True):
         untouched(before, after, f"{what}: {name}")
-    want, inside = _forward(*given, stride)
+    x, w1, d, w2 = given
+    want, inside = _forward(x, w1, d, w2, stride)
     same(out, want, f"{what}: out", hints=_mistakes(given, stride, want))
     dout = np.ones_like(want) if want.size == 1 else rng.normal(size=want.shape)
     what = f"inverted_residual_backward(dout{' = 1' if want.size == 1 else ''}, cache of {words})"
@@ -118,7 +119,7 @@ def _forward(x, w1, d, w2, stride, first=_relu6, second=_relu6):
 
 
 def _mistakes(given, stride, want):
-    x, z = given[0], want
+    (x, w1, d, w2), z = given, want
     added = stride == 1 and x.shape == want.shape
     if added:
         z = want - x
@@ -126,10 +127,10 @@ def _mistakes(given, stride, want):
     known = [
         (_relu6(z) + x if added else _relu6(z), "the projection is linear: no relu6 after it"),
         (_relu6(want), "nothing follows the sum"),
-        (_forward(*given, stride, first=lambda a: np.maximum(a, 0))[0], clipped.format("a")),
-        (_forward(*given, stride, first=lambda a: a)[0], clipped.format("a")),
-        (_forward(*given, stride, second=lambda b: np.maximum(b, 0))[0], clipped.format("b")),
-        (_forward(*given, stride, second=lambda b: b)[0], clipped.format("b")),
+        (_forward(x, w1, d, w2, stride, first=lambda a: np.maximum(a, 0))[0], clipped.format("a")),
+        (_forward(x, w1, d, w2, stride, first=lambda a: a)[0], clipped.format("a")),
+        (_forward(x, w1, d, w2, stride, second=lambda b: np.maximum(b, 0))[0], clipped.format("b")),
+        (_forward(x, w1, d, w2, stride, second=lambda b: b)[0], clipped.format("b")),
     ]
     if added:
         known.append((z, "x must be added: the stride is 1, and OC = C"))

@@ -9,10 +9,10 @@ from minighost.learn.compare import frozen, function, same
 HINTS = (
     "dfc_forward: cut x to [:, : 2 * GH, : 2 * GW], reshape to (N, GH, 2, GW, 2, C), take the mean over axes 2 "
     "and 4. Then one line for each line of the task.",
-    "gate_forward: i = np.arange(H)[:, None] * GH // H and j = np.arange(W) * GW // W are numbers of gates; "
-    "gate[:, i, j] is then as large as y.",
-    "gate_backward: np.add.at(dgate, (slice(None), i, j), dout * y) adds up what each gate was used for, in zeros "
-    "of the gate's shape; then times gate * (1 - gate).",
+    "gate_forward: h = np.arange(H)[:, None] * GH // H and w = np.arange(W) * GW // W are numbers of gates; "
+    "gate[:, h, w] is then as large as y.",
+    "gate_backward: in zeros of the gate's shape, add dout[:, i, j] * y[:, i, j] for every pixel (i, j) to the "
+    "place of its gate; then times gate * (1 - gate).",
 )
 
 WRONG = {
@@ -52,25 +52,25 @@ WRONG = {
     "no sigmoid": ("1 / (1 + np.exp(-z))", "z * 1.0", r"sigmoid is missing"),
     "the sigmoid mirrored": ("np.exp(-z)", "np.exp(z)", r"sigmoid\(-z\)"),
     "hard sigmoid": ("1 / (1 + np.exp(-z))", "np.clip(z / 6 + 0.5, 0, 1)", r"hard sigmoid"),
-    "the gate added": ("return y * gate[:, i, j],", "return y + gate[:, i, j],", r"times"),
+    "the gate added": ("return y * gate[:, h, w],", "return y + gate[:, h, w],", r"times"),
     "+= where indices repeat": (
-        "np.add.at(dgate, (slice(None), i, j), dout * y)",
-        "dgate[:, i, j] += dout * y",
+        "for i, j in np.ndindex(y.shape[1:3]):\n        dgate[:, h[i, 0], w[j]] += dout[:, i, j] * y[:, i, j]",
+        "dgate[:, h, w] += dout * y",
         r"last pixel .* np\.add\.at",
     ),
-    "dgate without y": ("(slice(None), i, j), dout * y)", "(slice(None), i, j), dout)", r"y is left out"),
+    "dgate without y": ("+= dout[:, i, j] * y[:, i, j]", "+= dout[:, i, j]", r"y is left out"),
     "no slope of the sigmoid": ("dgate * gate * (1 - gate)", "dgate", r"slope .* missing"),
     "half of the slope": ("dgate * gate * (1 - gate)", "dgate * gate", r"slope is gate \* \(1 - gate\)"),
-    "dy without its gate": ("return dout * gate[:, i, j], dgate", "return dout, dgate", r"dy is dout times its gate"),
+    "dy without its gate": ("return dout * gate[:, h, w], dgate", "return dout, dgate", r"dy is dout times its gate"),
     "dz first": (
-        "return dout * gate[:, i, j], dgate * gate * (1 - gate)",
-        "return dgate * gate * (1 - gate), dout * gate[:, i, j]",
+        "return dout * gate[:, h, w], dgate * gate * (1 - gate)",
+        "return dgate * gate * (1 - gate), dout * gate[:, h, w]",
         r"order is dy, dz",
     ),
 }
 
 
-@on_shapes("gate[:, i, j] is as large as y if i is (H, 1) and j is (W,).")
+@on_shapes("gate[:, h, w] is as large as y if h is (H, 1) and w is (W,).")
 def check(mine):
     """Raise AssertionError, in words that lead to the fix, unless the functions of the module `mine` are right."""
     dfc_forward, forward, backward = (function(mine, name) for name in ("dfc_forward", "gate_forward", "gate_backward"))
@@ -126,7 +126,10 @@ def _gates(forward, backward, words, y, z, dout):
     same(dy, dout * _near(gate, y), f"{what}: dy", hints=[(dout, "dy is dout times its gate")])
     slope, used = gate * (1 - gate), _collected(dout * y, z)
     known = [
-        (_collected(dout * y, z, last=True) * slope, "only the last pixel of each gate counts: use np.add.at"),
+        (
+            _collected(dout * y, z, last=True) * slope,
+            "only the last pixel of each gate counts: add in a loop, or with np.add.at",
+        ),
         (_collected(dout, z) * slope, "y is left out: dgate is the sum of dout * y"),
         (used, "the sigmoid's slope is missing, gate * (1 - gate)"),
         (used * gate, "the sigmoid's slope is gate * (1 - gate)"),

@@ -170,7 +170,8 @@ def _convolved(x, w, G, b):
 
 
 def _sum(branches, kernel_size, place=lambda more: (more // 2, more // 2), folded=_right, **options):
-    weight, bias = 0, 0
+    weight = np.zeros((*kernel_size, *branches[0][0].shape[2:]))
+    bias = np.zeros(weight.shape[3])
     for w, norm in branches:
         w, b = folded(w, norm)
         sides = [place(K - k) for K, k in zip(kernel_size, w.shape[:2], strict=True)]

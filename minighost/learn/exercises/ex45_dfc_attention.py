@@ -17,7 +17,7 @@ pixels; with H = 5 and GH = 2 the rows 0 1 2 use gate row 0, and 3 4 use gate ro
 
 Backward of the gates. What was used several times gets the sum over its uses, so dgate is the sum of dout * y over all
 pixels that used this gate. Then the sigmoid, whose slope is gate * (1 - gate). NumPy trap: a[index] += b adds only once
-where an index occurs twice; np.add.at(a, index, b) adds every time.
+where an index occurs twice; a loop, or np.add.at(a, index, b), adds every time.
 
     dy = dout * (its gate)          dz = (sum of dout * y) * gate * (1 - gate)
 
@@ -48,13 +48,14 @@ def dfc_forward(x, w, across, down):
 def gate_forward(y, z):
     """Scale y (N, H, W, OC) by the nearest of the gates sigmoid(z), z (N, GH, GW, OC): out (N, H, W, OC), cache."""
     (_, H, W, _), (_, rows, columns, _) = y.shape, z.shape
-    gate, i, j = 1 / (1 + np.exp(-z)), np.arange(H)[:, None] * rows // H, np.arange(W) * columns // W
-    return y * gate[:, i, j], (y, gate, i, j)
+    gate, h, w = 1 / (1 + np.exp(-z)), np.arange(H)[:, None] * rows // H, np.arange(W) * columns // W
+    return y * gate[:, h, w], (y, gate, h, w)
 
 
 def gate_backward(dout, cache):
     """Gradients of `gate_forward`: dout (N, H, W, OC) -> dy (N, H, W, OC), dz (N, GH, GW, OC)."""
-    y, gate, i, j = cache
+    y, gate, h, w = cache
     dgate = np.zeros_like(gate)
-    np.add.at(dgate, (slice(None), i, j), dout * y)
-    return dout * gate[:, i, j], dgate * gate * (1 - gate)
+    for i, j in np.ndindex(y.shape[1:3]):
+        dgate[:, h[i, 0], w[j]] += dout[:, i, j] * y[:, i, j]
+    return dout * gate[:, h, w], dgate * gate * (1 - gate)

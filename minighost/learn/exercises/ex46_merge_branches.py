@@ -49,7 +49,8 @@ def identity(channels, groups):
 
 def merge(branches, kernel_size):
     """A list of (w, norm) as one convolution of kernel_size (KH, KW): weight (KH, KW, C/G, OC), bias (OC,)."""
-    weight, bias = 0, 0
+    weight = np.zeros((*kernel_size, *branches[0][0].shape[2:]))
+    bias = np.zeros(weight.shape[3])
     for w, norm in branches:
         w, b = fold(w, norm)
         PH, PW = (kernel_size[0] - w.shape[0]) // 2, (kernel_size[1] - w.shape[1]) // 2
