@@ -183,8 +183,25 @@ def test_the_table_lists_everybody(outcome):
     assert "| minighost | 2 | 500.00 (500.00-500.00) | 4 | 1.00 (1.00-1.00) |  | 9.0 | 77 |" in lines
     assert "| torch-nchw | 2 | 1000.00 (1000.00-1000.00) | 2 | 2.00 (2.00-2.00) | 0e+00 | 9.0 | 77 |" in lines
     assert "| mygrad | 2 | not installed: mygrad | | | | | |" in lines
-    rows = [line for line in lines if line.startswith("|")]
+    rows = [line for line in lines[lines.index("## tiny") :] if line.startswith("|")]
     assert {line.replace("not installed", "").count("|") for line in rows} == {9}
+
+
+def test_one_table_has_a_line_for_each_work_and_names_the_peer_that_comes_closest(outcome):
+    (tiny,) = outcome["works"]
+    ratio = {"median": 1.5, "low": 1.25, "high": 1.75}
+    slow = {"minighost@1": {"ratio": {**ratio, "median": 0.5}}, "torch-compile": {"ratio": ratio}}
+    second = {"work": "second", "contestants": {**tiny["contestants"], **slow}}
+    third = {"work": "third", "contestants": {"minighost": {"absent": "failed: no memory"}}}
+    lines = report.overview({"works": [tiny, second, third]}).splitlines()
+    assert lines[3:] == [
+        "| work | minighost, ms | images/s | torch-nchw | mygrad | minighost@1 | torch-compile | fastest peer |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
+        "| tiny | 500.00 | 4 | 2.00 (2.00-2.00) | absent |  |  | 2.00 |",
+        "| second | 500.00 | 4 | 2.00 (2.00-2.00) | absent | 0.50 (1.25-1.75) | 1.50 (1.25-1.75) | 1.50 |",
+        "| third | absent |  |  |  |  |  |  |",
+    ]
+    assert "## All works" in report.markdown(outcome).splitlines()
 
 
 def test_results_are_written_as_json_markdown_and_picture(outcome, tmp_path):

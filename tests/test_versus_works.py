@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minighost import analysis, nn
-from versus import networks, suite, works
+from versus import compare, networks, suite, works
 from versus.peers import minighost_peer
 
 
@@ -13,7 +13,7 @@ def test_the_vgg_costs_what_its_table_says():
     assert (sum(row.params for row in rows), sum(row.macs for row in rows)) == (1_148_874, 152_766_976)
 
 
-@pytest.mark.parametrize("name", ["ghostnet", "resnet20", "vgg"])
+@pytest.mark.parametrize("name", ["ghostnet", "resnet20", "vgg", "vgg16_cifar"])
 def test_every_process_builds_the_same_network_with_batch_norms_that_matter(name):
     first, second = networks.create(name), networks.create(name)
     for path, value in first.state_dict().items():
@@ -22,6 +22,29 @@ def test_every_process_builds_the_same_network_with_batch_norms_that_matter(name
     for norm in norms:
         for value in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
             assert np.ptp(value.data) > 0.01
+
+
+def test_every_network_of_the_family_is_trained_and_serves_many_images_and_one():
+    for name in works.FAMILY:
+        found = [works.WORKS[f"{name}-{kind}"] for kind in ("train", "infer-128", "infer-1")]
+        assert [work.shape for work in found] == [(128, 32, 32, 3), (128, 32, 32, 3), (1, 32, 32, 3)]
+        assert {work.subject for work in found} == {f"{name}_cifar"}
+
+
+@pytest.mark.parametrize("name", works.FAMILY)
+def test_nothing_is_drawn_at_random_in_a_step(name):
+    for kind in ("train", "infer-1"):
+        model = networks.create(f"{name}_cifar", **{**works.WORKS[f"{name}-{kind}"].options, "width": 0.25})
+        assert not [m for m in model.modules() if isinstance(m, (nn.Dropout, nn.StochasticDepth)) and m.p]
+
+
+@pytest.mark.parametrize("name", works.FAMILY)
+def test_logits_in_evaluation_depend_on_the_image(name):
+    model = networks.create(f"{name}_cifar", **{**works.WORKS[f"{name}-infer-1"].options, "width": 0.25}).eval()
+    with nn.fusing(False):
+        logits = model(works.inputs(works.Work("tiny", "infer", name, (3, 32, 32, 3)))[0])
+    assert 0.01 < np.abs(logits).max() < 1e3
+    assert np.ptp(logits, axis=0).max() > 0.005 * np.abs(logits).max()
 
 
 def test_the_input_of_batch_norm_keeps_off_the_kink_of_the_relu():
@@ -59,6 +82,33 @@ def test_a_trained_network_is_compared_before_and_after_a_step():
 
 
 # Parity --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(
+    "name", [*(f"{name}-train" for name in ("ghostnet-0.5", "resnet20", "vgg", *works.FAMILY)), "repvgg-infer-1"]
+)
+def test_the_twin_of_a_work_computes_the_same_in_training_and_in_evaluation(name):
+    import torch
+
+    from versus import torch_twin
+
+    work = works.WORKS[name]
+    narrow = {"width": 0.25} if work.subject.removesuffix("_cifar") in works.FAMILY else {}
+    model = networks.create(work.subject, **{**narrow, **work.options})
+    x, _ = works.inputs(works.Work("tiny", "train", name, (4, 32, 32, 3)))
+    theirs, y = torch_twin.twin(model), torch.from_numpy(x).permute(0, 3, 1, 2)
+    logits = {}
+    for training in (True, False):
+        logits[training] = {"logits": model.train(training)(x).copy()}
+        found = theirs.train(training)(y)
+        found.sum().backward()  # autograd objects if what it needs has been changed in place
+        compare.difference({"logits": found.detach().numpy()}, logits[training], 1e-4)
+    with torch.no_grad():
+        folded = torch_twin.fold(theirs)(y).numpy()
+    compare.difference({"logits": folded}, logits[False], 1e-4)
+    kinds = {type(module) for module in theirs.modules()}
+    assert name == "repvgg-train" or torch.nn.BatchNorm2d not in kinds
 
 
 @pytest.mark.parity

@@ -5,10 +5,17 @@ The chain follows VGG (Simonyan & Zisserman 2015): 3x3 convolutions in pairs, ha
 
 import numpy as np
 
-from minighost import models
-from minighost.nn import ConvBNAct, GlobalAvgPool, Linear, MaxPool2d, Sequential
+from minighost import models, nn
+from minighost.nn import BatchNorm2d, Conv2d, ConvBNAct, GlobalAvgPool, Linear, MaxPool2d, Sequential
 
 __all__ = ["create", "vgg"]
+
+# What is left of the power of maps with mean 0: half after a ReLU, a quarter of that after a gate that is half open.
+RECTIFIED, GATED = 0.5, 0.125
+LEFT = dict.fromkeys((nn.ReLU, nn.ReLU6, nn.HardSwish, nn.SiLU, nn.GELU), RECTIFIED) | dict.fromkeys(
+    (nn.HardSigmoid, nn.Sigmoid, nn.ClipGate), GATED
+)
+LEFT[nn.FasterNetBlock] = 1.0  # what goes around the one before
 
 
 def vgg(num_classes=10, rng=0):
@@ -22,16 +29,30 @@ def vgg(num_classes=10, rng=0):
 
 
 def create(name, **options):
-    """A network with batch norms that are not trivial.
+    """A network with batch norms and biases that are not trivial, and logits that depend on the image.
 
-    With scale 1, shift 0, mean 0 and variance 1 an exchange of any two of them could not be seen in the outputs.
+    With scale 1, shift 0, mean 0 and variance 1 an exchange of any two of them could not be seen in the outputs; with
+    variances far from those of the maps nothing of the image would be left after a few layers. So running variances are
+    about what weights make of maps of unit power.
     """
     model = vgg(**options) if name == "vgg" else models.create(name, rng=0, **options)
-    # A running variance of about 2 keeps the logits of all networks here within 0.1 ... 10 in evaluation.
-    ranges = {"bn.weight": (0.8, 1.2), "bn.bias": (-0.2, 0.2), "running_mean": (-0.2, 0.2), "running_var": (1.5, 2.5)}
-    rng = np.random.default_rng(2)
-    for path, value in [*model.named_parameters(), *model.named_buffers()]:
-        for ending, bounds in ranges.items():
-            if path.endswith(ending):
-                value.data[...] = rng.uniform(*bounds, value.data.shape)
+    rng, power = np.random.default_rng(2), 1.0
+    for path, module in model.named_modules():
+        if isinstance(module, (Conv2d, Linear)) and not path.endswith("partial.conv"):  # most channels go around that
+            weight = module.weight.data.astype(np.float64)
+            power = np.mean(power) * (weight**2).sum(axis=tuple(range(weight.ndim - 1)))
+            if module.bias is not None:
+                _draw(rng, module.bias, 0.0, 0.2)
+        elif isinstance(module, BatchNorm2d):
+            _draw(rng, module.weight, 1.0, 0.2)
+            _draw(rng, module.bias, 0.0, 0.2)
+            _draw(rng, module.running_mean, 0.0, 0.2 * np.sqrt(power))
+            _draw(rng, module.running_var, power, 0.25 * power)
+            power = RECTIFIED if module.relu else 1.0
+        else:
+            power = LEFT.get(type(module), power)
     return model
+
+
+def _draw(rng, value, middle, reach):
+    value.data[...] = middle + reach * rng.uniform(-1, 1, value.data.shape)

@@ -7,8 +7,9 @@ import platform
 from pathlib import Path
 
 from minighost.files import write_atomic
+from versus.suite import OURS
 
-__all__ = ["machine", "markdown", "write"]
+__all__ = ["machine", "markdown", "overview", "write"]
 
 PACKAGES = "minighost", "numpy", "numba", "torch", "onnx", "onnxruntime", "mygrad"
 
@@ -52,7 +53,7 @@ def write(folder, outcome):
 
 
 def markdown(outcome):
-    """One table per work."""
+    """A table with one line for each work, then one table per work."""
     of = outcome["machine"]
     head = HEAD.format(
         **{key: of[key] for key in ("cpu", "cores", "system", "python")},
@@ -60,7 +61,27 @@ def markdown(outcome):
         turn=outcome["turn_s"],
         n=outcome["rounds"],
     )
-    return "\n".join([head, *(line for work in outcome["works"] for line in _section(work))])
+    sections = (line for work in outcome["works"] for line in _section(work))
+    return "\n".join([head, overview(outcome), *sections])
+
+
+def overview(outcome):
+    """One line for each work: minighost's time, and the ratio of every peer to it."""
+    everybody = dict.fromkeys(label for work in outcome["works"] for label in work["contestants"] if label != OURS)
+    heads = ["work", "minighost, ms", "images/s", *everybody, "fastest peer"]
+    body = []
+    for work in outcome["works"]:
+        found = work["contestants"]
+        ratios = {label: found[label]["ratio"] for label in everybody if "ratio" in found.get(label, {})}
+        ours = found.get(OURS, {})
+        took = [f"{ours['median_ms']:.2f}", f"{ours['images_per_s']:.0f}"] if "median_ms" in ours else ["absent", ""]
+        cells = [_of(ratios[label]) if label in ratios else "absent" if label in found else "" for label in everybody]
+        peers = [ratio["median"] for label, ratio in ratios.items() if not label.startswith(f"{OURS}@")]
+        body.append([work["work"], *took, *cells, f"{min(peers):.2f}" if peers else ""])
+    rows = ["| " + " | ".join(cells) + " |" for cells in (heads, *body)]
+    rule = "|---|" + "--:|" * (len(heads) - 1)
+    words = "Times minighost's, work by work; the last column is the peer that comes closest."
+    return "\n".join(["## All works", words, "", rows[0], rule, *rows[1:], ""])
 
 
 def _section(work):
@@ -81,13 +102,16 @@ def _row(label, entry):
     if "absent" in entry:
         reason = " ".join(entry["absent"].split()).replace("|", "/")
         return f"| {label} | {entry['threads']} | {reason} | | | | | |"
-    ratio = entry.get("ratio")
     apart = f"{entry['difference']['relative']:.0e}" if "difference" in entry else ""
     return (
         f"| {label} | {entry['threads']} | {entry['median_ms']:.2f} ({entry['low_ms']:.2f}-{entry['high_ms']:.2f}) "
-        f"| {entry['images_per_s']:.0f} | {ratio['median']:.2f} ({ratio['low']:.2f}-{ratio['high']:.2f}) "
+        f"| {entry['images_per_s']:.0f} | {_of(entry['ratio'])} "
         f"| {apart} | {entry['first_s']:.1f} | {entry.get('peak_mib') or ''} |"
     )
+
+
+def _of(ratio):
+    return f"{ratio['median']:.2f} ({ratio['low']:.2f}-{ratio['high']:.2f})"
 
 
 def _version(name):

@@ -1,8 +1,9 @@
 """The same network in PyTorch, with the same weights: a walk over a minighost model, one rule per class.
 
-Written as PyTorch's users write it - `nn.Sequential`, in-place activations, `torch.cat` - because that is what it is
-compared with. Layouts: a convolution's weight is (KH, KW, in/groups, out) here and (out, in/groups, KH, KW) there, a
-linear one (in, out) here and (out, in) there.
+Written as PyTorch's users write it - `nn.Sequential`, in-place activations, `torch.cat`, a channel shuffle by `view`
+and `transpose` - because that is what it is compared with. A class that adds nothing to `nn.Chain` or
+`nn.ResidualChain`, as networks and most blocks, needs no rule. Layouts: a convolution's weight is (KH, KW, in/groups,
+out) here and (out, in/groups, KH, KW) there, a linear one (in, out) here and (out, in) there.
 """
 
 import torch
@@ -10,7 +11,6 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 import minighost.nn as mg
-from minighost.models import GhostNet, ResNet
 
 __all__ = ["fold", "twin"]
 
@@ -23,9 +23,10 @@ def twin(module):
     TypeError
         If there is no rule for its class.
     """
-    if type(module) not in RULES:
+    rule = RULES.get(type(module)) or CHAINS.get(type(module).forward)
+    if rule is None:
         raise TypeError(f"torch_twin: no rule for {type(module).__name__}; add one to RULES in versus/torch_twin.py")
-    return RULES[type(module)](module)
+    return rule(module)
 
 
 def fold(model):
@@ -59,10 +60,10 @@ class SqueezeExcite(nn.Module):
     def __init__(self, m):
         super().__init__()
         self.reduce, self.expand = (_pointwise(layer) for layer in (m.reduce, m.expand))
-        self.gate = twin(m.gate)
+        self.act, self.gate = twin(m.act), twin(m.gate)
 
     def forward(self, x):
-        squeezed = torch.relu_(self.reduce(x.mean((2, 3), keepdim=True)))
+        squeezed = self.act(self.reduce(x.mean((2, 3), keepdim=True)))
         return x * self.gate(self.expand(squeezed))
 
 
@@ -71,12 +72,93 @@ class Residual(nn.Module):
 
     def __init__(self, path, shortcut, act=None):
         super().__init__()
-        self.path = nn.Sequential(*[twin(layer) for layer in path if layer is not None])
+        self.path = _sequence(path)
         self.shortcut = nn.Identity() if shortcut is None else twin(shortcut)
         self.act = nn.Identity() if act is None else twin(act)
 
     def forward(self, x):
         return self.act(self.path(x) + self.shortcut(x))
+
+
+class Xception(nn.Module):
+    """Separable units and perhaps pooling beside a shortcut, which sees the input without the first unit's ReLU."""
+
+    def __init__(self, m):
+        super().__init__()
+        self.path = _sequence((m.units, m.pool))
+        if isinstance(self.path[0], nn.ReLU):
+            self.path[0] = nn.ReLU()  # in place it would change what the shortcut sees
+        self.shortcut = nn.Identity() if m.shortcut is None else twin(m.shortcut)
+
+    def forward(self, x):
+        return self.path(x) + self.shortcut(x)
+
+
+class Shuffle(nn.Module):
+    """Channels of the groups in turn."""
+
+    def __init__(self, groups):
+        super().__init__()
+        self.groups = groups
+
+    def forward(self, x):
+        N, C, H, W = x.shape
+        return x.view(N, self.groups, C // self.groups, H, W).transpose(1, 2).reshape(N, C, H, W)
+
+
+class SplitShuffle(nn.Module):
+    """The unit of ShuffleNet v2, as torchvision divides its channels."""
+
+    def __init__(self, m):
+        super().__init__()
+        if m.shuffle is None:
+            raise TypeError("torch_twin: no rule for SplitShuffleUnit(variant='megvii'); take 'torchvision'")
+        self.left = None if m.left is None else twin(m.left)
+        self.right, self.shuffle = twin(m.right), twin(m.shuffle)
+
+    def forward(self, x):
+        left, right = x.chunk(2, dim=1) if self.left is None else (self.left(x), x)
+        return self.shuffle(torch.cat([left, self.right(right)], dim=1))
+
+
+class Partial(nn.Module):
+    """A convolution of the first channels, the others beside them."""
+
+    def __init__(self, m):
+        super().__init__()
+        self.conv, self.convolved = twin(m.conv), m.convolved
+
+    def forward(self, x):
+        first, rest = x.split([self.convolved, x.shape[1] - self.convolved], dim=1)
+        return torch.cat([self.conv(first), rest], dim=1)
+
+
+class Fire(nn.Module):
+    """Two convolutions of what is left of the channels."""
+
+    def __init__(self, m):
+        super().__init__()
+        self.squeeze, self.expand1, self.expand3 = twin(m.squeeze), twin(m.expand1), twin(m.expand3)
+
+    def forward(self, x):
+        y = self.squeeze(x)
+        return torch.cat([self.expand1(y), self.expand3(y)], dim=1)
+
+
+class Branches(nn.Module):
+    """A sum of convolutions with batch norm, and of batch norm alone."""
+
+    def __init__(self, m):
+        super().__init__()
+        self.branches = nn.ModuleList(twin(branch) for branch in m.branches())
+        self.after = _sequence((m.se, m.act))
+
+    def forward(self, x):
+        first, *others = self.branches
+        out = first(x)
+        for branch in others:
+            out = out + branch(x)
+        return self.after(out)
 
 
 class Clip(nn.Module):
@@ -86,6 +168,16 @@ class Clip(nn.Module):
 
 def _tensor(array):
     return nn.Parameter(torch.from_numpy(array.copy()))
+
+
+def _sequence(layers):
+    """Twins one after the other; a sequence within is laid out flat, so that `fold` sees who follows whom."""
+    flat = []
+    for layer in layers:
+        if layer is not None:
+            one = twin(layer)
+            flat += one if isinstance(one, nn.Sequential) else [one]
+    return nn.Sequential(*flat)
 
 
 def _conv(m):
@@ -111,44 +203,52 @@ def _linear(m):
     return linear
 
 
-def _batch_norm(m):
-    bn = nn.BatchNorm2d(m.weight.size, m.eps, m.momentum)
+def _batch_norm(m, kind=nn.BatchNorm2d):
+    bn = kind(m.weight.size, m.eps, m.momentum)
     bn.weight, bn.bias = _tensor(m.weight.data), _tensor(m.bias.data)
     bn.running_mean.copy_(torch.from_numpy(m.running_mean.data))
     bn.running_var.copy_(torch.from_numpy(m.running_var.data))
-    return bn
+    return nn.Sequential(bn, nn.ReLU(inplace=True)) if m.relu else bn
 
 
-def _unit(m):
-    """Convolution, batch norm, activation: minighost's batch norm does the ReLU in passing."""
-    act = nn.ReLU(inplace=True) if m.bn.relu else None if m.act is None else twin(m.act)
-    return nn.Sequential(_conv(m.conv), _batch_norm(m.bn), *([] if act is None else [act]))
-
-
-def _bottleneck(m):
-    return Residual((m.ghost1, m.depthwise, m.se, m.ghost2), m.shortcut)
-
-
-def _chain(m):
-    return nn.Sequential(*[twin(child) for child in m.children()])
+def _stochastic_depth(m):
+    if m.p:
+        raise TypeError(f"torch_twin: StochasticDepth: p={m.p} draws at random, so results differ; take 0")
+    return nn.Identity()
 
 
 RULES = {
     mg.Conv2d: _conv,
-    mg.BatchNorm2d: lambda m: nn.Sequential(_batch_norm(m), nn.ReLU(inplace=True)) if m.relu else _batch_norm(m),
+    mg.BatchNorm1d: lambda m: _batch_norm(m, nn.BatchNorm1d),
+    mg.BatchNorm2d: _batch_norm,
     mg.Linear: _linear,
-    mg.ConvBNAct: _unit,
-    mg.Sequential: _chain,
+    mg.ConvBNAct: lambda m: _sequence((m.conv, m.pool, m.bn, m.act)),
     mg.GhostModule: lambda m: twin(m.primary) if m.cheap is None else Ghost(m),
-    mg.GhostBottleneck: _bottleneck,
+    mg.GhostBottleneck: lambda m: Residual((m.ghost1, m.depthwise, m.se, m.ghost2), m.shortcut),
+    mg.ResidualBlock: lambda m: Residual((m.first, m.second), m.shortcut, m.act),
+    mg.XceptionModule: Xception,
+    mg.SplitShuffleUnit: SplitShuffle,
+    mg.FasterNetBlock: lambda m: Residual((m.partial, m.expand, m.project), None),
+    mg.PartialConv2d: Partial,
+    mg.Fire: Fire,
+    mg.ConvBranches: Branches,
     mg.SqueezeExcite: SqueezeExcite,
+    mg.ChannelShuffle: lambda m: Shuffle(m._options["groups"]),
     mg.ReLU: lambda m: nn.ReLU(inplace=True),
+    mg.ReLU6: lambda m: nn.ReLU6(inplace=True),
+    mg.HardSwish: lambda m: nn.Hardswish(inplace=True),
+    mg.SiLU: lambda m: nn.SiLU(inplace=True),
+    mg.GELU: lambda m: nn.GELU(),
+    mg.Sigmoid: lambda m: nn.Sigmoid(),
     mg.HardSigmoid: lambda m: nn.Hardsigmoid(),
     mg.ClipGate: lambda m: Clip(),
     mg.GlobalAvgPool: lambda m: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
     mg.MaxPool2d: lambda m: nn.MaxPool2d(**m._options),
+    mg.Identity: lambda m: nn.Identity(),
     mg.Dropout: lambda m: nn.Dropout(m.p),
-    GhostNet: _chain,
-    ResNet: _chain,
-    mg.ResidualBlock: lambda m: Residual((m.first, m.second), m.shortcut, m.act),
+    mg.StochasticDepth: _stochastic_depth,
+}
+CHAINS = {
+    mg.Chain.forward: lambda m: _sequence(m.children()),
+    mg.ResidualChain.forward: lambda m: Residual(m.children(), None) if m.residual else _sequence(m.children()),
 }

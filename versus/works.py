@@ -28,6 +28,8 @@ class Work:
         ``name@1`` is with one thread.
     tolerance : float
         How far results may be apart, relative to the largest of minighost's.
+    lr : float
+        Learning rate of a training step.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Work:
     options: dict = field(default_factory=dict)
     peers: tuple | None = None
     tolerance: float = 1e-4
+    lr: float = 0.01
 
     @property
     def of_network(self):
@@ -49,6 +52,29 @@ def inputs(work):
     return x, np.arange(work.shape[0]) % 10
 
 
+# Networks around GhostNet, of which the form for CIFAR-10 is timed. What is drawn at random is switched off: the
+# contestants would draw different numbers, and their results could not be compared.
+FAMILY: dict[str, dict] = {
+    "mobilenet_v1": {"dropout": 0.0},
+    "mobilenet_v2": {"dropout": 0.0},
+    "mobilenet_v3_large": {"dropout": 0.0},
+    "mobilenet_v4_conv_small": {"dropout": 0.0},
+    "shufflenet_v2": {},
+    "xception": {},
+    "efficientnet_b0": {"dropout": 0.0, "drop_path": 0.0},
+    "fasternet": {},
+    "squeezenet": {"dropout": 0.0},
+    "vgg16": {},
+    "repvgg": {},
+}
+SERVED = {"repvgg": {"form": "fused"}}  # nobody serves the branches of training
+
+
+# At the start a deep network without shortcuts amplifies rounding: PyTorch's gradient in float32 is some per cent away
+# from its own in float64. So steps are small, or whoever is compared after one would differ from himself.
+RATES = dict.fromkeys(FAMILY, 1e-4) | {"mobilenet_v1": 1e-5, "mobilenet_v4_conv_small": 1e-5}
+
+
 def _networks():
     ghost = {"num_classes": 10, "stem_stride": 1, "dropout": 0.0}
     subjects = [
@@ -56,12 +82,14 @@ def _networks():
         ("ghostnet-0.5", "ghostnet", {"width": 0.5, **ghost}),
         ("resnet20", "resnet20", {}),
         ("vgg", "vgg", {}),
+        *((name, f"{name}_cifar", options) for name, options in FAMILY.items()),
     ]
     for name, subject, options in subjects:
         # Rounding differs, and a step of the optimizer carries it on: hence the wider tolerance in training.
-        yield Work(f"{name}-train", "train", subject, (128, 32, 32, 3), options, tolerance=5e-3)
+        yield Work(f"{name}-train", "train", subject, (128, 32, 32, 3), options, None, 5e-3, RATES.get(name, 0.01))
         for batch in (128, 1):
-            yield Work(f"{name}-infer-{batch}", "infer", subject, (batch, 32, 32, 3), options)
+            served = {**options, **SERVED.get(name, {})}
+            yield Work(f"{name}-infer-{batch}", "infer", subject, (batch, 32, 32, 3), served)
     for name, subject, options in subjects[:2]:
         yield Work(f"{name}-train-scaling", "train", subject, (128, 32, 32, 3), options, ("minighost@1",), 5e-3)
 

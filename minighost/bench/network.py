@@ -31,12 +31,14 @@ class TrainingStep:
     model : Module
     x : ndarray, shape (N, H, W, C)
     labels : ndarray, shape (N,), integers
+    lr : float
+        Learning rate.
     """
 
-    def __init__(self, model, x, labels):
+    def __init__(self, model, x, labels, lr=0.01):
         self.model, self.x, self.labels = model.train().skip_input_gradient(), x, labels
         nn.flatten(self.model)  # as the trainer does
-        self.optimizer = SGD(parameter_groups(model, 5e-4), lr=0.01, momentum=0.9, nesterov=True)
+        self.optimizer = SGD(parameter_groups(model, 5e-4), lr=lr, momentum=0.9, nesterov=True)
 
     def __call__(self):
         """One step."""

@@ -19,7 +19,7 @@ def build(work, threads, variant):
 def _train(work):
     x, labels = works.inputs(work)
     model = networks.create(work.subject, **work.options)
-    step = TrainingStep(model, x, labels)
+    step = TrainingStep(model, x, labels, work.lr)
 
     def check():
         logits = model(x).copy()

@@ -23,7 +23,7 @@ def build(work, threads, variant):
     if variant == "folded":
         fold(model)
     run = torch.compile(model) if variant == "compile" else model
-    return _train(model, run, x, labels) if work.kind == "train" else _infer(model, run, x)
+    return _train(model, run, x, labels, work.lr) if work.kind == "train" else _infer(model, run, x)
 
 
 def _tensor(array, layout):
@@ -37,12 +37,12 @@ def _array(tensor):
     return (tensor.permute(0, 2, 3, 1) if tensor.ndim == 4 else tensor).contiguous().numpy().copy()
 
 
-def _train(model, run, x, labels):
+def _train(model, run, x, labels, lr):
     model.train()
     decayed = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": 5e-4}, {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.SGD(groups, lr=0.01, momentum=0.9, nesterov=True)
+    optimizer = torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True)
 
     def step():
         optimizer.zero_grad()
