@@ -1,7 +1,8 @@
 """Build the block of MobileNetV2, and go back through it.
 
-A bottleneck (exercise 30) is wide at its ends. The inverted residual (Sandler et al. 2018, "MobileNetV2", section 3.3)
-is narrow there: what is handed from block to block, and added by shortcuts, has few channels. Within, it is wide:
+The bottleneck of a ResNet is wide at its ends. The inverted residual (Sandler et al. 2018, "MobileNetV2", section 3.3)
+is narrow there: what is handed from block to block, and added by shortcuts, has few channels. Within, it is wide, as
+GhostNet's block of exercise 30 is:
 
     a = x @ w1                   expand: pointwise, C -> mid channels (often 6*C)
     b = depthwise(relu6(a), d)   3x3 with padding 1, stride 1 or 2, each channel alone
