@@ -3,7 +3,7 @@
 #
 # What is good to train need not be good to run. RepVGG (Ding et al. 2021) trains each 3x3 convolution with a 1x1 one
 # and an identity beside it, and afterwards adds the three up into a single kernel: same outputs, one convolution. Why
-# is that possible, what do the branches help, and why not start with the single kernel at once? The answer to the last
+# is that possible, what do the branches gain, and why not start with the single kernel at once? The answer to the last
 # question is batch norm, and it can be shown exactly.
 #
 # Run it with `python tutorials/27_reparameterisation.py`; it needs no network and takes a few seconds.
