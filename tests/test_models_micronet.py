@@ -144,3 +144,10 @@ def test_a_micro_factorised_depthwise_convolution_is_one_of_rank_one(rng):
     w = layer.column.conv.weight.data[:, :, 0] * layer.row.conv.weight.data[:, :, 0]
     out = ops.depthwise_forward(x, w[..., None], padding=1)[0]
     assert_allclose(layer.row.conv(layer.column.conv(x)), out, atol=1e-13)
+
+
+@pytest.mark.parametrize("eighth, hidden", [(1, 4), (4, 4), (5, 8), (6, 8), (9, 12), (13, 12)])
+def test_the_bottleneck_of_shift_max_never_loses_more_than_a_tenth(eighth, hidden):
+    """5 of 40 channels become 8, not 4: the rule by which the authors round."""
+    row = nn.MicroRow(1, 0, 3, (1, eighth), (4, 4), (0, 0), (2, 2, 1), 1)
+    assert nn.MicroBlock(8, row, rng=0).layers[1].reduce.weight.shape == (8 * eighth, hidden)

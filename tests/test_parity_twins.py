@@ -10,9 +10,12 @@ from parity_networks import Case, compare
 pytestmark = pytest.mark.parity
 
 
-def twin(name, options, peer="", side=32, images=8, **other):
+BRANCHES = r"\.(expand|second)\.(.*\.)?bn\.weight$"  # the last batch norms of residual branches
+
+
+def twin(name, options, peer="", side=32, images=8, damped=BRANCHES, **other):
     """A case whose twin has the same name, or that of `peer`, and the same options and `other` ones."""
-    return Case(name, options, f"twins:{peer or name}", {**options, **other}, side, images=images)
+    return Case(name, options, f"twins:{peer or name}", {**options, **other}, side, images=images, damped=damped)
 
 
 CLASSIC = [
@@ -30,28 +33,25 @@ CLASSIC = [
     twin("quicknet", {"width": 1 / 4, "ratio": 2, "plain": 1}),
     twin("squeezenet_cifar", {"width": 1 / 4}),
 ]
+NARROW = {"width": 1 / 8}
 RESNETS = [
     twin("resnet_cifar", {"depth": 20, "shortcut": "A"}),
     twin("resnet_cifar", {"depth": 14, "shortcut": "B"}),
     twin("ghost_resnet_cifar", {"depth": 20, "s": 2, "d": 3}),
     twin("ghost_resnet_cifar", {"depth": 14, "s": 3, "d": 5, "shortcut": "B", "replace_first": True}),
     twin("ghost_resnet_cifar", {"depth": 14, "s": 2, "d": 1, "bn": "inside+outside"}),
-    Case("resnet56_cifar", {"width": 1 / 4}, "twins:resnet_cifar", {"depth": 56, "width": 1 / 4}, 32),
-    twin("resnet50", {"width": 1 / 8, "stride_on": "1x1"}, side=64),
-    twin("resnet50_cifar", {"width": 1 / 8}, "resnet50", small=True),
+    twin("resnet56_cifar", {"width": 1 / 4}, "resnet_cifar", depth=56),
+    twin("resnet50", {"width": 1 / 16, "stride_on": "1x1"}, side=64),
+    twin("resnet50_cifar", {"width": 1 / 16}, "resnet50", small=True),
     twin("resnet18_cifar", {"width": 1 / 8}),
-    twin("ghost_resnet50", {"width": 1 / 8, "s": 2}, side=64),
-    twin("ghost_resnet50_cifar", {"width": 1 / 8, "s": 4}, "ghost_resnet50", small=True),
+    twin("ghost_resnet50", {"width": 1 / 16, "s": 2}, side=64),
+    twin("ghost_resnet50_cifar", {"width": 1 / 16, "s": 4}, "ghost_resnet50", small=True),
     Case(
-        "ghost_resnet50",
-        {"width": 1 / 8, "bn": "none", "conv_bias": True},
-        "twins:ghost_resnet50",
-        {"width": 1 / 8, "bn": "none"},
-        64,
+        "ghost_resnet50", {**NARROW, "bn": "none", "conv_bias": True}, "twins:ghost_resnet50", {**NARROW, "bn": "none"}
     ),
 ]
 MOBILE = [
-    twin("mobilenet_v1", {"width": 1 / 4}, side=64),
+    twin("mobilenet_v1", {"width": 1 / 8}, side=64),
     twin("mobilenet_v1", {"width": 1 / 8, "shallow": True}, side=64),
     twin("mobilenet_v1_cifar", {"width": 1 / 4}, "mobilenet_v1", small=True),
     twin("conv_mobilenet_v1", {"width": 1 / 8}, "mobilenet_v1", side=64, separable=False),
@@ -73,13 +73,7 @@ GHOSTNETS = [
     twin("ghostnet", {"width": 0.25, "ratio": 1}, side=64),
     twin("ghostnet", {"width": 0.25, "dw_size": 5}, side=64),
     Case("ghostnet", {"width": 0.75, **TF}, "twins:ghostnet", {"width": 0.75, "tf": True}, 64),
-    Case(
-        "ghostnet",
-        {"width": 0.25, "head": "bn_no_bias"},
-        "twins:ghostnet",
-        {"width": 0.25, "old_head": True},
-        64,
-    ),
+    Case("ghostnet", {"width": 0.25, "head": "bn_no_bias"}, "twins:ghostnet", {"width": 0.25, "old_head": True}),
     twin("ghostnet_cifar", {"width": 0.25}, "ghostnet", stem_stride=1, flat=(1,)),
     twin("ghostnet_cifar_fast", {"width": 0.25}, "ghostnet", stem_stride=1, flat=(3,)),
     twin("ghostnet_short", {"width": 0.25}, "ghostnet", stem_stride=1, short=True),

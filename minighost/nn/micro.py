@@ -209,5 +209,7 @@ class MicroBlock(Module):
 
 
 def _hidden(channels: int, reduction: int) -> int:
-    """``channels / reduction``, rounded to a multiple of 4, and 4 at least."""
-    return max(4, (channels // reduction + 2) // 4 * 4)
+    """``channels // reduction``, rounded to a multiple of 4: at least 4, and never less than nine tenths."""
+    least = 0.9 * (channels // reduction)
+    nearest = max(4, (channels // reduction + 2) // 4 * 4)
+    return nearest if nearest >= least else nearest + 4
