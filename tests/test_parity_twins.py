@@ -13,9 +13,11 @@ pytestmark = pytest.mark.parity
 BRANCHES = r"\.(expand|second)\.(.*\.)?bn\.weight$"  # the last batch norms of residual branches
 
 
-def twin(name, options, peer="", side=32, images=8, damped=BRANCHES, **other):
+def twin(name, options, peer="", side=32, images=8, damped=BRANCHES, dtypes=("float64", "float32"), **other):
     """A case whose twin has the same name, or that of `peer`, and the same options and `other` ones."""
-    return Case(name, options, f"twins:{peer or name}", {**options, **other}, side, images=images, damped=damped)
+    return Case(
+        name, options, f"twins:{peer or name}", {**options, **other}, side, images=images, damped=damped, dtypes=dtypes
+    )
 
 
 CLASSIC = [
@@ -63,9 +65,9 @@ SHUFFLED = [
     twin("shufflenet_v1", {"width": 1.5, "fc_bias": False}, side=64),
     twin("shufflenet_v1_cifar", {"width": 0.5}, "shufflenet_v1", small=True),
     *(twin("shufflenet_v2", {"width": width, "variant": "megvii"}, side=64) for width in (0.5, 1.0)),
-    twin("shufflenet_v2_cifar", {"width": 0.5}, "shufflenet_v2", small=True),
+    twin("shufflenet_v2_cifar", {"width": 0.5}, "shufflenet_v2", 24, 4, small=True),
     twin("micronet", {"variant": "M0"}, side=64),
-    twin("micronet", {"variant": "M3"}, side=64),
+    twin("micronet", {"variant": "M3"}, side=64, dtypes=("float64",)),
 ]
 TF = {"rounding": "tf", "se_hidden": "floor", "gate": "clip"}
 GHOSTNETS = [
