@@ -211,9 +211,10 @@ assert missing["in space", 1][0] < missing["in depth", 1][0]
 assert accuracy(separate) > kept["in depth", 1]
 
 # %% [markdown]
-# Training makes kernels smoother than chance, in both ways; but few are separable, and a network that is cut to rank
-# 1 loses much. A network that is *built* separable has learnt to make do, with a fraction of the weights. That is the
-# difference between approximating a layer and choosing a smaller family of layers to learn from.
+# Training brings kernels nearer to rank 1 than chance does, in both ways, but not near. In space this network can do
+# with rank 2 of 3, which saves nothing; in depth it needs most of the nine filters per channel. A network that is
+# *built* separable has learnt to make do with one, and a sixth of the weights. That is the difference between
+# approximating a layer and choosing a smaller family of layers to learn from.
 
 # %%
 figure = Figure(figsize=(11, 6.6), layout="constrained")

@@ -73,7 +73,7 @@ def sight(model, C, G, side=1):
 
 print("\nshare of the input channels that a group sees, by the number of layers")
 seen = {}
-for C, G in ((16, 2), (16, 4), (16, 8), (64, 16), (512, 32)):
+for C, G in ((16, 2), (16, 4), (16, 8), (128, 16)):
     for shuffle in (False, True):
         seen[C, G, shuffle] = [sight(stack(C, G, layers, shuffle), C, G).mean() for layers in range(1, 6)]
         label = "shuffled" if shuffle else "not"
@@ -205,7 +205,7 @@ for ax, (title, model) in zip(
     ax.set_xlabel("input channel", fontsize=9)
 panels[0].set_ylabel("output channel", fontsize=9)
 left, middle, right = below.subplots(1, 3)
-for (C, G), colour in zip(((16, 4), (16, 8), (512, 32)), ("#2a6f97", "#e07a3f", "#77933c"), strict=True):
+for (C, G), colour in zip(((16, 4), (16, 8), (128, 16)), ("#2a6f97", "#e07a3f", "#77933c"), strict=True):
     left.plot(range(1, 6), seen[C, G, True], "o-", color=colour, lw=2, label=f"{C} channels, {G} groups")
     left.plot(range(1, 6), seen[C, G, False], ":", color=colour, lw=2)
 left.set(xlabel="layers", ylabel="inputs that a group sees", ylim=(0, 1.5), xticks=range(1, 6), yticks=[0, 0.5, 1])
