@@ -281,4 +281,4 @@ print("wrote transposed_three_ways.png")
 #    and Lucy, and what goes wrong with the sky?
 #
 # Read on in `minighost/ops/conv_transpose2d.py` and `minighost/ops/transposed_methods.py`; in `minighost learn`,
-# exercise 20 is the transposed convolution.
+# exercise 20 is the transposed convolution and exercise 41 its regrouped taps.

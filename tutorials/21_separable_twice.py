@@ -213,7 +213,7 @@ assert accuracy(separate) > kept["in depth", 1]
 # %% [markdown]
 # Training brings kernels nearer to rank 1 than chance does, in both ways, but not near. In space this network can do
 # with rank 2 of 3, which saves nothing; in depth it needs most of the nine filters per channel. A network that is
-# *built* separable has learnt to make do with one, and a sixth of the weights. That is the difference between
+# *built* separable has learnt to make do with one, and about a sixth of the weights. That is the difference between
 # approximating a layer and choosing a smaller family of layers to learn from.
 
 # %%
@@ -254,4 +254,5 @@ print("wrote separable_twice.png")
 #    OC is less than C, and which if the row has a stride?
 #
 # Read on in `minighost/nn/spatially_separable.py` and `minighost/nn/separable.py`; tutorial 05 has the cost of
-# separating in depth, and in `minighost learn`, exercise 19 is the separable convolution.
+# separating in depth. In `minighost learn`, exercise 19 is the separable convolution and exercise 43 separates
+# kernels by SVD.

@@ -234,4 +234,5 @@ print("wrote channel_shuffle.png")
 # 3. Fit the random mixture with two grouped layers and a shuffle, by gradient descent. How much do they explain, and
 #    how does that compare with the keyhole?
 #
-# Read on in `minighost/ops/channel_shuffle.py`; exercises 14 and 15 of `minighost learn` are the grouped convolution.
+# Read on in `minighost/ops/channel_shuffle.py`. In `minighost learn`, exercises 14 and 15 are the grouped convolution
+# and exercise 39 is the shuffle.
