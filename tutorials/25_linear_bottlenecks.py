@@ -184,7 +184,7 @@ above.suptitle("A spiral in n channels, after a ReLU and the best linear way bac
 examples = {"before": (spiral, 1.0)}
 for n in CHANNELS:
     tries = sorted((there_and_back(spiral, n) for _ in range(15)), key=lambda back: kept(spiral, back))
-    examples[f"n = {n}"] = tries[7], kept(spiral, tries[15])
+    examples[f"n = {n}"] = tries[7], kept(spiral, tries[7])
 for ax, (name, (back, share)) in zip(above.subplots(1, 6), examples.items(), strict=True):
     ax.scatter(*back.T, c=turn, cmap="viridis", s=5)
     ax.set(title=name, xlabel=f"{share:.0%} kept", xticks=[], yticks=[], xlim=(-1.2, 1.2), ylim=(-1.35, 1.1))

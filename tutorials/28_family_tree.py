@@ -177,12 +177,12 @@ for name, parents in TREE.items():
         left.annotate("", place[name], place[parent], arrowprops=arrow, zorder=1)
 for name, (x, y) in place.items():
     area = costs[name][0] / 1e5 + 12
-    small = sides[name] == 32
+    small, away = sides[name] == 32, 7 + area**0.5 / 2
     left.scatter(x, y, area, color="white" if small else "#2a6f97", edgecolors="#2a6f97", zorder=2, alpha=0.85)
     left.annotate(
         name.replace("_cifar", ""),
         (x, y),
-        (0, -7 - area**0.5 / 2),
+        (0, away if name == "alexnet_torchvision" else -away),
         textcoords="offset points",
         ha="center",
         va="center",
