@@ -1,14 +1,16 @@
 """Weights of other people: converted exactly, or refused with all that does not fit."""
 
 import pickle
+import zlib
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from safetensors.numpy import save_file
 
-from minighost import interop, models
+from minighost import interop, models, nn
 from minighost.errors import FormatError
+from minighost.interop.tables import table
 
 
 def network(rng=0, **options):
@@ -196,6 +198,34 @@ def test_a_file_that_is_not_safetensors_is_refused_and_never_unpickled(tmp_path)
             interop.load_timm(network(), tmp_path / name)
     with pytest.raises(FileNotFoundError):
         interop.load_timm(network(), tmp_path / "none.safetensors")
+
+
+# The names of other networks -----------------------------------------------------------------------------------------
+
+# How many official names there are, counters left out, and the CRC-32 of their lines when they are sorted.
+OFFICIAL = [
+    ("ghostnetv2", 642, 0xFD31BC19),
+    ("ghostnetv3", 1630, 0xE8DCBE82),
+    ("mobilenet_v1", 137, 0x25E86B22),
+    ("mobilenet_v2", 262, 0x1021C38F),
+    ("mobilenet_v3_small", 210, 0x891648D1),
+    ("mobilenet_v3_large", 266, 0xC0A8A250),
+    ("mobilenet_v4_conv_small", 232, 0x31104C01),
+    ("mobilenet_v4_conv_medium", 387, 0xF44635BA),
+    ("efficientnet_b0", 311, 0x2A56EC84),
+    ("repvgg", 290, 0x863D4343),
+    ("mobileone", 1097, 0x8B0F7668),
+    ("xception", 236, 0x31A7A2A8),
+    ("fasternet", 114, 0xEF749BD5),
+]
+
+
+@pytest.mark.parametrize("name, number, checksum", OFFICIAL)
+def test_the_names_are_timms(name, number, checksum):
+    with nn.without_weights():
+        model = models.create(name)
+    names = sorted(map(table("test", model, "timm").name, model.state_dict()))
+    assert (len(names), zlib.crc32("\n".join(names).encode())) == (number, checksum), "\n".join(names)
 
 
 # Forms that timm lacks -----------------------------------------------------------------------------------------------

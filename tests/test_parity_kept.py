@@ -14,8 +14,13 @@ from parity_networks import Case, answers, compare, digest, hold, subject
 
 KEPT = Path(__file__).with_name("data") / "parity.json"
 
+# As the authors' TensorFlow code scales MobileNetV3, which timm follows.
+TENSORFLOW = {"width": 0.75, "expand": "ratio x scaled input", "scale_head": False}
+
 CASES = [
     Case("ghostnet", {"width": 0.5}, "timm:ghostnet_050"),
+    Case("mobilenet_v3_small", TENSORFLOW, "timm:mobilenetv3_small_075", {"bn_eps": 1e-3, "bn_momentum": 0.01}, 32),
+    Case("fasternet", {}, "timm:fasternet_t0", side=32),
 ]
 
 
