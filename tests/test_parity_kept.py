@@ -21,6 +21,7 @@ CASES = [
     Case("ghostnet", {"width": 0.5}, "timm:ghostnet_050"),
     Case("mobilenet_v3_small", TENSORFLOW, "timm:mobilenetv3_small_075", {"bn_eps": 1e-3, "bn_momentum": 0.01}, 32),
     Case("fasternet", {}, "timm:fasternet_t0", side=32),
+    Case("squeezenet", {"version": "1.1"}, "torchvision:squeezenet1_1", images=4),
 ]
 
 
