@@ -49,14 +49,14 @@ class Case(NamedTuple):
         gradient jumps, and of a million activations one is so close to it that in float32 it may fall on either side;
         2.5 keeps all but a few hundred away, which are still on both sides. Hard swish's kinks are at -3 and 3: what
         goes into it stays about 0.
-    lift : float
-        The same with all channels up, for networks in which depthwise convolutions follow ReLU: one of a channel that
-        is nearly always 0 leaves batch norm no deviation to divide by.
     damped : str, optional
         Pattern of weights that begin ten times smaller: of the batch norms that end residual branches. A deep network
         in training makes of the rounding of single precision more than is allowed, and less if the branches are weak.
     dtypes : tuple of str
         "float64" alone for a network without such branches that does so.
+    lift : float
+        As `shift`, but all channels up, for networks in which depthwise convolutions follow ReLU: one of a channel that
+        is nearly always 0 leaves batch norm no deviation to divide by.
     """
 
     name: str
@@ -67,9 +67,9 @@ class Case(NamedTuple):
     names: str = ""
     images: int = 8
     shift: float = 0.0
-    lift: float = 0.0
     damped: str = r"(?!)"
     dtypes: tuple[str, ...] = ("float64", "float32")
+    lift: float = 0.0
 
     @property
     def table(self):

@@ -13,10 +13,10 @@ pytestmark = pytest.mark.parity
 BRANCHES = r"\.(expand|second)\.(.*\.)?bn\.weight$"  # the last batch norms of residual branches
 
 
-def twin(name, options, peer="", side=32, shift=0.0, dtypes=("float64", "float32"), **other):
+def twin(name, options, peer="", side=32, images=8, shift=0.0, dtypes=("float64", "float32"), **other):
     """A case whose twin has the same name, or that of `peer`, and the same options and `other` ones."""
     theirs = {**options, **other}
-    return Case(name, options, f"twins:{peer or name}", theirs, side, shift=shift, damped=BRANCHES, dtypes=dtypes)
+    return Case(name, options, f"twins:{peer or name}", theirs, side, "", images, shift, BRANCHES, dtypes)
 
 
 CLASSIC = [
@@ -59,12 +59,13 @@ MOBILE = [
     twin("xception_cifar", {"width": 1 / 16}),
 ]
 SHUFFLED = [
-    *(twin("shufflenet_v1", {"groups": groups, "width": 0.5}, side=64, shift=2.5) for groups in (3, 8)),
-    *(twin("shufflenet_v1", {"groups": groups}, side=64, shift=2.5) for groups in (1, 2, 4)),
+    *(twin("shufflenet_v1", {"groups": groups, "width": 0.5}, side=64) for groups in (3, 8)),
+    twin("shufflenet_v1", {"groups": 1}, side=64, shift=2.5),
+    *(twin("shufflenet_v1", {"groups": groups}, side=64) for groups in (2, 4)),
     twin("shufflenet_v1", {"width": 1.5, "fc_bias": False}, side=64),
-    twin("shufflenet_v1_cifar", {"width": 0.5}, "shufflenet_v1", shift=2.5, small=True),
+    twin("shufflenet_v1_cifar", {"width": 0.5}, "shufflenet_v1", images=4, small=True),
     *(twin("shufflenet_v2", {"width": width, "variant": "megvii"}, side=64) for width in (0.5, 1.0)),
-    twin("shufflenet_v2_cifar", {"width": 0.5}, "shufflenet_v2", shift=2.5, small=True),
+    twin("shufflenet_v2_cifar", {"width": 0.5}, "shufflenet_v2", 24, 4, small=True),
     twin("micronet", {"variant": "M0"}, side=64),
     twin("micronet", {"variant": "M3"}, side=64, dtypes=("float64",)),
 ]
@@ -76,7 +77,7 @@ GHOSTNETS = [
     Case("ghostnet", {"width": 0.75, **TF}, "twins:ghostnet", {"width": 0.75, "tf": True}, 64),
     Case("ghostnet", {"width": 0.25, "head": "bn_no_bias"}, "twins:ghostnet", {"width": 0.25, "old_head": True}),
     twin("ghostnet_cifar", {"width": 0.25}, "ghostnet", stem_stride=1, flat=(1,)),
-    twin("ghostnet_cifar_fast", {"width": 0.25}, "ghostnet", stem_stride=1, flat=(3,)),
+    twin("ghostnet_cifar_fast", {"width": 0.25}, "ghostnet", images=4, stem_stride=1, flat=(3,)),
     twin("ghostnet_short", {"width": 0.25}, "ghostnet", stem_stride=1, short=True),
 ]
 CASES = CLASSIC + RESNETS + MOBILE + SHUFFLED + GHOSTNETS
