@@ -194,6 +194,7 @@ left.legend(frameon=False, loc="lower left", fontsize=9, title="what was taken o
 left.set(
     yscale="log", xlabel="year", ylabel="multiply-adds for one image", title="years, work and, as area, parameters"
 )
+left.set_xlim(2010.7, 2025.3)
 left.set_xticks(range(2012, 2025, 2))
 
 ideas, names = list(IDEAS), sorted(TREE, key=lambda name: (years[name], order.index(name)))
