@@ -13,10 +13,10 @@ pytestmark = pytest.mark.parity
 BRANCHES = r"\.(expand|second)\.(.*\.)?bn\.weight$"  # the last batch norms of residual branches
 
 
-def twin(name, options, peer="", side=32, images=8, shift=0.0, dtypes=("float64", "float32"), **other):
+def twin(name, options, peer="", side=32, images=8, dtypes=("float64", "float32"), **other):
     """A case whose twin has the same name, or that of `peer`, and the same options and `other` ones."""
     theirs = {**options, **other}
-    return Case(name, options, f"twins:{peer or name}", theirs, side, "", images, shift, BRANCHES, dtypes)
+    return Case(name, options, f"twins:{peer or name}", theirs, side, images=images, damped=BRANCHES, dtypes=dtypes)
 
 
 CLASSIC = [
@@ -60,8 +60,7 @@ MOBILE = [
 ]
 SHUFFLED = [
     *(twin("shufflenet_v1", {"groups": groups, "width": 0.5}, side=64) for groups in (3, 8)),
-    twin("shufflenet_v1", {"groups": 1}, side=64, shift=2.5),
-    *(twin("shufflenet_v1", {"groups": groups}, side=64) for groups in (2, 4)),
+    *(twin("shufflenet_v1", {"groups": groups}, side=64) for groups in (1, 2, 4)),
     twin("shufflenet_v1", {"width": 1.5, "fc_bias": False}, side=64),
     twin("shufflenet_v1_cifar", {"width": 0.5}, "shufflenet_v1", images=4, small=True),
     *(twin("shufflenet_v2", {"width": width, "variant": "megvii"}, side=64) for width in (0.5, 1.0)),
