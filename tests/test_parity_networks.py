@@ -20,7 +20,7 @@ CASES = [
     Case("vgg16", {}, "torchvision:vgg16", side=32, images=2),
     Case("vgg16", {"bn": True}, "torchvision:vgg16_bn", side=32, lift=2.5),
     Case("resnet18", {}, "torchvision:resnet18", lift=2.5),
-    Case("resnet50", {"stride_on": "3x3"}, "torchvision:resnet50", lift=2.5),
+    Case("resnet50", {"stride_on": "3x3"}, "torchvision:resnet50", lift=3.5),
     Case("squeezenet", {"version": "1.0"}, "torchvision:squeezenet1_0"),
     Case("squeezenet", {"version": "1.1"}, "torchvision:squeezenet1_1"),
     Case("mobilenet_v2", {}, "torchvision:mobilenet_v2", lift=2.5),
