@@ -62,6 +62,18 @@ def test_torchvisions_names_are_the_official_ones_in_the_official_order(name, op
 
 
 @pytest.mark.parametrize(
+    "name, layer, theirs, side", [("alexnet_torchvision", "hidden1.1", 1, 6), ("vgg16", "hidden1.0", 0, 7)]
+)
+def test_the_layer_after_a_flattened_plane_has_its_inputs_channel_by_channel_there(name, layer, theirs, side):
+    model = network(name, 1)
+    ours = model.state_dict()[f"{layer}.weight"]
+    plane = ours.reshape(side, side, -1, ours.shape[1]).transpose(3, 2, 0, 1)
+    assert_array_equal(
+        interop.state_dict(model, "torchvision")[f"classifier.{theirs}.weight"], plane.reshape(ours.shape[::-1])
+    )
+
+
+@pytest.mark.parametrize(
     "name, options, message",
     [
         ("alexnet", {"width": 0.1}, "AlexNet: torchvision has no AlexNet with local response normalisation"),
