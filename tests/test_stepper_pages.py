@@ -197,6 +197,13 @@ def test_the_command_opens_the_page_when_asked(capsys, tmp_path, monkeypatch):
     assert opened == [(tmp_path / "step-crelu.html").resolve().as_uri()]
 
 
+@pytest.mark.parametrize("name", stepper.NAMES)
+def test_every_story_is_told_in_text(stories, name):
+    script = stories[name].scripts[stories[name].chosen]
+    told = "\n".join(lines(stories[name]))
+    assert all(f"\n{k:>6}  " in told for k in range(1, len(script.frames) + 1))
+
+
 def test_text_tells_the_steps(capsys):
     text = printed(capsys, "step", "crelu", "--text", "--step", "2..3")
     assert "\x1b" not in text and text.isascii()

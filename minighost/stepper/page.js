@@ -322,8 +322,10 @@ function drawCounts() {
   at("grouping").hidden = data.scripts.length < 2;
   if (data.scripts.length < 2) return;
   const whole = data.scripts[0], share = script.macs / whole.macs;
-  at("groups-name").textContent = `${script.label}, ${script.kind}`;
+  at("groups-name").textContent = script.kind ? `${script.label}, ${script.kind}` : script.label;
   at("groups").setAttribute("aria-valuetext", at("groups-name").textContent);
+  at("costs").hidden = script.macs === undefined;  // a permutation multiplies nothing
+  if (at("costs").hidden) return;
   at("parameters").textContent = script.parameters.toLocaleString("en");
   at("macs").textContent = script.macs.toLocaleString("en");
   at("share-of").textContent = whole.groups === 1 ? "of dense" : `of ${whole.label}`;

@@ -41,7 +41,7 @@ def lines(story, first=1, last=None, bold=False):
     last = len(script.frames) if last is None else last
     yield head(story.title)
     yield from (story.lead, *story.facts)
-    if "groups" in script.facts:
+    if "macs" in script.facts:
         f = script.facts
         yield f"{script.label}, {f['kind']}: {f['parameters']:,} weights, {f['macs']:,} multiply-adds"
     phase = None
