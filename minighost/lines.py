@@ -4,6 +4,7 @@ A line of code is one that holds something other than white space, a comment or 
 """
 
 import ast
+import functools
 import io
 import tokenize
 from pathlib import Path
@@ -65,6 +66,7 @@ class Lines(NamedTuple):
     total: int
 
 
+@functools.cache  # a file belongs to several rows
 def count_file(text):
     """The lines of one file, from its text.
 

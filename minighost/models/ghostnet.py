@@ -21,11 +21,13 @@ from minighost.nn import (
     Dropout,
     GhostBottleneck,
     GlobalAvgPool,
+    Identity,
     Linear,
     ReLU,
     Sequential,
 )
-from minighost.type_aliases import Seed
+from minighost.nn.module import backward_onto
+from minighost.type_aliases import Array, InputGrad, Seed
 
 __all__ = ["FEATURES", "STAGES", "GhostNet", "Stages", "first_strides"]
 
@@ -164,10 +166,24 @@ class GhostNet(Network):
         self.tail = ConvBNAct(channels, mid, 1, rng=rng)
         self.pool = GlobalAvgPool()
         self.head = Linear(mid, FEATURES, bias=head == "bias", rng=rng)
-        self.norm = BatchNorm1d(FEATURES) if head == "bn_no_bias" else None
+        self.norm = BatchNorm1d(FEATURES) if head == "bn_no_bias" else Identity()
         self.act = ReLU()
         self.dropout = Dropout(dropout, rng)
         self.classifier = Linear(FEATURES, num_classes, rng=rng)
+
+    def forward(self, x: Array) -> Array:
+        """(N, H, W, 3) -> (N, num_classes)."""
+        x = self.pool(self.tail(self.stages(self.stem(x))))
+        x = self.act(self.norm(self.head(x)))
+        return self.classifier(self.dropout(x))
+
+    def backward(self, dout: Array, onto: Array | None = None) -> InputGrad:
+        """Gradient with respect to the images, if it is wanted, plus `onto` if that is given."""
+        self._take_cache(dout)
+        dout = self.dropout.backward(self.classifier.backward(dout))
+        dout = self.head.backward(self.norm.backward(self.act.backward(dout)))
+        dout = self.stages.backward(self.tail.backward(self.pool.backward(dout)))
+        return backward_onto(self.stem, dout, onto)
 
 
 def first_strides(
