@@ -25,6 +25,12 @@ BLOCKS = {
     "inverted residual": lambda: nn.InvertedResidual(4, 8, 4, se=nn.SqueezeExcite(8, 3, rng=0), rng=0),
     "residual": lambda: nn.ResidualBlock(4, 4, rng=0),
     "residual, strided": lambda: nn.ResidualBlock(4, 6, 2, rng=0),
+    "shuffle units": lambda: nn.Sequential(
+        nn.SplitShuffleUnit(4, 8, 2, rng=0), nn.SplitShuffleUnit(8, 8, rng=1), nn.SplitShuffleUnit(8, 8, rng=2)
+    ),
+    "shuffle units, megvii": lambda: nn.Sequential(
+        nn.SplitShuffleUnit(4, 8, 2, "megvii", 0), *(nn.SplitShuffleUnit(8, 8, 1, "megvii", k) for k in (1, 2))
+    ),
     "chain": lambda: nn.Sequential(nn.ConvBNAct(4, 4, 1, rng=0), nn.GhostBottleneck(4, 8, 4, rng=1), nn.ReLU6()),
 }
 

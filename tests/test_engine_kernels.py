@@ -264,6 +264,27 @@ def test_residual_equals_the_plain_operations(seed, kind):
     short.assert_backward(dout, dout, sums)
 
 
+@given(SEEDS, st.lists(st.sampled_from(["plain", "norm"]), min_size=2, max_size=2))
+def test_permuted_parts_in_one_piece_or_two_equal_the_plain_operations(seed, kinds):
+    rng = np.random.default_rng(seed)
+    N, H, widths = int(rng.choice([1, 3, 40])), int(rng.integers(1, 4)), rng.integers(1, 6, 2)
+    parts = [Part(rng, (N, H, 3, C), kind) for C, kind in zip(widths, kinds, strict=True)]
+    deferred, order, n = (
+        [p.deferred for p in parts],
+        rng.permutation(widths.sum()),
+        int(rng.integers(0, widths.sum() + 1)),
+    )
+    expected = np.concatenate([p.value for p in parts], axis=3)[..., order]
+    pieces = kernels.permute_forward(deferred, order, n)
+    assert pieces[0].shape[3] == n
+    assert_allclose(np.concatenate(pieces, axis=3), expected, **CLOSE)
+    dout = rng.normal(size=expected.shape)
+    dpieces = [np.ascontiguousarray(piece) for piece in np.split(dout, [n], axis=3)]
+    shares = np.split(dout[..., np.argsort(order)], widths[:1], axis=3)
+    for part, share, (dy, sums) in zip(parts, shares, kernels.permute_backward(dpieces, deferred, order), strict=True):
+        part.assert_backward(share, dy, sums)
+
+
 @given(SEEDS, st.sampled_from(["plain", "norm"]))
 def test_rectified_sum_equals_batch_norm_sum_and_relu(seed, kind):
     rng = np.random.default_rng(seed)

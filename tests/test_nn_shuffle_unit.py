@@ -37,6 +37,35 @@ def test_units_fuse_and_fold(rng, name):
     assert_folds(perturbed(UNITS[name]()), rng.normal(size=(3, 5, 4, CHANNELS[name])))
 
 
+@pytest.mark.small
+@pytest.mark.parametrize("variant", ["torchvision", "megvii"])
+@pytest.mark.parametrize("reader", ["reads", "changes in place", "doubles the gradient"])
+def test_who_stands_between_two_units_is_heard(rng, variant, reader):
+    """A value that waits to be shuffled and split may be read and changed first, and so may its gradient."""
+
+    class Between(nn.Module):
+        def forward(self, x):
+            self._cache = np.asarray(x).sum()
+            if reader == "changes in place":
+                x[..., 0] = 0.5
+            return x
+
+        def backward(self, dout):
+            return dout * 2.0 if reader == "doubles the gradient" else dout
+
+    units = [perturbed(nn.SplitShuffleUnit(6, 6, variant=variant, rng=k)) for k in (0, 1)]
+    network = nn.Sequential(units[0], Between(), units[1]).astype(np.float64)
+    x, results = rng.normal(size=(3, 4, 5, 6)), []
+    for on in (True, False):
+        network.zero_grad()
+        with nn.fusing(on):
+            out = np.array(network(x))
+            dx = np.array(network.backward(np.cos(np.arange(out.size)).reshape(out.shape)))
+        results.append([out, dx, *(p.grad.copy() for p in network.parameters())])
+    for fused, plain in zip(*results, strict=True):
+        assert_allclose(fused, plain, rtol=1e-9, atol=1e-9)
+
+
 def test_the_first_units_shuffle_lets_each_group_see_all_others(rng):
     """A change in one group's input reaches the depthwise convolution's channels of every group."""
     unit, x = nn.ShuffleUnit(36, 36, 3, rng=0).astype(np.float64).eval(), rng.normal(size=(1, 3, 3, 36))

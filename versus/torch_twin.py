@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 import minighost.nn as mg
+from minighost.models import GhostNet
 
 __all__ = ["fold", "twin"]
 
@@ -218,6 +219,7 @@ def _stochastic_depth(m):
 
 
 RULES = {
+    GhostNet: lambda m: _sequence(m.children()),
     mg.Conv2d: _conv,
     mg.BatchNorm1d: lambda m: _batch_norm(m, nn.BatchNorm1d),
     mg.BatchNorm2d: _batch_norm,

@@ -4,8 +4,9 @@ LLVM vectorises additions and products, but not a call of the C library. So:
 
     exp(z) = 2**k * exp(r),   k = round(z / ln 2),   |r| <= ln(2) / 2,   and a polynomial for exp(r)
 
-The normal distribution comes from erfc(a) = t * exp(-a*a + p(t)) with t = 1/(1 + a/2), whose p is smooth enough for a
-polynomial. Errors are some units in the last place of the largest result; see `tests/test_engine_exponential.py`.
+The normal distribution comes from erfc(a) = exp(-a*a) * erfcx(a): with t = 1/(1 + a/2), erfcx(a)/t is smooth enough for
+a polynomial. Float32 takes fewer terms. Errors are some units in the last place of the largest result; see
+`tests/test_engine_exponential.py`.
 """
 
 import math
@@ -20,52 +21,71 @@ from numba.extending import intrinsic
 from minighost.engine.dispatch import inlined
 from minighost.engine.vectors import Register, like, where
 
-__all__ = ["exp", "normal_cdf", "normal_density"]
+__all__ = ["exp", "normal_cdf", "normal_density", "sigmoids"]
 
-_TERMS = [1 / math.factorial(k) for k in range(13)]
-# log(erfcx(a) / t) as a polynomial in 2*t - 1, interpolated at Chebyshev's points.
+_EXP = [1 / math.factorial(k) for k in range(13)]
+# erfcx(a) / t as a polynomial in 2*t - 1, interpolated at Chebyshev's points; then one that is enough for float32.
 _TAIL = [
-    -0.6717940840566915,
-    0.6726432239776672,
-    0.04734330684174197,
-    -0.046895610232313485,
-    -0.009872689357848997,
-    0.00882493859172065,
-    0.0017589333786860852,
-    -0.00234581296780778,
-    -0.00014624492826824424,
-    0.0006736821934199404,
-    -9.374733731260899e-05,
-    -0.00017431763605538241,
-    7.145065329644303e-05,
-    3.1784676144566164e-05,
-    -3.0320324274316784e-05,
-    7.156466080369959e-08,
-    8.801000242514917e-06,
-    -2.8835699422899244e-06,
-    -1.5620090966447437e-06,
-    1.225143849370237e-06,
-    6.453340807063238e-08,
-    -2.6550604731563185e-07,
-    3.5357878892518046e-08,
-    2.550702660821733e-08,
-    -5.4940844987324614e-09,
+    0.5107913526210115,
+    0.3435803422069066,
+    0.13973604627802544,
+    0.018221115753306545,
+    -0.010755330944543402,
+    -0.0032395925298231458,
+    0.0015453060235237155,
+    0.00041864797455347,
+    -0.0003315366672107297,
+    -1.7185277049606434e-05,
+    7.223470153006039e-05,
+    -1.7076546276097942e-05,
+    -1.0844830478580393e-05,
+    8.066868949358842e-06,
+    -5.732747033044422e-07,
+    -1.8346763716451883e-06,
+    1.023671759497573e-06,
+    1.527560153078624e-08,
+    -3.1904880762943956e-07,
+    1.5002373169874064e-07,
+    3.1237899528464255e-08,
+    -5.1579015426615876e-08,
+    8.331398302988539e-09,
+    6.618547737616718e-09,
+    -2.2124653785049848e-09,
+]
+_SHORT_TAIL = [
+    0.5107913570561573,
+    0.3435803405315631,
+    0.13973572644353033,
+    0.01822123701682574,
+    -0.010751569274896282,
+    -0.003241045923911842,
+    0.0015289973226966262,
+    0.00042519710672849316,
+    -0.00029919966937622496,
+    -3.114843706032603e-05,
+    4.20878745841014e-05,
+    -1.9773342853812134e-06,
 ]
 
 
-def _polynomial(terms):
-    """A function of z: ``terms[0] + terms[1]*z + ...`` by Horner's rule, in the type of z."""
+def _polynomial(terms, short):
+    """A function of z: ``terms[0] + terms[1]*z + ...`` by Horner's rule, in the type of z; of `short` in float32."""
 
     def evaluate(z):
+        terms = chosen(z.dtype)
         out = like(z, terms[-1])
         for term in terms[-2::-1]:
             out = out * z + like(z, term)
         return out
 
+    def chosen(dtype):
+        return short if dtype in (np.float32, types.float32) else terms
+
     @intrinsic
     def compiled(typing, z):
         def generate(context, builder, sig, args):
             kind, number = context.get_value_type(z), _number(z)
+            terms = chosen(number)
             out = _constant(kind, number, terms[-1])
             for term in terms[-2::-1]:
                 product = builder.fmul(out, args[0], flags=("contract",))
@@ -158,7 +178,7 @@ def _ends_of(z):
 if not numba.config.DISABLE_JIT:
     _rounded, _times_power_of_two, _ends_of = _rounded_compiled, _times_power_of_two_compiled, _ends
 
-_exp_of_rest, _tail_exponent = _polynomial(_TERMS), _polynomial(_TAIL)
+_exp_of_rest, _scaled_tail = _polynomial(_EXP, _EXP[:8]), _polynomial(_TAIL, _SHORT_TAIL)
 _LOG2E = 1 / math.log(2)
 _LN2_HIGH = 0.693359375  # few digits, so that its product with a small whole number is exact
 _LN2_LOW = -2.1219444005469058277e-4  # more digits than ln(2) - _LN2_HIGH would have
@@ -176,12 +196,23 @@ def exp(z):
 
 
 @inlined
+def sigmoids(z):
+    """The sigmoids of z and -z, whose sum is 1, by one exponential; neither loses digits where it is small."""
+    zero, one = like(z, 0), like(z, 1)
+    negative = z <= zero
+    e = exp(where(negative, z, zero - z))
+    large = one / (one + e)
+    small = e * large
+    return where(negative, small, large), where(negative, large, small)
+
+
+@inlined
 def normal_cdf(z):
     """The probability that a standard normal number is below z."""
     zero, one, half, two = like(z, 0), like(z, 1), like(z, 0.5), like(z, 2)
     a = where(z <= zero, zero - z, z) * like(z, math.sqrt(0.5))
     t = one / (one + half * a)
-    tail = half * t * exp(_tail_exponent(two * t - one) - a * a)
+    tail = half * t * _scaled_tail(two * t - one) * exp(like(z, -0.5) * z * z)  # as in the density: computed once
     return where(z <= zero, tail, one - tail)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from minighost import ops
 from minighost.arguments import whole
+from minighost.nn import functional
 from minighost.nn.function import Function
 from minighost.ops.shift import BORDERS
 
@@ -19,7 +20,7 @@ class ChannelShuffle(Function):
         Must divide the channels; 1 changes nothing.
     """
 
-    _forward, _backward = ops.channel_shuffle_forward, ops.channel_shuffle_backward
+    _forward, _backward = functional.channel_shuffle_forward, functional.channel_shuffle_backward
 
     def __init__(self, groups: int) -> None:
         self._options = {"groups": whole(type(self).__name__, "groups", groups, 1)}
@@ -28,7 +29,7 @@ class ChannelShuffle(Function):
 class ChannelUnshuffle(ChannelShuffle):
     """The inverse of `ChannelShuffle`; Megvii's ShuffleNet v1 applies it where the paper shuffles."""
 
-    _forward, _backward = ops.channel_unshuffle_forward, ops.channel_unshuffle_backward
+    _forward, _backward = functional.channel_unshuffle_forward, functional.channel_unshuffle_backward
 
 
 class Shift(Function):

@@ -24,7 +24,7 @@ import numpy as np
 
 from minighost.engine import activations as fused
 from minighost.engine.activations import activation
-from minighost.engine.exponential import exp, normal_cdf, normal_density
+from minighost.engine.exponential import exp, normal_cdf, normal_density, sigmoids
 from minighost.engine.vectors import like, where
 from minighost.ops import elementwise
 from minighost.type_aliases import Array
@@ -315,8 +315,8 @@ class Sigmoid(NamedTuple):
 
     def gradient(self, z: Any, d: Any) -> Any:
         """``d * s * (1 - s)``, where 1 - s is the sigmoid of -z."""
-        one = like(z, 1)
-        return d * (one / (one + exp(z))) * (one / (one + exp(like(z, 0) - z)))
+        s, rest = sigmoids(z)
+        return d * s * rest
 
 
 SIGMOID = _add("sigmoid", Sigmoid())
@@ -356,9 +356,8 @@ class Silu(NamedTuple):
 
     def gradient(self, z: Any, d: Any) -> Any:
         """``d * s * (1 + z*(1 - s))``."""
-        one = like(z, 1)
-        s, rest = one / (one + exp(like(z, 0) - z)), one / (one + exp(z))
-        return d * (s * (one + z * rest))
+        s, rest = sigmoids(z)
+        return d * (s * (like(z, 1) + z * rest))
 
 
 SILU = _add("silu", Silu())

@@ -19,6 +19,7 @@ from minighost.engine.kernels.deferred import (
 )
 from minighost.engine.kernels.depthwise import depthwise_backward, depthwise_forward
 from minighost.engine.kernels.gate import gate_backward, plane_mean
+from minighost.engine.kernels.permute import permute_backward, permute_forward
 from minighost.engine.kernels.pointwise import pointwise_backward, pointwise_forward
 from minighost.engine.kernels.repeat import repeat_channels, sum_repeated
 
@@ -35,6 +36,8 @@ __all__ = [
     "batch_norm_backward",
     "plain",
     "plain_gradient",
+    "permute_backward",
+    "permute_forward",
     "plane_mean",
     "pointwise_backward",
     "pointwise_forward",

@@ -17,7 +17,7 @@ import numpy as np
 from minighost.engine.activations import is_cut
 from minighost.engine.gemm import gemm, transposed
 from minighost.engine.kernels.deferred import Deferred, along, lanes
-from minighost.engine.kernels.tiles import add_up, finish, fold, multiply_add, normalise
+from minighost.engine.kernels.tiles import activated, add_up, finish, fold, multiply_add
 from minighost.engine.launch import is_last, kernel, share, thread_id, threads, tile
 from minighost.engine.memory import empty, workspace, zeros
 from minighost.engine.moments import add_moments, close_moments, room_for_moments
@@ -188,9 +188,11 @@ def _forward(work, chunks, step, a, b, bias, scratches, moments, out, partials, 
             r1 = min(last, r0 + step)
             stretch = flat[r0 * OC : r1 * OC]
             product = stretch.reshape(r1 - r0, OC)
-            gemm(_gated(a.part, _load(a.part, r0, r1, scratch[0]), r0, scratch[1]), False, a.w, False, False, product)
+            gemm(
+                _gated(a.part, activated(a.part, r0, r1, scratch[0]), r0, scratch[1]), False, a.w, False, False, product
+            )
             if len(b.w):
-                gated = _gated(b.part, _load(b.part, r0, r1, scratch[0]), r0, scratch[1])
+                gated = _gated(b.part, activated(b.part, r0, r1, scratch[0]), r0, scratch[1])
                 gemm(gated, False, b.w, False, True, product)
             for r in range(len(product) if len(bias) else 0):
                 for o in range(OC):
@@ -225,7 +227,7 @@ def _backward(work, step, g, a, b, scratches, dtiles, back_a, back_b, dws, dw):
 @tile
 def _backward_part(factor, d, r0, r1, add, scratch, dw, back, lanes):
     p, C = factor.part, factor.part.raw.shape[3]
-    y = _load(p, r0, r1, scratch[0])
+    y = activated(p, r0, r1, scratch[0])
     gemm(_gated(p, y, r0, scratch[1]), True, d, False, add, dw)
     dx = back.dx.reshape(-1)[r0 * C : r1 * C]
     dy = dx.reshape(r1 - r0, C)
@@ -235,18 +237,6 @@ def _backward_part(factor, d, r0, r1, add, scratch, dw, back, lanes):
     else:
         x, skip = p.raw.reshape(-1)[r0 * C : r1 * C], back.skip.reshape(-1)[r0 * C : r1 * C]
         finish(dx, x, back.norm, p.act, skip, lanes)
-
-
-@tile
-def _load(p, r0, r1, scratch):
-    """Rows r0 to r1 of a part, normalised and activated; a plain part is read where it lies."""
-    C = p.raw.shape[3]
-    x = p.raw.reshape(-1)[r0 * C : r1 * C]
-    if p.norm.shape[1] == 0:
-        return x.reshape(r1 - r0, C)
-    y = scratch[: (r1 - r0) * C]
-    normalise(x, p.norm, p.act, y)
-    return y.reshape(r1 - r0, C)
 
 
 @tile

@@ -9,7 +9,7 @@ float64 sums per channel.
 from minighost.engine.activations import gradient, value
 from minighost.engine.launch import tile
 
-__all__ = ["accumulate", "add_moment", "add_up", "finish", "fold", "line_of", "multiply_add", "normalise"]
+__all__ = ["accumulate", "activated", "add_moment", "add_up", "finish", "fold", "line_of", "multiply_add", "normalise"]
 
 
 @tile
@@ -26,6 +26,18 @@ def normalise(x, norm, act, out):
         xq, oq = x[q : q + n], out[q : q + n]
         for k in range(n):
             oq[k] = value(act, xq[k] * scale[k] + shift[k])
+
+
+@tile
+def activated(p, r0, r1, scratch):
+    """Rows r0 to r1 of a `Deferred`, normalised and activated, but not gated; without a norm, where they lie."""
+    C = p.raw.shape[3]
+    x = p.raw.reshape(-1)[r0 * C : r1 * C]
+    if p.norm.shape[1] == 0:
+        return x.reshape(r1 - r0, C)
+    y = scratch[: (r1 - r0) * C]
+    normalise(x, p.norm, p.act, y)
+    return y.reshape(r1 - r0, C)
 
 
 @tile

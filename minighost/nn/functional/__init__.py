@@ -20,11 +20,17 @@ from minighost.nn.functional.joins import (
     concat_forward,
     first_channels_backward,
     first_channels_forward,
-    split_channels_backward,
-    split_channels_forward,
 )
 from minighost.nn.functional.norm import batch_norm_backward, batch_norm_forward
 from minighost.nn.functional.shift_max import shift_max_backward, shift_max_forward
+from minighost.nn.functional.shuffle import (
+    channel_shuffle_backward,
+    channel_shuffle_forward,
+    channel_unshuffle_backward,
+    channel_unshuffle_forward,
+    split_channels_backward,
+    split_channels_forward,
+)
 from minighost.nn.functional.squeeze import (
     global_avg_pool_backward,
     global_avg_pool_forward,
@@ -44,6 +50,10 @@ __all__ = [
     "add_forward",
     "batch_norm_backward",
     "batch_norm_forward",
+    "channel_shuffle_backward",
+    "channel_shuffle_forward",
+    "channel_unshuffle_backward",
+    "channel_unshuffle_forward",
     "concat_backward",
     "concat_forward",
     "conv2d_backward",

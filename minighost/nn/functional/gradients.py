@@ -10,10 +10,10 @@ import numpy as np
 from minighost import ops
 from minighost.nn.functional.values import Lazy, together
 
-__all__ = ["GatedGradient", "InputGradient", "RawGradient", "RectifiedGradient"]
+__all__ = ["GatedGradient", "InParts", "InputGradient", "RawGradient", "RectifiedGradient"]
 
 
-class _InParts(Lazy):
+class InParts(Lazy):
     """A gradient in parts whose channels stand side by side."""
 
     def __init__(self, arrays):
@@ -35,7 +35,7 @@ class _InParts(Lazy):
         return self._value
 
 
-class InputGradient(_InParts):
+class InputGradient(InParts):
     """The gradient with respect to an `Activation`; zero where the activation was cut.
 
     Attributes
@@ -84,7 +84,7 @@ class InputGradient(_InParts):
         return self.dys
 
 
-class RawGradient(_InParts):
+class RawGradient(InParts):
     """The gradient with respect to a convolution's raw result: ``scale*dy + slope*raw + constant``.
 
     Attributes
@@ -100,7 +100,7 @@ class RawGradient(_InParts):
         return [p.dy * c[0] + p.raw * c[1] + c[2] for p in self.parts for c in [p.coefficients]]
 
 
-class RectifiedGradient(_InParts):
+class RectifiedGradient(InParts):
     """The gradient with respect to a `Sum`, not yet cut by the ReLU after the sum.
 
     Attributes
@@ -119,7 +119,7 @@ class RectifiedGradient(_InParts):
         return [ops.relu_backward(self.dout, self.out)]  # the result is 0 just where the ReLU cut
 
 
-class GatedGradient(_InParts):
+class GatedGradient(InParts):
     """``gate * dy``, the gradient with respect to what was gated, still without the way through the gate itself.
 
     Attributes

@@ -10,7 +10,7 @@ from minighost.engine import check, kernels
 from minighost.engine.activations import is_cut
 from minighost.nn.fold_nodes import Add, Concat, Select
 from minighost.nn.functional.gradients import InputGradient, RectifiedGradient
-from minighost.nn.functional.traced import is_traced, known_channels
+from minighost.nn.functional.traced import is_traced
 from minighost.nn.functional.values import Activation, Lazy, Sum, activation, materialize, waits
 
 __all__ = [
@@ -23,8 +23,6 @@ __all__ = [
     "first_channels_forward",
     "shares",
     "split",
-    "split_channels_backward",
-    "split_channels_forward",
 ]
 
 
@@ -86,21 +84,6 @@ def first_channels_backward(dout, cache):
     """What was cut off has no influence: its gradient is 0."""
     missing = cache - dout.shape[3]
     return np.pad(np.asarray(dout), [(0, 0)] * 3 + [(0, missing)]) if missing else dout
-
-
-def split_channels_forward(x, n):
-    """``x[..., :n], x[..., n:]``."""
-    if is_traced(x):
-        C = known_channels(x)
-        halves = np.split(np.arange(C), [n])
-        return tuple(x.then(Select(half), channels=len(half)) for half in halves), None
-    x = materialize(x)
-    return (x[..., :n], x[..., n:]), None
-
-
-def split_channels_backward(dfirst, drest, cache):
-    """Gradient of `split_channels_forward`: both, side by side."""
-    return ops.concat_forward(materialize(dfirst), materialize(drest))[0]
 
 
 def add(a, b):
