@@ -151,6 +151,7 @@ GEOMETRY = {"padding": st.integers(0, 3), "dilation": st.integers(1, 2), "stride
 
 
 @example(seed=0, kind="relu", K=3, same=True, long=True, twice=False, stride=1, padding=1, dilation=1)
+@example(seed=0, kind="relu", K=5, same=True, long=True, twice=False, stride=1, padding=1, dilation=1)
 @given(
     seed=SEEDS,
     kind=DEFERRED,

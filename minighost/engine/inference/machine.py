@@ -37,7 +37,7 @@ from minighost.engine.inference.winograd import winograd
 from minighost.engine.kernels.padded import pad_line
 from minighost.engine.kernels.plane import fill
 from minighost.engine.kernels.response import bracket, damp
-from minighost.engine.kernels.strips import Activated, convolve
+from minighost.engine.kernels.strips import Activated, convolve, square
 from minighost.engine.launch import kernel, share, thread_id, threads, tile
 from minighost.engine.memory import empty
 from minighost.engine.vectors import copy
@@ -207,12 +207,12 @@ def _depthwise(s, g, n, a, lines, tables, scratch, o):
     plane = flat.reshape(g.SH, g.SW, s.pitch, width)
     w, offsets = lines[s.w : s.w + KK * s.lanes], tables[s.table : s.table + KK]
     bias, clip = lines[s.bias : s.bias + s.lanes], Clip(lines[s.limits], lines[s.limits + 1])
-    nine = g.KH == g.KW == 3 and g.SH == g.SW == g.DH == g.DW == 1
+    side = square(g)
     flat[:] = 0
     for k in range(n):
         fill(a[k * s.H * L : (k + 1) * s.H * L].reshape(s.H, L), as_it_is, IDENTITY, g, C, line, plane)
         out = o[k * numbers : (k + 1) * numbers]
-        convolve(flat, 0, width, C, offsets, nine, w, s.lanes, g.OH, g.OW * C, Activated(out, bias, clip))
+        convolve(flat, 0, width, C, offsets, side, w, s.lanes, g.OH, g.OW * C, Activated(out, bias, clip))
         if s.act != 0:
             activate(s.act, out)
 

@@ -14,7 +14,7 @@ import numpy as np
 from minighost.engine.geometry import Geometry
 from minighost.engine.kernels.deferred import along, chunks_of, gradient_lines_of, input_gradient, lines_of, period
 from minighost.engine.kernels.plane import collect, fill, input_gradient_taps, phases_inside, plane_shape, tap_offsets
-from minighost.engine.kernels.strips import InputGradient, Result, add_products, convolve
+from minighost.engine.kernels.strips import InputGradient, Result, add_products, convolve, square
 from minighost.engine.kernels.tiles import finish, fold, line_of, multiply_add
 from minighost.engine.launch import kernel, share, thread_id, threads, tile
 from minighost.engine.memory import empty, workspace
@@ -32,7 +32,7 @@ class Taps(NamedTuple):
     offsets: np.ndarray  # (KH*KW,), int64
     g: Geometry
     C: int
-    nine: bool  # a 3x3 kernel without stride or dilation
+    side: int  # see `strips.square`
 
 
 class BackwardTaps(NamedTuple):
@@ -85,7 +85,7 @@ def depthwise_forward(deferred, w, g, b=None, summing=True):
     lines, plane, n_threads = lines_of(deferred), _plane(deferred, g), threads().count
     out = empty((N, g.OH, g.OW, C), w.dtype)
     partials, statistics = room_for_moments(chunks if summing else 0, C)
-    taps = Taps(along(w.reshape(-1, C), pitch).reshape(-1), tap_offsets(plane, g, C), g, C, _is_nine(g))
+    taps = Taps(along(w.reshape(-1, C), pitch).reshape(-1), tap_offsets(plane, g, C), g, C, square(g))
     bias = np.zeros(0, w.dtype) if b is None else along(b[None], pitch)[0]
     shapes = (n_threads, *plane), (n_threads, lines.x.shape[2]), (n_threads, 3 if summing else 0, pitch)
     scratch = Scratch(*workspace(w.dtype, *shapes))
@@ -121,7 +121,7 @@ def depthwise_backward(gradient, deferred, w, g, skip_grad=None, overwrite_skip=
     back = input_gradient(lines, C, chunks, skip_grad, overwrite_skip)
     above, before, order, offsets, bounds = input_gradient_taps(g, width, C)
     pitch = period(W if g.SH == g.SW == 1 else width // C, C, w.dtype)
-    taps = Taps(w.reshape(-1)[:0], tap_offsets(plane, g, C), g, C, _is_nine(g))
+    taps = Taps(w.reshape(-1)[:0], tap_offsets(plane, g, C), g, C, square(g))
     phase_taps = BackwardTaps(
         along(w.reshape(-1, C)[order], pitch).reshape(-1), above, before, offsets, bounds, phases_inside(H, W, g)
     )
@@ -139,10 +139,6 @@ def depthwise_backward(gradient, deferred, w, g, skip_grad=None, overwrite_skip=
     scratch, more = Scratch(planes, line, total), BackwardScratch(dplanes, phases, products)
     _backward(gradient_lines_of(gradient), lines, taps, phase_taps, scratch, more, back, dws, n_threads=n_threads)
     return back.dx.reshape(N, H, W, C), back.sums, dws.sum(0).reshape(w.shape).astype(w.dtype)
-
-
-def _is_nine(g):
-    return g.KH == g.KW == 3 and g.SH == g.SW == g.DH == g.DW == 1
 
 
 def _plane(deferred, g):
@@ -163,7 +159,7 @@ def _forward(work, chunks, lines, taps, bias, scratch, out, partials, statistics
         for n in range(first, last):
             fill(lines.x[n], lines.norm, lines.act, g, C, line, plane)
             to = Result(out[n], L, bias, lane, n == first)
-            convolve(flat, 0, width, C, taps.offsets, taps.nine, taps.w, pitch, g.OH, L, to)
+            convolve(flat, 0, width, C, taps.offsets, taps.side, taps.w, pitch, g.OH, L, to)
         close_moments(work, t, (last - first) * g.OH * L, lane, min(L, pitch), partials, statistics)
 
 
@@ -184,12 +180,12 @@ def _backward(work, d, lines, taps, phase_taps, scratch, more, back, dws):
             fill(lines.x[n], lines.norm, lines.act, g, C, line, plane)
             for i in range(OH):
                 multiply_add(d.dy[n, i], d.raw[n, i], d.coefficients, dplane[above + i, before : before + L])
-            add_products(dflat, first_pixel, dwidth, flat, width, C, taps.offsets, taps.nine, OH, L, products, pitch)
+            add_products(dflat, first_pixel, dwidth, flat, width, C, taps.offsets, taps.side, OH, L, products, pitch)
             if g.SH == g.SW == 1:
                 x, dx, skip = lines.x[n].reshape(-1), back.dx[n].reshape(-1), _image(back.skip, n)
                 to = InputGradient(dx, x, back.norm, lines.act, skip, lane)
                 start, w, offsets = g.PH * dwidth + g.PW * C, phase_taps.w, phase_taps.offsets
-                convolve(dflat, start, dwidth, C, offsets, taps.nine, w, len(w) // len(offsets), H, LX, to)
+                convolve(dflat, start, dwidth, C, offsets, taps.side, w, len(w) // len(offsets), H, LX, to)
             else:
                 _convolve_phases(dflat, dwidth, phase_taps, C, phases)
                 for h in range(H):
@@ -219,4 +215,4 @@ def _convolve_phases(d, width, taps, C, planes):
         h0, h1, w0, w1 = taps.inside[p]
         to = Result(rows[p][h0 * L + w0 * C :], L, rows[p][:0], rows[p][:0].reshape(0, 1), no)
         start, w = h0 * width + w0 * C, taps.w[a * pitch : b * pitch]
-        convolve(d, start, width, C, taps.offsets[a:b], no, w, pitch, h1 - h0, (w1 - w0) * C, to)
+        convolve(d, start, width, C, taps.offsets[a:b], 0 * p, w, pitch, h1 - h0, (w1 - w0) * C, to)

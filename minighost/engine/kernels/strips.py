@@ -2,8 +2,9 @@
 
 In the padded plane (`plane`) what lies under a tap along an output line is one stretch. So cut the lines into strips of
 one register each and walk down a strip: a 3x3 kernel keeps its nine weights in registers, and each further line costs
-three loads and nine products. The sums over the plane - of the result for its batch norm, or of gradient times pixel
-for a weight - stay in registers too until the strip ends.
+three loads and nine products. A 5x5 kernel goes column by column, four lines at a time, which share what they load. The
+sums over the plane - of the result for its batch norm, or of gradient times pixel for a weight - stay in registers too
+until the strip ends.
 
 An *epilogue* says where results go and what is done to them on the way: `begin` loads what a strip needs, `step` takes
 a register of results to its place and into the sums, `end` puts the sums back. `Result` ends a forward in training,
@@ -17,13 +18,14 @@ Letters: L numbers in an output line, `width` numbers in a line of the plane, K 
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba.extending import register_jitable
 
 from minighost.engine.activations import gradient, value
 from minighost.engine.dispatch import method
 from minighost.engine.launch import tile
 from minighost.engine.vectors import fill, lanes, load, load_part, store, store_part
 
-__all__ = ["Activated", "InputGradient", "Result", "add_products", "convolve"]
+__all__ = ["Activated", "InputGradient", "Result", "add_products", "convolve", "square"]
 
 
 # Epilogues -----------------------------------------------------------------------------------------------------
@@ -139,18 +141,25 @@ class InputGradient(NamedTuple):
 begin, step, end = method("begin"), method("step"), method("end")
 
 
+@register_jitable
+def square(g):
+    """The side of a square kernel that has loops of its own, 3 or 5, or 0; g is a `Geometry`."""
+    fits = g.KH == g.KW and g.SH == g.SW == g.DH == g.DW == 1
+    return g.KH if fits and (g.KH == 3 or g.KH == 5) else 0
+
+
 # The convolution -----------------------------------------------------------------------------------------------
 
 
 @tile
-def convolve(plane, start, width, C, offsets, nine, w, pitch, lines, L, to):
+def convolve(plane, start, width, C, offsets, side, w, pitch, lines, L, to):
     """Output lines 0 to `lines`: the sum over taps k of ``plane[start + offsets[k] + h*width + s] * w[k*pitch + s]``,
     where s is taken modulo the pitch in w.
 
-    `nine` says that the taps are those of a 3x3 kernel without stride or dilation.
+    `side`, see `square`, is 3 or 5 where the taps are those of a square kernel without stride or dilation.
     """
-    if not nine:
-        _convolve_any(plane, start, width, offsets, w, pitch, lines, L, to)
+    if side != 3:
+        _convolve_any(plane, start, width, C, offsets, side, w, pitch, lines, L, to)
         return
     q = 0  # s modulo the pitch
     for s in range(0, L, lanes(plane)):
@@ -172,19 +181,37 @@ def convolve(plane, start, width, C, offsets, nine, w, pitch, lines, L, to):
 
 
 @tile
-def _convolve_any(plane, start, width, offsets, w, pitch, lines, L, to):
-    """Any other kernel, four lines at a time, for they share the weights; where fewer are left, the last one again."""
+def _convolve_any(plane, start, width, C, offsets, side, w, pitch, lines, L, to):
+    """Any other kernel, four lines at a time, for they share the weights; where fewer are left, the last one again.
+
+    Four lines of a 5x5 kernel see eight of the plane, and share those too.
+    """
     q, last = 0, lines - 1
     for s in range(0, L, lanes(plane)):
-        state, zero = begin(to, q), fill(plane, 0)
+        state, zero, first = begin(to, q), fill(plane, 0), start + s
         for h in range(0, lines, 4):
-            p0, p1 = start + h * width + s, start + min(h + 1, last) * width + s
-            p2, p3 = start + min(h + 2, last) * width + s, start + min(h + 3, last) * width + s
+            p0, p1 = first + h * width, first + min(h + 1, last) * width
+            p2, p3 = first + min(h + 2, last) * width, first + min(h + 3, last) * width
             a, b, c, d = zero, zero, zero, zero
-            for k in range(len(offsets)):
-                weight, o = load(w, k * pitch + q), offsets[k]
-                a, b = a + load(plane, p0 + o) * weight, b + load(plane, p1 + o) * weight
-                c, d = c + load(plane, p2 + o) * weight, d + load(plane, p3 + o) * weight
+            if side == 5:
+                p1, p2, p3 = p0 + width, p0 + 2 * width, p0 + 3 * width
+                p4, p5 = p0 + 4 * width, first + min(h + 5, last + 4) * width
+                p6, p7 = first + min(h + 6, last + 4) * width, first + min(h + 7, last + 4) * width
+                for j in range(5):
+                    k, o = j * pitch + q, j * C
+                    w0, w1, w2 = load(w, k), load(w, k + 5 * pitch), load(w, k + 10 * pitch)
+                    w3, w4 = load(w, k + 15 * pitch), load(w, k + 20 * pitch)
+                    x0, x1, x2, x3 = load(plane, p0 + o), load(plane, p1 + o), load(plane, p2 + o), load(plane, p3 + o)
+                    x4, x5, x6, x7 = load(plane, p4 + o), load(plane, p5 + o), load(plane, p6 + o), load(plane, p7 + o)
+                    a = a + x0 * w0 + x1 * w1 + x2 * w2 + x3 * w3 + x4 * w4
+                    b = b + x1 * w0 + x2 * w1 + x3 * w2 + x4 * w3 + x5 * w4
+                    c = c + x2 * w0 + x3 * w1 + x4 * w2 + x5 * w3 + x6 * w4
+                    d = d + x3 * w0 + x4 * w1 + x5 * w2 + x6 * w3 + x7 * w4
+            else:
+                for k in range(len(offsets)):
+                    weight, o = load(w, k * pitch + q), offsets[k]
+                    a, b = a + load(plane, p0 + o) * weight, b + load(plane, p1 + o) * weight
+                    c, d = c + load(plane, p2 + o) * weight, d + load(plane, p3 + o) * weight
             state = step(to, state, h, s, L, a)
             if h + 1 < lines:
                 state = step(to, state, h + 1, s, L, b)
@@ -200,21 +227,41 @@ def _convolve_any(plane, start, width, offsets, w, pitch, lines, L, to):
 
 
 @tile
-def add_products(d, first, pace, plane, width, C, offsets, nine, lines, L, sums, pitch):
+def add_products(d, first, pace, plane, width, C, offsets, side, lines, L, sums, pitch):
     """``sums[k*pitch + s] += d[first + h*pace + s] * plane[offsets[k] + h*width + s]``; s modulo the pitch in sums."""
-    if nine:
+    if side == 3:
         _add_nine_products(d, first, pace, plane, width, C, lines, L, sums, pitch)
         return
     q = 0
     for s in range(0, L, lanes(plane)):
-        for k in range(0, len(offsets), 2):
-            j = min(k + 1, len(offsets) - 1)  # of an odd number of taps the last is its own partner
-            a, b = load(sums, k * pitch + q), load(sums, j * pitch + q)
-            for h in range(lines):
-                p, v = h * width + s, load(d, first + s + h * pace)
-                a, b = a + v * load(plane, offsets[k] + p), b + v * load(plane, offsets[j] + p)
-            store(sums, k * pitch + q, a)
-            store(sums, j * pitch + q, b)
+        if side == 5:  # by columns: what a tap reads in a line, the one above it reads in the next
+            for j in range(5):
+                k, p, r = j * pitch + q, s + j * C, first + s
+                g0, g1, g2 = load(sums, k), load(sums, k + 5 * pitch), load(sums, k + 10 * pitch)
+                g3, g4 = load(sums, k + 15 * pitch), load(sums, k + 20 * pitch)
+                x0, x1 = load(plane, p), load(plane, p + width)
+                x2, x3 = load(plane, p + 2 * width), load(plane, p + 3 * width)
+                p += 4 * width
+                for _ in range(lines):
+                    x4, v = load(plane, p), load(d, r)
+                    p += width
+                    r += pace
+                    g0, g1, g2, g3, g4 = g0 + v * x0, g1 + v * x1, g2 + v * x2, g3 + v * x3, g4 + v * x4
+                    x0, x1, x2, x3 = x1, x2, x3, x4
+                store(sums, k, g0)
+                store(sums, k + 5 * pitch, g1)
+                store(sums, k + 10 * pitch, g2)
+                store(sums, k + 15 * pitch, g3)
+                store(sums, k + 20 * pitch, g4)
+        else:
+            for k in range(0, len(offsets), 2):
+                j = min(k + 1, len(offsets) - 1)  # of an odd number of taps the last is its own partner
+                a, b = load(sums, k * pitch + q), load(sums, j * pitch + q)
+                for h in range(lines):
+                    p, v = h * width + s, load(d, first + s + h * pace)
+                    a, b = a + v * load(plane, offsets[k] + p), b + v * load(plane, offsets[j] + p)
+                store(sums, k * pitch + q, a)
+                store(sums, j * pitch + q, b)
         q = q + lanes(plane) if q + lanes(plane) < pitch else 0
 
 
