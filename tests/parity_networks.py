@@ -57,6 +57,9 @@ class Case(NamedTuple):
     lift : float
         As `shift`, but all channels up, for networks in which depthwise convolutions follow ReLU: one of a channel that
         is nearly always 0 leaves batch norm no deviation to divide by.
+    steady : str, optional
+        Pattern of batch norms that do not move: no kink follows a linear bottleneck, and a large mean takes digits from
+        the deviation.
     """
 
     name: str
@@ -70,6 +73,7 @@ class Case(NamedTuple):
     damped: str = r"(?!)"
     dtypes: tuple[str, ...] = ("float64", "float32")
     lift: float = 0.0
+    steady: str = r"(?!)"
 
     @property
     def table(self):
@@ -88,8 +92,8 @@ def subject(case, classes=7):
         value.data[...] = _start(path, value.shape, k + 1) * (0.1 if re.search(case.damped, path) else 1)
     units = [module for module in model.modules() if isinstance(module, nn.ConvBNAct)]
     spared = {unit.bn for unit in units if isinstance(unit.act, nn.HardSwish)}
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d) and module not in spared:
+    for path, module in model.named_modules():
+        if isinstance(module, nn.BatchNorm2d) and module not in spared and not re.search(case.steady, path):
             module.bias.data += case.lift + case.shift * (1 - np.arange(module.bias.size) % 2 * 2)
     return model, x, labels
 

@@ -40,9 +40,10 @@ def build(peer, options):
         model = getattr(_torchvision(), name)(**options)
     elif library == "timm":
         _torchvision()
-        fused = options.pop("reparameterize", False)
+        form, options = options.get("form"), {key: value for key, value in options.items() if key != "form"}
         model = importlib.import_module("timm").create_model(name, **options)
-        model = importlib.import_module("timm.utils.model").reparameterize_model(model) if fused else model
+        if form == "fused":
+            model = importlib.import_module("timm.utils.model").reparameterize_model(model).requires_grad_()
     else:
         model = getattr(importlib.import_module("torch_twins"), name)(**options)
     for module in model.modules():
