@@ -19,7 +19,7 @@ CHECK_VENV = [ ! -e "$(VENV)" ] || [ -e "$(VENV)/pyvenv.cfg" ] || \
 
 help:
 	@echo "make train             train a small GhostNet on the built-in images (ARGS=... is passed on)"
-	@echo "make test              every test of the default suite, then the next two below"
+	@echo "make test              every test of the default suite, then the small ones in plain Python"
 	@echo "make test-fast         the default suite only (ARGS=... is passed to pytest)"
 	@echo "make test-networks     gradients of whole networks, and whether each of them learns"
 	@echo "make test-nojit        the small tests with every kernel in plain Python"
@@ -35,7 +35,7 @@ help:
 train: $(VENV)/installed
 	$(PY) -m minighost train $(ARGS)
 
-test: test-fast test-nojit test-boundscheck
+test: test-fast test-nojit
 
 # One process per core, each with one thread: twice as fast as one process whose kernels take turns with Python.
 test-fast: $(VENV)/installed-test

@@ -247,6 +247,7 @@ BAD = [
     ({"dilation": (1, 0)}, ValueError, r"dilation=\(1, 0\) must be at least 1"),
     ({"stride": 1.5}, TypeError, "stride must be an int or a pair of ints, got 1.5"),
     ({"x": np.zeros((1, 4, 4))}, ValueError, r"x must have 4 axes \(N, H, W, C\), got shape \(1, 4, 4\)"),
+    ({"w": np.zeros((3, 3, 4))}, ValueError, r"w must have 4 axes \(KH, KW, in, out\), got shape \(3, 3, 4\)"),
     ({"x": np.zeros((1, 4, 4, 5))}, ValueError, r"x has 5 channels, but w has shape \(3, 3, 2, 4\)"),
     ({"x": np.zeros((1, 4, 4, 2), int)}, TypeError, r"x must be float32 or float64, got int64; convert it with x"),
     ({"x": np.zeros((1, 4, 4, 2), complex)}, TypeError, "x must be float32 or float64, got complex128"),

@@ -129,7 +129,8 @@ def _floats(op, name, x, ndim):
             f"{op}: {name} must be float32 or float64, got {x.dtype}; convert it with {name}.astype(np.float32)"
         )
     if x.ndim != ndim:
-        layout = {4: " (N, H, W, C)", 2: " (N, C)"}.get(ndim, "")
+        layouts = {4: " (KH, KW, in, out)", 2: " (in, out)"} if name == "w" else {4: " (N, H, W, C)", 2: " (N, C)"}
+        layout = layouts.get(ndim, "")
         raise ValueError(f"{op}: {name} must have {ndim} axes{layout}, got shape {x.shape}")
     return x
 
