@@ -94,7 +94,8 @@ def _in_pieces(dtype):
     def multiply(a, transpose_a, b, transpose_b, add, out):
         (R, OC), C = out.shape, a.shape[0] if transpose_a else a.shape[1]
         rows, columns = _AT_ONCE // (OC * (R if transpose_a else C)), _AT_ONCE // (R * C)
-        if R * C * OC <= _AT_ONCE or transpose_b or (rows < 32 and (transpose_a or R > 32)):
+        columns -= columns % (64 if columns >= 64 else 16)  # whole registers of OpenBLAS's kernels
+        if R * C * OC <= _AT_ONCE or transpose_b or (rows < 32 and (transpose_a or columns == 0)):
             product(a, transpose_a, b, transpose_b, add, out)
         elif transpose_a:
             for r in range(0, C, rows):

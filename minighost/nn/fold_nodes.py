@@ -94,8 +94,13 @@ class Convolution(Node):
         """Where the kernels of a depthwise convolution go depends on the plane; all others go into `weights`."""
         if not self._depthwise:
             self.shape = self.w.shape
-            self.place = weights.add(inference.transformed(self.w) if self._winograd else self.w)
+            self.place = weights.add(inference.transformed(self.w) if self._winograd else self._rows())
             self.w = None
+
+    def _rows(self):
+        """The weights as a matrix, with a gap after each row where the machine wants one."""
+        rows = self.w.reshape(-1, self.w.shape[3])
+        return np.pad(rows, ((0, 0), (0, inference.row_pitch(rows.shape[1]) - rows.shape[1])))
 
     @property
     def _depthwise(self):

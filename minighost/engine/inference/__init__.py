@@ -8,7 +8,7 @@ list from a model.
 
 from minighost.engine.inference.machine import run
 from minighost.engine.inference.program import Part, Program, Value
-from minighost.engine.inference.step import INPUT
+from minighost.engine.inference.step import INPUT, row_pitch
 from minighost.engine.inference.winograd import transformed
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Part",
     "Program",
     "Value",
+    "row_pitch",
     "run",
     "transformed",
 ]

@@ -32,6 +32,7 @@ from minighost.engine.inference.step import (
     SHIFT_MAX,
     WINOGRAD,
     Step,
+    row_pitch,
 )
 from minighost.engine.inference.winograd import winograd
 from minighost.engine.kernels.padded import pad_line
@@ -188,13 +189,20 @@ def _one_of(first):
 def _product(s, a, weights, lines, o):
     """``o = a @ w``, or ``o += a @ w``."""
     rows = len(o) // s.OC
-    w, step = weights[s.w : s.w + s.C * s.OC].reshape(s.C, s.OC), max(64, 8192 // s.OC)  # rows that stay in cache
+    w, step = _matrix(weights, s.w, s.C, s.OC), max(64, 8192 // s.OC)  # rows that stay in cache
     for r in range(0, rows, step):
         m = min(step, rows - r)
         result = o[r * s.OC : (r + m) * s.OC]
         gemm(a[r * s.C : (r + m) * s.C].reshape(m, s.C), False, w, False, s.flag % 2 == 1, result.reshape(m, s.OC))
         if s.flag < 2:
             _finish(s, lines, result)
+
+
+@tile
+def _matrix(weights, place, rows, OC):
+    """Weights (rows, OC), whose rows do not follow one another closely."""
+    pitch = row_pitch(OC)
+    return weights[place : place + rows * pitch].reshape(rows, pitch)[:, :OC]
 
 
 @tile
@@ -235,7 +243,7 @@ def _conv(s, g, n, a, weights, lines, scratch, o):
             windows = numbers.reshape(m * g.OW, K)
             out = o[(k * g.OH + i) * OL : (k * g.OH + i + m) * OL].reshape(m * g.OW, s.OC)
             if s.flag == 1:
-                gemm(windows, False, weights[s.w : s.w + K * s.OC].reshape(K, s.OC), False, False, out)
+                gemm(windows, False, _matrix(weights, s.w, K, s.OC), False, False, out)
             else:
                 _grouped(windows, s, weights, out)
         _finish(s, lines, o[k * g.OH * OL : (k + 1) * g.OH * OL])
@@ -260,8 +268,7 @@ def _grouped(windows, s, weights, out):
     C, OC = s.C // s.flag, s.OC // s.flag
     taps = windows.shape[1] // s.C
     for tap in range(taps):
-        start = s.w + tap * C * s.OC
-        w = weights[start : start + C * s.OC].reshape(C, s.OC)
+        w = _matrix(weights, s.w + tap * C * row_pitch(s.OC), C, s.OC)
         for k in range(s.flag):
             mine, its = slice(tap * s.C + k * C, tap * s.C + (k + 1) * C), slice(k * OC, (k + 1) * OC)
             gemm(windows[:, mine], False, w[:, its], False, tap > 0, out[:, its])

@@ -85,7 +85,7 @@ class Program:
     # What the machine can do -----------------------------------------------------------------------------------
 
     def product(self, value, OC, w, b, act):
-        """A 1x1 convolution or a linear layer; `w` is the place of its weights (C, OC)."""
+        """A 1x1 convolution or a linear layer; `w` is the place of its weights (C, OC), rows `row_pitch` apart."""
         out, bias = self._register(value.H * value.W * OC), self._bias(_repeated(b), act)
         for first, part in value.placed():
             more = first + part.C < value.C
@@ -95,7 +95,7 @@ class Program:
                 part,
                 out,
                 OC,
-                w=w + first * OC,
+                w=w + first * words.row_pitch(OC),
                 **bias,
                 flag=(first > 0) + 2 * more,
             )
@@ -128,7 +128,7 @@ class Program:
         return Value((Part(out, C),), g.OH, g.OW)
 
     def conv(self, value, OC, w, b, act, g, groups):
-        """A dense convolution; `w` is the place of its weights (KH, KW, C/groups, OC)."""
+        """A dense convolution; `w` is the place of its weights (KH*KW*C/groups, OC), rows `row_pitch` apart."""
         value = self.whole(value)
         (part,), out, K = value.parts, self._register(g.OH * g.OW * OC), g.KH * g.KW * value.C
         lines = min(g.OH, max(_WINDOWS // (g.OW * K), -(-_ROWS // g.OW)))

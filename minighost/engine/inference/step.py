@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from numba.extending import register_jitable
+
 __all__ = [
     "AFFINE",
     "AVG_POOL",
@@ -20,6 +22,7 @@ __all__ = [
     "SHIFT_MAX",
     "Step",
     "WINOGRAD",
+    "row_pitch",
 ]
 
 PRODUCT, CONV, DEPTHWISE, AFFINE, JOIN, SELECT, MEAN, SCALE = range(8)
@@ -92,3 +95,11 @@ class Step(NamedTuple):
     DW: int
     OH: int
     OW: int
+
+
+@register_jitable
+def row_pitch(OC):
+    """From one row of weights (C, OC) to the next: rows a large power of 2 apart would push one another out of the
+    cache, for they compete for the same places in it.
+    """
+    return OC + 16 if OC % 256 == 0 else OC

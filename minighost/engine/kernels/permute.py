@@ -114,15 +114,15 @@ def _forward(work, a, b, table, chunks, scratch, first, second):
         for r0 in range(t * N // chunks * K, last, _ROWS):
             r1 = min(last, r0 + _ROWS)
             y = activated(a, r0, r1, tile_of)
-            _deal(y, table.a0, r0, first)
-            _deal(y, table.a1, r0, second)
+            _scatter(y, table.a0, r0, first)
+            _scatter(y, table.a1, r0, second)
             y = activated(b, r0, r1, tile_of)
-            _deal(y, table.b0, r0, first)
-            _deal(y, table.b1, r0, second)
+            _scatter(y, table.b0, r0, first)
+            _scatter(y, table.b1, r0, second)
 
 
 @tile
-def _deal(y, moves, r0, piece):
+def _scatter(y, moves, r0, piece):
     """Some channels of the rows y to their places in `piece`, whose row r0 is y's first."""
     out, source, target = piece.reshape(-1, piece.shape[3]), moves.source, moves.target
     for r in range(len(y)):
@@ -150,7 +150,7 @@ def _backward(work, first, second, a, b, table, of_a, of_b, da, db, sums_a, sums
 
 @tile
 def _gather(dpiece, moves, r0, r1, dx):
-    """The way back of `_deal`."""
+    """The way back of `_scatter`."""
     d, out = dpiece.reshape(-1, dpiece.shape[3]), dx.reshape(-1, dx.shape[3])
     source, target = moves.source, moves.target
     for r in range(r0, r1):
