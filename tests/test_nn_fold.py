@@ -96,6 +96,20 @@ def test_other_wide_3x3_convolutions_fold_into_windows(rng, options):
     assert [step.op for step in steps_of(assert_folds(layer, rng.normal(size=(2, 5, 6, 32))))] == [CONV]
 
 
+@pytest.mark.parametrize(
+    "layers",
+    [
+        lambda: [nn.GhostModule(3, 6, 1, rng=0), nn.Conv2d(6, 256, 1, rng=1)],  # its parts read the rows from places apart
+        lambda: [nn.Conv2d(3, 512, 3, 2, padding=1, rng=0)],
+        lambda: [nn.Conv2d(3, 4, 1, rng=0), nn.Conv2d(4, 256, 3, groups=2, rng=1)],
+        lambda: [nn.Conv2d(3, 4, 1, rng=0), nn.GlobalAvgPool(), nn.Linear(4, 1024, rng=1)],
+    ],
+)
+def test_rows_of_weights_with_gaps_between_them_fold(rng, layers):
+    """Rows of 256 numbers and multiples lie apart, or they would compete for the same places of the cache."""
+    assert_folds(nn.Sequential(*layers()).astype(np.float64), rng.normal(size=(3, 5, 4, 3)))
+
+
 def test_winograds_products_have_rows_enough_for_their_weights(rng):
     f = nn.fold(nn.ConvBNAct(160, 160, 3, rng=0))
     f(rng.normal(size=(400, 8, 8, 160)).astype(np.float32))
