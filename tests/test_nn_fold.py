@@ -99,7 +99,10 @@ def test_other_wide_3x3_convolutions_fold_into_windows(rng, options):
 @pytest.mark.parametrize(
     "layers",
     [
-        lambda: [nn.GhostModule(3, 6, 1, rng=0), nn.Conv2d(6, 256, 1, rng=1)],  # its parts read the rows from places apart
+        lambda: [
+            nn.GhostModule(3, 6, 1, rng=0),
+            nn.Conv2d(6, 256, 1, rng=1),
+        ],  # two parts, which read rows of their own
         lambda: [nn.Conv2d(3, 512, 3, 2, padding=1, rng=0)],
         lambda: [nn.Conv2d(3, 4, 1, rng=0), nn.Conv2d(4, 256, 3, groups=2, rng=1)],
         lambda: [nn.Conv2d(3, 4, 1, rng=0), nn.GlobalAvgPool(), nn.Linear(4, 1024, rng=1)],
