@@ -7,6 +7,8 @@
     loss, dlogits = mg.ops.softmax_cross_entropy(logits, labels)
     dx = model.backward(dlogits)                                 # fills p.grad of every parameter
     mg.train.SGD(model.parameters(), lr=0.1, momentum=0.9).step()
+
+    mg.load("runs/mine").predict("cat.jpg")                      # what a trained network sees
 """
 
 from typing import TYPE_CHECKING
@@ -31,6 +33,7 @@ if TYPE_CHECKING:  # the names below once more, for type checkers, which run not
     from minighost import train as train
     from minighost.analysis import trace as trace
     from minighost.ops import threads as threads
+    from minighost.train.restore import load as load
 
 else:
     __all__, __getattr__, __dir__ = lazy_names(
@@ -49,7 +52,8 @@ else:
             "ops": "",
             "stepper": "",
             "train": "",
-            # these two are used so often that they need no room's name
+            # these are used so often that they need no room's name
+            "load": "train.restore",
             "threads": "ops",
             "trace": "analysis",
         },

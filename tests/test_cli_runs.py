@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 import sys
 
@@ -10,6 +11,7 @@ import pytest
 from commands import printed, refused
 from PIL import Image
 
+import minighost
 from minighost import data, models, nn
 from minighost.cli.main import main
 from minighost.data import sets
@@ -244,6 +246,32 @@ def test_an_image_of_another_size_says_what_was_done(capsys, run, tmp_path):
     Image.new("RGB", (64, 48), "red").save(tmp_path / "wide.jpg")
     text = printed(capsys, "predict", tmp_path / "wide.jpg", "--checkpoint", run)
     assert text.startswith(f"{tmp_path}/wide.jpg: 64x48, centre 48x48 scaled to 32x32\n")
+
+
+def test_a_run_that_was_loaded_predicts_what_the_command_does(capsys, run, image):
+    loaded = minighost.load(run)
+    answers = loaded.predict(image)
+    text = printed(capsys, "predict", image, "--checkpoint", run)
+    for name, share in answers:
+        assert any(name in line and f"{100 * share:5.1f} %" in line for line in text.splitlines())
+    pixels = np.asarray(Image.open(image))
+    assert loaded.predict(pixels) == answers == loaded.predict(str(image))
+    everything = loaded.predict(np.tile(pixels, (2, 3, 1)), top=99)
+    assert len(everything) == len(loaded.classes) and abs(sum(share for _, share in everything) - 1) < 1e-5
+    assert [share for _, share in everything] == sorted((share for _, share in everything), reverse=True)
+
+
+@pytest.mark.parametrize(
+    "picture, message",
+    [
+        (np.zeros((4, 4, 3)), "picture: must be uint8, from 0 to 255, got float64"),
+        (np.zeros((3, 4, 4), np.uint8), "picture: must have shape (H, W, 3) and at least one pixel, got (3, 4, 4)"),
+        (np.zeros((0, 4, 3), np.uint8), "picture: must have shape (H, W, 3) and at least one pixel, got (0, 4, 3)"),
+    ],
+)
+def test_an_array_that_is_no_picture_is_refused(run, picture, message):
+    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
+        minighost.load(run).predict(picture)
 
 
 def test_predict_takes_the_size_from_the_data_set_that_the_run_was_trained_on(capsys, run, image, monkeypatch):

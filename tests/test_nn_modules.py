@@ -295,6 +295,19 @@ def test_one_seed_gives_one_initialisation():
         assert_array_equal(a, b)
 
 
+def test_a_module_prints_as_a_tree():
+    shared = nn.Linear(2, 2, rng=0)
+    chain = nn.Sequential(nn.ConvBNAct(3, 8, 1, rng=0), shared, shared)
+    assert repr(chain).splitlines() == [
+        "Sequential",
+        "  0: ConvBNAct",
+        "    conv: Conv2d  weight (1, 1, 3, 8)",
+        "    bn: BatchNorm2d  weight (8,), bias (8,)",
+        "  1: Linear  weight (2, 2), bias (2,)",
+        "  2: Linear, as above",
+    ]
+
+
 def test_repr_tells_shape_and_dtype():
     assert repr(nn.Parameter(np.zeros((2, 3), np.float32))) == "Parameter(shape=(2, 3), dtype=float32)"
 

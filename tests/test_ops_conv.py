@@ -249,6 +249,11 @@ BAD = [
     ({"x": np.zeros((1, 4, 4))}, ValueError, r"x must have 4 axes \(N, H, W, C\), got shape \(1, 4, 4\)"),
     ({"w": np.zeros((3, 3, 4))}, ValueError, r"w must have 4 axes \(KH, KW, in, out\), got shape \(3, 3, 4\)"),
     ({"x": np.zeros((1, 4, 4, 5))}, ValueError, r"x has 5 channels, but w has shape \(3, 3, 2, 4\)"),
+    (
+        {"x": np.zeros((1, 3, 8, 8)), "w": np.zeros((3, 3, 3, 4))},
+        ValueError,
+        r"looks like \(N, C, H, W\): pass x.transpose\(0, 2, 3, 1\)",
+    ),
     ({"x": np.zeros((1, 4, 4, 2), int)}, TypeError, r"x must be float32 or float64, got int64; convert it with x"),
     ({"x": np.zeros((1, 4, 4, 2), complex)}, TypeError, "x must be float32 or float64, got complex128"),
     ({"x": [[1.0]]}, TypeError, "x must be a NumPy array, got list"),

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from commands import printed
 
 from minighost.errors import FormatError
 from minighost.train import RECIPES, Config, config, resume_config
@@ -183,3 +184,10 @@ def test_reading_a_configuration_imports_neither_numba_nor_matplotlib():
         "print(sorted({'numba', 'matplotlib', 'safetensors', 'tqdm', 'pooch'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_every_setting_is_explained_on_the_command_line(capsys):
+    text = printed(capsys, "train", "--help-settings")
+    assert all(f"\n{key} = " in text for key in config.keys())
+    assert "\ntrain.epochs = 5  [shapes10: 5, cifar10: 20]\n    passes over the training images\n" in text
+    assert max(map(len, text.splitlines())) <= 80 and text.isascii()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from training import TinyNet, settings
 
+from minighost import nn
 from minighost.nn import Parameter
 from minighost.train import EMA, SGD, AdamW, Muon, clip_grad_norm, grad_norm, optimizers, parameter_groups
 from minighost.train.muon import orthogonalised
@@ -419,3 +420,17 @@ def test_an_average_of_another_model_is_refused():
     state = EMA(TinyNet(num_classes=3), 0.9).state_dict()
     with pytest.raises(ValueError, match=r"EMA: this state belongs to another model: '5.weight' has shape \(4, 3\)"):
         EMA(TinyNet(), 0.9).load_state_dict(state)
+
+
+@pytest.mark.parametrize(
+    "params, message",
+    [
+        (nn.Linear(2, 2), "SGD: params must be parameters, not a Linear; pass model.parameters()"),
+        (nn.Sequential(nn.Linear(2, 2)), "SGD: params must be parameters, not a Sequential; pass model.parameters()"),
+        ([nn.Linear(2, 2)], "SGD: params must be Parameters, got a Linear among them; pass model.parameters()"),
+        ([np.zeros(2)], "SGD: params must be Parameters, got a ndarray among them; pass model.parameters()"),
+    ],
+)
+def test_a_model_in_place_of_its_parameters_is_refused(params, message):
+    with pytest.raises(TypeError, match=re.escape(message)):
+        SGD(params, lr=0.1)

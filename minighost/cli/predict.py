@@ -29,7 +29,10 @@ def add_arguments(parser):
 
 
 def run(args):
+    import numpy as np
+
     from minighost import data, ops, train
+    from minighost.errors import printable
     from minighost.plots import sheets
     from minighost.plots.figure import check_picture
 
@@ -39,7 +42,9 @@ def run(args):
     if not images:
         return 2
     with ops.threads(args.threads or None):
-        rankings = _rank(loaded, images)
+        rankings = [
+            [(printable(name), share) for name, share in ranking] for ranking in loaded.rank(np.stack(images), 3)
+        ]
     if args.save is not None:
         sheets.predictions(list(zip(names, images, rankings, strict=True)), args.save)
     for name, image, note, ranking in zip(names, images, notes, rankings, strict=True):
@@ -63,21 +68,6 @@ def _read(paths, size):
                 raise
             complain(error)
     return zip(*found, strict=True) if found else ([], [], [])
-
-
-def _rank(loaded, images, top=3):
-    """The `top` most probable classes of each image, with their probabilities."""
-    import numpy as np
-
-    from minighost import data
-    from minighost.errors import printable
-    from minighost.train import evaluate
-
-    unknown = data.Dataset(np.stack(images), np.zeros(len(images), np.int64), loaded.classes, "your images")
-    loader = data.Loader(unknown, min(len(images), 250), shuffle=False, mean=loaded.mean, std=loaded.std)
-    shares = evaluate(loaded.model, loader, views=loaded.config.train.views).probabilities
-    names = [printable(name) for name in loaded.classes]
-    return [[(names[k], float(row[k])) for k in np.argsort(-row, kind="stable")[:top]] for row in shares]
 
 
 def _beside(image, ranking):

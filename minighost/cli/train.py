@@ -6,6 +6,8 @@ curves.png and confusion.png. Ctrl-C finishes the current step and saves;
 --resume continues from there, bit for bit.
 """
 
+import textwrap
+
 from minighost.cli import flags
 
 HELP = "train a network"
@@ -17,12 +19,16 @@ examples:
   minighost train --preset cifar10-ghost --data-dir ~/data
   minighost train --set train.optimizer=adamw --set train.lr=0.002
   minighost train --out runs/cifar --resume
+  minighost train --help-settings
 """
 
 
 def add_arguments(parser):
     flags.add_config_flags(parser, flags.KEYS)
     parser.add_argument("--preset", metavar="NAME", help="a recipe, cifar10-ghost or cifar10-quick; flags override it")
+    parser.add_argument(
+        "--help-settings", action="store_true", help="list every setting of --set and --config, and exit"
+    )
     again = parser.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="continue the run in --out where it stopped")
     again.add_argument("--overwrite", action="store_true", help="start over, replacing the run in this folder")
@@ -31,6 +37,9 @@ def add_arguments(parser):
 def run(args):
     from minighost import train
 
+    if args.help_settings:
+        print("\n".join(_settings()))
+        return
     changes = flags.overrides(args)
     if args.resume:
         if args.preset:
@@ -39,3 +48,33 @@ def run(args):
     else:
         config = train.Config.resolve(toml_path=args.config, overrides=changes, preset=args.preset)
     train.run(config, resume=args.resume, overwrite=args.overwrite)
+
+
+def _settings():
+    """Lines for a terminal: every key with its default, what it may be, and what it means."""
+    from minighost.train.config import keys
+    from minighost.train.recipes import RECIPES
+
+    yield "Settings of --set KEY=VALUE and of a --config file, and their defaults."
+    yield "A data set's recipe has defaults of its own, which are named in brackets."
+    for key, about in keys().items():
+        own = [f"{name}: {_text(recipe[key])}" for name, recipe in RECIPES.items() if key in recipe]
+        yield ""
+        yield f"{key} = {_text(about['default'])}" + (f"  [{', '.join(own)}]" if own else "")
+        yield from textwrap.wrap(about["help"], 76, initial_indent="    ", subsequent_indent="    ")
+        yield from textwrap.wrap(about["rule"].expects(), 76, initial_indent="    ", subsequent_indent="    ")
+    yield ""
+    yield from textwrap.wrap(
+        "model.OPTION sets any other option of the network, for example model.dropout=0.1; `minighost summary` refuses "
+        "an option that the network does not have and lists those that it has.",
+        80,
+    )
+
+
+def _text(value):
+    """A value as --set takes it."""
+    if value is None:
+        return "none"
+    if isinstance(value, (tuple, list)):
+        return ",".join(map(str, value)) or "(none)"
+    return str(value).lower() if isinstance(value, bool) else str(value)

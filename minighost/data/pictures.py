@@ -19,7 +19,7 @@ from minighost.type_aliases import Images, PathLike
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["FORMATS", "LARGEST", "MEMORY", "STANDARD_INPUT", "read", "rgb"]
+__all__ = ["FORMATS", "LARGEST", "MEMORY", "STANDARD_INPUT", "fit", "read", "rgb"]
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")  # Pillow's other readers start programs, or guess
 LARGEST = 1 << 27  # bytes of a file
@@ -67,6 +67,29 @@ def read(path: PathLike, size: int) -> tuple[Images, str]:
         reason = _reason(content, error)
         raise FormatError(f"{name}: not an image that can be read ({reason}); give a PNG or JPEG file") from error
     return square, _note(width, height, size)
+
+
+def fit(picture: Images, size: int) -> tuple[Images, str]:
+    """As `read`, of a picture that is an array.
+
+    Parameters
+    ----------
+    picture : ndarray of uint8, shape (H, W, 3)
+    size : int
+
+    Raises
+    ------
+    TypeError, ValueError
+        Another dtype or shape, or no pixel at all.
+    """
+    from PIL import Image
+
+    if picture.dtype != np.uint8:
+        raise TypeError(f"picture: must be uint8, from 0 to 255, got {picture.dtype}")
+    if picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+        raise ValueError(f"picture: must have shape (H, W, 3) and at least one pixel, got {picture.shape}")
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    return np.array(_square(image, None, size)), _note(*image.size, size)
 
 
 def _content(path):

@@ -20,6 +20,7 @@ __all__ = [
     "apart",
     "array",
     "channels",
+    "channels_first",
     "finite",
     "is_plain",
     "pair",
@@ -133,6 +134,12 @@ def _floats(op, name, x, ndim):
         layout = layouts.get(ndim, "")
         raise ValueError(f"{op}: {name} must have {ndim} axes{layout}, got shape {x.shape}")
     return x
+
+
+def channels_first(x: Array, C: int) -> str:
+    """The end of an error message, if x seems to be (N, C, H, W): how to turn it."""
+    fits = x.ndim == 4 and x.shape[1] == C != x.shape[3]
+    return "; it looks like (N, C, H, W): pass x.transpose(0, 2, 3, 1)" if fits else ""
 
 
 def _is_ordinary(x):

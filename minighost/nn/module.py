@@ -237,6 +237,21 @@ class Module:
         """Yield (path, Buffer), for example ("stem.bn.running_mean", ...)."""
         return self._named(Buffer, remove_duplicate)
 
+    def __repr__(self) -> str:
+        """A tree: name and class of every module inside, and the shapes of its own parameters."""
+        return "\n".join(self._tree("", 0, set()))
+
+    def _tree(self, name: str, depth: int, seen: set[int]) -> Iterator[str]:
+        line = "  " * depth + (f"{name}: " if name else "") + type(self).__name__
+        if id(self) in seen:
+            yield f"{line}, as above"
+            return
+        seen.add(id(self))
+        own = [f"{key} {value.shape}" for key, value in vars(self).items() if isinstance(value, Parameter)]
+        yield f"{line}  {', '.join(own)}" if own else line
+        for key, child in self.named_children():
+            yield from child._tree(key, depth + 1, seen)
+
     # State -----------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Array]:

@@ -119,7 +119,7 @@ def conv2d_forward(
     b = None if b is None else check.array("conv2d", "b", b, 1)
     check.same_dtype("conv2d", x=x, w=w, b=b)
     g = geometry("conv2d", x.shape[1:3], w.shape[:2], stride, padding, dilation)
-    KH, KW, C, OC = channels_fit(x.shape[3], w, b, groups)
+    KH, KW, C, OC = channels_fit(x, w, b, groups)
     if groups == C and groups > 1:
         out, inner = depthwise_forward(x, w.reshape(KH, KW, C, -1), b, stride, padding, dilation)
         return out, (depthwise_backward, inner, w.shape)
@@ -197,19 +197,20 @@ def _backward_tap_by_tap(dout, x, w, g, groups, dx_wanted):
     return dx if dx_wanted else None, dw
 
 
-def channels_fit(C: int, w: Array, b: Array | None, groups: int) -> tuple[int, int, int, int]:
-    """Return the numbers KH, KW, C, OC of a convolution that sees C channels, or say why there is none."""
-    KH, KW, per_group, OC = w.shape
+def channels_fit(x: Array, w: Array, b: Array | None, groups: int) -> tuple[int, int, int, int]:
+    """Return the numbers KH, KW, C, OC of a convolution of x, or say why there is none."""
+    C, (KH, KW, per_group, OC) = x.shape[3], w.shape
     check.pair("conv2d", "groups", groups, 1)
     for name, channels in (("in_channels", C), ("out_channels", OC)):
         if channels % groups:
             raise ValueError(
                 f"conv2d: groups={groups} must divide {name}={channels} ({channels} % {groups} = {channels % groups})"
+                + check.channels_first(x, per_group * groups)
             )
     if per_group * groups != C:
         raise ValueError(
             f"conv2d: x has {C} channels, but w has shape {w.shape} (KH, KW, C/groups, OC), so with groups={groups} "
-            f"it takes {per_group} * {groups} = {per_group * groups}"
+            f"it takes {per_group} * {groups} = {per_group * groups}" + check.channels_first(x, per_group * groups)
         )
     if b is not None:
         check.shape_is("conv2d", "b", b, (OC,))

@@ -86,6 +86,7 @@ def depthwise_forward(
     if w.shape[2] != C:
         raise ValueError(
             f"depthwise: x has {C} channels but w has shape {w.shape} (KH, KW, C, M), so it takes {w.shape[2]}"
+            + check.channels_first(x, w.shape[2])
         )
     if b is not None:
         check.shape_is("depthwise", "b", b, (C * M,))

@@ -48,16 +48,27 @@ class Optimizer:
     ValueError
         No parameter at all, a parameter given twice, or an option out of range.
     TypeError
-        A group with an unknown option.
+        A group with an unknown option; a model, or anything else than parameters.
     """
 
     def __init__(self, params: Parameters, defaults: dict[str, Any]) -> None:
+        if hasattr(params, "parameters"):
+            raise TypeError(
+                f"{type(self).__name__}: params must be parameters, not a {type(params).__name__}; "
+                "pass model.parameters()"
+            )
         given: list[Any] = list(params)
         groups = given if given and isinstance(given[0], dict) else [{"params": given}]
         self.groups = [self._group(index, group, defaults) for index, group in enumerate(groups)]
         everything = [p for group in self.groups for p in group["params"]]
         if not everything:
             raise ValueError(f"{type(self).__name__}: got no parameters; pass model.parameters()")
+        for p in everything:
+            if not (hasattr(p, "data") and hasattr(p, "grad")):
+                raise TypeError(
+                    f"{type(self).__name__}: params must be Parameters, got a {type(p).__name__} among them; "
+                    "pass model.parameters()"
+                )
         if len({id(p) for p in everything}) != len(everything):
             raise ValueError(f"{type(self).__name__}: a parameter appears more than once; each belongs to one group")
         self._numbered = [

@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from minighost.arguments import whole
 from minighost.errors import FormatError
 from minighost.nn.limit import at_most
 from minighost.nn.module import Module
@@ -13,10 +14,10 @@ from minighost.train.checkpoint import load_checkpoint
 from minighost.train.config import Config
 from minighost.train.meta import RunMeta
 from minighost.train.nonfinite import unusable
-from minighost.train.trainer import evaluated
-from minighost.type_aliases import Array, PathLike
+from minighost.train.trainer import evaluate, evaluated
+from minighost.type_aliases import Array, Images, PathLike
 
-__all__ = ["LoadedRun", "create_model", "load_run", "recreate_model"]
+__all__ = ["LoadedRun", "create_model", "load", "load_run", "recreate_model"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,51 @@ class LoadedRun:
     mean: Array
     std: Array
     epoch: int
+
+    def predict(self, picture: PathLike | Images, top: int = 3) -> list[tuple[str, float]]:
+        """What the network sees in a picture.
+
+        Parameters
+        ----------
+        picture : path, or ndarray of uint8, shape (H, W, 3)
+            Its centre square is scaled to the size that the network was trained on; see `data.pictures.read`.
+        top : int
+            How many answers; all classes if there are fewer.
+
+        Returns
+        -------
+        list of (class, probability)
+            The most probable first.
+
+        Raises
+        ------
+        FormatError, OSError
+            The file cannot be read as a picture.
+        TypeError, ValueError
+            An array of another dtype or shape.
+
+        Examples
+        --------
+        ::
+
+            minighost.load("runs/mine").predict("cat.jpg")
+        """
+        from minighost import data
+        from minighost.data import pictures
+
+        size, name = data.describe(self.config.data.name).side, "predict"
+        image, _ = pictures.fit(picture, size) if isinstance(picture, np.ndarray) else pictures.read(picture, size)
+        return self.rank(image[None], whole(name, "top", top, 1))[0]
+
+    def rank(self, images: Images, top: int) -> list[list[tuple[str, float]]]:
+        """The `top` most probable classes of each image (N, side, side, 3), uint8, with their probabilities."""
+        from minighost import data
+
+        unknown = data.Dataset(images, np.zeros(len(images), np.int64), self.classes, "your images")
+        loader = data.Loader(unknown, min(len(images), 250), shuffle=False, mean=self.mean, std=self.std)
+        shares = evaluate(self.model, loader, views=self.config.train.views).probabilities
+        order = np.argsort(-shares, axis=1, kind="stable")[:, :top]
+        return [[(self.classes[k], float(row[k])) for k in best] for row, best in zip(shares, order, strict=True)]
 
 
 def create_model(config: Config, num_classes: int) -> Module:
@@ -109,3 +155,6 @@ def load_run(path: PathLike, which: Literal["last", "best"] = "last") -> LoadedR
         raise FormatError(f"{name}.json: this checkpoint does not fit its own configuration: {error}") from error
     mean, std = (np.array(values, np.float32) for values in (meta.mean, meta.std))
     return LoadedRun(model.eval(), meta.config, tuple(meta.classes), mean, std, meta.trainer["epoch"])
+
+
+load = load_run  # the name in `minighost` itself
