@@ -15,13 +15,13 @@ PYTHON ?= python3.13 python3.12 python3.11 python3 python
 CHECK_VENV = [ ! -e "$(VENV)" ] || [ -e "$(VENV)/pyvenv.cfg" ] || \
   { echo "make: $(VENV) is not a virtual environment (it has no pyvenv.cfg) and is not removed; use VENV=another" >&2; exit 1; }
 
-.PHONY: help train test test-fast test-networks test-nojit test-boundscheck browser parity benchmarks coverage notebooks lint clean
+.PHONY: help train test test-fast test-long test-nojit test-boundscheck browser parity benchmarks coverage notebooks lint clean
 
 help:
 	@echo "make train             train a small GhostNet on the built-in images (ARGS=... is passed on)"
 	@echo "make test              every test of the default suite, then the small ones in plain Python"
 	@echo "make test-fast         the default suite only (ARGS=... is passed to pytest)"
-	@echo "make test-networks     gradients of whole networks, and whether each of them learns"
+	@echo "make test-long         gradients of whole networks, whether each of them learns, and all tutorials"
 	@echo "make test-nojit        the small tests with every kernel in plain Python"
 	@echo "make test-boundscheck  the small tests with array bounds checked in compiled kernels"
 	@echo "make browser           the stepper's pages in a headless browser, which must be installed (installs Playwright)"
@@ -41,8 +41,8 @@ test: test-fast test-nojit
 test-fast: $(VENV)/installed-test
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n auto --dist worksteal $(ARGS)
 
-test-networks: $(VENV)/installed-test
-	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n auto --dist worksteal -m networks
+test-long: $(VENV)/installed-test
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n auto --dist worksteal -m long
 
 test-nojit: $(VENV)/installed-test
 	HYPOTHESIS_PROFILE=quick NUMBA_DISABLE_JIT=1 $(PY) -m pytest -q -n auto --dist worksteal -m small

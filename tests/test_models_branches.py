@@ -74,7 +74,7 @@ def test_a_fold_merges_every_unit(name):
 
 
 @pytest.mark.parametrize("name, variant", NAMES.items())
-@pytest.mark.networks
+@pytest.mark.long
 def test_gradients(name, variant):
     check_gradients(tiny(name, variant=variant), (4, 16, 16, 3))  # smaller planes are too steep
 
@@ -90,7 +90,7 @@ def test_they_fold(name, variant, form):
     check_folds(tiny(name, form, variant=variant), (3, 9, 8, 3))
 
 
-@pytest.mark.networks
+@pytest.mark.long
 def test_they_learn():
     check_learns(models.create("repvgg_cifar", width=0.1))
     check_learns(models.create("mobileone_cifar", variant="s1", width=0.25), images=10, every=1)

@@ -79,7 +79,7 @@ def form(name):
 
 
 @pytest.mark.parametrize("name", FORMS)
-@pytest.mark.networks
+@pytest.mark.long
 def test_gradients_in_random_directions(name):
     model, shape = form(name)
     check_gradients(perturbed(model), shape)  # biases of 0 after a dead squeeze lie on the kink of the ReLU
@@ -101,7 +101,7 @@ def test_fused_and_folded_they_compute_what_their_layers_do(name):
         ("ghost_vgg16_cifar", {"width": 0.25}, {"every": 1}),
     ],
 )
-@pytest.mark.networks
+@pytest.mark.long
 def test_twenty_steps_lower_the_loss(name, options, settings):
     check_learns(models.create(name, **options), **settings)
 

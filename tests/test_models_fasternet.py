@@ -52,7 +52,7 @@ def tiny(variant):
 
 
 @pytest.mark.parametrize("variant", ["t0", "t2"])
-@pytest.mark.networks
+@pytest.mark.long
 def test_gradients(variant):
     check_gradients(tiny(variant), (3, 8, 8, 3))
 
@@ -68,7 +68,7 @@ def test_it_folds(variant):
     check_folds(models.create("fasternet", variant=variant, width=0.1), (2, 32, 32, 3))
 
 
-@pytest.mark.networks
+@pytest.mark.long
 def test_it_learns():
     check_learns(models.create("fasternet_cifar", width=0.2))
 

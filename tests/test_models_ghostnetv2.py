@@ -70,12 +70,12 @@ def test_merged_it_computes_the_same_and_fits_the_fused_form(rng):
             assert_allclose(other(x), expected, rtol=0, atol=1e-12 * max(1, np.abs(expected).max()))
 
 
-@pytest.mark.networks
+@pytest.mark.long
 def test_gradients_of_version_2():
     check_gradients(tiny(), (4, 16, 16, 3))
 
 
-@pytest.mark.networks
+@pytest.mark.long
 def test_gradients_of_version_3():
     check_gradients(tiny("ghostnetv3_cifar"), (4, 16, 16, 3))
 
@@ -91,7 +91,7 @@ def test_they_fold(name, options):
     check_folds(tiny(name, **options), (3, 17, 16, 3))
 
 
-@pytest.mark.networks
+@pytest.mark.long
 def test_they_learn():
     check_learns(models.create("ghostnetv2_cifar", width=0.2))
     check_learns(models.create("ghostnetv3_cifar", width=0.2))

@@ -39,12 +39,12 @@ def test_fused_layer_by_layer_and_folded_are_the_same(variant):
     check_folds(_narrow(variant), (3, 8, 8, 3))
 
 
-@pytest.mark.networks
+@pytest.mark.long
 def test_gradients_of_the_whole_network_hold():
     check_gradients(perturbed(_narrow()), (4, 8, 8, 3))
 
 
-@pytest.mark.networks
+@pytest.mark.long
 def test_it_learns():
     check_learns(models.create("micronet_cifar", dropout=0, rng=0), lr=0.1)
 

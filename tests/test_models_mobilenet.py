@@ -157,7 +157,7 @@ def test_the_dense_control_has_one_convolution_for_each_unit():
 
 
 @pytest.mark.parametrize("name", MAPS)
-@pytest.mark.networks
+@pytest.mark.long
 def test_the_gradient_of_the_whole_network(name):
     check_gradients(tiny(name), (4, 16, 16, 3))
 
@@ -171,7 +171,7 @@ def test_fused_and_folded_it_is_its_layers(name):
 
 
 @pytest.mark.parametrize("name", MAPS)
-@pytest.mark.networks
+@pytest.mark.long
 def test_twenty_steps_lower_the_loss(name):
     slow = {"lr": 0.1, "steps": 25} if "v3" in name else {}  # it ends in two layers of small weights
     check_learns(models.create(name, width=0.25, dropout=0.0), **slow)

@@ -92,7 +92,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("name", ["shortcut A", "bottleneck", "ghost"])
-@pytest.mark.networks
+@pytest.mark.long
 def test_gradients_in_random_directions(name):
     check_gradients(FORMS[name](), (3, 16, 16, 3) if name == "bottleneck" else (4, 8, 8, 3))
 
@@ -114,7 +114,7 @@ def test_fused_and_folded_they_compute_what_their_layers_do(name):
         ("ghost_resnet50_cifar", {"width": 0.125}),
     ],
 )
-@pytest.mark.networks
+@pytest.mark.long
 def test_twenty_steps_lower_the_loss(name, options):
     check_learns(models.create(name, **options))
 

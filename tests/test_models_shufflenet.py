@@ -114,7 +114,7 @@ def test_only_megviis_widest_has_dropout():
 
 
 @pytest.mark.parametrize("kind", TINY)
-@pytest.mark.networks
+@pytest.mark.long
 def test_gradients(kind):
     check_gradients(tiny(kind), (4, 16, 16, 3))
 
@@ -130,7 +130,7 @@ def test_it_folds(kind):
 
 
 @pytest.mark.parametrize("kind", TINY)
-@pytest.mark.networks
+@pytest.mark.long
 def test_it_learns(kind):
     name, options = TINY[kind]
     check_learns(models.create(name, **options))

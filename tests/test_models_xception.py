@@ -42,7 +42,7 @@ def tiny():
     return models.create("xception_cifar", width=0.02, num_classes=5)
 
 
-@pytest.mark.networks
+@pytest.mark.long
 def test_gradients():
     check_gradients(tiny(), (3, 8, 8, 3))
 
@@ -56,7 +56,7 @@ def test_it_folds():
     check_folds(models.create("xception", width=0.02), (2, 32, 32, 3))
 
 
-@pytest.mark.networks
+@pytest.mark.long
 def test_it_learns():
     check_learns(models.create("xception_cifar", width=0.05))
 

@@ -71,6 +71,7 @@ def test_what_it_points_to_is_there(script):
         assert {f"{int(number):02}" for number in re.findall(r"\d+", numbers)} <= exercises, numbers
 
 
+@pytest.mark.long
 @every_tutorial
 def test_it_runs(script, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
