@@ -17,7 +17,6 @@ from minighost.models import (
     Xception,
 )
 from minighost.models.mobilenet_v1 import DepthwiseSeparable
-from minighost.nn import Identity
 
 __all__: list[str] = []
 
@@ -62,7 +61,7 @@ GHOST_BRANCHES = (  # GhostNetV3 in training
 @named_by("timm", GhostNet)
 def ghostnet(model: GhostNet) -> Table:
     """The authors' code and timm agree; squeeze-and-excitation and head are 1x1 convolutions there."""
-    if not isinstance(model.norm, Identity):
+    if model.norm is not None:
         raise ValueError(
             "GhostNet(head='bn_no_bias'): timm's features have a bias and no batch norm, so it has no names for these "
             "arrays; take head='bias' or the names 'pytorch'"

@@ -21,13 +21,11 @@ from minighost.nn import (
     Dropout,
     GhostBottleneck,
     GlobalAvgPool,
-    Identity,
     Linear,
     ReLU,
     Sequential,
 )
-from minighost.nn.module import backward_onto
-from minighost.type_aliases import Array, InputGrad, Seed
+from minighost.type_aliases import Array, Seed
 
 __all__ = ["FEATURES", "STAGES", "GhostNet", "Stages", "first_strides"]
 
@@ -166,24 +164,17 @@ class GhostNet(Network):
         self.tail = ConvBNAct(channels, mid, 1, rng=rng)
         self.pool = GlobalAvgPool()
         self.head = Linear(mid, FEATURES, bias=head == "bias", rng=rng)
-        self.norm = BatchNorm1d(FEATURES) if head == "bn_no_bias" else Identity()
+        self.norm = BatchNorm1d(FEATURES) if head == "bn_no_bias" else None
         self.act = ReLU()
         self.dropout = Dropout(dropout, rng)
         self.classifier = Linear(FEATURES, num_classes, rng=rng)
 
     def forward(self, x: Array) -> Array:
-        """(N, H, W, 3) -> (N, num_classes)."""
-        x = self.pool(self.tail(self.stages(self.stem(x))))
-        x = self.act(self.norm(self.head(x)))
+        """(N, H, W, 3) -> (N, num_classes); `backward` is the chain's, the layers in reverse."""
+        x = self.tail(self.stages(self.stem(x)))
+        x = self.head(self.pool(x))
+        x = self.act(x if self.norm is None else self.norm(x))
         return self.classifier(self.dropout(x))
-
-    def backward(self, dout: Array, onto: Array | None = None) -> InputGrad:
-        """Gradient with respect to the images, if it is wanted, plus `onto` if that is given."""
-        self._take_cache(dout)
-        dout = self.dropout.backward(self.classifier.backward(dout))
-        dout = self.head.backward(self.norm.backward(self.act.backward(dout)))
-        dout = self.stages.backward(self.tail.backward(self.pool.backward(dout)))
-        return backward_onto(self.stem, dout, onto)
 
 
 def first_strides(
