@@ -124,11 +124,18 @@ def _forward(work, a, b, table, chunks, scratch, first, second):
 @tile
 def _scatter(y, moves, r0, piece):
     """Some channels of the rows y to their places in `piece`, whose row r0 is y's first."""
-    out, source, target = piece.reshape(-1, piece.shape[3]), moves.source, moves.target
+    out, source, target = _as_rows(piece), moves.source, moves.target
     for r in range(len(y)):
         to, of = out[r0 + r], y[r]
         for k in range(len(source)):
             to[target[k]] = of[source[k]]
+
+
+@tile
+def _as_rows(x):
+    """(N, H, W, C) as (N*H*W, C), were there no channels at all."""
+    N, H, W, C = x.shape
+    return x.reshape(N * H * W, C)
 
 
 @kernel
@@ -151,8 +158,7 @@ def _backward(work, first, second, a, b, table, of_a, of_b, da, db, sums_a, sums
 @tile
 def _gather(dpiece, moves, r0, r1, dx):
     """The way back of `_scatter`."""
-    d, out = dpiece.reshape(-1, dpiece.shape[3]), dx.reshape(-1, dx.shape[3])
-    source, target = moves.source, moves.target
+    d, out, source, target = _as_rows(dpiece), _as_rows(dx), moves.source, moves.target
     for r in range(r0, r1):
         to, of = out[r], d[r]
         for k in range(len(source)):
