@@ -173,7 +173,8 @@ def test_fused_and_folded_it_is_its_layers(name):
 @pytest.mark.parametrize("name", MAPS)
 @pytest.mark.long
 def test_twenty_steps_lower_the_loss(name):
-    slow = {"lr": 0.1, "steps": 25} if "v3" in name else {}  # it ends in two layers of small weights
+    # v3 ends in two layers of small weights, and at a larger rate the last bits decide where it is after a few steps.
+    slow = {"lr": 0.05, "steps": 40} if "v3" in name else {}
     check_learns(models.create(name, width=0.25, dropout=0.0), **slow)
 
 
