@@ -72,7 +72,7 @@ def _settings():
 
 
 def _text(value):
-    """A value as --set takes it."""
+    """A value as --set takes it; an empty list, which is said by giving nothing, in brackets."""
     if value is None:
         return "none"
     if isinstance(value, (tuple, list)):

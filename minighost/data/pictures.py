@@ -70,12 +70,17 @@ def read(path: PathLike, size: int) -> tuple[Images, str]:
 
 
 def fit(picture: Images, size: int) -> tuple[Images, str]:
-    """As `read`, of a picture that is an array.
+    """Cut out the centre square of a picture that is an array, and scale that to `size` x `size`, as `read` does.
 
     Parameters
     ----------
     picture : ndarray of uint8, shape (H, W, 3)
     size : int
+
+    Returns
+    -------
+    image, note
+        As from `read`.
 
     Raises
     ------

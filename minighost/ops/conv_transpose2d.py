@@ -177,7 +177,7 @@ def _check_channels(x: Array, w: Array, b: Array | None, groups: int) -> None:
     if w.shape[3] != C:
         raise ValueError(
             f"conv_transpose2d: x has {C} channels, but w has shape {w.shape} (KH, KW, OC/groups, C), so it takes "
-            f"{w.shape[3]}"
+            f"{w.shape[3]}" + check.channels_first(x, w.shape[3])
         )
     if b is not None:
         check.shape_is("conv_transpose2d", "b", b, (per_group * groups,))

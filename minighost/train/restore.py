@@ -74,9 +74,9 @@ class LoadedRun:
         from minighost import data
         from minighost.data import pictures
 
-        size, name = data.describe(self.config.data.name).side, "predict"
+        top, size = whole("predict", "top", top, 1), data.describe(self.config.data.name).side
         image, _ = pictures.fit(picture, size) if isinstance(picture, np.ndarray) else pictures.read(picture, size)
-        return self.rank(image[None], whole(name, "top", top, 1))[0]
+        return self.rank(image[None], top)[0]
 
     def rank(self, images: Images, top: int) -> list[list[tuple[str, float]]]:
         """The `top` most probable classes of each image (N, side, side, 3), uint8, with their probabilities."""

@@ -4,8 +4,6 @@ begins.
 Done layer by layer, putting side by side, shuffling and splitting are three passes over memory; here every number is
 visited once, normalised and activated on the way. Backward, the gradients of the pieces go back to the parts, through
 their activations, and are summed for their batch norms.
-
-Letters: R rows, C channels of a row.
 """
 
 import functools
