@@ -48,6 +48,21 @@ def test_a_depthwise_convolution_of_long_lines_is_that_of_the_reference(rng, K, 
     assert_allclose(dbeta, expected_dbeta, **CLOSE)
 
 
+@pytest.mark.parametrize("H", range(1, 9))
+def test_a_5x5_kernel_of_any_number_of_lines_is_that_of_the_reference(rng, H):
+    """Lines go by fours, so one, two or three may be left."""
+    x, w = rng.normal(size=(2, H, 6, 3)), rng.normal(size=(5, 5, 3, 1))
+    (out, cache), (expected, plain) = (
+        f(x, w, padding=2) for f in (ops.depthwise_forward, ops.depthwise_forward_reference)
+    )
+    assert_allclose(out, expected, **CLOSE)
+    dout = rng.normal(size=out.shape)
+    dx, dw, _ = ops.depthwise_backward(dout, cache)
+    expected_dx, expected_dw, _ = ops.depthwise_backward_reference(dout, plain)
+    assert_allclose(dx, expected_dx, **CLOSE)
+    assert_allclose(dw, expected_dw, **CLOSE)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_period_fills_registers_and_divides_the_line_or_is_all_of_it(dtype):
     register = width(dtype)
