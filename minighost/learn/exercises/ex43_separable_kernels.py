@@ -7,8 +7,8 @@ is a sum of at most min(KH, KW) such products, and the singular value decomposit
 
     U, s, V = np.linalg.svd(kernel, full_matrices=False)            kernel = sum over k of s[k] * outer(U[:, k], V[k])
 
-with s[0] >= s[1] >= ... >= 0. The first few terms alone are the best approximation with that number of terms (Eckart and
-Young 1936), and s says what they miss, relative to the kernel and measured by the root of a sum of squares:
+with s[0] >= s[1] >= ... >= 0. The first few terms alone are the best approximation with that number of terms
+(Eckart and Young 1936), and s says what they miss, relative to the kernel and measured by the root of a sum of squares:
 
     error = sqrt(s[terms]^2 + s[terms + 1]^2 + ...) / sqrt(s[0]^2 + s[1]^2 + ...)
 
