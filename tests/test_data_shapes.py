@@ -139,7 +139,7 @@ def test_a_dataset_checks_what_it_is_given():
     images, labels = np.zeros((3, 2, 2, 3), np.uint8), np.array([0, 1, 0])
     for i, y, error, message in [
         (images / 255, labels, TypeError, "images must be uint8"),
-        (images[..., :1], labels, ValueError, r"must have shape \(N, H, W, 3\), got \(3, 2, 2, 1\)"),
+        (images[..., :2], labels, ValueError, r"must have shape \(N, H, W, 1\) or \(N, H, W, 3\), got \(3, 2, 2, 2\)"),
         (images, labels[:2], ValueError, r"3 images need labels of shape \(3,\), got \(2,\)"),
         (images, labels / 1, TypeError, "labels must be integers, got float64"),
         (images, labels + [0, 1, 0], ValueError, r"label 2 of image 1 is outside 0\.\.1"),

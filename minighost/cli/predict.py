@@ -1,6 +1,6 @@
 """Classify your own pictures with a trained network.
 
-Takes any image file: the centre square is cut out and scaled to the size the
+Takes any image file: its centre is cut out and scaled to the size that the
 network was trained on. Prints what the network then sees, with the three most
 probable classes. If some of several files cannot be read, they are listed on
 stderr, the others are classified, and the exit status is 2.
@@ -31,14 +31,14 @@ def add_arguments(parser):
 def run(args):
     import numpy as np
 
-    from minighost import data, ops, train
+    from minighost import ops, train
     from minighost.errors import printable
     from minighost.plots import sheets
     from minighost.plots.figure import check_picture
 
     check_picture("--save", args.save)
     loaded = train.load_run(args.checkpoint, "best" if args.best else "last")
-    names, images, notes = _read(args.images, data.describe(loaded.config.data.name).side)
+    names, images, notes = _read(args.images, loaded.size, loaded.channels)
     if not images:
         return 2
     with ops.threads(args.threads or None):
@@ -54,7 +54,7 @@ def run(args):
     return 0 if len(images) == len(args.images) else 2
 
 
-def _read(paths, size):
+def _read(paths, size, channels):
     """Names, images and notes of the pictures that can be read. The others are reported; a single one is raised."""
     from minighost.cli.main import complain
     from minighost.data import pictures
@@ -62,7 +62,8 @@ def _read(paths, size):
     found = []
     for path in paths:
         try:
-            found.append(("standard input" if path == pictures.STANDARD_INPUT else path, *pictures.read(path, size)))
+            name = "standard input" if path == pictures.STANDARD_INPUT else path
+            found.append((name, *pictures.read(path, size, channels)))
         except (OSError, ValueError) as error:
             if len(paths) == 1:
                 raise

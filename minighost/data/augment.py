@@ -59,7 +59,7 @@ class Augment:
 
         Parameters
         ----------
-        images : ndarray, shape (N, H, W, 3), uint8
+        images : ndarray, shape (N, H, W, C), uint8
             Not written to.
         rng : numpy.random.Generator
             All randomness; the same state gives the same result.
@@ -68,23 +68,23 @@ class Augment:
 
         Returns
         -------
-        ndarray, shape (N, H, W, 3), uint8
+        ndarray, shape (N, H, W, C), uint8
             Always a new array.
 
         Raises
         ------
         TypeError, ValueError
-            Not uint8, not (N, H, W, 3); padding that is not smaller than the image.
+            Not uint8, not (N, H, W, 1) or (N, H, W, 3); padding that is not smaller than the image.
         """
         images = self._checked(images)
-        N, H, W, _ = images.shape
+        N, H, W, C = images.shape
         rows = self._window(rng, N, H)
         columns = self._window(rng, N, W)
         if self.flip:
             mirrored = rng.random((N,)) < 0.5 if flips is None else np.asarray(flips)
             columns = np.where(mirrored[:, None], columns[:, ::-1], columns)
         pixels = (np.arange(N)[:, None, None] * H + rows[:, :, None]) * W + columns[:, None, :]
-        out = images.reshape(N * H * W, 3).take(pixels, axis=0)
+        out = images.reshape(N * H * W, C).take(pixels, axis=0)
         if self.cutout:
             self._cut(out, rng)
         return out
@@ -93,8 +93,8 @@ class Augment:
         images = np.asarray(images)
         if images.dtype != np.uint8:
             raise TypeError(f"Augment: images must be uint8 (0..255), got {images.dtype}; augment before normalize")
-        if images.ndim != 4 or images.shape[3] != 3:
-            raise ValueError(f"Augment: images must have shape (N, H, W, 3), got {images.shape}")
+        if images.ndim != 4 or images.shape[3] not in (1, 3):
+            raise ValueError(f"Augment: images must have shape (N, H, W, 1) or (N, H, W, 3), got {images.shape}")
         if self.crop_padding >= min(images.shape[1:3]):
             raise ValueError(
                 f"Augment: crop_padding = {self.crop_padding} must be smaller than the images' "
@@ -110,7 +110,7 @@ class Augment:
 
     def _cut(self, out: Images, rng: np.random.Generator) -> None:
         N, H, W, _ = out.shape
-        colour = out.sum(axis=1, dtype=np.uint32).sum(axis=1) // (H * W)  # (N, 3)
+        colour = out.sum(axis=1, dtype=np.uint32).sum(axis=1) // (H * W)  # (N, C)
         top, left = (rng.integers(0, length, (N,)) - self.cutout // 2 for length in (H, W))
         bottom, right = top + self.cutout, left + self.cutout
         for n in range(N):  # small writes: quicker than one mask over the whole batch

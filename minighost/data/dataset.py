@@ -14,12 +14,12 @@ Split = Literal["train", "test"]
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A labelled set of RGB images, held in memory as bytes.
+    """A labelled set of images, grey or RGB, held in memory as bytes.
 
     Parameters
     ----------
-    images : ndarray, shape (N, H, W, 3), uint8
-        C-contiguous (made so if it is not). CIFAR-10 and shapes10 have H = W = 32.
+    images : ndarray, shape (N, H, W, C), uint8
+        C is 1 (grey) or 3 (RGB). C-contiguous (made so if it is not). CIFAR-10 and shapes10 are RGB with H = W = 32.
     labels : ndarray, shape (N,), int64
         Class of each image, ``0 <= label < len(classes)``.
     classes : tuple of str
@@ -44,8 +44,8 @@ class Dataset:
         images, labels = np.ascontiguousarray(self.images), np.asarray(self.labels)
         if images.dtype != np.uint8:
             raise TypeError(f"{self.name}: images must be uint8 (0..255), got {images.dtype}")
-        if images.ndim != 4 or images.shape[3] != 3:
-            raise ValueError(f"{self.name}: images must have shape (N, H, W, 3), got {images.shape}")
+        if images.ndim != 4 or images.shape[3] not in (1, 3):
+            raise ValueError(f"{self.name}: images must have shape (N, H, W, 1) or (N, H, W, 3), got {images.shape}")
         if labels.dtype.kind not in "iu":
             raise TypeError(f"{self.name}: labels must be integers, got {labels.dtype}")
         if labels.shape != images.shape[:1]:
@@ -64,6 +64,23 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width (H, W) of the images, in pixels."""
+        H, W = self.images.shape[1:3]
+        return H, W
+
+    @property
+    def channels(self) -> int:
+        """1 for grey images, 3 for RGB."""
+        return self.images.shape[3]
+
+    def rgb(self) -> "Dataset":
+        """The same images with three channels, for a network that takes no grey ones; of RGB images the set itself."""
+        if self.channels == 3:
+            return self
+        return Dataset(self.images.repeat(3, axis=3), self.labels, self.classes, self.name)
 
     def first(self, n: int) -> "Dataset":
         """The data set of the first `n` images (a view, nothing is copied); ValueError if there are fewer."""

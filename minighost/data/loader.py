@@ -38,13 +38,13 @@ class Loader:
         A new order each epoch; False keeps the data set's own.
     augment : Augment or callable, optional
         ``augment(images_u8, rng) -> images_u8``; None for none.
-    mean, std : array_like, shape (3,), optional
+    mean, std : array_like, shape (C,), optional
         What `normalize` uses. None: `channel_statistics` of this data set; so give the *training* set's to a loader
         of test images.
     drop_last : bool
         Leave out the last, smaller batch of an epoch.
     prefetch : int, >= 1
-        Batches kept ready. Each costs ``batch_size * H * W * 12`` bytes.
+        Batches kept ready. Each costs ``batch_size * H * W * C * 4`` bytes.
 
     Raises
     ------
@@ -106,7 +106,7 @@ class Loader:
 
         Yields
         ------
-        x : ndarray, shape (B, H, W, 3), float32
+        x : ndarray, shape (B, H, W, C), float32
             Normalised; yours to keep.
         labels : ndarray, shape (B,), int64
 

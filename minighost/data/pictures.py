@@ -1,4 +1,4 @@
-"""Any picture a person has, as the small square that a network takes."""
+"""Any picture a person has, at the small size that a network takes."""
 
 from __future__ import annotations
 
@@ -8,28 +8,47 @@ import logging
 import os
 import sys
 import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minighost.errors import FormatError
-from minighost.inputs import read_regular
-from minighost.type_aliases import Images, PathLike
+from minighost.inputs import open_regular, read_regular
+from minighost.type_aliases import Images, IntArray, PathLike
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["FORMATS", "LARGEST", "MEMORY", "STANDARD_INPUT", "fit", "read", "rgb"]
+__all__ = [
+    "FOREIGN",
+    "FORMATS",
+    "LARGEST",
+    "MEMORY",
+    "STANDARD_INPUT",
+    "SUFFIXES",
+    "fit",
+    "measure_all",
+    "read",
+    "read_all",
+    "rgb",
+]
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")  # Pillow's other readers start programs, or guess
+SUFFIXES = frozenset(".bmp .dib .gif .jfif .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split())
+FOREIGN = frozenset(".arw .avif .cr2 .cr3 .dng .heic .heif .jp2 .jxl .nef .orf .psd .raf .rw2 .svg".split())  # not read
 LARGEST = 1 << 27  # bytes of a file
 MEMORY = 160_000_000  # bytes that decoding may take: 40 million pixels of a PNG, 10 of a WebP
 BAND = 256  # rows that become RGB at a time
 STANDARD_INPUT = "-"
+THREADS, TOGETHER = 4, 64  # of `read_all`: pictures decoded at a time, and between two returns to its caller
 
 
-def read(path: PathLike, size: int) -> tuple[Images, str]:
-    """Read an image file, cut out its centre square and scale that to `size` x `size`.
+def read(path: PathLike, size: int | tuple[int, int], channels: int = 3) -> tuple[Images, str]:
+    """Read an image file, cut out its centre and scale that to `size`.
+
+    The centre is the largest part that has the ratio of `size`: for a square the centre square.
 
     PNG, JPEG, GIF, BMP, TIFF, WebP and PPM (PBM, PGM) are read. The picture is rotated upright by its EXIF tag if it
     has one; transparency is laid on white; grey, palette, CMYK, YCbCr and LAB become RGB, and of 16 bits per sample the
@@ -41,12 +60,14 @@ def read(path: PathLike, size: int) -> tuple[Images, str]:
     ----------
     path : str or path-like
         ``"-"`` is the standard input.
-    size : int
-        The side that the network was trained on.
+    size : int or (int, int)
+        What the network was trained on: a side, or height and width.
+    channels : {3, 1}
+        1 makes grey of colours: 0.299 red + 0.587 green + 0.114 blue (ITU-R BT.601), rounded.
 
     Returns
     -------
-    image : ndarray, shape (size, size, 3), uint8
+    image : ndarray, shape (H, W, channels), uint8
     note : str
         What was done, as in ``640x480, centre 480x480 scaled to 32x32``.
 
@@ -62,20 +83,62 @@ def read(path: PathLike, size: int) -> tuple[Images, str]:
     name, content = _content(path)
     try:
         with _silence():
-            square, width, height = _decode(content, size)
+            image, width, height = _decode(content, _sides(size))
     except Exception as error:  # damaged files end in errors of every kind inside Pillow, KeyError and MemoryError too
         reason = _reason(content, error)
         raise FormatError(f"{name}: not an image that can be read ({reason}); give a PNG or JPEG file") from error
-    return square, _note(width, height, size)
+    return _channels(image, channels), _note(width, height, _sides(size))
 
 
-def fit(picture: Images, size: int) -> tuple[Images, str]:
-    """Cut out the centre square of a picture that is an array, and scale that to `size` x `size`, as `read` does.
+def read_all(
+    paths: Sequence[PathLike], size: int | tuple[int, int]
+) -> Iterator[tuple[Images | None, tuple[int, int], str]]:
+    """Read many image files as `read` does, in a few threads: for each (image, (height, width) in the file, "").
+
+    Of one that cannot be read: (None, (0, 0), why). At most `THREADS` pictures are decoded at a time.
+    """
+    size = _sides(size)
+
+    def attempt(path: PathLike) -> tuple[Images | None, tuple[int, int], str]:
+        content = b""
+        try:
+            content = read_regular(path, LARGEST)
+            image, width, height = _decode(content, size)
+            return image, (height, width), ""
+        except Exception as error:
+            return None, (0, 0), _foreign(path) or _reason(content, error)
+
+    with ThreadPoolExecutor(max_workers=min(THREADS, os.cpu_count() or 1)) as pool:
+        for start in range(0, len(paths), TOGETHER):
+            with _silence():
+                found = list(pool.map(attempt, paths[start : start + TOGETHER]))
+            yield from found
+
+
+def measure_all(paths: Sequence[PathLike]) -> IntArray:
+    """Height and width (N, 2) of many image files when they stand upright; (0, 0) of one that cannot be read."""
+    from PIL import ExifTags, Image
+
+    sizes = np.zeros((len(paths), 2), np.int64)
+    with _silence():
+        for i, path in enumerate(paths):
+            try:
+                with open_regular(path) as file, Image.open(file, formats=FORMATS) as image:
+                    turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+                    sizes[i] = image.size if turn in _ON_ITS_SIDE else image.size[::-1]
+            except Exception:  # `read_all` says why
+                continue
+    return sizes
+
+
+def fit(picture: Images, size: int | tuple[int, int], channels: int = 3) -> tuple[Images, str]:
+    """Cut out the centre of a picture that is an array, and scale that to `size`, as `read` does.
 
     Parameters
     ----------
-    picture : ndarray of uint8, shape (H, W, 3)
-    size : int
+    picture : ndarray of uint8, shape (H, W, 3) or (H, W, 1)
+    size, channels
+        As of `read`.
 
     Returns
     -------
@@ -91,10 +154,22 @@ def fit(picture: Images, size: int) -> tuple[Images, str]:
 
     if picture.dtype != np.uint8:
         raise TypeError(f"picture: must be uint8, from 0 to 255, got {picture.dtype}")
-    if picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
-        raise ValueError(f"picture: must have shape (H, W, 3) and at least one pixel, got {picture.shape}")
-    image = Image.fromarray(np.ascontiguousarray(picture))
-    return np.array(_square(image, None, size)), _note(*image.size, size)
+    if picture.ndim != 3 or picture.shape[2] not in (1, 3) or not picture.size:
+        raise ValueError(f"picture: must have shape (H, W, 1) or (H, W, 3) and at least one pixel, got {picture.shape}")
+    image = Image.fromarray(np.ascontiguousarray(np.broadcast_to(picture, (*picture.shape[:2], 3))))
+    return _channels(np.array(_centre(image, None, _sides(size))), channels), _note(*image.size, _sides(size))
+
+
+def _sides(size):
+    """(H, W) of a side, or of both."""
+    return (size, size) if isinstance(size, (int, np.integer)) else tuple(size)
+
+
+def _channels(image, channels):
+    """RGB (H, W, 3) as it is, or as grey (H, W, 1); where red, green and blue are alike, their value stays."""
+    from PIL import Image
+
+    return image if channels == 3 else np.array(Image.fromarray(image).convert("L"))[:, :, None]
 
 
 def _content(path):
@@ -143,7 +218,7 @@ def _stderr_to_nowhere():
 
 
 def _decode(content, size):
-    """The square, and the width and height of the whole picture when it stands upright."""
+    """The centre at `size` (H, W), and the width and height of the whole picture when it stands upright."""
     from PIL import ExifTags, Image
 
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
@@ -155,31 +230,39 @@ def _decode(content, size):
         if image.format == "TIFF":  # by now it stands upright
             width, height = image.size
         turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-        square = _square(image, key, size)
+        centre = _centre(image, key, size[::-1] if turn in _ON_ITS_SIDE else size)
     if turn is not None:
-        square = square.transpose(Image.Transpose[turn])
-    return np.array(square), *((height, width) if turn in _ON_ITS_SIDE else (width, height))
+        centre = centre.transpose(Image.Transpose[turn])
+    return np.array(centre), *((height, width) if turn in _ON_ITS_SIDE else (width, height))
 
 
 _ON_ITS_SIDE = ("TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90")
 _TURNS = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", **dict(enumerate(_ON_ITS_SIDE, 5))}
 
 
-def _square(image, key, size):
-    """The centre, scaled. Bands of rows become RGB and narrow one by one; only the decoded picture is there as a whole.
+def _centre(image, key, size):
+    """The centre, scaled to `size` (H, W). Bands of rows become RGB and narrow one by one; only the decoded picture is
+    there as a whole.
 
     These are the two passes, and the bits, of resizing the whole at once.
     """
     from PIL import Image
 
-    side = min(image.size)
-    left, top = ((length - side) // 2 for length in image.size)
-    narrow = Image.new("RGB", (size, side))
-    for row in range(0, side, BAND):
-        rows = min(BAND, side - row)
-        band = rgb(image.crop((left, top + row, left + side, top + row + rows)), key)
-        narrow.paste(band.resize((size, rows), Image.Resampling.BICUBIC), (0, row))
-    return narrow.resize((size, size), Image.Resampling.BICUBIC)
+    H, W = size
+    width, height = _largest(image.size, size)
+    left, top = (image.size[0] - width) // 2, (image.size[1] - height) // 2
+    narrow = Image.new("RGB", (W, height))
+    for row in range(0, height, BAND):
+        rows = min(BAND, height - row)
+        band = rgb(image.crop((left, top + row, left + width, top + row + rows)), key)
+        narrow.paste(band.resize((W, rows), Image.Resampling.BICUBIC), (0, row))
+    return narrow.resize((W, H), Image.Resampling.BICUBIC)
+
+
+def _largest(whole, size):
+    """Width and height of the largest part of a picture that has the ratio of `size` (H, W), in whole pixels."""
+    (width, height), (H, W) = whole, size
+    return (max(1, height * W // H), height) if width * H > height * W else (width, max(1, width * H // W))
 
 
 BITS_PER_SAMPLE, PHOTOMETRIC, ORIENTATION, TILE_WIDTH, TILE_LENGTH, SAMPLE_FORMAT = 258, 262, 274, 322, 323, 339
@@ -192,7 +275,7 @@ def _check_memory(image, content, size):
     if image.format in ("JPEG", "MPO") and not _in_one_scan(content, image.layers):
         each = 10  # the coefficients are kept
     elif image.format in ("JPEG", "MPO") and width * height * each > MEMORY:
-        image.draft(None, (4 * size, 4 * size))
+        image.draft(None, (4 * max(size), 4 * max(size)))
     elif image.format == "TIFF":
         tags, sample = image.tag_v2, max(1, sum(image.tag_v2.get(BITS_PER_SAMPLE, (1,))) // 8)
         each += sample + 4 * (tags.get(ORIENTATION, 1) != 1)  # a strip may be the whole; Pillow turns it by itself
@@ -273,17 +356,27 @@ def rgb(image: Image.Image, key: Any = None) -> Image.Image:
     return white
 
 
+def _foreign(path):
+    """What to say of a file that is a picture of a kind that is not read; "" of any other."""
+    suffix = os.path.splitext(os.fsdecode(path))[1].lower()
+    return f"{suffix[1:].upper()} is not read; make a JPEG or PNG of it" if suffix in FOREIGN else ""
+
+
 def _reason(content, error):
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     if not content:
         return "it is empty"
     return "unknown format" if "cannot identify" in str(error) else str(error) or type(error).__name__
 
 
 def _note(width, height, size):
-    side = min(width, height)
+    """What was done; width comes first, as everywhere where people speak of pictures."""
+    H, W = size
+    part = _largest((width, height), size)
     steps = [f"{width}x{height}"]
-    if width != height:
-        steps.append(f"centre {side}x{side}")
-    if side != size:
-        steps[-1] += f" scaled to {size}x{size}"
+    if part != (width, height):
+        steps.append(f"centre {part[0]}x{part[1]}")
+    if part != (W, H):
+        steps[-1] += f" scaled to {W}x{H}"
     return ", ".join(steps)

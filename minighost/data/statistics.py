@@ -8,22 +8,22 @@ __all__ = ["channel_statistics", "normalize"]
 
 
 def channel_statistics(images: Images) -> tuple[Array, Array]:
-    """Mean and standard deviation of each colour channel, over all images and pixels, on the scale 0..1.
+    """Mean and standard deviation of each channel, over all images and pixels, on the scale 0..1.
 
     Parameters
     ----------
-    images : ndarray, shape (N, H, W, 3), uint8
+    images : ndarray, shape (N, H, W, C), uint8
         N >= 1. Not written to.
 
     Returns
     -------
-    mean, std : ndarray, shape (3,), float32
+    mean, std : ndarray, shape (C,), float32
         Of ``images / 255``; `std` is the population's (divisor N*H*W).
 
     Raises
     ------
     TypeError, ValueError
-        Not uint8; not (N, H, W, 3) or empty.
+        Not uint8; not (N, H, W, 1) or (N, H, W, 3); empty.
 
     Notes
     -----
@@ -38,12 +38,12 @@ def channel_statistics(images: Images) -> tuple[Array, Array]:
     images = _checked(images, "channel_statistics")
     if images.size == 0:
         raise ValueError(f"channel_statistics: no pixels in images of shape {images.shape}")
-    sums, squares = np.zeros((2, *images.shape[1:]))  # (H, W, 3) each
+    sums, squares = np.zeros((2, *images.shape[1:]))  # (H, W, C) each
     for start in range(0, len(images), 256):  # 256 * 255**2 < 2**24: float32 still counts exactly, and is quick
         part = images[start : start + 256].astype(np.float32)
         sums += part.sum(axis=0)
         squares += np.square(part, out=part).sum(axis=0)
-    pixels, sums, squares = images.size // 3, sums.sum(axis=(0, 1)), squares.sum(axis=(0, 1))
+    pixels, sums, squares = images.size // images.shape[3], sums.sum(axis=(0, 1)), squares.sum(axis=(0, 1))
     # In Python's whole numbers, for the two terms cancel where all pixels are nearly alike.
     variance = [(pixels * int(s2) - int(s1) ** 2) / pixels**2 for s1, s2 in zip(sums, squares, strict=True)]
     return (sums / pixels / 255).astype(np.float32), (np.sqrt(variance) / 255).astype(np.float32)
@@ -54,14 +54,14 @@ def normalize(images: Images, mean: ArrayLike, std: ArrayLike) -> Array:
 
     Parameters
     ----------
-    images : ndarray, shape (N, H, W, 3), uint8
+    images : ndarray, shape (N, H, W, C), uint8
         Not written to.
-    mean, std : array_like, shape (3,)
+    mean, std : array_like, shape (C,)
         From `channel_statistics` of the *training* images, for test images too; `std` > 0.
 
     Returns
     -------
-    ndarray, shape (N, H, W, 3), float32
+    ndarray, shape (N, H, W, C), float32
         New, C-contiguous.
 
     Raises
@@ -76,11 +76,11 @@ def normalize(images: Images, mean: ArrayLike, std: ArrayLike) -> Array:
     """
     images = _checked(images, "normalize")
     mean, std = np.asarray(mean, np.float64), np.asarray(std, np.float64)
-    if mean.shape != (3,) or std.shape != (3,):
-        raise ValueError(f"normalize: mean and std need shape (3,), got {mean.shape} and {std.shape}")
+    N, H, W, C = images.shape
+    if mean.shape != (C,) or std.shape != (C,):
+        raise ValueError(f"normalize: mean and std need shape ({C},), got {mean.shape} and {std.shape}")
     if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
         raise ValueError(f"normalize: mean {mean} and std {std} must be finite, and every std positive")
-    N, H, W, C = images.shape
     scale, shift = (np.tile(v, H * W).astype(np.float32) for v in (1 / (255 * std), mean / std))
     out = np.multiply(images.reshape(N, H * W * C), scale, dtype=np.float32)  # long rows: a last axis of 3 is slow
     out -= shift
@@ -91,6 +91,6 @@ def _checked(images: Images, name: str) -> Images:
     images = np.asarray(images)
     if images.dtype != np.uint8:
         raise TypeError(f"{name}: images must be uint8 (0..255), got {images.dtype}")
-    if images.ndim != 4 or images.shape[3] != 3:
-        raise ValueError(f"{name}: images must have shape (N, H, W, 3), got {images.shape}")
+    if images.ndim != 4 or images.shape[3] not in (1, 3):
+        raise ValueError(f"{name}: images must have shape (N, H, W, 1) or (N, H, W, 3), got {images.shape}")
     return images

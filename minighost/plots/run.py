@@ -9,7 +9,7 @@ import numpy as np
 
 from minighost.errors import one_line
 from minighost.plots.figure import picture
-from minighost.plots.style import INK, PALE, RATE, TEST, TRAIN, WRONG, plain
+from minighost.plots.style import INK, PALE, RATE, TEST, TRAIN, WRONG, plain, rgb
 
 __all__ = ["attempt", "confusion", "curves", "everything", "mistakes"]
 
@@ -194,7 +194,7 @@ def mistakes(evaluation, dataset, path, title, rows=4, columns=8):
         for cell in cells:
             cell.axis("off")
         for cell, index in zip(cells, order, strict=False):
-            cell.imshow(dataset.images[index], interpolation="nearest")
+            cell.imshow(rgb(dataset.images[index]), interpolation="nearest")
             guess, truth = dataset.classes[guesses[index]], dataset.classes[evaluation.labels[index]]
             colour = WRONG if wrong[index] else TEST
             cell.set_title(f"{guess} {100 * sure[index]:.0f} %", fontsize=8.5, color=colour, fontweight="bold", pad=3)

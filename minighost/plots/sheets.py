@@ -6,6 +6,7 @@ import numpy as np
 
 from minighost.errors import printable
 from minighost.plots.figure import picture
+from minighost.plots.style import rgb
 
 __all__ = ["contact_sheet", "predictions"]
 
@@ -21,16 +22,16 @@ def contact_sheet(dataset, path, columns=12):
     columns : int
         Images per row; a class that has fewer leaves the rest of its row white.
     """
-    side, classes = dataset.images.shape[1], dataset.classes
-    step = side + 2  # a gap of two pixels keeps neighbours apart
-    sheet = np.full((step * len(classes), step * columns, 3), 255, np.uint8)
+    (H, W), classes = dataset.images.shape[1:3], dataset.classes
+    down, across = H + 2, W + 2  # a gap of two pixels keeps neighbours apart
+    sheet = np.full((down * len(classes), across * columns, 3), 255, np.uint8)
     for k in range(len(classes)):
         for column, image in enumerate(dataset.images[np.flatnonzero(dataset.labels == k)[:columns]]):
-            sheet[k * step : k * step + side, column * step : column * step + side] = image
-    with picture(path, columns * 0.62 + 1.4, len(classes) * 0.62 + 0.5) as figure:
+            sheet[k * down : k * down + H, column * across : column * across + W] = image  # grey: in all three channels
+    with picture(path, columns * 0.62 + 1.4, len(classes) * 0.62 * down / across + 0.5) as figure:
         axes = figure.subplots()
         axes.imshow(sheet, interpolation="nearest")
-        axes.set_yticks([k * step + side / 2 for k in range(len(classes))], classes)
+        axes.set_yticks([k * down + H / 2 for k in range(len(classes))], classes)
         axes.set_xticks([])
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
@@ -43,14 +44,14 @@ def predictions(items, path):
     Parameters
     ----------
     items : list of (str, ndarray, list of (str, float))
-        Title, image (H, W, 3) uint8 as the network saw it, classes with their probabilities, the most probable first.
+        Title, image (H, W, C) uint8 as the network saw it, classes with their probabilities, the most probable first.
     path : str or path-like
         Overwritten if it exists.
     """
     with picture(path, 6.4, 1.9 * len(items)) as figure:
         rows = figure.subplots(len(items), 2, squeeze=False, width_ratios=(1, 2))
         for (title, image, ranking), (left, right) in zip(items, rows, strict=True):
-            left.imshow(image, interpolation="nearest")
+            left.imshow(rgb(image), interpolation="nearest")
             left.set_axis_off()
             names, shares = zip(*ranking, strict=True)
             bars = right.barh(range(len(names)), shares, color=["tab:blue"] + ["lightsteelblue"] * (len(names) - 1))

@@ -1,6 +1,8 @@
 """One look for all pictures: a few colours, and only the lines that carry meaning."""
 
-__all__ = ["GRID", "INK", "PALE", "RATE", "SERIES", "TEST", "TRAIN", "WRONG", "plain"]
+import numpy as np
+
+__all__ = ["GRID", "INK", "PALE", "RATE", "SERIES", "TEST", "TRAIN", "WRONG", "plain", "rgb"]
 
 INK, PALE, GRID = "#22303c", "#9aa5b1", "#e8ecef"  # text, frame, grid
 TRAIN, TEST, RATE, WRONG = "#e07a3f", "#2a6f97", "#6a7f4f", "#c1352b"
@@ -12,3 +14,8 @@ def plain(axes, grid="y"):
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis=grid, color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
+
+
+def rgb(image):
+    """An image (H, W, 3) or (H, W, 1) with three channels: matplotlib would draw a single one in false colours."""
+    return np.broadcast_to(image, (*image.shape[:2], 3))

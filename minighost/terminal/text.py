@@ -44,7 +44,7 @@ def picture(image, colours=0):
 
     Parameters
     ----------
-    image : ndarray, shape (H, W, 3), uint8
+    image : ndarray, shape (H, W, 3) or (H, W, 1), uint8
         An odd last row is left out.
     colours : int
         2**24 or 256 for half blocks in colour, 0 for plain ASCII, light on dark, stretched to the image's own range.
@@ -55,7 +55,7 @@ def picture(image, colours=0):
         H // 2 lines that each show as W characters.
     """
     H, W, _ = image.shape
-    pairs = image[: H // 2 * 2].reshape(H // 2, 2, W, 3)  # (lines, upper and lower, W, 3)
+    pairs = np.broadcast_to(image, (H, W, 3))[: H // 2 * 2].reshape(H // 2, 2, W, 3)  # (lines, upper and lower, W, 3)
     if colours:
         letters = [[_half_block(upper, lower, colours) for upper, lower in zip(*pair, strict=True)] for pair in pairs]
         return ["".join(line) + "\x1b[0m" for line in letters]

@@ -16,6 +16,7 @@ from minighost.train.config import Config
 __all__ = ["RunMeta", "fingerprints", "resuming", "versions"]
 
 LONGEST_NAME = 200  # characters of a class's name
+LARGEST_SIDE = 4096  # pixels of an image as a network sees it
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +37,8 @@ class RunMeta:
         Multiply-adds per image; 0 is unknown.
     data, versions : dict of str to str
         See `fingerprints` and `versions`. Empty in checkpoints of minighost 0.1.0.
+    size : list of int, or None
+        Height and width of the images, [H, W]. None in checkpoints of minighost 0.1.0: their data set's name says it.
     """
 
     config: Config
@@ -47,6 +50,7 @@ class RunMeta:
     macs: int = 0
     data: dict = field(default_factory=dict)
     versions: dict = field(default_factory=dict)
+    size: list | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON knows it."""
@@ -64,6 +68,8 @@ class RunMeta:
             config = Config.from_dict(meta["config"])
         except ValueError as error:
             raise FormatError(f"{where}: not the configuration of a run: {error}") from error
+        if len(meta["mean"]) != len(meta["std"]):
+            raise FormatError(f"{where}: std: expected one number per channel, {len(meta['mean'])} as mean has")
         return cls(**{key: meta[key] for key in _RULES if key in meta and key != "config"}, config=config)
 
 
@@ -73,7 +79,9 @@ def _whole(value):
 
 def _numbers(value, above):
     return (
-        isinstance(value, list) and len(value) == 3 and all(type(v) in (int, float) and above < v < 1e6 for v in value)
+        isinstance(value, list)
+        and len(value) in (1, 3)
+        and all(type(v) in (int, float) and above < v < 1e6 for v in value)
     )
 
 
@@ -82,6 +90,12 @@ def _names(value):
         isinstance(value, list)
         and len(value) > 0
         and all(isinstance(name, str) and 0 < len(name) <= LONGEST_NAME for name in value)
+    )
+
+
+def _size(value):
+    return value is None or (
+        isinstance(value, list) and len(value) == 2 and all(type(v) is int and 0 < v <= LARGEST_SIDE for v in value)
     )
 
 
@@ -96,15 +110,16 @@ def _progress(value):
 _RULES = {
     "config": (lambda value: isinstance(value, dict), "an object"),
     "classes": (_names, f"a list of names of 1 to {LONGEST_NAME} characters"),
-    "mean": (lambda value: _numbers(value, -math.inf), "three numbers"),
-    "std": (lambda value: _numbers(value, 0), "three numbers > 0"),
+    "mean": (lambda value: _numbers(value, -math.inf), "one or three numbers"),
+    "std": (lambda value: _numbers(value, 0), "one or three numbers > 0"),
     "trainer": (_progress, "an object with epoch and step, whole numbers >= 0"),
     "log_bytes": (_whole, "a whole number >= 0"),
     "macs": (_whole, "a whole number >= 0"),
     "data": (_words, "an object of texts"),
     "versions": (_words, "an object of texts"),
+    "size": (_size, f"two whole numbers from 1 to {LARGEST_SIDE:,}"),
 }
-_OPTIONAL = {"log_bytes", "macs", "data", "versions"}
+_OPTIONAL = {"log_bytes", "macs", "data", "versions", "size"}
 
 
 def fingerprints(train_set: Dataset, test_set: Dataset) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from minighost.arguments import whole
+from minighost.data.sets import describe
 from minighost.errors import FormatError
 from minighost.nn.limit import at_most
 from minighost.nn.module import Module
@@ -17,7 +18,7 @@ from minighost.train.nonfinite import unusable
 from minighost.train.trainer import evaluate, evaluated
 from minighost.type_aliases import Array, Images, PathLike
 
-__all__ = ["LoadedRun", "create_model", "load", "load_run", "recreate_model"]
+__all__ = ["LoadedRun", "create_model", "load", "load_run", "recreate_model", "takes_grey"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,10 +31,12 @@ class LoadedRun:
         In evaluation mode, with the weights that the run evaluated (the averaged ones if it kept an average).
     config : Config
     classes : tuple of str
-    mean, std : ndarray, shape (3,), float32
+    mean, std : ndarray, shape (C,), float32
         For `minighost.data.normalize`.
     epoch : int
         Epochs finished.
+    size : (int, int)
+        Height and width of the images that it was trained on.
     """
 
     model: Module
@@ -42,14 +45,20 @@ class LoadedRun:
     mean: Array
     std: Array
     epoch: int
+    size: tuple[int, int]
+
+    @property
+    def channels(self) -> int:
+        """Channels of the images that the network takes: 1 grey, 3 RGB."""
+        return len(self.mean)
 
     def predict(self, picture: PathLike | Images, top: int = 3) -> list[tuple[str, float]]:
         """What the network sees in a picture.
 
         Parameters
         ----------
-        picture : path, or ndarray of uint8, shape (H, W, 3)
-            Its centre square is scaled to the size that the network was trained on; see `data.pictures.read`.
+        picture : path, or ndarray of uint8, shape (H, W, 3) or (H, W, 1)
+            Its centre is scaled to the size that the network was trained on; see `data.pictures.read`.
         top : int
             How many answers; all classes if there are fewer.
 
@@ -71,15 +80,17 @@ class LoadedRun:
 
             minighost.load("runs/mine").predict("cat.jpg")
         """
-        from minighost import data
         from minighost.data import pictures
 
-        top, size = whole("predict", "top", top, 1), data.describe(self.config.data.name).side
-        image, _ = pictures.fit(picture, size) if isinstance(picture, np.ndarray) else pictures.read(picture, size)
+        top = whole("predict", "top", top, 1)
+        if isinstance(picture, np.ndarray):
+            image, _ = pictures.fit(picture, self.size, self.channels)
+        else:
+            image, _ = pictures.read(picture, self.size, self.channels)
         return self.rank(image[None], top)[0]
 
     def rank(self, images: Images, top: int) -> list[list[tuple[str, float]]]:
-        """The `top` most probable classes of each image (N, side, side, 3), uint8, with their probabilities."""
+        """The `top` most probable classes of each image (N, H, W, C), uint8, with their probabilities."""
         from minighost import data
 
         unknown = data.Dataset(images, np.zeros(len(images), np.int64), self.classes, "your images")
@@ -89,8 +100,8 @@ class LoadedRun:
         return [[(self.classes[k], float(row[k])) for k in best] for row, best in zip(shares, order, strict=True)]
 
 
-def create_model(config: Config, num_classes: int) -> Module:
-    """The network of a `Config`, untrained."""
+def create_model(config: Config, num_classes: int, channels: int = 3) -> Module:
+    """The network of a `Config`, untrained; `takes_grey` says whether it can have one channel."""
     from minighost import models
 
     options = dict(config.model.options)
@@ -98,14 +109,23 @@ def create_model(config: Config, num_classes: int) -> Module:
         raise ValueError("model.features_only: a network without logits cannot be trained on labels; leave it out")
     if config.model.width is not None:
         options["width"] = config.model.width
+    if channels != 3:
+        options.setdefault("in_channels", channels)
     return models.create(config.model.name, num_classes=num_classes, rng=config.seed, **options)
 
 
-def recreate_model(config: Config, num_classes: int, weights: int, where: str) -> Module:
+def takes_grey(config: Config) -> bool:
+    """Whether the network of a `Config` has an option `in_channels`, so that it need not be shown grey as RGB."""
+    from minighost.models.registry import MODELS
+
+    return "in_channels" in MODELS.takes(config.model.name)
+
+
+def recreate_model(config: Config, num_classes: int, weights: int, where: str, channels: int = 3) -> Module:
     """As `create_model`, for what the file `where` describes: FormatError if that has more weights than the file."""
     try:
         with at_most(weights):
-            return create_model(config, num_classes)
+            return create_model(config, num_classes, channels)
     except (ValueError, TypeError) as error:
         raise FormatError(f"{where}: this checkpoint does not fit its own configuration: {error}") from error
 
@@ -148,13 +168,26 @@ def load_run(path: PathLike, which: Literal["last", "best"] = "last") -> LoadedR
     if problems := unusable(weights):
         raise FormatError(f"{name}.json: these weights are corrupt: {'; '.join(problems)}")
     size = sum(value.size for value in weights.values())
-    model = recreate_model(meta.config, len(meta.classes), size, f"{name}.json")
+    model = recreate_model(meta.config, len(meta.classes), size, f"{name}.json", len(meta.mean))
     try:
         model.load_state_dict(weights)
     except ValueError as error:
         raise FormatError(f"{name}.json: this checkpoint does not fit its own configuration: {error}") from error
     mean, std = (np.array(values, np.float32) for values in (meta.mean, meta.std))
-    return LoadedRun(model.eval(), meta.config, tuple(meta.classes), mean, std, meta.trainer["epoch"])
+    return LoadedRun(
+        model.eval(), meta.config, tuple(meta.classes), mean, std, meta.trainer["epoch"], _size(meta, f"{name}.json")
+    )
+
+
+def _size(meta: RunMeta, where: str) -> tuple[int, int]:
+    """(H, W) of the images; of a checkpoint that does not say it, from the name of its data set."""
+    if meta.size is not None:
+        return meta.size[0], meta.size[1]
+    try:
+        side = describe(meta.config.data.name).side
+    except ValueError as error:
+        raise FormatError(f"{where}: its meta data lack 'size', and {error}") from error
+    return side, side
 
 
 load = load_run  # the name in `minighost` itself

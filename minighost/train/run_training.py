@@ -16,7 +16,7 @@ from minighost.train.config import Config
 from minighost.train.lock import run_lock
 from minighost.train.log import Log, finite, read_log
 from minighost.train.meta import RunMeta, fingerprints, resuming, versions
-from minighost.train.restore import create_model, recreate_model
+from minighost.train.restore import create_model, recreate_model, takes_grey
 from minighost.train.runfolder import choose_folder
 from minighost.train.signals import Interrupted, listening
 from minighost.train.trainer import Trainer
@@ -68,7 +68,12 @@ def run(
         try:
             with stop.at_once():
                 train_set, test_set = (_load(config, split) for split in ("train", "test"))  # first: this may fail
-                model = _model(config, folder, resume, len(train_set.classes))
+                if train_set.channels == 1 and not takes_grey(config):
+                    train_set, test_set = train_set.rgb(), test_set.rgb()
+                    console.line(
+                        f"note: the images are grey; {config.model.name} has no in_channels, so they are shown as RGB"
+                    )
+                model = _model(config, folder, resume, train_set)
                 loader, test_loader = _loaders(config, train_set, test_set)
                 _prepare(model, loader)
                 trainer = Trainer(model, loader, test_loader, config.train, stop)
@@ -89,10 +94,11 @@ def _load(config, split):
     return data.load(config.data.name, split, directory=config.data.dir, archive=config.data.archive, **options)
 
 
-def _model(config, folder, resume, num_classes):
+def _model(config, folder, resume, train_set):
+    num_classes, channels = len(train_set.classes), train_set.channels
     if resume and folder.has_checkpoint:
-        return recreate_model(config, num_classes, folder.weights(), f"{folder.last}.json")
-    return create_model(config, num_classes)
+        return recreate_model(config, num_classes, folder.weights(), f"{folder.last}.json", channels)
+    return create_model(config, num_classes, channels)
 
 
 def _prepare(model, loader):
@@ -134,6 +140,7 @@ class _Run:
             trainer={},  # the trainer puts in where it stands
             data=fingerprints(trainer.loader.dataset, test_set),
             versions=versions(),
+            size=list(test_set.size),
         )
 
     def go(self, resume):
