@@ -39,23 +39,30 @@ def table_head():
 
 def row(record, epochs, left, encoding):
     """One epoch as a line of the table, with its test accuracy as a bar."""
-    epoch = f"{record['epoch']}/{epochs}"
+    epoch, tested = f"{record['epoch']}/{epochs}", "test_loss" in record
+    test = f"{record['test_loss']:11.4f} {100 * record['test_accuracy']:9.2f} %" if tested else f"{'-':>11} {'-':>11}"
     numbers = (
-        f"{epoch:>7} {record['train_loss']:12.4f} {100 * record['train_accuracy']:9.2f} % {record['test_loss']:11.4f} "
-        f"{100 * record['test_accuracy']:9.2f} % {record['lr']:10.2g} "
-        f"{duration(record['seconds'] + record['test_seconds']):>8} {duration(left):>8}"
+        f"{epoch:>7} {record['train_loss']:12.4f} {100 * record['train_accuracy']:9.2f} % {test} {record['lr']:10.2g} "
+        f"{duration(record['seconds'] + record.get('test_seconds', 0)):>8} {duration(left):>8}"
     )
-    return f"{numbers}  {fine_bar(record['test_accuracy'], 20, encoding)}"
+    return f"{numbers}  {fine_bar(record['test_accuracy' if tested else 'train_accuracy'], 20, encoding)}"
 
 
-def outcome(summary, folder, files):
-    """What has been reached and where to look, as lines."""
-    where = shlex.quote(str(folder.path))
-    loss = "not finite" if summary["test_loss"] is None else f"{summary['test_loss']:.4f}"
-    return [
+def outcome(summary, folder=None, files=()):
+    """What has been reached and, if it is in a folder, where to look, as lines."""
+    split = "test" if summary["test_images"] else "train"
+    loss, accuracy = summary[f"{split}_loss"], summary[f"{split}_accuracy"]
+    reached = [
         "",
-        f"{100 * summary['test_accuracy']:.2f} % of {summary['test_images']:,} test images correct "
-        f"(loss {loss}) after {summary['epochs']} epochs in {duration(summary['seconds'])}",
+        f"{100 * (accuracy or 0):.2f} % of {summary[f'{split}_images']:,} {split}{'ing' * (split == 'train')} images "
+        f"correct (loss {'not finite' if loss is None else f'{loss:.4f}'}) after {summary['epochs']} epochs in "
+        f"{duration(summary['seconds'])}",
+    ]
+    if folder is None:
+        return reached
+    where = shlex.quote(str(folder.path))
+    return [
+        *reached,
         *([f"look at  {'  '.join(str(folder.path / name) for name in files)}"] if files else []),
         f"next     minighost eval --checkpoint {where}",
         f"         minighost predict IMAGE --checkpoint {where}",

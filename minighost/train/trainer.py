@@ -47,7 +47,7 @@ class Trainer:
     model : Module
         Training starts from its present weights, which it lays side by side (`nn.flatten`).
     loader, test_loader : Loader
-        The first drops its last, smaller batch, so that all steps weigh the same.
+        The first drops its last, smaller batch, so that all steps weigh the same. The second may be None.
     config : TrainConfig
     stop : object
         True as soon as the run has been asked to stop; looked at after every step.
@@ -62,7 +62,7 @@ class Trainer:
     """
 
     def __init__(
-        self, model: Module, loader: Loader, test_loader: Loader, config: TrainConfig, stop: object = False
+        self, model: Module, loader: Loader, test_loader: Loader | None, config: TrainConfig, stop: object = False
     ) -> None:
         self.model, self.loader, self.test_loader, self.config, self.stop = model, loader, test_loader, config, stop
         model.skip_input_gradient()
@@ -174,6 +174,8 @@ class Trainer:
 
         Other views than the image are looked at after the last epoch only: they cost time, and what counts is the end.
         """
+        if self.test_loader is None:
+            raise ValueError("evaluate: this trainer has no test images; give it a test_loader")
         views = self.config.views if self.epoch + 1 >= self.config.epochs else "image"
         if self.ema is None:
             return evaluate(self.model, self.test_loader, views=views, tick=tick)
@@ -196,6 +198,8 @@ class Trainer:
     def rehearse(self) -> tuple[float, float, float]:
         """Compile every kernel and time them: a step and an evaluated batch, twice; everything is restored afterwards.
 
+        Also after an exception, Ctrl-C's too.
+
         Returns
         -------
         first, step, evaluation : float
@@ -206,18 +210,20 @@ class Trainer:
         x, labels = next(batches)
         batches.close()
         folded, times = fold(self.model), []
-        for _ in range(2):
-            marks = [time.perf_counter()]
+        try:
+            for _ in range(2):
+                marks = [time.perf_counter()]
+                self.model.train()
+                self.gradients(x, labels)
+                marks.append(time.perf_counter())
+                folded(x)
+                marks.append(time.perf_counter())
+                times.append(marks)
+        finally:
             self.model.train()
-            self.gradients(x, labels)
-            marks.append(time.perf_counter())
-            folded(x)
-            marks.append(time.perf_counter())
-            times.append(marks)
-        self.model.train()
-        self.model.zero_grad()
-        self.model.load_state_dict(weights)
-        self._set_rng_states(rng_states)
+            self.model.zero_grad()
+            self.model.load_state_dict(weights)
+            self._set_rng_states(rng_states)
         (a, _, b), (c, d, e) = times
         return b - a, d - c, e - d
 

@@ -1,0 +1,225 @@
+"""The course of a training: its epochs, what the terminal says of them, when it saves, and when it ends."""
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from minighost.nn.module import Module
+from minighost.terminal.console import Console, duration
+from minighost.train import report
+from minighost.train.callbacks import Callback, StopTraining
+from minighost.train.config import Config
+from minighost.train.metrics import Evaluation
+from minighost.train.signals import Interrupted, StopRequest
+from minighost.train.storage import Storage
+from minighost.train.trainer import Trainer
+
+__all__ = ["Course"]
+
+
+class _Leave(Exception):
+    """Leaves an epoch, or an evaluation, in the middle."""
+
+
+class Course:
+    """A training from where its trainer stands to its end.
+
+    Parameters
+    ----------
+    config : Config
+    trainer : Trainer
+    storage : Storage
+        Where log, checkpoints and results go.
+    console : Console
+    stop : StopRequest
+    callbacks : iterable of Callback
+
+    Attributes
+    ----------
+    model : Module
+    epochs : list of dict
+        The records of the epochs that have ended in this course.
+    evaluation : Evaluation or None
+        Of the test images, the latest; None before the first, and without test images.
+    ended : str
+        Why a callback has ended the training; "" if none has.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        trainer: Trainer,
+        storage: Storage,
+        console: Console,
+        stop: StopRequest,
+        callbacks: Iterable[Callback] = (),
+    ) -> None:
+        self.config, self.trainer, self.storage, self.console, self.stop = config, trainer, storage, console, stop
+        self.callbacks = tuple(callbacks)
+        self.epochs: list[dict[str, Any]] = []
+        self.evaluation: Evaluation | None = None
+        self.ended = ""
+        self.step_seconds = self.test_seconds = 0.0
+
+    @property
+    def model(self) -> Module:
+        return self.trainer.model
+
+    def go(self) -> dict[str, Any]:
+        """Train to the end; returns the final metrics. Interrupted if it is asked to stop; then all is saved."""
+        if not self.trainer.finished:
+            self._rehearse()
+        self.saved = time.monotonic()
+        self._tell("train_begin")
+        while not (self.trainer.finished or self.ended):
+            self._epoch()
+            if self.stop and not self.trainer.finished:
+                self._interrupted()
+        if self.evaluation is None:  # a run that was killed just before this point, or ended in the middle of an epoch
+            self.evaluation = self._evaluate()
+        summary = self.storage.finish(self)
+        self._tell("train_end")
+        return summary
+
+    def _tell(self, event, *record):
+        """Call the callbacks; one that fails ends the training, but loses nothing."""
+        for callback in self.callbacks:
+            try:
+                getattr(callback, event)(self, *record)
+            except StopTraining as reason:
+                self.ended = self.ended or str(reason) or f"{type(callback).__name__}.{event}"
+            except Exception as error:
+                self.storage.save()
+                where = f"{self._where()}; {self.storage.saved_words}"
+                error.add_note(f"raised by the callback {type(callback).__name__}.{event} {where}")
+                raise
+
+    def _rehearse(self):
+        self.console.begin("compiling kernels ... ")
+        try:
+            with self.stop.at_once():
+                first, step, test = self.trainer.rehearse()
+        except Interrupted:
+            self.console.line()
+            self._stopped("before the next step")
+            raise
+        t = self.trainer
+        self.step_seconds, self.test_seconds = step, test * self._test_batches()
+        self.console.line(f"{first:.1f} s")
+        macs = sum(module.macs for module in t.model.modules() if not list(module.children()))
+        self.storage.macs = macs
+        words = f"{macs / 1e6:.1f} million multiply-adds per image, " if macs else ""
+        self.console.line(
+            f"speed    {words}{step:.3f} s per step, {self.config.train.batch_size / step:.0f} images/s: "
+            f"about {duration(self._left())} to go"
+        )
+        self.console.line()
+        self.console.line(report.table_head())
+
+    def _test_batches(self):
+        return 0 if self.trainer.test_loader is None else len(self.trainer.test_loader)
+
+    def _left(self):
+        """Seconds until the end, from the latest speed."""
+        t = self.trainer
+        epochs = self.config.train.epochs
+        return (epochs * len(t.loader) - t.global_step) * self.step_seconds + (epochs - t.epoch) * self.test_seconds
+
+    def _epoch(self):
+        t, epochs = self.trainer, self.config.train.epochs
+        bar = self.console.bar(f"epoch {t.epoch + 1}/{epochs}", len(t.loader), t.step)
+        try:
+            done = t.train_epoch(lambda record: self._after_step(record, bar))
+        except _Leave:
+            self.evaluation = None  # it is of older weights
+            return self._save()
+        finally:
+            bar.close()
+        if not done:
+            self._interrupted()
+        start = time.perf_counter()
+        self.evaluation = self._evaluate()
+        self.test_seconds = time.perf_counter() - start
+        self._end_epoch(t.optimizer.lr)
+
+    def _after_step(self, record, bar):
+        sums = self.trainer.sums
+        self.step_seconds = sums["seconds"] * self.config.train.batch_size / sums["seen"]
+        if record["step"] % self.config.train.log_every == 0:
+            self.storage.step(record)
+        bar.step(
+            f"loss {sums['loss'] / sums['seen']:.3f}  acc {100 * sums['right'] / sums['seen']:4.1f} %  "
+            f"run {duration(self._left())} left"
+        )
+        minutes, steps = self.config.train.checkpoint_minutes, self.config.train.checkpoint_steps
+        late = minutes and time.monotonic() - self.saved > 60 * minutes
+        if late or (steps and record["step"] % steps == 0):
+            self._save()
+        self._tell("step_end", record)
+        if self.ended:
+            raise _Leave
+
+    def _evaluate(self):
+        t = self.trainer
+        if t.test_loader is None:
+            return None
+        bar = self.console.bar("test", len(t.test_loader))
+
+        def tick():
+            bar.step("")
+            if self.stop:
+                raise _Leave
+
+        try:
+            return t.evaluate(tick)
+        except _Leave:
+            self._interrupted()
+        finally:
+            bar.close()
+
+    def _end_epoch(self, lr):
+        t, result = self.trainer, self.evaluation
+        step, trained = t.global_step, t.finish_epoch()
+        tested, best = {}, False
+        if result is not None:
+            tested = {"test_loss": result.loss, "test_accuracy": result.accuracy}
+            best = t.best is None or result.accuracy > t.best["test_accuracy"]
+            t.best = {"epoch": t.epoch, "test_accuracy": result.accuracy} if best else t.best
+        record = {
+            "epoch": t.epoch,
+            "step": step,
+            "train_loss": trained["loss"],
+            "train_accuracy": trained["accuracy"],
+            **tested,
+            "lr": lr,
+            "seconds": trained["seconds"],
+            **({"test_seconds": self.test_seconds} if tested else {}),
+            "images_per_second": trained["images_per_second"],
+        }
+        self.epochs.append(record)
+        self.storage.epoch(record, best)
+        self._save()
+        self.console.line(report.row(record, self.config.train.epochs, self._left(), self.console.encoding))
+        if not t.finished:
+            self.storage.draw(trained["seconds"])
+        self._tell("epoch_end", record)
+
+    def _save(self):
+        self.storage.save()
+        self.saved = time.monotonic()
+
+    def _where(self):
+        t = self.trainer
+        return f"after {t.epoch} of {self.config.train.epochs} epochs and {t.step} of {len(t.loader)} steps"
+
+    def _interrupted(self):
+        self._save()
+        self._stopped(f"{self._where()}; {self.storage.saved_words}")
+        self._tell("train_end")
+        raise Interrupted(self.stop.status)
+
+    def _stopped(self, when):
+        command = self.storage.how_to_continue()
+        self.console.line(f"stopped by {self.stop.name} {when}.{' Continue with:' * bool(command)}")
+        if command:
+            self.console.line(f"    {command}")
