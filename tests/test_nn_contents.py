@@ -139,25 +139,37 @@ def test_a_module_in_an_attribute_of_a_sequential_runs_last_and_is_trained(rng):
     assert_allclose(nn.fold(model)(x), model.eval()(x), rtol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        list,
-        tuple,
-        lambda layers: dict(enumerate(layers)),
-        lambda layers: [layers],
-        lambda layers: [nn.Parameter(np.zeros(1))],
-    ],
-)
+HIDING = {
+    "list": list,
+    "tuple": tuple,
+    "dict": lambda layers: dict(enumerate(layers)),
+    "set": set,
+    "nested": lambda layers: [[{"a": (layers,)}]],
+    "parameter": lambda layers: [nn.Parameter(np.zeros(1))],
+}
+hidden = pytest.mark.parametrize("make", HIDING.values(), ids=HIDING)
+REFUSED = r"^Net.layers is a \w+ of modules or parameters: .* write self.layers = nn.ModuleList\(...\), or give each"
+
+
+@hidden
 @pytest.mark.parametrize("ask", ["parameters", "modules", "state_dict", "eval", "named_buffers"])
-def test_layers_in_a_python_list_are_warned_of(make, ask):
-    kind = type("Net", (Listed,), {})
-    with pytest.warns(UserWarning, match=r"Net.layers is a \w+ of modules or parameters: .* nn.ModuleList\(...\)"):
-        answer = getattr(kind(make), ask)()
-        assert ask == "eval" or not list(answer) or ask == "modules"
+def test_layers_in_a_python_list_are_refused_before_they_stay_untrained_or_are_not_saved(make, ask):
+    net = type("Net", (Listed,), {})(make)
+    for model in (net, nn.Sequential(nn.ReLU(), net)):
+        with pytest.raises(ValueError, match=REFUSED):
+            list(getattr(model, ask)())
+        with pytest.raises(ValueError, match=REFUSED):
+            train.SGD(model.parameters(), lr=0.1)
+        assert "Net" in repr(model)
+
+
+def test_a_list_of_layers_that_have_attributes_of_their_own_is_no_matter(rng):
+    model = Listed(nn.ModuleList)
+    model.shortcuts = [model.layers, model.layers[0]]
+    model.layers[2].owners = {"weights": [model.layers[0].weight]}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        list(kind(make).parameters())  # said once
+        assert len(list(model.parameters())) == len(model.state_dict()) == 4
 
 
 def test_other_lists_are_no_matter_for_a_warning():

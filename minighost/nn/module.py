@@ -3,12 +3,11 @@
 There is no tape. `forward` keeps a cache, `backward` is the hand-written reverse of `forward`: it takes the gradient
 of the loss with respect to the output, adds to every parameter's `grad`, and returns the gradient with respect to the
 input. What a module contains is simply what stands in its attributes: `Parameter`, `Buffer` and other modules. Layers
-in a Python list are not found there (a warning says so); `nn.ModuleList` is the list for them.
+in a Python list are not found there, and refused as soon as somebody asks for what it contains; `nn.ModuleList` is the
+list for them.
 """
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
 from typing import Any, Self
 
 import numpy as np
@@ -20,6 +19,7 @@ from minighost.nn.functional.calls import calls
 from minighost.nn.functional.joins import add
 from minighost.nn.functional.traced import Traced
 from minighost.nn.functional.values import Lazy, materialize
+from minighost.nn.hidden import refusal
 from minighost.nn.kept_fold import answer, catch_up
 from minighost.nn.parameter import Buffer, Held, Parameter
 from minighost.type_aliases import Array, ArrayLike, InputGrad
@@ -159,18 +159,10 @@ class Module:
     # What it contains ------------------------------------------------------------------------------------------
 
     def named_children(self) -> Iterator[tuple[str, "Module"]]:
-        """Yield (name, module) for the modules directly inside.
-
-        Warns
-        -----
-        UserWarning
-            There are modules or parameters in a list, tuple or dict: they are overlooked; once for each class.
-        """
+        """Yield (name, module) for the modules directly inside."""
         for name, value in list(vars(self).items()):  # a list, for another Python thread may be calling it
             if isinstance(value, Module):
                 yield name, value
-            elif isinstance(value, (list, tuple, dict)) and name not in self._seen_through:
-                _warn_of_hidden(self, name, value)
 
     def _contents(self) -> Iterable[Any]:
         """Everything that stands in it, modules and parameters among it; without names, for it is asked each step."""
@@ -200,7 +192,14 @@ class Module:
 
         A module that stands in several places comes once, under its first path, or with ``remove_duplicate=False``
         under each.
+
+        Raises
+        ------
+        ValueError
+            There are modules or parameters in a list, tuple, dict or set, which would be overlooked. So do all methods
+            that ask for what a module contains: `parameters`, `state_dict`, `train`, `eval`, ...
         """
+        self._refuse_hidden()
         return self._walk(prefix, set() if remove_duplicate else None)
 
     def _walk(self, prefix: str, seen: set[int] | None) -> Iterator[tuple[str, "Module"]]:
@@ -224,6 +223,13 @@ class Module:
                     if remove_duplicate:
                         seen.add(id(value))
                     yield (f"{path}.{name}" if path else name), value
+
+    def _refuse_hidden(self) -> None:
+        modules, values = self._everything()
+        known = {id(one) for one in (*modules, *values)}
+        for module in modules:
+            if words := refusal(module, known):
+                raise ValueError(words)
 
     def named_parameters(self, remove_duplicate: bool = True) -> Iterator[tuple[str, Parameter]]:
         """Yield (path, Parameter), for example ("stem.conv.weight", ...); a tied one as in `named_modules`."""
@@ -347,23 +353,3 @@ def backward_onto(layer: Module, dout: Array, onto: Array | None) -> InputGrad:
         return backward(dout, onto=onto)
     dx = backward(dout)
     return None if dx is None else add(dx, onto)
-
-
-_warned: set = set()
-
-
-def _warn_of_hidden(module: Module, name: str, value: Any) -> None:
-    """Warn of layers that nobody will train or save; a look at the first hundred things in a container will do."""
-    kind = type(module)
-    if (kind, name) in _warned:
-        return
-    inside = list(islice(value.values() if isinstance(value, dict) else value, 100))
-    inside += [deep for one in inside if isinstance(one, (list, tuple)) for deep in one[:100]]
-    if any(isinstance(one, (Module, Parameter)) for one in inside):
-        warnings.warn(
-            f"{kind.__name__}.{name} is a {type(value).__name__} of modules or parameters: what is in it is neither "
-            f"trained nor saved nor switched between training and evaluation; write self.{name} = nn.ModuleList(...), "
-            "or give each an attribute of its own",
-            stacklevel=4,
-        )
-        _warned.add((kind, name))
