@@ -9,7 +9,6 @@
 
 # %%
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -173,7 +172,6 @@ where = {
 }
 colours = ["#4477aa", "#66ccee", "#ccbb44", "#ee6677"]
 figure = Figure(figsize=(11, 3.1), layout="constrained")
-FigureCanvasAgg(figure)
 for ax, (title, place) in zip(figure.subplots(1, 2), where.items(), strict=True):
     for h, w_, c in np.ndindex(4, 4, 4):
         line, column = divmod(int(place[h, w_, c]) // 4, 16)
@@ -189,10 +187,9 @@ for ax, (title, place) in zip(figure.subplots(1, 2), where.items(), strict=True)
 patches = [Rectangle((0, 0), 1, 1, color=colour) for colour in colours]
 figure.legend(patches, [f"channel {c}" for c in range(4)], loc="outside lower center", ncols=4, frameon=False)
 figure.suptitle("Memory of a 4x4 image with 4 channels; a cell names row and column of its pixel", fontsize=11)
-figure.savefig("arrays_and_layouts.png", dpi=120)
+mg.plots.show(figure, "arrays_and_layouts.png")
 assert len({int(p) // LINE for p in where["NHWC: channels last"][1, 2]}) == 1
 assert len({int(p) // LINE for p in where["NCHW: channels first"][1, 2]}) == 4
-print("wrote arrays_and_layouts.png")
 
 # %% [markdown]
 # ## Try it

@@ -10,7 +10,6 @@
 
 # %%
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -170,7 +169,6 @@ assert rows.shape == (9, 9) and np.array_equal(rows[4], tiny[0, 1:4, 1:4].ravel(
 marked = {0: "#ee6677", 4: "#4477aa", 8: "#228833"}
 
 figure = Figure(figsize=(10, 6.2), layout="constrained")
-FigureCanvasAgg(figure)
 above, below = figure.subfigures(2, 1, height_ratios=(1.1, 1))
 panels = above.subplots(1, 3, width_ratios=(1, 1.3, 0.7))
 peak = {"cmap": "Greys", "vmin": 0, "vmax": 1.4 * tiny.max()}
@@ -205,8 +203,7 @@ for panel, (title, kernel) in zip(panels[1:], kernels.items(), strict=True):
     panel.set_title(title, fontsize=10)
 for panel in panels:
     panel.axis("off")
-figure.savefig("convolution.png", dpi=120)
-print("wrote convolution.png")
+mg.plots.show(figure, "convolution.png")
 
 # %% [markdown]
 # ## Try it

@@ -9,7 +9,6 @@
 
 # %%
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import minighost as mg
@@ -168,7 +167,6 @@ assert counts[1][4, 4] == 9 and counts[1][0, 0] == 4
 assert set(counts[2].ravel()) == {1, 2, 4} and set(counts[3].ravel()) == {1}
 
 figure = Figure(figsize=(9.5, 3.3), layout="constrained")
-FigureCanvasAgg(figure)
 for ax, (stride, count) in zip(figure.subplots(1, 3), counts.items(), strict=True):
     ax.imshow(count, cmap="Blues", vmin=0, vmax=13)
     for h, k in np.ndindex(count.shape):
@@ -176,8 +174,7 @@ for ax, (stride, count) in zip(figure.subplots(1, 3), counts.items(), strict=Tru
     ax.set_title(f"stride {stride}, {count.shape[0]}x{count.shape[1]} pixels", fontsize=10)
     ax.set(xticks=[], yticks=[])
 figure.suptitle("Windows of 3x3 (padding 1) in which a pixel stands: what col2im adds together", fontsize=11)
-figure.savefig("backward_by_hand.png", dpi=120)
-print("wrote backward_by_hand.png")
+mg.plots.show(figure, "backward_by_hand.png")
 
 # %% [markdown]
 # ## Twice forward, twice backward - but never one forward, two backwards

@@ -10,7 +10,6 @@
 
 # %%
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import minighost as mg
@@ -80,7 +79,6 @@ assert best["central, float32"][1] > 1e-5
 
 # %%
 figure = Figure(figsize=(7.5, 4.2), layout="constrained")
-FigureCanvasAgg(figure)
 ax = figure.subplots()
 styles = {
     "central, float32": ("#999999", "central, in float32", (1e-6, 5e-1)),
@@ -95,8 +93,7 @@ ax.set(xlabel="step h", ylabel="mean error of the slope", title="The error of a 
 ax.set_ylim(1e-16, 10)
 ax.grid(alpha=0.25)
 ax.spines[["top", "right"]].set_visible(False)
-figure.savefig("gradient_checker.png", dpi=120)
-print("wrote gradient_checker.png")
+mg.plots.show(figure, "gradient_checker.png")
 
 # %% [markdown]
 # ## Which question?
@@ -206,8 +203,7 @@ assert "flipped" in str(error)
 # difference is zero: flipping does not move it.
 
 # %%
-error.draw("gradient_checker_error.png")
-print("\nwrote gradient_checker_error.png")
+print("wrote", error.draw("gradient_checker_error.png"))
 
 # %% [markdown]
 # ## What a checker cannot see

@@ -10,7 +10,6 @@
 
 # %%
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import minighost as mg
@@ -182,7 +181,6 @@ assert work["depthwise 3x3"] < 5 < 30 < work["pointwise"] < work["ordinary 3x3"]
 
 # %%
 figure = Figure(figsize=(11, 5.6), layout="constrained")
-FigureCanvasAgg(figure)
 above, below = figure.subfigures(2, 1, height_ratios=(1, 1.25))
 for ax, (title, matrix) in zip(above.subplots(1, len(seen)), seen.items(), strict=True):
     ax.imshow(matrix, cmap="Blues", vmin=0, vmax=1.4)
@@ -204,8 +202,7 @@ ax.set_title("A separable convolution saves 1 / (1/OC + 1/k^2)", fontsize=11)
 ax.set_xticks([1, 4, 16, 64, 256], ["1", "4", "16", "64", "256"])
 ax.minorticks_off()
 ax.spines[["top", "right"]].set_visible(False)
-figure.savefig("grouped_and_depthwise.png", dpi=120)
-print("wrote grouped_and_depthwise.png")
+mg.plots.show(figure, "grouped_and_depthwise.png")
 
 # %% [markdown]
 # ## Try it

@@ -10,7 +10,6 @@
 
 # %%
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import minighost as mg
@@ -178,7 +177,6 @@ assert np.ptp(smooth) == 0 and np.ptp(rough) == 4
 
 # %%
 figure = Figure(figsize=(10.5, 7), layout="constrained")
-FigureCanvasAgg(figure)
 above, below = figure.subfigures(2, 1)
 for ax, (dilations, count) in zip(above.subplots(1, 3), fields.items(), strict=True):
     shown = np.where(count > 0, np.log2(count + 1), np.nan)
@@ -198,8 +196,7 @@ for ax, k in zip(panels[1::2], (3, 4), strict=True):
         ax.text(v, h, f"{stamps[k][h, v]:.0f}", ha="center", va="center", fontsize=8)
 for ax in panels:
     ax.set(xticks=[], yticks=[])
-figure.savefig("dilated_and_transposed.png", dpi=120)
-print("wrote dilated_and_transposed.png")
+mg.plots.show(figure, "dilated_and_transposed.png")
 
 # %% [markdown]
 # ## Try it

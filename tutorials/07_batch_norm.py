@@ -10,7 +10,6 @@
 
 # %%
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import minighost as mg
@@ -207,7 +206,6 @@ np.testing.assert_allclose(mg.nn.fold(unit)(x), folded, atol=1e-5)
 
 # %%
 figure = Figure(figsize=(12, 3.6), layout="constrained")
-FigureCanvasAgg(figure)
 panels = figure.subplots(1, 3)
 colours = ("#4477aa", "#228833", "#ee6677")
 bins = np.linspace(-7, 14, 64)
@@ -232,8 +230,7 @@ panels[2].legend(frameon=False, fontsize=8, loc="upper left")
 for ax in panels:
     ax.spines[["top", "right"]].set_visible(False)
     ax.title.set_fontsize(10)
-figure.savefig("batch_norm.png", dpi=120)
-print("wrote batch_norm.png")
+mg.plots.show(figure, "batch_norm.png")
 
 # %% [markdown]
 # ## Try it

@@ -11,7 +11,6 @@
 
 # %%
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import minighost as mg
@@ -209,7 +208,6 @@ for i in chosen:  # each pair once
     if not any({i, partner[i]} & {*pair} for pair in pairs):
         pairs.append((i, partner[i]))
 figure = Figure(figsize=(11, 3.9), layout="constrained")
-FigureCanvasAgg(figure)
 left, right = figure.subfigures(1, 2, width_ratios=(1, 1.15))
 for ax, pair in zip(left.subplots(1, 5), pairs, strict=False):
     shown = [0.5 + 0.5 * f / np.abs(f).max() for f in (layers["first"][..., i] for i in pair)]
@@ -234,8 +232,7 @@ for ax, name in zip(axes, ("first", "third"), strict=True):
     ax.spines[["top", "right", "left"]].set_visible(False)
 axes[1].legend(frameon=False, fontsize=8, loc="upper left")
 axes[1].set_xlabel("cosine")
-figure.savefig("relu_and_crelu.png", dpi=120)
-print("wrote relu_and_crelu.png")
+mg.plots.show(figure, "relu_and_crelu.png")
 
 # %% [markdown]
 # ## Try it

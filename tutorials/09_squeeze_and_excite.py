@@ -10,7 +10,6 @@
 
 # %%
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import minighost as mg
@@ -209,7 +208,6 @@ assert share["own gates"] == accuracy and accuracy - min(share.values()) < 0.15
 
 # %%
 figure = Figure(figsize=(10, 3.8), layout="constrained")
-FigureCanvasAgg(figure)
 left, right = figure.subplots(1, 2, width_ratios=(1, 1.5))
 for channel, (name, colour) in enumerate(zip("ABC", ("#2a6f97", "#e07a3f", "#9aa5b1"), strict=True)):
     left.plot(level, switch[:, channel], ".", markersize=4, color=colour, label=name)
@@ -224,8 +222,7 @@ right.set_yticklabels(test.classes)
 figure.colorbar(heat, ax=right)
 
 left.spines[["top", "right"]].set_visible(False)
-figure.savefig("squeeze_and_excite.png", dpi=120)
-print("wrote squeeze_and_excite.png")
+mg.plots.show(figure, "squeeze_and_excite.png")
 
 # %% [markdown]
 # ## Try it

@@ -9,7 +9,6 @@
 
 # %%
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import minighost as mg
@@ -203,7 +202,6 @@ def mosaic(model):
 
 
 figure = Figure(figsize=(11, 3.4), layout="constrained")
-FigureCanvasAgg(figure)
 figure.get_layout_engine().set(w_pad=0.12)
 axes = figure.subplots(1, 4, width_ratios=(1, 1.2, 1, 1))
 for ax, names in zip(axes, (("right", "kept gradients"), ("training", "shuffled labels")), strict=False):
@@ -219,8 +217,7 @@ for ax, net in zip(axes[2:], (network(), model), strict=True):
 titles = "ten images by heart", "a short training", "first layer: random", "... and trained"
 for ax, title in zip(axes, titles, strict=True):
     ax.set_title(title, fontsize=11)
-figure.savefig("losses_and_sanity.png", dpi=120)
-print("wrote losses_and_sanity.png")
+mg.plots.show(figure, "losses_and_sanity.png")
 
 # %% [markdown]
 # ## Try it

@@ -11,7 +11,6 @@
 
 # %%
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import minighost as mg
@@ -98,7 +97,6 @@ image = mg.data.shapes10(10, seed=3, split="train").images[4:5]
 look = mg.nn.GhostModule(3, 16, kernel_size=3, rng=4)
 maps = look(mg.data.normalize(image, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)))[0]
 figure = Figure(figsize=(9, 3.2), layout="constrained")
-FigureCanvasAgg(figure)
 axes = figure.subplots(2, 9)
 axes[0, 0].imshow(image[0])
 axes[0, 0].set_title("image", fontsize=9)
@@ -108,8 +106,7 @@ for column in range(8):
         axes[row, column + 1].set_title(f"{name} {column}", fontsize=9)
 for ax in axes.flat:
     ax.axis("off")
-figure.savefig("ghost_module.png", dpi=120)
-print("wrote ghost_module.png")
+mg.plots.show(figure, "ghost_module.png")
 
 # %% [markdown]
 # ## Are maps redundant?
@@ -207,7 +204,6 @@ maps = model[0](images)
 share, source = predictable(maps)
 show = np.argsort(share)[[-1, -2, len(share) // 2, 0]]  # the two best copies, a typical map, the most independent one
 figure = Figure(figsize=(10, 4.4), layout="constrained")
-FigureCanvasAgg(figure)
 left, right = figure.subfigures(1, 2, width_ratios=(1, 1.1))
 axes = left.subplots(3, 4)
 for column, j in zip(axes.T, show, strict=True):
@@ -228,8 +224,7 @@ for (name, layer), shares in explained.items():
 ax.set(xlabel="share of the maps, the most predictable first", ylabel="explained by the best other map", ylim=(0, 1.2))
 ax.legend(frameon=False, fontsize=9, ncols=2, loc="upper right")
 ax.spines[["top", "right"]].set_visible(False)
-figure.savefig("redundant_maps.png", dpi=120)
-print("wrote redundant_maps.png")
+mg.plots.show(figure, "redundant_maps.png")
 
 # %% [markdown]
 # ## Try it

@@ -9,7 +9,6 @@
 
 # %%
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import minighost as mg
@@ -188,7 +187,6 @@ for name, net in small.items():
 
 # %%
 figure = Figure(figsize=(10, 3.8), layout="constrained")
-FigureCanvasAgg(figure)
 left, right = figure.subplots(1, 2, width_ratios=(1.2, 1))
 rows = np.arange(len(shares))
 for offset, whole, column, colour, name in (
@@ -210,8 +208,7 @@ right.set(title="what a width multiplies", xlabel="width", ylabel="times the cos
 right.legend(["parameters", "multiply-adds", "width squared"], frameon=False)
 for ax in (left, right):
     ax.spines[["top", "right"]].set_visible(False)
-figure.savefig("ghostnet.png", dpi=120)
-print("wrote ghostnet.png")
+mg.plots.show(figure, "ghostnet.png")
 
 # %% [markdown]
 # ## Try it

@@ -9,7 +9,6 @@
 
 # %%
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import minighost as mg
@@ -195,7 +194,6 @@ assert batch[1] - right[1] > 0.02 and abs(batch[3] - right[3]) < 0.05
 
 # %%
 figure = Figure(figsize=(11, 3.6), layout="constrained")
-FigureCanvasAgg(figure)
 valley, rates, curves = figure.subplots(1, 3, width_ratios=(1, 0.7, 1.4))
 colours = ("#9aa5b1", "#e07a3f", "#2a6f97", "#6a7f4f", "#22303c")
 u, v = np.meshgrid(np.linspace(-3, 11, 80), np.linspace(-1.2, 1.2, 80))
@@ -214,8 +212,7 @@ curves.set_ylim(0.8, 2.5)
 curves.legend(frameon=False, fontsize=9, loc="lower left")
 for ax in (valley, rates, curves):
     ax.spines[["top", "right"]].set_visible(False)
-figure.savefig("training.png", dpi=120)
-print("wrote training.png")
+mg.plots.show(figure, "training.png")
 
 # %% [markdown]
 # ## Next

@@ -9,7 +9,6 @@
 
 # %%
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import minighost as mg
@@ -204,10 +203,9 @@ assert sum(trace[f"{stage}.1"].output.dead for stage in range(3)) > 20 and shift
 with mg.trace(runs["rate 0.1, batch norm"][0]) as healthy:
     model = runs["rate 0.1, batch norm"][0]
     model.backward(mg.ops.softmax_cross_entropy(model(probe), labels)[1])
-healthy.draw("trace.png")
+print("wrote", healthy.draw("trace.png"))
 
 figure = Figure(figsize=(11, 3.4), layout="constrained")
-FigureCanvasAgg(figure)
 axes = figure.subplots(1, 3)
 colours = {0.7: "#2a6f97", 1.0: "#22303c", 1.4: "#e07a3f", "0.7 with batch norm": "#6a7f4f"}
 for scale, (out, gradient) in sizes.items():
@@ -222,8 +220,7 @@ axes[2].set(title="dead channels of 112", xlabel="step", ylim=(-1, 112))
 axes[2].legend(frameon=False, fontsize=9, loc="upper left")
 for ax in axes:
     ax.spines[["top", "right"]].set_visible(False)
-figure.savefig("looking_inside.png", dpi=120)
-print("wrote trace.png and looking_inside.png")
+mg.plots.show(figure, "looking_inside.png")
 
 # %% [markdown]
 # ## Try it

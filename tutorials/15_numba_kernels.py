@@ -11,7 +11,6 @@
 # %%
 import numba
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import minighost as mg
@@ -218,7 +217,6 @@ assert all(np.array_equal(out, sums[0]) for out in sums)
 
 # %%
 figure = Figure(figsize=(10, 3.8), layout="constrained")
-FigureCanvasAgg(figure)
 left, right = figure.subplots(1, 2, width_ratios=(1.1, 1))
 left.plot(list(nanoseconds.values()), list(nanoseconds), "o", color="#2a6f97")
 for row, value in enumerate(nanoseconds.values()):
@@ -234,8 +232,7 @@ right.set(title="operations: attained, and the roof", xlabel="operations per byt
 right.legend(frameon=False)
 for ax in (left, right):
     ax.spines[["top", "right"]].set_visible(False)
-figure.savefig("numba_kernels.png", dpi=120)
-print("wrote numba_kernels.png")
+mg.plots.show(figure, "numba_kernels.png")
 
 # %% [markdown]
 # ## Try it

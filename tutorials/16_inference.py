@@ -9,7 +9,6 @@
 
 # %%
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import minighost as mg
@@ -177,7 +176,6 @@ for N in (1, 16, 128):
 
 # %%
 figure = Figure(figsize=(10.5, 3.4), layout="constrained")
-FigureCanvasAgg(figure)
 first, second, third = figure.subplots(1, 3)
 picture = first.imshow(border, cmap="magma")
 first.set(title="folded in the wrong direction", xticks=[], yticks=[])
@@ -192,8 +190,7 @@ third.set(title="GhostNet 0.5x, on this machine", xlabel="images at a time", yla
 third.legend(frameon=False)
 for ax in (second, third):
     ax.spines[["top", "right"]].set_visible(False)
-figure.savefig("inference.png", dpi=120)
-print("wrote inference.png")
+mg.plots.show(figure, "inference.png")
 
 # %% [markdown]
 # ## Try it

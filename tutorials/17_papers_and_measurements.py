@@ -10,7 +10,6 @@
 
 # %%
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import minighost as mg
@@ -178,7 +177,6 @@ assert counted[1] > 1.3 * counted[2]
 
 # %%
 figure = Figure(figsize=(10.5, 3.8), layout="constrained")
-FigureCanvasAgg(figure)
 left, right = figure.subplots(1, 2)
 channels = np.arange(4, 161, 4)
 for s, colour in ((2, "#2a6f97"), (3, "#6a7f4f"), (4, "#e07a3f")):
@@ -192,8 +190,7 @@ right.invert_yaxis()
 right.set(title="the same 9,437,184 multiply-adds, on this machine", xlabel="ms per image")
 for ax in (left, right):
     ax.spines[["top", "right"]].set_visible(False)
-figure.savefig("papers_and_measurements.png", dpi=120)
-print("wrote papers_and_measurements.png")
+mg.plots.show(figure, "papers_and_measurements.png")
 
 # %% [markdown]
 # ## Try it

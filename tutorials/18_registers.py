@@ -14,7 +14,6 @@ import time
 
 import numba
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import minighost as mg
@@ -323,7 +322,6 @@ table(block, least)
 
 # %%
 figure = Figure(figsize=(10.5, 3.6), layout="constrained")
-FigureCanvasAgg(figure)
 left, right = figure.subplots(1, 2, width_ratios=(1.15, 1))
 for ax, seconds, bound, label in ((left, convolution, peak, "peak"), (right, block, least, "roofline")):
     ax.barh(list(seconds), [1e3 * value for value in seconds.values()], color="#2a6f97")
@@ -338,8 +336,7 @@ right.set(title="with batch norm, ReLU and sums", xlabel="ms")
 right.set_xlim(0, 1.45 * right.get_xlim()[1])
 for ax in (left, right):
     ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), fontsize=9)
-figure.savefig("registers.png", dpi=120)
-print("wrote registers.png")
+mg.plots.show(figure, "registers.png")
 
 # %% [markdown]
 # ## Try it

@@ -13,7 +13,6 @@
 import time
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import minighost as mg
@@ -236,7 +235,6 @@ assert abs(guesses[-1].sum() / np.maximum(seen, 0).sum() - 1) < 0.01  # no light
 
 # %%
 figure = Figure(figsize=(11, 6.2), layout="constrained")
-FigureCanvasAgg(figure)
 above, below = figure.subfigures(2, 1, height_ratios=(1, 1))
 axes = above.subplots(1, 4, width_ratios=(1, 1, 1, 1.1))
 x, w, colours = np.array([1.0, 0.6, 0.9]), np.array([0.5, 1, 1, 0.5]), ("#2a6f97", "#e07a3f", "#77933c")
@@ -268,8 +266,7 @@ for ax, (name, picture) in zip(below.subplots(1, 6), restored.items(), strict=Tr
     ax.set(xticks=[], yticks=[])
     ax.set_title(name, fontsize=10)
     ax.set_xlabel(f"error {error(picture):.2f}", fontsize=10)
-figure.savefig("transposed_three_ways.png", dpi=120)
-print("wrote transposed_three_ways.png")
+mg.plots.show(figure, "transposed_three_ways.png")
 
 # %% [markdown]
 # ## Try it

@@ -10,7 +10,6 @@
 
 # %%
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import minighost as mg
@@ -195,7 +194,6 @@ for name in ("pooled, average", "pooled, maximum"):
 
 # %%
 figure = Figure(figsize=(11, 6.4), layout="constrained")
-FigureCanvasAgg(figure)
 above, below = figure.subfigures(2, 1, height_ratios=(1, 1))
 titles = {**{name: f"{name}: {costs[name][0]} pixels" for name in stacks}, "ResNet-20": "ResNet-20: 81 pixels"}
 for ax, (name, gradient) in zip(above.subplots(1, 4), {**seen, "ResNet-20": whole}.items(), strict=True):
@@ -222,8 +220,7 @@ right.legend(frameon=False, fontsize=9, loc="upper right")
 right.set_ylim(-0.03, 1.3)
 for ax in (left, right):
     ax.spines[["top", "right"]].set_visible(False)
-figure.savefig("receptive_fields.png", dpi=120)
-print("wrote receptive_fields.png")
+mg.plots.show(figure, "receptive_fields.png")
 
 # %% [markdown]
 # ## Try it

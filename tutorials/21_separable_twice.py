@@ -13,7 +13,6 @@
 import copy
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import minighost as mg
@@ -218,7 +217,6 @@ assert accuracy(separate) > kept["in depth", 1]
 
 # %%
 figure = Figure(figsize=(11, 6.6), layout="constrained")
-FigureCanvasAgg(figure)
 above, below = figure.subfigures(2, 1, height_ratios=(1.15, 1))
 for column, (name, kernel) in zip(above.subplots(2, len(kernels)).T, kernels.items(), strict=True):
     product, bound = np.outer(parts[name].column, parts[name].row), abs(kernel).max()
@@ -241,8 +239,7 @@ right.set_title("Cut after training", fontsize=10)
 for ax in (left, right):
     ax.legend(frameon=False, fontsize=9)
     ax.spines[["top", "right"]].set_visible(False)
-figure.savefig("separable_twice.png", dpi=120)
-print("wrote separable_twice.png")
+mg.plots.show(figure, "separable_twice.png")
 
 # %% [markdown]
 # ## Try it

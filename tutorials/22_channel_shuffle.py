@@ -12,7 +12,6 @@
 import math
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import minighost as mg
@@ -175,7 +174,6 @@ for shuffle in (True, False):
 
 # %%
 figure = Figure(figsize=(11, 6.2), layout="constrained")
-FigureCanvasAgg(figure)
 above, below = figure.subfigures(2, 1, height_ratios=(1, 1.15))
 C, G, shades = 16, 4, np.array(["#12384f", "#e07a3f", "#8fc1de", "#77933c"])
 order = mg.ops.channel_shuffle_forward(np.arange(16.0).reshape(1, 1, 1, C), G)[0].ravel().astype(int)
@@ -222,8 +220,7 @@ right.set_title("would any permutation do?", fontsize=10)
 right.legend(frameon=False, fontsize=9, loc="upper left")
 for ax in (left, middle, right):
     ax.spines[["top", "right"]].set_visible(False)
-figure.savefig("channel_shuffle.png", dpi=120)
-print("wrote channel_shuffle.png")
+mg.plots.show(figure, "channel_shuffle.png")
 
 # %% [markdown]
 # ## Try it

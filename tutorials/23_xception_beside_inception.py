@@ -11,7 +11,6 @@
 
 # %%
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import minighost as mg
@@ -168,7 +167,6 @@ assert shares["1x1 after it"][0] > 0.9 and shares["depthwise 3x3"][0] < 0.03
 
 # %%
 figure = Figure(figsize=(11, 5.8), layout="constrained")
-FigureCanvasAgg(figure)
 above, below = figure.subfigures(2, 1, height_ratios=(1, 1.2))
 titles = {
     1: "one tower:\na convolution",
@@ -213,8 +211,7 @@ right.legend(frameon=False, fontsize=9)
 for ax in (left, middle, right):
     ax.spines[["top", "right"]].set_visible(False)
     ax.minorticks_off()
-figure.savefig("xception_beside_inception.png", dpi=120)
-print("wrote xception_beside_inception.png")
+mg.plots.show(figure, "xception_beside_inception.png")
 
 # %% [markdown]
 # ## Try it

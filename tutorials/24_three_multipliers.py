@@ -10,7 +10,6 @@
 
 # %%
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import minighost as mg
@@ -171,7 +170,6 @@ for name in ("B0", "B2", "B7"):
 
 # %%
 figure = Figure(figsize=(12, 3.9), layout="constrained")
-FigureCanvasAgg(figure)
 left, middle, right = figure.subplots(1, 3)
 for name, colour, labels in (("alpha", "#2a6f97", ALPHAS), ("rho", "#e07a3f", SIDES)):
     left.plot(np.divide(macs_of[name], 1e6), accuracy[name], "o-", color=colour, label=f"{name} turned alone")
@@ -219,8 +217,7 @@ right.minorticks_off()
 for ax in (left, middle, right):
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False, loc="upper left" if ax is not right else "lower right", fontsize=9)
-figure.savefig("three_multipliers.png", dpi=120)
-print("wrote three_multipliers.png")
+mg.plots.show(figure, "three_multipliers.png")
 
 # %% [markdown]
 # ## Try it

@@ -12,7 +12,6 @@
 from math import comb
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import minighost as mg
@@ -178,7 +177,6 @@ assert total == 300_774_272 and work["depthwise"] < min(work["expand"], work["pr
 
 # %%
 figure = Figure(figsize=(12, 5.6), layout="constrained")
-FigureCanvasAgg(figure)
 above, below = figure.subfigures(2, 1)
 above.suptitle("A spiral in n channels, after a ReLU and the best linear way back")
 examples = {"before": (spiral, 1.0)}
@@ -203,8 +201,7 @@ for m, colour in ((2, "#2a6f97"), (8, "#e07a3f"), (24, "#228833")):
 ax.set(title="P(a ReLU loses nothing)", xlabel="expansion n / m", xlim=(0.9, 6), ylim=(-0.03, 1.05))
 ax.legend(frameon=False, loc="lower right")
 ax.spines[["top", "right"]].set_visible(False)
-figure.savefig("linear_bottlenecks.png", dpi=120)
-print("wrote linear_bottlenecks.png")
+mg.plots.show(figure, "linear_bottlenecks.png")
 
 # %% [markdown]
 # ## Try it

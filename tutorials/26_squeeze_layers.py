@@ -9,7 +9,6 @@
 
 # %%
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import minighost as mg
@@ -166,7 +165,6 @@ assert table["1.0"][0] < 1.02 * table["1.1"][0] and table["1.0"][1] > 2.3 * tabl
 
 # %%
 figure = Figure(figsize=(12, 3.9), layout="constrained")
-FigureCanvasAgg(figure)
 left, middle, right = figure.subplots(1, 3, width_ratios=(1.15, 1, 1))
 bars = [(f"AlexNet {part}", p, "#9aa5b1") for part, (p, _) in before.items()]
 bars += [(f"SqueezeNet {part}", p, "#2a6f97") for part, (p, _) in parts.items()]
@@ -201,8 +199,7 @@ right.set(title="two of five numbers", xlabel="ratio, share", ylabel="million pa
 right.legend(frameon=False, loc="upper left")
 for ax in (left, middle, right):
     ax.spines[["top", "right"]].set_visible(False)
-figure.savefig("squeeze_layers.png", dpi=120)
-print("wrote squeeze_layers.png")
+mg.plots.show(figure, "squeeze_layers.png")
 
 # %% [markdown]
 # ## Try it

@@ -10,7 +10,6 @@
 
 # %%
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import minighost as mg
@@ -208,7 +207,6 @@ assert np.allclose(nn.fold(unit)(image), fused(image), atol=1e-4)  # folding a n
 
 # %%
 figure = Figure(figsize=(12, 5.6), layout="constrained")
-FigureCanvasAgg(figure)
 above, below = figure.subfigures(2, 1)
 above.suptitle("Channel 0 to channel 0: kernels are added")
 limit = np.abs(merged[:, :, 0, 0]).max()
@@ -234,8 +232,7 @@ right.set(title="what inference saves", ylabel="million multiply-adds")
 right.legend(frameon=False)
 for ax in (left, middle, right):
     ax.spines[["top", "right"]].set_visible(False)
-figure.savefig("reparameterisation.png", dpi=120)
-print("wrote reparameterisation.png")
+mg.plots.show(figure, "reparameterisation.png")
 
 # %% [markdown]
 # ## Try it

@@ -8,7 +8,6 @@
 # Run it with `python tutorials/28_family_tree.py`; it needs no network and takes a few seconds.
 
 # %%
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import minighost as mg
@@ -169,7 +168,6 @@ for year in sorted(set(years.values())):
     for k, name in enumerate(same[::2] + same[1::2]):  # side by side within their year
         place[name] = year + 0.8 * (k / len(same) - 0.4), costs[name][1]
 figure = Figure(figsize=(16, 8.5), layout="constrained")
-FigureCanvasAgg(figure)
 left, right = figure.subplots(1, 2, width_ratios=(2.1, 1))
 for name, parents in TREE.items():
     for parent, idea in parents.items():
@@ -209,8 +207,7 @@ right.set_axisbelow(True)
 right.set_title("ideas found in the layers")
 for ax in (left, right):
     ax.spines[["top", "right"]].set_visible(False)
-figure.savefig("family_tree.png", dpi=120)
-print("wrote family_tree.png")
+mg.plots.show(figure, "family_tree.png")
 
 # %% [markdown]
 # ## Try it

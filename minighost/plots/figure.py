@@ -14,7 +14,14 @@ from pathlib import Path
 
 from minighost.files import check_target, write_atomic
 
-__all__ = ["check_picture", "picture"]
+__all__ = ["check_picture", "picture", "png", "suffix"]
+
+
+def png(draw):
+    """The bytes of a PNG that ``draw(path)`` draws with `picture`."""
+    content = io.BytesIO()
+    draw(content)
+    return content.getvalue()
 
 
 @contextlib.contextmanager
@@ -23,8 +30,8 @@ def picture(path, width, height, dpi=120):
 
     Parameters
     ----------
-    path : path-like
-        Its suffix names the format, one that matplotlib writes; PNG without a suffix.
+    path : path-like or io.BytesIO
+        Its suffix names the format, one that matplotlib writes; PNG without a suffix, and in memory.
     width, height : float
         Inches.
     dpi : int
@@ -46,9 +53,11 @@ def picture(path, width, height, dpi=120):
 
         figure = Figure(figsize=(width, height), dpi=dpi, facecolor="white", layout="constrained")
         yield figure
-        content = io.BytesIO()
-        figure.savefig(content, format=_suffix(path))
-    write_atomic(path, content.getvalue())
+        in_memory = isinstance(path, io.BytesIO)
+        content = path if in_memory else io.BytesIO()
+        figure.savefig(content, format="png" if in_memory else suffix(path))
+    if not in_memory:
+        write_atomic(path, content.getvalue())
 
 
 def check_picture(flag, path):
@@ -67,8 +76,8 @@ def check_picture(flag, path):
             from matplotlib.backend_bases import FigureCanvasBase
 
             known = FigureCanvasBase.get_supported_filetypes()
-        if _suffix(path) not in known:
-            raise ValueError(f"{flag} {path}: unknown format {_suffix(path)!r}; available: {', '.join(sorted(known))}")
+        if suffix(path) not in known:
+            raise ValueError(f"{flag} {path}: unknown format {suffix(path)!r}; available: {', '.join(sorted(known))}")
 
 
 @contextlib.contextmanager
@@ -82,7 +91,8 @@ def _plain_settings():
         yield
 
 
-def _suffix(path):
+def suffix(path):
+    """The format that the name of a file stands for, "png" without one."""
     return Path(path).suffix.lower().removeprefix(".") or "png"
 
 

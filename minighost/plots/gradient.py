@@ -4,6 +4,7 @@ import numpy as np
 
 from minighost.errors import printable
 from minighost.plots.figure import picture
+from minighost.plots.show import shown
 
 __all__ = ["save", "sheet"]
 
@@ -35,7 +36,7 @@ def save(finding, path):
             axes.set_xlabel(_axes_of(finding.given.shape, last=True))
             axes.set_ylabel(_axes_of(finding.given.shape, last=False))
         figure.colorbar(drawn, ax=panels, shrink=0.9)
-    return path
+    return shown(path)
 
 
 def _axes_of(shape, last):

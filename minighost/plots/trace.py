@@ -3,6 +3,7 @@
 import numpy as np
 
 from minighost.plots.figure import picture
+from minighost.plots.show import shown
 
 __all__ = ["save"]
 
@@ -28,7 +29,7 @@ def save(layers, path):
             axes.grid(axis="y", linewidth=0.3, color="0.85")
             axes.tick_params(left=False)
             axes.spines[["top", "right", "left"]].set_visible(False)
-    return path
+    return shown(path)
 
 
 def _distributions(axes, outputs):

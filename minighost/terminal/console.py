@@ -1,9 +1,12 @@
 """What you see while a long job runs: a bar in a terminal, plain lines in a file, a crash in neither."""
 
 import os
+import sys
 import time
 
-__all__ = ["Console", "duration"]
+from minighost import notebook
+
+__all__ = ["Console", "console", "duration"]
 
 LAYOUT = "{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}]"
 QUIET = 20.0  # seconds between plain lines where there is no terminal
@@ -74,6 +77,15 @@ class Console:
     def transfer(self, total):
         """A bar over the `total` bytes of a download, as pooch takes one; None if nobody watches."""
         return _tqdm(self, total=total, unit="B", unit_scale=True) if self.isatty() else None
+
+
+def console(stream=None):
+    """Where a job reports: `stream`, and without one below the cell of a notebook, or on `sys.stderr`."""
+    if stream is None and notebook.running():
+        from minighost.terminal.inline import NotebookConsole
+
+        return NotebookConsole()
+    return Console(sys.stderr if stream is None else stream)
 
 
 def _width(console):
