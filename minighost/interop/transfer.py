@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from minighost.files import write_atomic
+from minighost.finite import unusable
 from minighost.interop.tables import Table, table, tables_of
 from minighost.interop.weights import read_weights
-from minighost.train.nonfinite import unusable
 
 __all__ = ["gradients", "load", "load_timm", "save", "state_dict", "to_timm"]
 

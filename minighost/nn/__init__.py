@@ -13,6 +13,7 @@ from minighost.nn.fasternet import FasterNetBlock
 from minighost.nn.fire import Fire
 from minighost.nn.flat import flatten
 from minighost.nn.folded import fold
+from minighost.nn.freezing import freeze, unfreeze
 from minighost.nn.functional import fusing
 from minighost.nn.ghost import AttentiveGhostModule, GhostBottleneck, GhostModule
 from minighost.nn.hooks import Hook, hooked
@@ -115,10 +116,12 @@ __all__ = [
     "checking",
     "flatten",
     "fold",
+    "freeze",
     "fusing",
     "hooked",
     "merge_branches",
     "separate",
+    "unfreeze",
     "without_weights",
 ]
 __all__ += activations.__all__

@@ -46,6 +46,7 @@ class Module:
 
     training = True
     dx_wanted = True  # False in a first layer whose input is an image
+    frozen = False  # by `nn.freeze`: it stays in evaluation mode
     macs = 0  # multiply-adds per image at the last forward; convolutions and linear layers state theirs
     output_shape: tuple[int, ...] | None = None  # of the last forward, without N
     _cache: Any = None
@@ -310,11 +311,11 @@ class Module:
         """Switch to training (batch statistics, dropout) or with ``mode=False`` to evaluation.
 
         A module that changes its mode forgets what its last forward kept for a backward: in the new mode other layers
-        may do the work, and nobody would free it.
+        may do the work, and nobody would free it. What `nn.freeze` has frozen stays in evaluation.
         """
         for module in self.modules():
-            if module.training != mode:
-                module.training, module._cache, module._fingerprints, module._kept_fold = mode, None, None, None
+            if module.training != (wanted := mode and not module.frozen):
+                module.training, module._cache, module._fingerprints, module._kept_fold = wanted, None, None, None
         return self
 
     def eval(self) -> Self:

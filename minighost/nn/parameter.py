@@ -33,6 +33,7 @@ class Held:
     """
 
     stamp = 0
+    frozen = False  # by `nn.freeze`: no gradient, no optimizer and no average moves it
     place: Any  # of nn/flat.py, or None
 
     def __init__(self, data: Array) -> None:
@@ -130,8 +131,8 @@ class Parameter(Held):
         self.grad: Array | None = None
 
     def accumulate(self, grad: Array | None) -> None:
-        """Add `grad` to what is there; None (a parameter without gradient) is passed over."""
-        if grad is None:
+        """Add `grad` to what is there; None (a parameter without gradient) is passed over, and all of a frozen one."""
+        if grad is None or self.frozen:
             return
         own = None if self.place is None else self.place.grad
         if own is None or type(grad) is not np.ndarray or grad.shape != own.shape or grad.dtype != own.dtype:

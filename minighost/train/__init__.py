@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # the names below once more, for type checkers, which run not
     from minighost.train.clip import grad_norm as grad_norm
     from minighost.train.config import Config as Config
     from minighost.train.ema import EMA as EMA
+    from minighost.train.groups import parameter_groups as parameter_groups
     from minighost.train.log import read_log as read_log
     from minighost.train.metrics import Evaluation as Evaluation
     from minighost.train.metrics import evaluate as evaluate
@@ -30,7 +31,6 @@ if TYPE_CHECKING:  # the names below once more, for type checkers, which run not
     from minighost.train.runfolder import resume_config as resume_config
     from minighost.train.signals import Interrupted as Interrupted
     from minighost.train.trainer import Trainer as Trainer
-    from minighost.train.trainer import parameter_groups as parameter_groups
 else:
     __all__, __getattr__, __dir__ = lazy_names(
         __name__,
@@ -49,7 +49,7 @@ else:
             "load_checkpoint": "checkpoint",
             "read_log": "log",
             "Trainer": "trainer",
-            "parameter_groups": "trainer",
+            "parameter_groups": "groups",
             "Evaluation": "metrics",
             "evaluate": "metrics",
             "run": "run_training",

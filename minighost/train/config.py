@@ -79,6 +79,15 @@ class TrainConfig:
     views: str = _key(
         "image", Choice("image", "mirror", "shift"), "averaged at the end; mirror: both sides; shift: also shifted"
     )
+    freeze: str | None = _key(
+        None, Text(none=True), "last layer that stays as it is, with all before it; body: all but the head"
+    )
+    body_lr: float = _key(1.0, Real(above=0), "learning rate of all layers but the head, as a multiple of lr")
+    extended: tuple[float, ...] = _key(
+        (),
+        Numbers(least=1),
+        "numbers of epochs that were planned before train.epochs; --resume --epochs N adds to them",
+    )
     log_every: int = _key(10, Whole(1), "steps between lines of log.jsonl")
     checkpoint_minutes: float = _key(5.0, Real(least=0), "minutes between checkpoints within an epoch; 0 is off")
     checkpoint_steps: int = _key(0, Whole(0), "steps between checkpoints within an epoch; 0 is off")
@@ -192,6 +201,11 @@ class Config:
         if train.milestones and train.schedule != "step":
             raise ValueError(
                 f"train.milestones: has no effect with train.schedule={train.schedule}; set train.schedule=step"
+            )
+        if any(epochs % 1 or epochs >= train.epochs for epochs in train.extended):
+            raise ValueError(
+                f"train.extended: must be whole numbers below train.epochs={train.epochs}, got "
+                f"{', '.join(f'{epochs:g}' for epochs in train.extended)}; leave it out to start a run"
             )
 
     def flat(self) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class EMA:
         self.model, self.decay, self.updates = model, number("EMA", "decay", decay, least=0, below=1), 0
         self._live = dict(model.named_parameters(False)) | dict(model.named_buffers(False))  # the names of its state
         self.shadow = {name: _copy(value.data) for name, value in self._live.items()}
-        self._places: list[Place | None] | None = None
+        self._places: list[Place | bool | None] | None = None
         self._pairs: list[tuple[Array, Any]] = []
 
     def __getstate__(self):
@@ -49,7 +49,7 @@ class EMA:
         """Draw the average towards the model's current weights."""
         d = min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
-        places = [value.place for value in self._live.values()]
+        places = [value.frozen or value.place for value in self._live.values()]
         if places != self._places:
             self._places, self._pairs = places, self._lay_out()
         for average, value in self._pairs:
@@ -62,13 +62,14 @@ class EMA:
     def _lay_out(self):
         """Lay the averages out as the weights lie; pairs of an average, and a row of weights or a single one of them.
 
-        A tied weight has several names, but one average.
+        A tied weight has several names, but one average. What is frozen is left out: it is its own average.
         """
         names: dict[int, list[str]] = {}
         for name, value in self._live.items():
-            names.setdefault(id(value), []).append(name)
+            if not value.frozen:
+                names.setdefault(id(value), []).append(name)
         pairs = []
-        for run in neighbours({id(value): value for value in self._live.values()}.values()):
+        for run in neighbours({id(value): value for value in self._live.values() if not value.frozen}.values()):
             first, last = run[0].place, run[-1].place
             if first is None:
                 average = self.shadow[names[id(run[0])][0]]

@@ -3,9 +3,10 @@
 import numpy as np
 
 from minighost.errors import NonFiniteError
+from minighost.finite import count
 from minighost.nn import Hook, fusing, hooked
 
-__all__ = ["explain", "unusable"]
+__all__ = ["explain"]
 
 ADVICE = "Lower train.lr, lengthen train.warmup_epochs or set train.clip_norm"
 
@@ -39,41 +40,14 @@ def explain(model, x, where, what, logits, kept):
     return NonFiniteError(f"{where}: {what}; {culprit}. {fate}; {kept}. {ADVICE}")
 
 
-def unusable(tensors):
-    """What no network may hold: values that are not finite, negative variances, negative counts.
-
-    Parameters
-    ----------
-    tensors : dict of str to ndarray
-        By their paths; the last word of a path is the name of the parameter, buffer or slot.
-
-    Returns
-    -------
-    list of str
-        Each names a tensor and how many of its values are wrong.
-    """
-    problems = []
-    for name, array in tensors.items():
-        if not np.isfinite(array).all():
-            problems.append(f"{name}: {_count(array)}")
-        elif (array.dtype.kind == "i" or name.endswith("running_var")) and (array < 0).any():
-            problems.append(f"{name}: {int((array < 0).sum())} of {array.size} values are negative")
-    return problems
-
-
-def _count(array):
-    bad = array.size - int(np.isfinite(array).sum())
-    return f"{bad} of {array.size} values are not finite"
-
-
 def _in_input(x):
-    return None if np.isfinite(x).all() else f"the batch of images: {_count(x)}"
+    return None if np.isfinite(x).all() else f"the batch of images: {count(x)}"
 
 
 def _in_weights(model):
     for name, p in model.named_parameters():
         if not np.isfinite(p.data).all():
-            return f"weight {name!r}: {_count(p.data)}"
+            return f"weight {name!r}: {count(p.data)}"
     return None  # running statistics take no part in a training step, and this one has already moved them
 
 
@@ -94,7 +68,7 @@ class _Watch(Hook):
 
     def after_forward(self, module, x, out):
         if self.found is None and isinstance(out, np.ndarray) and not np.isfinite(out).all():
-            self.found = f"output of layer {self.names[module]!r} ({type(module).__name__}): {_count(out)}"
+            self.found = f"output of layer {self.names[module]!r} ({type(module).__name__}): {count(out)}"
 
 
 def _in_gradients(model):
@@ -105,4 +79,4 @@ def _in_gradients(model):
     if not bad:
         return None
     name, grad = bad[-1]
-    return f"gradient of {name!r} (and {len(bad) - 1} more towards the input): {_count(grad)}"
+    return f"gradient of {name!r} (and {len(bad) - 1} more towards the input): {count(grad)}"

@@ -39,7 +39,8 @@ class Optimizer:
     Parameters
     ----------
     params : iterable of Parameter, or of dicts ``{"params": [...], "lr": ..., "weight_decay": ...}``
-        A dict is a group; options that it does not name take the constructor's values.
+        A dict is a group; options that it does not name take the constructor's values. A group with an ``"lr_factor"``
+        learns at that multiple of the rate, the constructor's or the one that `lr` is set to.
     defaults : dict
         The options and their values. Only these names may appear in a group.
 
@@ -97,26 +98,29 @@ class Optimizer:
         self._rows: weakref.WeakKeyDictionary[Flat, dict[str, Array]] = weakref.WeakKeyDictionary()  # by slot
 
     def _group(self, index, group, defaults):
-        unknown = set(group) - set(defaults) - {"params"}
+        unknown = set(group) - set(defaults) - {"params", "lr_factor"}
         if unknown:
             raise TypeError(
                 f"{type(self).__name__}: group {index} has unknown options {sorted(unknown)}; known: {sorted(defaults)}"
             )
-        group = {**defaults, **group, "params": list(group["params"])}
+        whole = {"lr_factor": 1.0, **defaults, **group, "params": list(group["params"])}
         for name in ("lr", "weight_decay"):
-            group[name] = arguments.number(type(self).__name__, name, group[name], least=0)
-        return group
+            whole[name] = arguments.number(type(self).__name__, name, whole[name], least=0)
+        whole["lr_factor"] = arguments.number(type(self).__name__, "lr_factor", whole["lr_factor"], above=0)
+        if "lr" not in group:
+            whole["lr"] *= whole["lr_factor"]
+        return whole
 
     @property
     def lr(self) -> float:
-        """Learning rate of the first group; setting it sets that of all groups."""
+        """Learning rate of the first group; setting it sets that of all groups, times their ``lr_factor``."""
         return self.groups[0]["lr"]
 
     @lr.setter
     def lr(self, value: float) -> None:
         value = arguments.number(type(self).__name__, "lr", value, least=0)
         for group in self.groups:
-            group["lr"] = value
+            group["lr"] = value * group["lr_factor"]
 
     def zero_grad(self) -> None:
         """Forget all gradients (``p.grad = None``)."""

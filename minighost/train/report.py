@@ -4,6 +4,7 @@ import shlex
 
 from minighost.terminal.console import duration
 from minighost.terminal.text import fine_bar
+from minighost.train.groups import trained
 
 __all__ = ["header", "outcome", "resume_command", "row", "table_head"]
 
@@ -16,6 +17,7 @@ def header(config, folder, model, trainer, train_set, test_set, threads):
     t = config.train
     extras = [f"{t.schedule}, peak rate {t.lr:g}"]
     extras += [f"{t.sgd_factor:g} times that for what sgd updates"] if t.sgd_factor != 1 else []
+    extras += [f"{t.body_lr:g} times that for the body"] if t.body_lr != 1 else []
     extras += [f"weight decay {t.weight_decay:g}"]
     extras += [f"label smoothing {t.label_smoothing:g}"] if t.label_smoothing else []
     extras += [f"weights averaged ({t.ema_decay:g})"] if t.ema_decay else []
@@ -28,6 +30,7 @@ def header(config, folder, model, trainer, train_set, test_set, threads):
         f"{len(train_set.classes)} classes",
         f"plan     {t.epochs} epochs of {len(trainer.loader):,} steps, {t.batch_size} images each; "
         f"{t.optimizer}, {', '.join(extras)}",
+        *([f"trains   {what}"] if (what := trained(model)) else []),
         f"machine  {threads.count} thread{'s' if threads.count > 1 else ''}{reason}, seed {config.seed}",
         f"folder   {folder.path}",
     ]

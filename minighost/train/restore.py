@@ -9,12 +9,12 @@ import numpy as np
 from minighost.arguments import whole
 from minighost.data.sets import describe
 from minighost.errors import FormatError
+from minighost.finite import unusable
 from minighost.nn.limit import at_most
 from minighost.nn.module import Module
 from minighost.train.checkpoint import load_checkpoint
 from minighost.train.config import Config
 from minighost.train.meta import RunMeta
-from minighost.train.nonfinite import unusable
 from minighost.train.trainer import evaluate, evaluated
 from minighost.type_aliases import Array, Images, PathLike
 

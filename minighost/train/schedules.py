@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from minighost.arguments import number
 from minighost.registry import Registry, unknown
 
-__all__ = ["Constant", "Cosine", "OneCycle", "Schedule", "Step", "Warmup", "create", "names"]
+__all__ = ["Constant", "Cosine", "Extended", "OneCycle", "Schedule", "Step", "Warmup", "create", "extended", "names"]
 
 Schedule = Callable[[int], float]  # from a step to its learning rate
 
@@ -148,6 +148,27 @@ class Warmup:
         return self.after(step) * _linear(self.start, 1.0, min(step / self.steps, 1.0))
 
 
+@dataclass(frozen=True)
+class Extended:
+    """A run that goes on after its end: each plan holds from the step at which the one before it ended.
+
+    Every plan begins at step 0, so that a rate which falls over the whole run jumps up to where it would be by now if
+    all steps had been planned from the start, and falls from there.
+
+    Parameters
+    ----------
+    plans : tuple of callable
+    ends : tuple of int
+        The last step of each plan but the last, ascending.
+    """
+
+    plans: tuple[Schedule, ...]
+    ends: tuple[int, ...]
+
+    def __call__(self, step: int) -> float:
+        return self.plans[bisect.bisect_right(self.ends, step)](step)
+
+
 class Run(NamedTuple):
     """What schedules are built for: the length of the run and its settings, as `create` takes them, times in epochs."""
 
@@ -220,3 +241,22 @@ def create(
     """
     run = Run(total_steps, steps_per_epoch, warmup_epochs, anneal, milestones, gamma)
     return SCHEDULES.find(name)(lr, run)
+
+
+def extended(name: str, lr: float, epochs: Sequence[float], steps_per_epoch: int, **options: Any) -> Schedule:
+    """The schedule of a run that was planned for ``epochs[0]`` epochs, then extended to ``epochs[1]``, and so on.
+
+    Parameters
+    ----------
+    name, lr, steps_per_epoch, **options
+        As for `create`.
+    epochs : sequence of whole numbers, ascending
+
+    Returns
+    -------
+    callable
+        ``schedule(step) -> lr``; that of `create` if there is one number.
+    """
+    steps = [int(planned) * steps_per_epoch for planned in epochs]
+    plans = tuple(create(name, lr, total, steps_per_epoch, **options) for total in steps)
+    return plans[0] if len(plans) == 1 else Extended(plans, tuple(steps[:-1]))

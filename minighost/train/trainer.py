@@ -14,29 +14,21 @@ import numpy as np
 from minighost import ops
 from minighost.data.loader import Loader
 from minighost.errors import FormatError, NonFiniteError
-from minighost.nn import flatten, fold
+from minighost.finite import unusable
+from minighost.nn import Sequential, flatten, fold, freeze
+from minighost.nn.freezing import frozen_units
 from minighost.nn.module import Module
 from minighost.train import optimizers, schedules
 from minighost.train.checkpoint import load_checkpoint, save_checkpoint
 from minighost.train.clip import clip_grad_norm
 from minighost.train.config import TrainConfig
 from minighost.train.ema import EMA
+from minighost.train.groups import parameter_groups
 from minighost.train.metrics import Evaluation, evaluate
-from minighost.train.nonfinite import ADVICE, explain, unusable
+from minighost.train.nonfinite import ADVICE, explain
 from minighost.type_aliases import Array, IntArray, PathLike, State
 
-__all__ = ["Trainer", "parameter_groups"]
-
-
-def parameter_groups(model: Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Two groups for an optimizer: matrices and kernels decay; biases and batch norm's vectors (ndim <= 1) do not.
-
-    Decaying a scale or a shift restrains no function that the network computes, it only hurts (He et al. 2019, §3.1).
-    """
-    decayed = [p for p in model.parameters() if p.data.ndim > 1]
-    others = [p for p in model.parameters() if p.data.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return [group for group in groups if group["params"]]
+__all__ = ["Trainer"]
 
 
 class Trainer:
@@ -45,7 +37,8 @@ class Trainer:
     Parameters
     ----------
     model : Module
-        Training starts from its present weights, which it lays side by side (`nn.flatten`).
+        Training starts from its present weights, which it lays side by side (`nn.flatten`). What is frozen in it, or
+        by `config.freeze`, stays as it is; where a chain begins with it, its fold computes it and no backward does.
     loader, test_loader : Loader
         The first drops its last, smaller batch, so that all steps weigh the same. The second may be None.
     config : TrainConfig
@@ -66,15 +59,17 @@ class Trainer:
     ) -> None:
         self.model, self.loader, self.test_loader, self.config, self.stop = model, loader, test_loader, config, stop
         model.skip_input_gradient()
+        if config.freeze is not None:
+            freeze(model, config.freeze)
         flatten(model)
-        groups = parameter_groups(model, config.weight_decay)
-        self.parameters = list(model.parameters())
+        groups = parameter_groups(model, config.weight_decay, config.body_lr)
+        self.parameters = [p for p in model.parameters() if not p.frozen]
         options = optimizers.options(config.optimizer, vars(config))
         self.optimizer = optimizers.create(config.optimizer, groups, config.lr, **options)
-        self.schedule = schedules.create(
+        self.schedule = schedules.extended(
             config.schedule,
             config.lr,
-            config.epochs * len(loader),
+            (*config.extended, config.epochs),
             len(loader),
             warmup_epochs=config.warmup_epochs,
             anneal=config.anneal,
@@ -85,7 +80,14 @@ class Trainer:
         self.epoch, self.step = 0, 0
         self.best: dict[str, Any] | None = None  # its epoch and accuracy
         self.kept: int | None = None
+        self._split()
         self._begin_epoch()
+
+    def _split(self) -> None:
+        """Find the part of the model that is frozen and comes first: its fold has the weights of this moment."""
+        frozen, rest = frozen_units(self.model)
+        self._frozen = fold(Sequential(*frozen)) if frozen else None
+        self._trained = Sequential(*rest) if frozen else self.model
 
     def _begin_epoch(self) -> None:
         self.sums = {"loss": 0.0, "right": 0, "seen": 0, "seconds": 0.0}
@@ -148,13 +150,13 @@ class Trainer:
 
     def gradients(self, x: Array, labels: IntArray) -> tuple[int, float, float]:
         """Forward and backward: number of right predictions, loss, norm of the gradient before clipping."""
-        logits = self.model(x)
+        logits = self._trained(x if self._frozen is None else self._frozen(x))
         right = int((logits.argmax(axis=1) == labels).sum())
         loss, dlogits = ops.softmax_cross_entropy(logits, labels, self.config.label_smoothing)
         if not math.isfinite(loss):
             raise explain(self.model, x, self._where(), f"the loss is {loss}", logits, self._kept())
         self.optimizer.zero_grad()
-        self.model.backward(dlogits)
+        self._trained.backward(dlogits)
         norm = clip_grad_norm(self.parameters, self.config.clip_norm or math.inf)
         if not math.isfinite(norm):
             raise explain(self.model, x, self._where(), f"the gradient's norm is {norm}", logits, self._kept())
@@ -172,11 +174,13 @@ class Trainer:
     def evaluate(self, tick: Callable[[], object] = lambda: None) -> Evaluation:
         """Evaluation of the test images, with the averaged weights if there are any.
 
-        Other views than the image are looked at after the last epoch only: they cost time, and what counts is the end.
+        Other views than the image are looked at after the last planned epoch only: they cost time, and what counts is
+        the end.
         """
         if self.test_loader is None:
             raise ValueError("evaluate: this trainer has no test images; give it a test_loader")
-        views = self.config.views if self.epoch + 1 >= self.config.epochs else "image"
+        ends = self.epoch + 1 >= self.config.epochs or self.epoch + 1 in self.config.extended
+        views = self.config.views if ends else "image"
         if self.ema is None:
             return evaluate(self.model, self.test_loader, views=views, tick=tick)
         with self.ema.swapped():
@@ -211,6 +215,8 @@ class Trainer:
         batches.close()
         folded, times = fold(self.model), []
         try:
+            if self._frozen is not None:  # the layers themselves look at an image, once: what they compute is counted
+                self.model.eval()(x[:1])
             for _ in range(2):
                 marks = [time.perf_counter()]
                 self.model.train()
@@ -286,6 +292,7 @@ class Trainer:
             self.model.load_state_dict(part(tensors, "model/"))  # last: until here nothing that matters has changed
         except (LookupError, ValueError, TypeError, AttributeError, OverflowError) as error:
             raise FormatError(f"{path}: this checkpoint is of another run: {error}") from error
+        self._split()
         self.epoch, self.step, self.sums, self.best = state
         self.kept = self.global_step
         return meta

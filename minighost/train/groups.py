@@ -1,0 +1,56 @@
+"""Which parameters are trained, at what rate, and which of them decay."""
+
+from typing import Any
+
+from minighost.nn.freezing import head_of, layers_of
+from minighost.nn.module import Module
+from minighost.nn.parameter import Parameter
+
+__all__ = ["parameter_groups", "trained"]
+
+
+def parameter_groups(model: Module, weight_decay: float, body_lr: float = 1.0) -> list[dict[str, Any]]:
+    """Groups for an optimizer: matrices and kernels decay; biases and batch norm's vectors (ndim <= 1) do not.
+
+    Decaying a scale or a shift restrains no function that the network computes, it only hurts (He et al. 2019, §3.1).
+
+    Parameters
+    ----------
+    model : Module
+        What is frozen in it (`nn.freeze`) is in no group.
+    weight_decay : float
+    body_lr : float
+        Multiple of the learning rate at which all layers but the head learn: pretrained ones need smaller steps than
+        one that begins at random (Howard & Ruder 2018, "Universal language model fine-tuning", §3.2, with two rates).
+
+    Returns
+    -------
+    list of dict
+        Two groups; or with a `body_lr` other than 1 four, of which those of the head come first.
+    """
+    everything = [p for p in model.parameters() if not p.frozen]
+    if body_lr == 1:
+        return _by_rank(everything, weight_decay)
+    head = {id(p) for layer in head_of(model).values() for p in vars(layer).values() if isinstance(p, Parameter)}
+    own, body = ([p for p in everything if (id(p) in head) is wanted] for wanted in (True, False))
+    return [
+        *_by_rank(own, weight_decay),
+        *({**group, "lr_factor": body_lr} for group in _by_rank(body, weight_decay)),
+    ]
+
+
+def _by_rank(parameters, weight_decay):
+    decayed = [p for p in parameters if p.data.ndim > 1]
+    others = [p for p in parameters if p.data.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
+
+
+def trained(model: Module) -> str:
+    """What of a model is trained, in words: ``"3 of 158 layers, 30,723 of 1,319,102 parameters"``; "" if all is."""
+    layers, parameters = layers_of(model).values(), list(model.parameters())
+    moving = [layer for layer in layers if not layer.frozen]
+    free = sum(p.size for p in parameters if not p.frozen)
+    if len(moving) == len(layers):
+        return ""
+    return f"{len(moving)} of {len(layers)} layers, {free:,} of {sum(p.size for p in parameters):,} parameters"
