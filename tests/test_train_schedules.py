@@ -100,3 +100,17 @@ def test_a_schedule_is_known_by_its_one_entry(monkeypatch):
     )
     assert "halved" in schedules.names()
     assert schedules.create("halved", 1.0, 100, 2, warmup_epochs=3) == Warmup(Constant(0.5), 6)
+
+
+def test_an_extended_schedule_follows_each_plan_up_to_its_end():
+    options = dict(warmup_epochs=1.0, anneal="linear")
+    extended = schedules.extended("onecycle", 0.4, (2, 5, 8), 10, **options)
+    plans = [schedules.create("onecycle", 0.4, 10 * epochs, 10, **options) for epochs in (2, 5, 8)]
+    assert [extended(step) for step in range(81)] == [plans[(step >= 20) + (step >= 50)](step) for step in range(81)]
+    assert extended(19) < 0.1 < extended(20) == pytest.approx(0.4 * 3 / 4)
+    for name in ("constant", "step"):
+        milestones = {"milestones": (1, 4)} if name == "step" else {}
+        goes_on = schedules.extended(name, 0.4, (2, 5), 10, **milestones)
+        assert [goes_on(step) for step in range(50)] == [
+            schedules.create(name, 0.4, 20, 10, **milestones)(step) for step in range(50)
+        ]
