@@ -149,7 +149,11 @@ class Loader:
                 images = self.augment(images, rng, flips=self._sides()[chosen] ^ (epoch % 2 == 1))
             else:
                 images = self.augment(images, rng)
-        return normalize(images, self.mean, self.std), self.dataset.labels[chosen]
+        return self.normalized(images), self.dataset.labels[chosen]
+
+    def normalized(self, images: Images) -> Array:
+        """Images (N, H, W, C) of bytes as a network takes them."""
+        return normalize(images, self.mean, self.std)
 
     def _sides(self) -> BoolArray:
         """Which side (N,) each image shows in even epochs; odd epochs show the other one."""

@@ -20,7 +20,7 @@ def everything(records, evaluation, dataset, folder, title, warn):
     Parameters
     ----------
     records, evaluation, dataset, title
-        As for `curves`, `confusion` and `mistakes`.
+        As for `curves`, `confusion` and `mistakes`. `evaluation` is None where there are no test images.
     folder : Path
     warn : callable
         Is given a line for each picture that cannot be drawn.
@@ -30,11 +30,10 @@ def everything(records, evaluation, dataset, folder, title, warn):
     list of str
         The names of the files that were written.
     """
-    drawings = {
-        "curves.png": lambda path: curves(records, path, title),
-        "confusion.png": lambda path: confusion(evaluation, dataset.classes, path, title),
-        "mistakes.png": lambda path: mistakes(evaluation, dataset, path, title),
-    }
+    drawings = {"curves.png": lambda path: curves(records, path, title)}
+    if evaluation is not None:
+        drawings["confusion.png"] = lambda path: confusion(evaluation, dataset.classes, path, title)
+        drawings["mistakes.png"] = lambda path: mistakes(evaluation, dataset, path, title)
     return [name for name, draw in drawings.items() if attempt(draw, folder / name, warn)]
 
 
@@ -97,10 +96,13 @@ def _pair(axes, at, values, x, epochs, name, scale):
     from matplotlib.patheffects import withStroke
 
     axes.plot(at, values, color=TRAIN, alpha=0.45, linewidth=1, label="training, single steps")
-    means, tests = (scale * _numbers(epochs, f"{split}_{name}") for split in ("train", "test"))
+    means = scale * _numbers(epochs, f"train_{name}")
+    tested = f"test_{name}" in epochs[0]
+    tests = scale * _numbers(epochs, f"test_{name}") if tested else np.full(len(epochs), np.nan)
     middles = [e - 0.5 for e in x]
     axes.plot(middles, means, color=TRAIN, linewidth=2, marker="o", markersize=4, label="training, mean of the epoch")
-    axes.plot(x, tests, color=TEST, linewidth=2, marker="o", markersize=5, label="test")
+    if tested:
+        axes.plot(x, tests, color=TEST, linewidth=2, marker="o", markersize=5, label="test")
     accuracy = name == "accuracy"
     halo = [withStroke(linewidth=3, foreground="white")]  # the number stays legible on top of a curve
     note = dict(textcoords="offset points", ha="right", color=TEST, fontsize=11, fontweight="bold", path_effects=halo)

@@ -6,7 +6,7 @@ import time
 
 from minighost import notebook
 
-__all__ = ["Console", "console", "duration"]
+__all__ = ["Console", "console_for", "duration"]
 
 LAYOUT = "{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}]"
 QUIET = 20.0  # seconds between plain lines where there is no terminal
@@ -79,7 +79,7 @@ class Console:
         return _tqdm(self, total=total, unit="B", unit_scale=True) if self.isatty() else None
 
 
-def console(stream=None):
+def console_for(stream=None):
     """Where a job reports: `stream`, and without one below the cell of a notebook, or on `sys.stderr`."""
     if stream is None and notebook.running():
         from minighost.terminal.inline import NotebookConsole

@@ -122,7 +122,7 @@ _RULES = {
 _OPTIONAL = {"log_bytes", "macs", "data", "versions", "size"}
 
 
-def fingerprints(train_set: Dataset, test_set: Dataset) -> dict[str, str]:
+def fingerprints(train_set: Dataset, test_set: Dataset | None) -> dict[str, str]:
     """SHA-256 of what a run learns from and is judged by.
 
     Returns
@@ -134,6 +134,7 @@ def fingerprints(train_set: Dataset, test_set: Dataset) -> dict[str, str]:
     arrays = {
         f"{name} {part}": getattr(dataset, part)
         for name, dataset in (("training", train_set), ("test", test_set))
+        if dataset is not None
         for part in ("images", "labels")
     }
     return {name: _sha256(array) for name, array in arrays.items()}

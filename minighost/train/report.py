@@ -24,15 +24,16 @@ def header(config, folder, model, trainer, train_set, test_set, threads):
     extras += [f"clipped at {t.clip_norm:g}"] if t.clip_norm else []
     H, W = train_set.images.shape[1:3]
     reason = f" ({threads.reason})" if threads.reason else ""
+    tests = "no" if test_set is None else f"{len(test_set):,}"
     return [
         f"model    {config.model.name}{width}{options}: {parameters:,} parameters",
-        f"data     {train_set.name}: {len(train_set):,} training and {len(test_set):,} test images, {H}x{W}, "
+        f"data     {train_set.name}: {len(train_set):,} training and {tests} test images, {H}x{W}, "
         f"{len(train_set.classes)} classes",
         f"plan     {t.epochs} epochs of {len(trainer.loader):,} steps, {t.batch_size} images each; "
         f"{t.optimizer}, {', '.join(extras)}",
         *([f"trains   {what}"] if (what := trained(model)) else []),
         f"machine  {threads.count} thread{'s' if threads.count > 1 else ''}{reason}, seed {config.seed}",
-        f"folder   {folder.path}",
+        *([f"folder   {folder.path}"] if folder is not None else []),
     ]
 
 

@@ -3,8 +3,7 @@
 import contextlib
 import dataclasses
 import json
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TextIO
 
 import numpy as np
@@ -12,8 +11,9 @@ import numpy as np
 from minighost import data, ops
 from minighost.errors import FormatError, one_line
 from minighost.files import write_atomic
+from minighost.nn.module import Module
 from minighost.plots import run as plots
-from minighost.terminal.console import Console
+from minighost.terminal.console import Console, console_for
 from minighost.train import report
 from minighost.train.callbacks import Callback
 from minighost.train.config import Config
@@ -28,7 +28,7 @@ from minighost.train.storage import Storage
 from minighost.train.summary import summarize
 from minighost.train.trainer import Trainer
 
-__all__ = ["run"]
+__all__ = ["conduct", "run"]
 
 PLOT_EVERY = 20.0  # seconds of an epoch from which on its end is worth a new picture of the curves
 
@@ -52,7 +52,7 @@ def run(
     overwrite : bool
         Start over even if the folder holds a run.
     stream : text file, optional
-        Where to report; `sys.stderr` by default.
+        Where to report; by default the cell of a notebook, else `sys.stderr`.
     callbacks : iterable of Callback
         Told of every step and epoch.
 
@@ -72,36 +72,64 @@ def run(
     ValueError, OSError
         Options that do not fit together, a folder that holds another run, a full disk.
     """
-    console = Console(sys.stderr if stream is None else stream)
+    console = console_for(stream)
     folder = choose_folder(config, resume)
     folder.check(config, resume, overwrite)
     if resume and folder.finished:
         console.line(f"{folder.path}: this run is finished; its results are in summary.json")
         return json.loads(folder.summary.read_text(encoding="utf-8"))
-    with ops.threads(config.threads or None) as threads, listening() as stop:
+
+    def make():
+        train_set, test_set = (_load(config, split) for split in ("train", "test"))  # first: this may fail
+        if train_set.channels == 1 and not takes_grey(config):
+            train_set, test_set = train_set.rgb(), test_set.rgb()
+            console.line(f"note: the images are grey; {config.model.name} has no in_channels, so they are shown as RGB")
+        return _model(config, folder, resume, train_set), train_set, test_set
+
+    return conduct(config, make, console, folder, resume=resume, overwrite=overwrite, callbacks=callbacks)
+
+
+def conduct(
+    config: Config,
+    make: Callable[[], tuple[Module, data.Dataset, data.Dataset | None]],
+    console: Console,
+    folder: RunFolder | None,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    callbacks: Iterable[Callback] = (),
+) -> dict[str, Any]:
+    """Train a network on images; everything but them is as for `run`.
+
+    Parameters
+    ----------
+    make : callable
+        ``make()`` gives the network, the training and the test images. Ctrl-C reaches it at once.
+    console : Console
+    folder : RunFolder or None
+        None keeps nothing.
+    """
+    with ops.threads(config.threads or None) as threads, listening() as stop, contextlib.ExitStack() as stack:
         try:
             with stop.at_once():
-                train_set, test_set = (_load(config, split) for split in ("train", "test"))  # first: this may fail
-                if train_set.channels == 1 and not takes_grey(config):
-                    train_set, test_set = train_set.rgb(), test_set.rgb()
-                    console.line(
-                        f"note: the images are grey; {config.model.name} has no in_channels, so they are shown as RGB"
-                    )
-                model = _model(config, folder, resume, train_set)
+                model, train_set, test_set = make()
                 loader, test_loader = _loaders(config, train_set, test_set)
                 _prepare(model, loader)
                 trainer = Trainer(model, loader, test_loader, config.train, stop)
         except Interrupted:
             console.line(f"stopped by {stop.name} before anything was written")
             raise
-        folder.path.mkdir(parents=True, exist_ok=True)
-        with run_lock(folder.path):
+        storage = Storage(config, trainer, console)
+        if folder is not None:
+            folder.path.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(run_lock(folder.path))
             folder.begin(config, resume, overwrite)
-            for line in report.header(config, folder, model, trainer, train_set, test_set, threads):
-                console.line(line)
+        for line in report.header(config, folder, model, trainer, train_set, test_set, threads):
+            console.line(line)
+        if folder is not None:
             storage = FolderStorage(config, trainer, console, folder, test_set)
-            with storage.open(resume):
-                return Course(config, trainer, storage, console, stop, callbacks).go()
+            stack.enter_context(storage.open(resume))
+        return Course(config, trainer, storage, console, stop, callbacks).go()
 
 
 def _load(config, split):
@@ -120,7 +148,7 @@ def _model(config, folder, resume, train_set):
 def _prepare(model, loader):
     """Show a few images to a network that computes a layer from them."""
     if hasattr(model, "prepare"):
-        model.prepare(data.normalize(loader.dataset.images[:5000], loader.mean, loader.std))
+        model.prepare(loader.normalized(loader.dataset.images[:5000]))
 
 
 def _loaders(config, train_set, test_set):
@@ -131,7 +159,9 @@ def _loaders(config, train_set, test_set):
         data.Loader(
             train_set, t.batch_size, seed=config.seed, shuffle=True, augment=augment, mean=mean, std=std, drop_last=True
         ),
-        data.Loader(test_set, min(t.batch_size, len(test_set)), shuffle=False, mean=mean, std=std),
+        None
+        if test_set is None
+        else data.Loader(test_set, min(t.batch_size, len(test_set)), shuffle=False, mean=mean, std=std),
     )
 
 
@@ -141,20 +171,20 @@ class FolderStorage(Storage):
     saved_words = "everything is saved"
 
     def __init__(
-        self, config: Config, trainer: Trainer, console: Console, folder: RunFolder, test_set: data.Dataset
+        self, config: Config, trainer: Trainer, console: Console, folder: RunFolder, test_set: data.Dataset | None
     ) -> None:
         super().__init__(config, trainer, console)
         self.folder, self.test_set = folder, test_set
         self.log: Any = None  # while it is open
         self.about = RunMeta(
             config,
-            list(test_set.classes),
+            list(trainer.loader.dataset.classes),
             mean=np.asarray(trainer.loader.mean, np.float64).tolist(),
             std=np.asarray(trainer.loader.std, np.float64).tolist(),
             trainer={},  # the trainer puts in where it stands
             data=fingerprints(trainer.loader.dataset, test_set),
             versions=versions(),
-            size=list(test_set.size),
+            size=list(trainer.loader.dataset.size),
         )
 
     @contextlib.contextmanager
@@ -181,6 +211,9 @@ class FolderStorage(Storage):
             f"resume   after {t.epoch} of {self.config.train.epochs} epochs and {t.step} of {len(t.loader)} steps"
         )
         return meta.log_bytes
+
+    def earlier(self, kind: str) -> list[dict[str, Any]]:
+        return [record for record in self._records() if record.pop("kind", None) == kind]
 
     def step(self, record: dict[str, Any]) -> None:
         self.log.write(kind="step", **record)

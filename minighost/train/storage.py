@@ -38,6 +38,10 @@ class Storage:
         self.config, self.trainer, self.console = config, trainer, console
         self.macs = 0
 
+    def earlier(self, kind: str) -> list[dict[str, Any]]:
+        """The records of "step" or "epoch" from before this course."""
+        return []
+
     def step(self, record: dict[str, Any]) -> None:
         """A step whose metrics belong into the log."""
 
