@@ -17,7 +17,6 @@ from minighost.train.callbacks import Callback
 from minighost.type_aliases import Array, PathLike
 
 if TYPE_CHECKING:
-    from minighost.nn.module import Module
     from minighost.train.course import Course
     from minighost.train.metrics import Evaluation
 
