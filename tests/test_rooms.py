@@ -32,6 +32,7 @@ LOWER = {
     "gradcheck": ("models", "nn", "ops", "plots"),
     "analysis": ("models", "nn", "plots"),
     "train": ("data", "models", "nn", "ops", "engine", "plots", "terminal"),
+    "sweep": ("engine", "nn", "plots", "terminal", "train"),
     "interop": ("models", "nn", "train"),
     "stepper": ("ops", "engine", "terminal"),
     "bench": ("analysis", "models", "nn", "ops", "engine", "train"),

@@ -16,7 +16,7 @@ import sys
 import traceback
 
 from minighost import __version__
-from minighost.cli import bench, data, eval, gradcheck, learn, lines, predict, step, summary, train, warmup, zoo
+from minighost.cli import bench, data, eval, gradcheck, learn, lines, predict, step, summary, sweep, train, warmup, zoo
 from minighost.errors import NonFiniteError, RunLocked, one_line
 from minighost.train.signals import Interrupted, listening
 
@@ -24,6 +24,7 @@ __all__ = ["main"]
 
 COMMANDS = {
     "train": train,
+    "sweep": sweep,
     "eval": eval,
     "predict": predict,
     "summary": summary,
@@ -42,6 +43,7 @@ EXPECTED = (ValueError, TypeError, OSError, MemoryError, ModuleNotFoundError, No
 EXAMPLES = """\
 examples:
   minighost train                               train a small GhostNet on built-in images
+  minighost sweep SPACE.toml                    train over a grid of settings
   minighost eval --checkpoint RUN               accuracy of that run, class by class
   minighost predict cat.jpg --checkpoint RUN    what does it see in a picture?
   minighost summary --width 0.5                 shapes, parameters and multiply-adds, layer by layer

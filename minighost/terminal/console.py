@@ -112,6 +112,18 @@ class _Bar:
         self._bar.bar_format = f"{LAYOUT}  {text}"  # tqdm's own postfix begins with a comma
         self._bar.update()
 
+    def at(self, done, text):
+        """`done` steps are done; `text` says how it goes."""
+        self._bar.bar_format = f"{LAYOUT}  {text}"
+        self._bar.n = done
+        self._bar.refresh()
+
+    def line(self, text):
+        """A line above the bar, which stays the last."""
+        self._bar.clear()
+        self._console.line(text)
+        self._bar.refresh()
+
     def close(self):
         self._bar.close()
 
@@ -123,15 +135,21 @@ class _Lines:
         self._first = done
 
     def step(self, text):
-        self._done += 1
-        now = time.monotonic()
-        if now - self._spoke >= QUIET and self._done < self._total:
+        self.at(self._done + 1, text)
+
+    def at(self, done, text):
+        now, news = time.monotonic(), done > self._done
+        self._done = done
+        if news and now - self._spoke >= QUIET and self._done < self._total:
             self._spoke = now
             left = (now - self._start) / (self._done - self._first) * (self._total - self._done)
             self._console.line(
                 f"{self._title} {100 * self._done / self._total:3.0f}% "
                 f"{self._done}/{self._total} [{duration(left)} left] {text}"
             )
+
+    def line(self, text):
+        self._console.line(text)
 
     def close(self):
         pass
