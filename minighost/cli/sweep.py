@@ -6,6 +6,7 @@ is an ordinary run in a folder of its own. The same command again goes on where
 it stopped: it skips finished trials and continues the others.
 """
 
+import argparse
 import shlex
 
 from minighost.cli import flags
@@ -54,7 +55,7 @@ def add_arguments(parser):
 
 
 def run(args):
-    overrides = flags.overrides(args)
+    overrides = flags.overrides(argparse.Namespace(set=args.set))  # --out and --threads are not the trials'
     for flag in ("workers", "threads"):
         if (number := getattr(args, flag)) is not None and not 1 <= number <= 1024:
             raise ValueError(f"--{flag} {number}: must be a whole number from 1 to 1024")

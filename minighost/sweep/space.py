@@ -13,7 +13,9 @@ import numpy as np
 
 from minighost.errors import FormatError
 from minighost.inputs import read_regular
+from minighost.registry import unknown
 from minighost.train.config import Config, keys
+from minighost.train.recipes import PRESETS
 from minighost.train.runfolder import FREE
 from minighost.train.values import Whole
 
@@ -91,6 +93,9 @@ def _space(tables, overrides):
     for name in tables:
         if name not in TABLES:
             raise ValueError(_unknown_table(name))
+    preset = tables.get("preset")
+    if preset is not None and preset not in list(PRESETS):
+        raise unknown("", "preset", preset, PRESETS)
     settings = {**_settings(tables.get("settings", {})), **overrides}
     if "out" in settings:
         raise ValueError("out: each trial has its own folder; name the sweep's folder with --out")
@@ -108,7 +113,7 @@ def _space(tables, overrides):
     points = [dict(zip(grid, point, strict=True)) for point in itertools.product(*grid.values())]
     found = {}  # a draw of few choices may come twice
     for seed, point, draw in itertools.product(seeds, points, draws or [{}]):
-        trial = _trial({**point, **draw}, seed, settings, tables.get("preset"))
+        trial = _trial({**point, **draw}, seed, settings, preset)
         found.setdefault(identity(trial.config), trial)
     trials = list(found.values())
     _check_networks(trials)

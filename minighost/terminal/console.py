@@ -105,6 +105,7 @@ def _tqdm(console, **options):
 
 class _Bar:
     def __init__(self, console, title, total, done):
+        self._console = console
         self._bar = _tqdm(console, total=total, initial=done, desc=title, leave=False, bar_format=LAYOUT)
 
     def step(self, text):
