@@ -111,7 +111,7 @@ def _space(tables, overrides):
             f"{total:,} trials; a sweep has {MOST:,} at most: shorten [grid], or draw from it with [random]"
         )
     points = [dict(zip(grid, point, strict=True)) for point in itertools.product(*grid.values())]
-    found = {}  # a draw of few choices may come twice
+    found: dict[str, Trial] = {}  # a draw of few choices may come twice
     for seed, point, draw in itertools.product(seeds, points, draws or [{}]):
         trial = _trial({**point, **draw}, seed, settings, preset)
         found.setdefault(identity(trial.config), trial)

@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -74,7 +75,7 @@ def _run(task):
     stop, folder = Path(task.stop), Path(json.loads(task.config)["out"])
     if not stop.parent.is_dir():
         return Outcome(
-            task.name, "failed", f"{stop.parent} is not there on {os.uname().nodename}: workers must share it"
+            task.name, "failed", f"{stop.parent} is not there on {socket.gethostname()}: workers must share it"
         )
     if stop.exists():
         return Outcome(task.name, "stopped")
@@ -93,7 +94,9 @@ def _start(task, log):
     package = str(Path(__file__).parents[2])
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
     limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(task.threads))
-    own = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt" else {"start_new_session": True}
+    own: dict = {"start_new_session": True}
+    if sys.platform == "win32":
+        own = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "minighost.sweep.child"],  # -P: a learner's numpy.py in this folder is not NumPy
         stdin=subprocess.PIPE,
