@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # the names below once more, for type checkers, which run not
     from minighost import models as models
     from minighost import nn as nn
     from minighost import ops as ops
+    from minighost import plots as plots
     from minighost import stepper as stepper
     from minighost import train as train
     from minighost.analysis import trace as trace
@@ -50,6 +51,7 @@ else:
             "models": "",
             "nn": "",
             "ops": "",
+            "plots": "",
             "stepper": "",
             "train": "",
             # these are used so often that they need no room's name
