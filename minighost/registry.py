@@ -45,6 +45,14 @@ class Registry(dict):
         """Names of the arguments that an entry takes, in order."""
         return list(inspect.signature(self.find(name)).parameters)
 
+    def check(self, name, options):
+        """ValueError if the name or one of the options is unknown; nothing is called."""
+        known = self.takes(name)
+        for option in options:
+            if option not in known:
+                hint = nearest(option, known)
+                raise ValueError(f"{self.asker}: {name} has no option {option!r}{hint}; it takes {', '.join(known)}")
+
     def create(self, name, *args, **options):
         """Call the entry of that name.
 
@@ -54,11 +62,7 @@ class Registry(dict):
             The name or an option is unknown (the message lists those available), or an option is of a kind that the
             entry cannot use.
         """
-        known = self.takes(name)
-        for option in options:
-            if option not in known:
-                hint = nearest(option, known)
-                raise ValueError(f"{self.asker}: {name} has no option {option!r}{hint}; it takes {', '.join(known)}")
+        self.check(name, options)
         try:
             return self[name](*args, **options)
         except (ArithmeticError, AttributeError, LookupError, NameError) as error:  # whatever a list for a number does

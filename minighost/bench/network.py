@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minighost import models, nn, ops
+from minighost import models, nn, ops, own_code
 from minighost.bench.cost import inference_cost, training_cost
 from minighost.bench.memory import peak_memory
 from minighost.bench.profile import profile
@@ -80,7 +80,7 @@ def bench_network(name, options, batch=128, size=32, mode="both", repeats=10, wa
     Parameters
     ----------
     name : str
-        One of `models.names()`.
+        One of `models.names()`, or ``FILE.py:NAME``.
     options : dict
         For `models.create`; ``num_classes`` must be among them.
     batch, size : int
@@ -104,6 +104,8 @@ def bench_network(name, options, batch=128, size=32, mode="both", repeats=10, wa
     if options.get("features_only", False) is not False:
         raise ValueError("features_only: a network without logits has no training step to time; leave it out")
     model = models.create(name, **{"rng": 0, **options})
+    if own_code.parse(name) is not None:
+        models.try_out(model, name, (size, size, 3), options["num_classes"])
     x = np.random.default_rng(0).normal(size=(batch, size, size, 3)).astype(np.float32)
     before, results = peak_memory(), []
     call: Callable[[], object]

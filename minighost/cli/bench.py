@@ -1,18 +1,21 @@
 """Time a network or an operation and compare it with this machine's limits.
 
-WHAT is a network (ghostnet, ...), an operation (conv, depthwise, pointwise,
-batch_norm, batch_norm_relu, relu, max_pool, avg_pool), or roofline for the
-machine alone. Times are medians of --repeats calls after the warm-up;
-"roofline" is the share of what the measured peak and bandwidth allow. FLOPs are
-twice the multiply-adds; bytes are the minimum that must be moved layer by
-layer: inputs, outputs and parameters once per pass. --profile shows the step
-kernel by kernel, with the bytes of each kernel's arrays.
+WHAT is a network (ghostnet, ..., or FILE.py:NAME for your own), an operation
+(conv, depthwise, pointwise, batch_norm, batch_norm_relu, relu, max_pool,
+avg_pool), or roofline for the machine alone. Times are medians of --repeats
+calls after the warm-up; "roofline" is the share of what the measured peak and
+bandwidth allow. FLOPs are twice the multiply-adds; bytes are the minimum that
+must be moved layer by layer: inputs, outputs and parameters once per pass.
+--profile shows the step kernel by kernel, with the bytes of each kernel's
+arrays.
 """
 
 import contextlib
 import json
 import sys
 
+from minighost import own_code
+from minighost.cli import flags
 from minighost.registry import unknown
 
 HELP = "time a network or an operation against the machine's limits"
@@ -23,6 +26,7 @@ examples:
   minighost bench ghostnet --mode infer --batch 1 --threads 1 --json infer.json
   minighost bench ghostnet --set stem_stride=1 --mode train --profile
   minighost bench conv --shape 128,32,32,64 --kernel 3 --stride 1 --out 64
+  minighost bench my.py:Net --mode train
   minighost bench roofline
 """
 
@@ -63,8 +67,8 @@ def run(args):
     from minighost import bench, models, ops
     from minighost.files import check_target, write_atomic
 
-    known = [*models.names(), *bench.OPERATIONS, "roofline"]
-    if args.what not in known:
+    known, own = [*models.names(), *bench.OPERATIONS, "roofline"], own_code.parse(args.what)
+    if own is None and args.what not in known:
         raise unknown("bench", "name", args.what, known)
     for flag in ("repeats", "warmup"):
         _at_least_one(flag, getattr(args, flag))
@@ -74,7 +78,7 @@ def run(args):
         if args.what == "roofline":
             document = _roofline(args)
         else:
-            document = (_network if args.what in models.names() else _operation)(args)
+            document = (_network if own is not None or args.what in models.names() else _operation)(args)
     text = json.dumps(document, indent=1) + "\n"
     if to_stdout:
         print(text, end="")
@@ -100,7 +104,8 @@ def _network(args):
 
     _only(args, OF_NETWORKS, "it is for operations, and this is a network")
     batch, size = _given(args, "batch", 128), _given(args, "size", 32)
-    options = {"num_classes": _given(args, "classes", 10), **_options(args)}
+    width = {} if args.width is None else {"width": args.width}
+    options = {"num_classes": _given(args, "classes", 10), **width, **flags.options(args.set or ())}
     found = bench.bench_network(
         args.what, options, batch, size, args.mode or "both", args.repeats, args.warmup, bool(args.profile)
     )
@@ -173,20 +178,6 @@ def _at_least_one(flag, value):
     if value < 1:
         raise ValueError(f"--{flag} {value}: must be a whole number of at least 1")
     return value
-
-
-def _options(args):
-    """The network's options, from --width and --set; --set wins."""
-    from minighost.train.values import Free
-
-    found = {} if args.width is None else {"width": args.width}
-    for setting in args.set or ():
-        key, equals, value = setting.partition("=")
-        key = key.strip().removeprefix("model.")  # the spelling of the other commands
-        if not equals or not key:
-            raise ValueError(f"--set {setting}: must read KEY=VALUE, e.g. --set stem_stride=1")
-        found[key] = Free().read(f"--set {key}", value.strip())
-    return found
 
 
 def _shape(text):

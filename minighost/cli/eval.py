@@ -32,14 +32,14 @@ def run(args):
     from minighost.plots.run import confusion
 
     check_picture("--out", args.out)
-    loaded = train.load_run(args.checkpoint, "best" if args.best else "last")
+    loaded = train.load_run(args.checkpoint, "best" if args.best else "last", args.model)
     dataset = _dataset(loaded, args)
     loader = data.Loader(dataset, min(args.batch_size, len(dataset)), shuffle=False, mean=loaded.mean, std=loaded.std)
     with ops.threads(args.threads or None):
         result = _evaluate(loaded, loader)
     print("\n".join(_lines(args, loaded, dataset, result)))
     if args.out is not None:
-        confusion(result, dataset.classes, args.out, f"{loaded.config.model.name} on {dataset.name}")
+        confusion(result, dataset.classes, args.out, f"{loaded.config.model.title} on {dataset.name}")
         print(f"\nconfusion matrix: {args.out}")
 
 
@@ -91,7 +91,7 @@ def _lines(args, loaded, dataset, result):
     looked = views.get(loaded.config.train.views, "")
     right = int(confusion.trace())
     return [
-        f"{args.checkpoint}: {loaded.config.model.name} after {epochs} of {dataset.name}",
+        f"{args.checkpoint}: {loaded.config.model.title} after {epochs} of {dataset.name}",
         f"{100 * result.accuracy:.2f} % correct: {right:,} of {len(dataset):,} {args.split} images{looked}; "
         f"loss {result.loss:.4f}",
         "",

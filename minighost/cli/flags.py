@@ -6,11 +6,11 @@ A flag's value stays a string here: `train.Config` knows every key's type and bo
 
 from minighost.data.sets import SETS
 
-__all__ = ["add_config_flags", "add_run_flags", "image_size", "overrides"]
+__all__ = ["add_config_flags", "add_run_flags", "image_size", "options", "overrides", "shape"]
 
 _SETS = " or ".join(name if about.reads_files else f"{name} (built in)" for name, about in SETS.items())
 KEYS = {  # flag: (key, metavar, help)
-    "--model": ("model.name", "NAME", "the network (ghostnet)"),
+    "--model": ("model.name", "NAME", "the network (ghostnet), or FILE.py:NAME for your own"),
     "--width": ("model.width", "W", "width multiplier of the network"),
     "--stem-stride": ("model.stem_stride", "S", "stride of the first convolution (1 suits small images)"),
     "--data": ("data.name", "NAME", _SETS),
@@ -52,11 +52,39 @@ def overrides(args):
     return found
 
 
+def options(settings):
+    """Options of a network from ``--set KEY=VALUE``, with or without ``model.``, the spelling of other commands."""
+    from minighost.train.values import Free
+
+    found = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        key = key.strip().removeprefix("model.")
+        if not equals or not key:
+            raise ValueError(f"--set {setting}: must read KEY=VALUE, e.g. --set stem_stride=1")
+        found[key] = Free().read(f"--set {key}", value.strip())
+    return found
+
+
+def shape(flag, text):
+    """The shape of one input, ``8x8x4`` or ``16``."""
+    try:
+        found = tuple(int(side) for side in text.lower().split("x"))
+    except ValueError:
+        found = ()
+    if len(found) not in (1, 3) or min(found) < 1:
+        raise ValueError(f"{flag} {text}: must be HxWxC or C in whole numbers of at least 1, e.g. 8x8x4")
+    return found
+
+
 def add_run_flags(parser):
     """Add what every command that reads a finished run takes."""
     parser.add_argument("--checkpoint", metavar="RUN", required=True, help="run folder written by `minighost train`")
     parser.add_argument(
         "--best", action="store_true", help="use the weights with the best test accuracy instead of the last ones"
+    )
+    parser.add_argument(
+        "--model", metavar="FILE.py:NAME", help="where the network is defined now, if the run's own file has moved"
     )
     parser.add_argument("--threads", metavar="N", type=int, help=KEYS["--threads"][2])
 

@@ -14,8 +14,9 @@ import os
 import re
 import sys
 import traceback
+import warnings
 
-from minighost import __version__
+from minighost import __version__, own_code
 from minighost.cli import bench, data, eval, gradcheck, learn, lines, predict, step, summary, sweep, train, warmup, zoo
 from minighost.errors import NonFiniteError, RunLocked, one_line
 from minighost.train.signals import Interrupted, listening
@@ -75,7 +76,8 @@ def main(argv=None):
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     _open_streams()
-    with listening() as stop:
+    with listening() as stop, warnings.catch_warnings():
+        warnings.showwarning = _warn
         try:
             with stop.at_once():
                 args = _parse(argv)
@@ -91,6 +93,12 @@ def main(argv=None):
         except BrokenPipeError:
             status = 141
         except EXPECTED as error:
+            if "--debug" in argv:
+                traceback.print_exc()
+            status = complain(error)
+        except Exception as error:
+            if own_code.place(error) is None:  # else it is the learner's own network that raises
+                raise
             if "--debug" in argv:
                 traceback.print_exc()
             status = complain(error)
@@ -117,7 +125,15 @@ def _open_streams():
 
 def complain(error):
     """Report an error that a user can cause, in one line on stderr; returns the exit status."""
-    return _say(f"error: {one_line(error)}", 2)
+    text, place = one_line(error), own_code.place(error)
+    if not isinstance(error, EXPECTED):
+        text = f"{type(error).__name__}: {text}"
+    return _say(f"error: {text if place is None else f'{place}: {text}'}", 2)
+
+
+def _warn(message, category, filename, lineno, file=None, line=None):
+    """A warning as one line on stderr, in place of two that show the source."""
+    _say(f"warning: {one_line(message)}")
 
 
 def _leave_unread(number):

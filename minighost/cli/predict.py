@@ -37,7 +37,7 @@ def run(args):
     from minighost.plots.figure import check_picture
 
     check_picture("--save", args.save)
-    loaded = train.load_run(args.checkpoint, "best" if args.best else "last")
+    loaded = train.load_run(args.checkpoint, "best" if args.best else "last", args.model)
     names, images, notes = _read(args.images, loaded.size, loaded.channels)
     if not images:
         return 2

@@ -18,14 +18,15 @@ examples:
   minighost summary --width 0.5 --input 32 --classes 10 --stem-stride 1
   minighost summary --layers | less
   minighost summary --fused | less
+  minighost summary --model my.py:Net
   minighost summary --set model.ratio=1 --json > plain.json
 """
 
 
 def add_arguments(parser):
     flags.add_config_flags(parser, ["--model", "--width", "--stem-stride"])
-    parser.add_argument("--classes", metavar="N", type=int, default=1000, help="number of classes (1000)")
-    parser.add_argument("--input", metavar="SIZE", default="224", help="image size in pixels: one side, or HxW (224)")
+    parser.add_argument("--classes", metavar="N", type=int, help="number of classes (1000; your own: 10)")
+    parser.add_argument("--input", metavar="SIZE", help="image size: one side, or HxW (224; your own: 32)")
     parser.add_argument("--layers", action="store_true", help="one line per layer instead of per block")
     parser.add_argument(
         "--fused", action="store_true", help="what happens to each layer in inference: merged into which, or why not"
@@ -37,10 +38,14 @@ def run(args):
     from minighost import analysis, models, nn
     from minighost.train.config import Config, ModelConfig
 
-    shape = (*flags.image_size(args.input), 3)
     published = Config(model=ModelConfig(name="ghostnet", width=1.0))  # not a data set's recipe
-    chosen = Config.resolve(toml_path=args.config, overrides=flags.overrides(args), base=published).model
-    options = {"width": chosen.width, **chosen.options, "num_classes": args.classes}
+    given = flags.overrides(args)
+    chosen = Config.resolve(toml_path=args.config, overrides=given, base=published).model
+    small = chosen.own is not None  # nothing is published of it
+    shape = (*flags.image_size(args.input or ("32" if small else "224")), 3)
+    options = {**chosen.given(), "num_classes": (10 if small else 1000) if args.classes is None else args.classes}
+    if small and chosen.width == 1 and not models.takes(chosen.name, "width"):
+        del options["width"]
     with nn.without_weights():
         model = models.create(chosen.name, **options)
     if args.fused:
@@ -52,7 +57,7 @@ def run(args):
         print(json.dumps(_as_dict(chosen.name, options, shape, rows), indent=1))
     else:
         chosen_options = " ".join(f"{key}={value}" for key, value in options.items())
-        print(f"{chosen.name} {chosen_options}, input {'x'.join(map(str, shape))}\n")
+        print(f"{chosen.title} {chosen_options}, input {'x'.join(map(str, shape))}\n")
         print("\n".join(_layers(rows) if args.layers else _blocks(analysis.blocks(model, rows))))
 
 

@@ -33,7 +33,7 @@ WIDTH = 80
 def add_arguments(parser):
     parser.add_argument("--all", action="store_true", help="every published entry, not one per network")
     parser.add_argument("--json", action="store_true", help="print JSON: one object for each published entry")
-    parser.add_argument("--model", metavar="NAME", help="draw the structure of one network instead")
+    parser.add_argument("--model", metavar="NAME", help="draw one network instead; FILE.py:NAME is your own")
     parser.add_argument("--input", metavar="SIZE", help="with --model: image size, one side or HxW (its standard one)")
     parser.add_argument("--plot", metavar="FILE.png", help="with --model: also draw a picture")
 
@@ -72,10 +72,10 @@ def _draw(args):
         model = models.create(args.model, **options)
     rows = analysis.blocks(model, analysis.count(model, shape))
     fields = analysis.receptive_fields(model)
-    about = models.ABOUT[args.model]
+    about = models.ABOUT.get(args.model)
     params, macs = (f"{sum(getattr(row, what) for row in rows):,}" for what in ("params", "macs"))
     title = f"{args.model} {_options(options)}".rstrip()
-    print("\n".join([*_wrapped(title), *_wrapped(f"{about.year}, {about.idea}: {about.paper}")]))
+    print("\n".join([*_wrapped(title), *([] if about is None else _wrapped(_words(about)))]))
     print(f"input {'x'.join(map(str, shape))}: {params} parameters, {macs} multiply-adds (MACs)\n")
     print("\n".join(structure(rows, fields)))
     if args.plot is not None:
@@ -84,6 +84,10 @@ def _draw(args):
         known = [fields.get(row.path) for row in rows]
         sides = [None if field is None or field.pooled else max(field.size) for field in known]
         print(f"\npicture: {picture.save(f'{title}, input {shape[0]}x{shape[1]}', rows, sides, args.plot)}")
+
+
+def _words(about):
+    return f"{about.year}, {about.idea}: {about.paper}"
 
 
 def _networks(entries):

@@ -9,7 +9,7 @@ import numpy as np
 from minighost import models, nn, ops
 from minighost.models.registry import ABOUT
 
-__all__ = ["ALL", "NAMES", "pieces"]
+__all__ = ["ALL", "NAMES", "perturbed", "pieces"]
 
 # operation, shapes of the inputs, options; sides and channel numbers differ, so that none can stand for another
 OPERATIONS: dict[str, tuple[str, dict[str, tuple[int, ...]], dict[str, Any]]] = {
@@ -123,9 +123,9 @@ def pieces(name, seed=0):
         return [_cross_entropy(twin, rng.normal(size=(4, 5)), rng) for twin in ("", "_reference")]
     if name in BLOCKS:
         build, channels = BLOCKS[name]
-        layer = _perturbed(build(), rng)
+        layer = perturbed(build(), rng)
         return [(type(layer).__name__, layer, rng.normal(size=(3, 5, 4, channels)))]
-    layer, side = _perturbed(models.create(name, width=0.25, num_classes=5, rng=0), rng), ABOUT[name].side
+    layer, side = perturbed(models.create(name, width=0.25, num_classes=5, rng=0), rng), ABOUT[name].side
     return [(name, layer, rng.normal(size=(6, side, side, 3)))]
 
 
@@ -182,7 +182,7 @@ def _im2col(twin, x):
     return f"im2col{twin}", (forward, backward), [x]
 
 
-def _perturbed(layer, rng):
+def perturbed(layer, rng):
     """Vectors that begin at 0 or 1 would hide a missing factor."""
     for parameter in layer.parameters():
         parameter.data = parameter.data + 0.2 * rng.normal(size=parameter.shape).astype(parameter.data.dtype)

@@ -28,9 +28,10 @@ from minighost.models.mobilenet_v3 import (
 from minighost.models.mobilenet_v4 import MobileNetV4ConvMedium, MobileNetV4ConvSmall, mobilenet_v4_conv_small_cifar
 from minighost.models.mobileone import MobileOne, mobileone_cifar
 from minighost.models.network import Network
+from minighost.models.own import try_out
 from minighost.models.published import NOT_BUILT, Published, published
 from minighost.models.quicknet import QuickNet
-from minighost.models.registry import ABOUT, About, create, names
+from minighost.models.registry import ABOUT, About, check_options, create, names, register, takes
 from minighost.models.repvgg import RepVGG, repvgg_cifar
 from minighost.models.resnet import ResNet, resnet20, resnet56_cifar, resnet_cifar
 from minighost.models.resnet_imagenet import ResNetImageNet, resnet18, resnet18_cifar, resnet50, resnet50_cifar
@@ -76,6 +77,7 @@ __all__ = [
     "Xception",
     "alexnet_cifar",
     "alexnet_torchvision",
+    "check_options",
     "compound_scaling",
     "conv_mobilenet_v1",
     "create",
@@ -101,6 +103,7 @@ __all__ = [
     "mobileone_cifar",
     "names",
     "published",
+    "register",
     "repvgg_cifar",
     "resnet18",
     "resnet18_cifar",
@@ -113,6 +116,8 @@ __all__ = [
     "shufflenet_v2_cifar",
     "squeeze_width",
     "squeezenet_cifar",
+    "takes",
+    "try_out",
     "vgg16_cifar",
     "xception_cifar",
 ]

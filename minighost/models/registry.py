@@ -1,13 +1,14 @@
-"""Networks by name: ``create("ghostnet", width=0.5)``."""
+"""Networks by name: ``create("ghostnet", width=0.5)``, or ``create("my.py:Net")``."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
+from minighost.models import own
 from minighost.models.features import Features
 from minighost.nn.module import Module
 from minighost.registry import Registry
 
-__all__ = ["ABOUT", "MODELS", "About", "create", "names", "register"]
+__all__ = ["ABOUT", "MODELS", "About", "check_options", "create", "names", "register", "takes"]
 
 MODELS = Registry("models.create", "model")
 _Entry = TypeVar("_Entry", bound=Callable[..., Module])
@@ -63,23 +64,43 @@ def names() -> list[str]:
     return sorted(MODELS)
 
 
+def check_options(name: str, options: Mapping[str, Any]) -> None:
+    """Errors as `create`, where name and options are what is wrong, without building the network."""
+    spec, options = own.spec_of(name), {key: value for key, value in options.items() if key != "features_only"}
+    if spec is None:
+        MODELS.check(name, options)
+    else:
+        own.check_options(own.entry(spec), str(spec), options)
+
+
+def takes(name: str, option: str) -> bool:
+    """Whether a network, registered or of your own, takes an option; errors as `create`."""
+    spec = own.spec_of(name)
+    return option in MODELS.takes(name) if spec is None else own.takes(own.entry(spec), option)
+
+
 def create(name: str, features_only: bool | Sequence[int] = False, **options: Any) -> Module:
     """Build a network.
 
     Parameters
     ----------
     name : str
-        One of `names()`.
+        One of `names()`; or ``FILE.py:NAME`` for a class or function in a file of your own, which is run
+        (``docs/own-networks.md``).
     features_only : bool or sequence of int
         Its maps at strides 4, 8, 16 and 32, or at those given, in place of logits; see `Features`.
     **options
-        Passed on to the network's class; each documents its own.
+        Passed on to the network's class; each documents its own. A network of your own need not take ``num_classes``
+        and ``rng``.
 
     Raises
     ------
     ValueError
         The name or an option is unknown (the message lists those available), or an option is of a kind that the
-        network cannot use.
+        network cannot use; a file of your own raises, or holds no such network.
+    OSError, FormatError
+        A file of your own cannot be read.
     """
-    model = MODELS.create(name, **options)
+    spec = own.spec_of(name)
+    model = MODELS.create(name, **options) if spec is None else own.create(own.entry(spec), str(spec), options)
     return model if features_only is False else Features(model, features_only)

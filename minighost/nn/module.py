@@ -103,7 +103,11 @@ class Module:
             out = materialize(out)
         if self._cache is None:
             self._cache = BY_LAYERS
-        self._output = out.shape, out.dtype
+        try:
+            self._output = out.shape, out.dtype
+        except AttributeError:
+            name, got = type(self).__name__, "nothing" if out is None else type(out).__name__
+            raise TypeError(f"{name}: forward must return an array, got {got}") from None
         self.output_shape = out.shape[1:]
         if checksums.is_on():
             checksums.remember(self)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from minighost import own_code
 from minighost.errors import FormatError
 from minighost.inputs import read_regular
 from minighost.registry import unknown
@@ -20,7 +21,7 @@ from minighost.train.recipes import PRESETS, RECIPES
 from minighost.train.values import Choice, Flag, Free, Numbers, Real, Rule, Text, Whole
 from minighost.type_aliases import PathLike
 
-__all__ = ["Config", "DataConfig", "ModelConfig", "TrainConfig", "keys"]
+__all__ = ["Config", "DataConfig", "ModelConfig", "TrainConfig", "keys", "with_whole_path"]
 
 LARGEST = 1 << 20  # bytes of a file of settings
 
@@ -33,9 +34,23 @@ def _key(default: Any, rule: Rule, text: str) -> Any:
 class ModelConfig:
     """Which network. Keys other than `name` and `width` are options of it and go to `minighost.models.create`."""
 
-    name: str = _key("ghostnet", Text(), "network, one of minighost.models.names()")
+    name: str = _key("ghostnet", Text(), "network, one of minighost.models.names(), or FILE.py:NAME for your own")
     width: float | None = _key(None, Real(above=0, none=True), "width multiplier")
     options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def own(self) -> own_code.Spec | None:
+        """The file and name of a network of one's own."""
+        return own_code.parse(self.name)
+
+    @property
+    def title(self) -> str:
+        """The name for tables and pictures: without the folder of a file."""
+        return self.name if self.own is None else self.own.title
+
+    def given(self) -> dict[str, Any]:
+        """The options for `minighost.models.create`, the width among them if there is one."""
+        return self.options if self.width is None else {**self.options, "width": self.width}
 
 
 @dataclass(frozen=True)
@@ -130,7 +145,8 @@ class Config:
             A TOML file with tables ``[model]``, ``[data]``, ``[train]`` and the top keys ``seed``, ``threads``,
             ``out``.
         overrides : dict of str to value, optional
-            Dotted keys; values may be text, as on a command line.
+            Dotted keys; values may be text, as on a command line. The file of a network of one's own is kept with its
+            whole path; to leave out what it does not take of a recipe, it is run.
         base : Config, optional
             Start from this configuration in place of defaults and recipe (to resume a run).
         check : bool
@@ -148,8 +164,11 @@ class Config:
         file = _read_toml(toml_path) if toml_path is not None else {}
         overrides = dict(overrides or {})
         given = {**file, **overrides}
+        if "model.name" in given:
+            given["model.name"] = with_whole_path(given["model.name"])
         if base is None:
-            start = _preset(preset) if preset else _recipe(given, given.get("data.name", dataset or DataConfig.name))
+            start = _preset(preset) if preset else _recipe(given.get("data.name", dataset or DataConfig.name))
+            start = _for_network(start, given.get("model.name"))
         else:
             start = {key: value for key, value in base.flat().items() if value is not None}
         where = {**dict.fromkeys(file, f"{toml_path}: "), **dict.fromkeys(overrides, "")}
@@ -260,13 +279,26 @@ def keys() -> dict[str, dict[str, Any]]:
     }
 
 
-def _recipe(given, dataset):
-    """Settings of the data set's recipe; the options of its network only if no other network is asked for."""
-    recipe = RECIPES.get(dataset, {}) if isinstance(dataset, str) else {}
-    own, rules = recipe.get("model.name", ModelConfig.name), keys()
-    if given.get("model.name", own) != own:
-        recipe = {key: value for key, value in recipe.items() if key in rules}
-    return {"data.name": dataset, **recipe}
+def with_whole_path(name: Any) -> Any:
+    """A network's name; FILE.py:NAME with its path from the root, for a run may be loaded from another folder."""
+    spec = own_code.parse(name) if isinstance(name, str) else None
+    return name if spec is None else str(spec.absolute())
+
+
+def _recipe(dataset):
+    return {"data.name": dataset, **(RECIPES.get(dataset, {}) if isinstance(dataset, str) else {})}
+
+
+def _for_network(recipe, name):
+    """A recipe for another network than its own: without its network's options, and without a width if it has none."""
+    if name is None or name == recipe.get("model.name", ModelConfig.name):
+        return recipe
+    foreign = {key for key in recipe if key.startswith("model.")} - {"model.width"}
+    if "model.width" in recipe and isinstance(name, str) and own_code.parse(name) is not None:
+        from minighost import models  # only now: reading a configuration imports nothing heavy
+
+        foreign |= set() if models.takes(name, "width") else {"model.width"}
+    return {key: value for key, value in recipe.items() if key not in foreign}
 
 
 def _preset(name):

@@ -39,6 +39,8 @@ class RunMeta:
         See `fingerprints` and `versions`. Empty in checkpoints of minighost 0.1.0.
     size : list of int, or None
         Height and width of the images, [H, W]. None in checkpoints of minighost 0.1.0: their data set's name says it.
+    code : dict of str to str
+        Of a network of one's own: ``file``, its absolute path, and ``sha256``. Empty for a registered one.
     """
 
     config: Config
@@ -51,6 +53,7 @@ class RunMeta:
     data: dict = field(default_factory=dict)
     versions: dict = field(default_factory=dict)
     size: list | None = None
+    code: dict = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON knows it."""
@@ -118,8 +121,9 @@ _RULES = {
     "data": (_words, "an object of texts"),
     "versions": (_words, "an object of texts"),
     "size": (_size, f"two whole numbers from 1 to {LARGEST_SIDE:,}"),
+    "code": (_words, "an object of texts"),
 }
-_OPTIONAL = {"log_bytes", "macs", "data", "versions", "size"}
+_OPTIONAL = {"log_bytes", "macs", "data", "versions", "size", "code"}
 
 
 def fingerprints(train_set: Dataset, test_set: Dataset | None) -> dict[str, str]:

@@ -26,7 +26,7 @@ def header(config, folder, model, trainer, train_set, test_set, threads):
     reason = f" ({threads.reason})" if threads.reason else ""
     tests = "no" if test_set is None else f"{len(test_set):,}"
     return [
-        f"model    {config.model.name}{width}{options}: {parameters:,} parameters",
+        f"model    {config.model.title}{width}{options}: {parameters:,} parameters",
         f"data     {train_set.name}: {len(train_set):,} training and {tests} test images, {H}x{W}, "
         f"{len(train_set.classes)} classes",
         f"plan     {t.epochs} epochs of {len(trainer.loader):,} steps, {t.batch_size} images each; "

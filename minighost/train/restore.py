@@ -1,5 +1,8 @@
 """A trained network back from its run's folder."""
 
+import dataclasses
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,10 +16,11 @@ from minighost.finite import unusable
 from minighost.nn.limit import at_most
 from minighost.nn.module import Module
 from minighost.train.checkpoint import load_checkpoint
-from minighost.train.config import Config
+from minighost.train.config import Config, with_whole_path
 from minighost.train.meta import RunMeta
+from minighost.train.ownfile import BRING_BACK, check_place, difference
 from minighost.train.trainer import evaluate, evaluated
-from minighost.type_aliases import Array, Images, PathLike
+from minighost.type_aliases import Array, Images, PathLike, State
 
 __all__ = ["LoadedRun", "create_model", "load", "load_run", "recreate_model", "takes_grey"]
 
@@ -104,25 +108,32 @@ def create_model(config: Config, num_classes: int, channels: int = 3) -> Module:
     """The network of a `Config`, untrained; `takes_grey` says whether it can have one channel."""
     from minighost import models
 
-    options = dict(config.model.options)
+    options = config.model.given()
     if options.get("features_only", False) is not False:
         raise ValueError("model.features_only: a network without logits cannot be trained on labels; leave it out")
-    if config.model.width is not None:
-        options["width"] = config.model.width
     if channels != 3:
-        options.setdefault("in_channels", channels)
+        options = {"in_channels": channels, **options}
     return models.create(config.model.name, num_classes=num_classes, rng=config.seed, **options)
+
+
+def check_model(config: Config) -> None:
+    """Errors as `create_model`, where name and options are what is wrong, before images are read."""
+    from minighost import models
+
+    models.check_options(config.model.name, config.model.given())
 
 
 def takes_grey(config: Config) -> bool:
     """Whether the network of a `Config` has an option `in_channels`, so that it need not be shown grey as RGB."""
-    from minighost.models.registry import MODELS
+    from minighost import models
 
-    return "in_channels" in MODELS.takes(config.model.name)
+    return models.takes(config.model.name, "in_channels")
 
 
 def recreate_model(config: Config, num_classes: int, weights: int, where: str, channels: int = 3) -> Module:
     """As `create_model`, for what the file `where` describes: FormatError if that has more weights than the file."""
+    if config.model.own is not None:
+        check_model(config)  # what is wrong with a learner's file is not the checkpoint's fault
     try:
         with at_most(weights):
             return create_model(config, num_classes, channels)
@@ -130,7 +141,11 @@ def recreate_model(config: Config, num_classes: int, weights: int, where: str, c
         raise FormatError(f"{where}: this checkpoint does not fit its own configuration: {error}") from error
 
 
-def load_run(path: PathLike, which: Literal["last", "best"] = "last") -> LoadedRun:
+def load_run(
+    path: PathLike,
+    which: Literal["last", "best"] = "last",
+    model: str | Module | Callable[..., Module] | None = None,
+) -> LoadedRun:
     """The network of a run.
 
     Parameters
@@ -140,6 +155,9 @@ def load_run(path: PathLike, which: Literal["last", "best"] = "last") -> LoadedR
     which : {"last", "best"}
         The last epoch's weights (the run's result), or those that did best on the test images (chosen with the test
         images, so their accuracy flatters them).
+    model : str, Module, class or function, optional
+        The network in place of the one that the run names: a name for `models.create`, as ``"moved/my.py:Net"``; a
+        network, into which the weights are loaded; or what makes one. It must have the run's weights.
 
     Returns
     -------
@@ -148,9 +166,21 @@ def load_run(path: PathLike, which: Literal["last", "best"] = "last") -> LoadedR
     Raises
     ------
     FileNotFoundError
-        No such folder or checkpoint.
+        No such folder or checkpoint; or the file that defined the network is gone.
     FormatError
         A damaged checkpoint, or one that does not fit its configuration.
+    ValueError
+        The file that defined the network lies in the run's folder, and `model` does not name it.
+
+    Warns
+    -----
+    UserWarning
+        The file that defined the network has changed; its network still has the run's weights.
+
+    Notes
+    -----
+    A run of a registered network never runs code. One of a network of your own runs the file that the run names, from
+    where it was when the training began.
     """
     if which not in ("last", "best"):
         raise ValueError(f"which: expected 'last' or 'best', got {which!r}")
@@ -167,16 +197,19 @@ def load_run(path: PathLike, which: Literal["last", "best"] = "last") -> LoadedR
     weights = evaluated(tensors)
     if problems := unusable(weights):
         raise FormatError(f"{name}.json: these weights are corrupt: {'; '.join(problems)}")
-    size = sum(value.size for value in weights.values())
-    model = recreate_model(meta.config, len(meta.classes), size, f"{name}.json", len(meta.mean))
-    try:
-        model.load_state_dict(weights)
-    except ValueError as error:
-        raise FormatError(f"{name}.json: this checkpoint does not fit its own configuration: {error}") from error
+    config = meta.config
+    if isinstance(model, str):
+        config = config.replace(model=dataclasses.replace(config.model, name=with_whole_path(model)))
+    elif model is None:
+        check_place(config, path)
+    if model is None or isinstance(model, str):
+        network = _named(config, meta, weights, f"{name}.json")
+    else:
+        network = _given(model, config, meta)
+        _fill(network, weights, f"{name}.json: this checkpoint does not fit {type(network).__name__}")
     mean, std = (np.array(values, np.float32) for values in (meta.mean, meta.std))
-    return LoadedRun(
-        model.eval(), meta.config, tuple(meta.classes), mean, std, meta.trainer["epoch"], _size(meta, f"{name}.json")
-    )
+    size = _size(meta, f"{name}.json")
+    return LoadedRun(network.eval(), config, tuple(meta.classes), mean, std, meta.trainer["epoch"], size)
 
 
 def _size(meta: RunMeta, where: str) -> tuple[int, int]:
@@ -188,6 +221,39 @@ def _size(meta: RunMeta, where: str) -> tuple[int, int]:
     except ValueError as error:
         raise FormatError(f"{where}: its meta data lack 'size', and {error}") from error
     return side, side
+
+
+def _named(config: Config, meta: RunMeta, weights: State, where: str) -> Module:
+    """The network that a configuration names, with the weights."""
+    other = difference(config, meta.code)
+    try:
+        size = sum(value.size for value in weights.values())
+        network = recreate_model(config, len(meta.classes), size, where, len(meta.mean))
+        _fill(network, weights, f"{where}: this checkpoint does not fit its own configuration")
+    except FormatError as error:
+        if not other:
+            raise
+        raise FormatError(f"{other}; {BRING_BACK}: {error}") from error
+    if other:
+        warnings.warn(f"{other}; its network still has the same weights, and is used", stacklevel=3)
+    return network
+
+
+def _given(model: Module | Callable[..., Module], config: Config, meta: RunMeta) -> Module:
+    """A network, or what a class or function makes when it is called as one in a file is."""
+    from minighost.models import own
+
+    if isinstance(model, Module):
+        return model
+    usual = {"num_classes": len(meta.classes), "rng": config.seed}
+    return own.create(model, getattr(model, "__name__", "model"), {**config.model.given(), **usual})
+
+
+def _fill(network: Module, weights: State, complaint: str) -> None:
+    try:
+        network.load_state_dict(weights)
+    except ValueError as error:
+        raise FormatError(f"{complaint}: {error}") from error
 
 
 load = load_run  # the name in `minighost` itself

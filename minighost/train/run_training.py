@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from minighost import data, ops
+from minighost import data, models, ops
 from minighost.errors import FormatError, one_line
 from minighost.files import write_atomic
 from minighost.nn.module import Module
@@ -21,7 +21,8 @@ from minighost.train.course import Course
 from minighost.train.lock import run_lock
 from minighost.train.log import Log, finite, read_log
 from minighost.train.meta import RunMeta, fingerprints, resuming, versions
-from minighost.train.restore import create_model, recreate_model, takes_grey
+from minighost.train.ownfile import record
+from minighost.train.restore import check_model, create_model, recreate_model, takes_grey
 from minighost.train.runfolder import RunFolder, choose_folder
 from minighost.train.signals import Interrupted, listening
 from minighost.train.storage import Storage
@@ -78,12 +79,15 @@ def run(
     if resume and folder.finished:
         console.line(f"{folder.path}: this run is finished; its results are in summary.json")
         return json.loads(folder.summary.read_text(encoding="utf-8"))
+    check_model(config)
 
     def make():
         train_set, test_set = (_load(config, split) for split in ("train", "test"))  # first: this may fail
         if train_set.channels == 1 and not takes_grey(config):
             train_set, test_set = train_set.rgb(), test_set.rgb()
-            console.line(f"note: the images are grey; {config.model.name} has no in_channels, so they are shown as RGB")
+            console.line(
+                f"note: the images are grey; {config.model.title} has no in_channels, so they are shown as RGB"
+            )
         return _model(config, folder, resume, train_set), train_set, test_set
 
     return conduct(config, make, console, folder, resume=resume, overwrite=overwrite, callbacks=callbacks)
@@ -142,7 +146,10 @@ def _model(config, folder, resume, train_set):
     num_classes, channels = len(train_set.classes), train_set.channels
     if resume and folder.has_checkpoint:
         return recreate_model(config, num_classes, folder.weights(), f"{folder.last}.json", channels)
-    return create_model(config, num_classes, channels)
+    model = create_model(config, num_classes, channels)
+    if config.model.own is not None:
+        models.try_out(model, config.model.title, train_set.images.shape[1:], num_classes)
+    return model
 
 
 def _prepare(model, loader):
@@ -185,6 +192,7 @@ class FolderStorage(Storage):
             data=fingerprints(trainer.loader.dataset, test_set),
             versions=versions(),
             size=list(trainer.loader.dataset.size),
+            code=record(config),
         )
 
     @contextlib.contextmanager
@@ -244,7 +252,7 @@ class FolderStorage(Storage):
 
     def _title(self):
         width = "" if self.config.model.width is None else f" {self.config.model.width:g}x"
-        return f"{self.config.model.name}{width} on {self.config.data.name}"
+        return f"{self.config.model.title}{width} on {self.config.data.name}"
 
     def how_to_continue(self) -> str:
         return report.resume_command(self.folder)

@@ -18,6 +18,7 @@ from minighost.files import remove_stale, write_atomic
 from minighost.train.checkpoint import read_record, written
 from minighost.train.config import Config
 from minighost.train.meta import RunMeta
+from minighost.train.ownfile import check_place, check_unchanged, named
 from minighost.type_aliases import PathLike
 
 __all__ = ["RunFolder", "choose_folder", "resume_config"]
@@ -108,6 +109,7 @@ class RunFolder:
         if not self.has_checkpoint:
             return
         meta = self.meta()
+        check_unchanged(config, meta.code, self.path)
         if differences := _compare(meta.config, config, "in the checkpoint", "in config.json"):
             raise ValueError(
                 f"{self.path}: config.json no longer belongs to this run: {'; '.join(differences)}. "
@@ -128,9 +130,11 @@ class RunFolder:
     def begin(self, config, resume, overwrite):
         """Make the folder ready, after a second `check`, now that nobody else can come in between."""
         self.check(config, resume, overwrite)
-        if not resume:
+        if resume:
+            config = Config.load(self.config).replace(model=config.model)  # whose file may have moved
+        else:
             self.clear()
-            write_atomic(self.config, json.dumps(config.replace(out=None).to_dict(), indent=2) + "\n")
+        write_atomic(self.config, json.dumps(config.replace(out=None).to_dict(), indent=2) + "\n")
 
     def clear(self):
         """Remove the files of an earlier run, and only those."""
@@ -150,7 +154,7 @@ class RunFolder:
 
 def _compare(stored, given, there="there", here="now"):
     """Each key that decides the result and differs, with both values; 1, 1.0 and true differ."""
-    theirs, mine = stored.flat(), given.flat()
+    theirs, mine = ({**one.flat(), "model.name": named(one.model.name)} for one in (stored, given))
     return [
         f"{key} = {theirs.get(key)!r} {there}, {mine.get(key)!r} {here}"
         for key in sorted(mine.keys() | theirs.keys())
@@ -162,7 +166,8 @@ def choose_folder(config, resume):
     """Its `out`, or runs/DATA-MODEL with a number: the newest one to resume, else the first free one."""
     if config.out is not None:
         return RunFolder(config.out)
-    base, number = f"{config.data.name}-{config.model.name}", 1
+    own = config.model.own
+    base, number = f"{config.data.name}-{config.model.name if own is None else own.name}", 1
     folder = lambda n: RunFolder(Path("runs") / (base if n == 1 else f"{base}-{n}"))  # noqa: E731
     while folder(number).has_run:
         number += 1
@@ -185,5 +190,8 @@ def resume_config(toml_path: PathLike | None = None, overrides: Mapping[str, Any
     folder = choose_folder(Config.resolve(toml_path=toml_path, overrides=overrides, check=False), resume=True)
     if not folder.has_run:
         raise ValueError(f"{folder.path}: no run to resume here (no config.json); leave out --resume to start one")
-    config = Config.resolve(toml_path=toml_path, overrides=overrides, base=Config.load(folder.config))
+    stored = Config.load(folder.config)
+    config = Config.resolve(toml_path=toml_path, overrides=overrides, base=stored)
+    if "model.name" not in (overrides or {}):
+        check_place(config, folder.path)
     return config.replace(out=str(folder.path))
