@@ -120,7 +120,7 @@ WRONG = {
     "Net = nn.ReLU()": r"my\.py:Net: is a network that is made already; give a function that makes and returns it$",
     "Net = 3": r"my\.py:Net: is of type int, not a network; give a class or a function that returns one$",
     "def Net(): pass": r"my\.py:Net: returned nothing; it must return a network, a minighost\.nn\.Module$",
-    "def Net(depth): pass": r"my\.py:Net needs depth, which has no default; give --set model\.depth=VALUE, or a default",
+    "def Net(depth): pass": r"my\.py:Net needs depth, which has no default; give --set model\.depth=VALUE, or",
     "def Net(): return 1 / 0": r"my\.py, line 2: ZeroDivisionError: division by zero$",
 }
 
