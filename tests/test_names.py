@@ -2,12 +2,15 @@
 
 import importlib
 import pkgutil
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import minighost
-from minighost import data, ops, stepper, train
+from minighost import data, ops, plots, stepper, train
 
+ROOMS = [path.stem for path in Path(minighost.__file__).parent.iterdir()]
 INNER = {"bias", "elementwise", "windows"}  # files of `ops` that its other files share
 
 
@@ -16,11 +19,19 @@ def files_of_ops():
     return {name: importlib.import_module(f"minighost.ops.{name}") for name in sorted(names - INNER)}
 
 
-@pytest.mark.parametrize("package", [minighost, data, stepper, train], ids=lambda package: package.__name__)
+def rooms(package):
+    """Names that are meant to be modules."""
+    return {"optimizers", "schedules"} if package is train else set(ROOMS) if package is minighost else set()
+
+
+@pytest.mark.parametrize("package", [minighost, data, plots, stepper, train], ids=lambda package: package.__name__)
 def test_every_name_that_is_looked_up_on_first_use_is_there(package):
     assert sorted(package.__all__) == dir(package)
     missing = [name for name in package.__all__ if not hasattr(package, name)]
     assert not missing, f"{package.__name__} lists what no module defines: {missing}"
+    asked = {name: getattr(package, name) for name in package.__all__}
+    shadowed = [name for name, found in asked.items() if isinstance(found, ModuleType) and name not in rooms(package)]
+    assert not shadowed, f"{package.__name__}: a file of that name hides the function, once it is imported: {shadowed}"
     with pytest.raises(AttributeError, match=rf"'{package.__name__}' has no attribute 'no_such'; it has \w+"):
         _ = package.no_such
 

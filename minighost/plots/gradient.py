@@ -4,7 +4,7 @@ import numpy as np
 
 from minighost.errors import printable
 from minighost.plots.figure import picture
-from minighost.plots.show import shown
+from minighost.plots.inline import shown
 
 __all__ = ["save", "sheet"]
 

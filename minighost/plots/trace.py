@@ -3,7 +3,7 @@
 import numpy as np
 
 from minighost.plots.figure import picture
-from minighost.plots.show import shown
+from minighost.plots.inline import shown
 
 __all__ = ["save"]
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from minighost import notebook
 from minighost.plots.figure import png
-from minighost.plots.show import shown
+from minighost.plots.inline import shown
 from minighost.terminal import text
 from minighost.terminal.console import duration
 from minighost.train.callbacks import Callback
