@@ -6,7 +6,7 @@ another order, too.
 """
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,13 +14,35 @@ from minighost.files import write_atomic
 from minighost.finite import unusable
 from minighost.interop.tables import Table, table, tables_of
 from minighost.interop.weights import read_weights
+from minighost.nn.freezing import head_of
 
-__all__ = ["gradients", "load", "load_timm", "save", "state_dict", "to_timm"]
+__all__ = ["Match", "gradients", "load", "load_timm", "match", "save", "state_dict", "to_timm"]
 
 OURS = "minighost"
 
 
-def load(model, weights, names=None):
+class Match(NamedTuple):
+    """Weights that fit a model.
+
+    Attributes
+    ----------
+    state : dict of str to ndarray
+        For `Module.load_state_dict`: the model's names, layouts and precision.
+    names : str
+        Whose names they were.
+    new_head : list of str
+        The model's arrays that are not among them, because they were of other classes.
+    classes : int
+        How many classes they were of, if `new_head` names any.
+    """
+
+    state: dict[str, Any]
+    names: str
+    new_head: list[str]
+    classes: int = 0
+
+
+def load(model, weights, names=None, new_head=False):
     """Load weights of torchvision, timm or minighost.
 
     Parameters
@@ -33,6 +55,9 @@ def load(model, weights, names=None):
     names : str, optional
         Whose names they are: "torchvision", "timm", "pytorch" (our names, PyTorch's layouts) or "minighost" (our names
         and layouts). By default those that most of the file's names belong to, and in the same layouts.
+    new_head : bool
+        Weights of another number of classes fit, too: the layers that are as wide as there are classes
+        (`nn.freezing.head_of`) keep the numbers that they have in the model.
 
     Returns
     -------
@@ -54,15 +79,32 @@ def load(model, weights, names=None):
     >>> one, two = (models.create("ghostnet", width=0.1, num_classes=10, rng=rng) for rng in (1, 2))
     >>> load(one, state_dict(two, "timm")) is one
     True
+    >>> three = models.create("ghostnet", width=0.1, num_classes=3)
+    >>> load(three, state_dict(two, "timm"), new_head=True) is three
+    True
     """
-    return _load("load", model, read_weights(weights), names)
+    return _load("load", model, read_weights(weights), names, new_head)
 
 
-def _load(asker, model, theirs, names):
+def _load(asker, model, theirs, names, new_head=False):
+    return model.load_state_dict(match(asker, model, theirs, names, new_head).state)
+
+
+def match(asker, model, theirs, names=None, new_head=False):
+    """What `load` would load, as a `Match`; arguments and errors are those of `load`.
+
+    Parameters
+    ----------
+    asker : str
+        For messages.
+    theirs : dict of str to ndarray
+        As `read_weights` returns it.
+    """
     own = model.state_dict()
     theirs = {name: value for name, value in theirs.items() if not name.endswith("num_batches_tracked")}
     naming = _naming(asker, model, own, theirs, names)
     ours = {naming.name(path): path for path in own}
+    head, classes = _other_head(model, own, theirs, naming) if new_head else ([], 0)
     problems = [
         f"missing: {name} {naming.shapes(path, own[path])[0]}" for name, path in ours.items() if name not in theirs
     ]
@@ -71,10 +113,12 @@ def _load(asker, model, theirs, names):
         for name, value in theirs.items()
         if name not in ours and not re.search(naming.table.absent, name)
     ]
-    converted = {}
+    converted = {path: own[path] for path in head}
     for name in ours.keys() & theirs.keys():
         path, value = ours[name], theirs[name]
         shapes = naming.shapes(path, own[path])
+        if path in head:
+            continue
         if value.shape not in shapes:
             problems.append(f"shape of {name}: {value.shape}, the model needs {' or '.join(map(str, shapes))}")
         elif value.dtype.kind != "f":
@@ -87,7 +131,19 @@ def _load(asker, model, theirs, names):
             f"{asker}: these weights do not fit this {type(model).__name__}; nothing was loaded. "
             f"{len(problems)} differences:\n  " + "\n  ".join(sorted(problems))
         )
-    return model.load_state_dict(converted)
+    return Match(converted, naming.source, head, classes)
+
+
+def _other_head(model, own, theirs, naming):
+    """The arrays of the head, if those of the file differ from them in the number of classes alone; and that number."""
+    head = [path for path in own if path.rpartition(".")[0] in head_of(model)]
+    numbers = {
+        naming.classes(path, own[path], theirs[naming.name(path)]) for path in head if naming.name(path) in theirs
+    }
+    ours = {own[path].shape[-1] for path in head}
+    if len(numbers) != 1 or len(ours) != 1 or numbers == ours or None in numbers:
+        return [], 0
+    return head, numbers.pop()
 
 
 def state_dict(model, names):
@@ -120,7 +176,7 @@ def gradients(model, names):
 
 
 def _exported(model, names, arrays):
-    naming = _Ours() if names == OURS else _Theirs(table("interop", model, names))
+    naming = _Ours() if names == OURS else _Theirs(names, table("interop", model, names))
     return {naming.name(path): naming.to_theirs(path, value) for path, value in arrays.items()}
 
 
@@ -148,8 +204,8 @@ def _naming(asker, model, own, theirs, names):
     if names == OURS:
         return _Ours()
     if names is not None:
-        return _Theirs(table(asker, model, names))
-    candidates: list[Any] = [_Ours(), *map(_Theirs, tables_of(model).values())]
+        return _Theirs(names, table(asker, model, names))
+    candidates: list[Any] = [_Ours(), *(_Theirs(*one) for one in tables_of(model).items())]
 
     def fitting(naming):
         known = [path for path in own if naming.name(path) in theirs]
@@ -161,13 +217,17 @@ def _naming(asker, model, own, theirs, names):
 class _Ours:
     """Our own names and layouts."""
 
-    table = Table(())
+    source, table = OURS, Table(())
 
     def name(self, path):
         return path
 
     def shapes(self, path, ours):
         return [ours.shape]
+
+    def classes(self, path, ours, value):
+        """The last axis of `value`, an array of the head; None if it differs in others, too."""
+        return value.shape[-1] if value.ndim and value.shape[:-1] == ours.shape[:-1] else None
 
     def to_ours(self, path, value, ours):
         with np.errstate(over="ignore"):
@@ -180,8 +240,8 @@ class _Ours:
 class _Theirs:
     """Names of a table, layouts of PyTorch."""
 
-    def __init__(self, table):
-        self.table = table
+    def __init__(self, source, table):
+        self.source, self.table = source, table
         self.name = table.name
 
     def shapes(self, path, ours):
@@ -193,6 +253,11 @@ class _Theirs:
             shapes = [(*ours.shape[::-1], 1, 1), ours.shape[::-1]]
             return shapes if self._is_convolution(path) else shapes[1:]
         return [ours.shape]
+
+    def classes(self, path, ours, value):
+        """The first axis of `value`, an array of the head; None if it differs in others, too."""
+        others = [shape[1:] for shape in self.shapes(path, ours)]
+        return value.shape[0] if value.ndim and value.shape[1:] in others else None
 
     def to_ours(self, path, value, ours):
         """`value`, of one of `shapes`, in the layout and precision of `ours`."""

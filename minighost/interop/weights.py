@@ -8,7 +8,7 @@ import numpy as np
 from minighost.errors import FormatError
 from minighost.inputs import open_regular
 
-__all__ = ["read_weights"]
+__all__ = ["parse_safetensors", "read_weights"]
 
 # What training scripts put around the weights or before their names. Of several kinds one is meant: the averaged ones,
 # which are evaluated, come first (timm's order).
@@ -37,8 +37,10 @@ def read_weights(source):
     ValueError
         A name that is there with and without its prefix, a value that is no array of numbers.
     """
-    state = _read_file(source) if isinstance(source, (str, os.PathLike)) else source
-    state = _without_prefix(_unwrapped(state))
+    if isinstance(source, (str, os.PathLike)):
+        with open_regular(source) as file:
+            source = parse_safetensors(file.read(), source)
+    state = _without_prefix(_unwrapped(source))
     arrays, problems = {}, []
     for name, value in state.items():
         try:
@@ -74,12 +76,11 @@ def _without_prefix(state):
     return state
 
 
-def _read_file(path):
+def parse_safetensors(content, path):
+    """Names and arrays of a file's bytes; FormatError, which names the path, if they are not safetensors."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    with open_regular(path) as file:
-        content = file.read()
     try:
         return load(content)
     except (SafetensorError, KeyError, TypeError, AttributeError, ValueError) as error:  # the last four: bf16, fp8
