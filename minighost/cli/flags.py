@@ -19,6 +19,7 @@ KEYS = {  # flag: (key, metavar, help)
     "--epochs": ("train.epochs", "N", "passes over the training images"),
     "--batch-size": ("train.batch_size", "N", "images per step (batch size)"),
     "--lr": ("train.lr", "LR", "peak learning rate"),
+    "--from": ("train.start", "WEIGHTS", "start from a run's folder or a .safetensors file; see docs/fine-tuning.md"),
     "--freeze": ("train.freeze", "LAYER", "keep the layers up to this one as they are; body: all but the head"),
     "--seed": ("seed", "N", "random seed"),
     "--threads": ("threads", "N", "number of threads (0: one per core); results do not depend on it"),

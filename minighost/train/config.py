@@ -17,7 +17,7 @@ from minighost.errors import FormatError
 from minighost.inputs import read_regular
 from minighost.registry import unknown
 from minighost.train import optimizers, schedules
-from minighost.train.recipes import PRESETS, RECIPES
+from minighost.train.recipes import PRESETS, RECIPES, fine_tuning
 from minighost.train.values import Choice, Flag, Free, Numbers, Real, Rule, Text, Whole
 from minighost.type_aliases import PathLike
 
@@ -94,6 +94,9 @@ class TrainConfig:
     views: str = _key(
         "image", Choice("image", "mirror", "shift"), "averaged at the end; mirror: both sides; shift: also shifted"
     )
+    start: str | None = _key(
+        None, Text(none=True), "weights to start from (--from): the folder of a run, or a .safetensors file"
+    )
     freeze: str | None = _key(
         None, Text(none=True), "last layer that stays as it is, with all before it; body: all but the head"
     )
@@ -168,7 +171,8 @@ class Config:
             given["model.name"] = with_whole_path(given["model.name"])
         if base is None:
             start = _preset(preset) if preset else _recipe(given.get("data.name", dataset or DataConfig.name))
-            start = _for_network(start, given.get("model.name"))
+            source = Text(none=True).read("train.start", given.get("train.start"))
+            start = _for_network(start, given.get("model.name")) if source is None else _tuned(start, source, given)
         else:
             start = {key: value for key, value in base.flat().items() if value is not None}
         where = {**dict.fromkeys(file, f"{toml_path}: "), **dict.fromkeys(overrides, "")}
@@ -299,6 +303,18 @@ def _for_network(recipe, name):
 
         foreign |= set() if models.takes(name, "width") else {"model.width"}
     return {key: value for key, value in recipe.items() if key not in foreign}
+
+
+def _tuned(recipe, source, given):
+    """A recipe with the changes that suit pretrained weights, and the network that these are of if a run says it."""
+    from minighost.train.start import network_of
+
+    network, name = network_of(source), given.get("model.name")
+    if network and name in (None, network["model.name"]):
+        recipe = {key: value for key, value in recipe.items() if not key.startswith("model.")} | network
+    else:
+        recipe = _for_network(recipe, name)
+    return {**recipe, **fine_tuning(recipe)}
 
 
 def _preset(name):

@@ -41,6 +41,8 @@ class RunMeta:
         Height and width of the images, [H, W]. None in checkpoints of minighost 0.1.0: their data set's name says it.
     code : dict of str to str
         Of a network of one's own: ``file``, its absolute path, and ``sha256``. Empty for a registered one.
+    start : dict of str to str
+        The weights that it started from, see `train.start`; empty if they were drawn.
     """
 
     config: Config
@@ -54,6 +56,7 @@ class RunMeta:
     versions: dict = field(default_factory=dict)
     size: list | None = None
     code: dict = field(default_factory=dict)
+    start: dict = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON knows it."""
@@ -120,10 +123,11 @@ _RULES = {
     "macs": (_whole, "a whole number >= 0"),
     "data": (_words, "an object of texts"),
     "versions": (_words, "an object of texts"),
+    "start": (_words, "an object of texts"),
     "size": (_size, f"two whole numbers from 1 to {LARGEST_SIDE:,}"),
     "code": (_words, "an object of texts"),
 }
-_OPTIONAL = {"log_bytes", "macs", "data", "versions", "size", "code"}
+_OPTIONAL = {"log_bytes", "macs", "data", "versions", "size", "code", "start"}
 
 
 def fingerprints(train_set: Dataset, test_set: Dataset | None) -> dict[str, str]:

@@ -5,7 +5,7 @@ Anything in a configuration file or on the command line overrides them.
 
 from typing import Any
 
-__all__ = ["PRESETS", "RECIPES"]
+__all__ = ["PRESETS", "RECIPES", "fine_tuning"]
 
 RECIPES: dict[str, dict[str, Any]] = {
     "shapes10": {
@@ -52,3 +52,15 @@ PRESETS: dict[str, dict[str, Any]] = {
     "cifar10-ghost": {**_QUICK, "model.ratio": 2, "model.plain": 1, "train.epochs": 18},
     "cifar10-quick": {**_QUICK, "train.epochs": 24, "train.crop": 3, "train.cutout": 6},
 }
+
+DIVISOR = 5  # of the rate of a recipe that begins at random
+
+
+def fine_tuning(recipe: dict[str, Any]) -> dict[str, Any]:
+    """What changes in a recipe when training starts from pretrained weights: smaller steps, smaller still in the body.
+
+    Parameters
+    ----------
+    recipe : dict of str to value
+    """
+    return {"train.lr": recipe.get("train.lr", 0.2) / DIVISOR, "train.body_lr": 0.2}

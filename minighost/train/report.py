@@ -9,7 +9,7 @@ from minighost.train.groups import trained
 __all__ = ["header", "outcome", "resume_command", "row", "table_head"]
 
 
-def header(config, folder, model, trainer, train_set, test_set, threads):
+def header(config, folder, model, trainer, train_set, test_set, threads, start=()):
     """What is about to happen, as lines."""
     parameters = sum(p.data.size for p in model.parameters())
     width = "" if config.model.width is None else f" {config.model.width:g}x"
@@ -31,6 +31,7 @@ def header(config, folder, model, trainer, train_set, test_set, threads):
         f"{len(train_set.classes)} classes",
         f"plan     {t.epochs} epochs of {len(trainer.loader):,} steps, {t.batch_size} images each; "
         f"{t.optimizer}, {', '.join(extras)}",
+        *start,
         *([f"trains   {what}"] if (what := trained(model)) else []),
         f"machine  {threads.count} thread{'s' if threads.count > 1 else ''}{reason}, seed {config.seed}",
         *([f"folder   {folder.path}"] if folder is not None else []),

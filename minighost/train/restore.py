@@ -22,7 +22,7 @@ from minighost.train.ownfile import BRING_BACK, check_place, difference
 from minighost.train.trainer import evaluate, evaluated
 from minighost.type_aliases import Array, Images, PathLike, State
 
-__all__ = ["LoadedRun", "create_model", "load", "load_run", "recreate_model", "takes_grey"]
+__all__ = ["LoadedRun", "checkpoint_of", "create_model", "load", "load_run", "recreate_model", "takes_grey"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,14 +184,7 @@ def load_run(
     """
     if which not in ("last", "best"):
         raise ValueError(f"which: expected 'last' or 'best', got {which!r}")
-    name = Path(path) / "checkpoints" / which
-    if not name.with_name(f"{which}.json").exists():
-        what = (
-            "this run has not saved one yet"
-            if (Path(path) / "config.json").exists()
-            else "this is not the folder of a run"
-        )
-        raise FileNotFoundError(2, f"no checkpoint {which!r} here; {what}", str(path))
+    name = checkpoint_of(path, which)
     tensors, meta = load_checkpoint(name)
     meta = RunMeta.from_dict(meta, name.with_name(f"{which}.json"))
     weights = evaluated(tensors)
@@ -210,6 +203,19 @@ def load_run(
     mean, std = (np.array(values, np.float32) for values in (meta.mean, meta.std))
     size = _size(meta, f"{name}.json")
     return LoadedRun(network.eval(), config, tuple(meta.classes), mean, std, meta.trainer["epoch"], size)
+
+
+def checkpoint_of(path: PathLike, which: str) -> Path:
+    """The name of a run's checkpoint "last" or "best", as `load_checkpoint` takes it; FileNotFoundError if none."""
+    name = Path(path) / "checkpoints" / which
+    if not name.with_name(f"{which}.json").exists():
+        what = (
+            "this run has not saved one yet"
+            if (Path(path) / "config.json").exists()
+            else "this is not the folder of a run"
+        )
+        raise FileNotFoundError(2, f"no checkpoint {which!r} here; {what}", str(path))
+    return name
 
 
 def _size(meta: RunMeta, where: str) -> tuple[int, int]:

@@ -25,6 +25,7 @@ from minighost.train.ownfile import record
 from minighost.train.restore import check_model, create_model, recreate_model, takes_grey
 from minighost.train.runfolder import RunFolder, choose_folder
 from minighost.train.signals import Interrupted, listening
+from minighost.train.start import Started, is_grey, read_start, start_from
 from minighost.train.storage import Storage
 from minighost.train.summary import summarize
 from minighost.train.trainer import Trainer
@@ -83,7 +84,7 @@ def run(
 
     def make():
         train_set, test_set = (_load(config, split) for split in ("train", "test"))  # first: this may fail
-        if train_set.channels == 1 and not takes_grey(config):
+        if train_set.channels == 1 and not _takes_grey(config, folder, resume):
             train_set, test_set = train_set.rgb(), test_set.rgb()
             console.line(
                 f"note: the images are grey; {config.model.title} has no in_channels, so they are shown as RGB"
@@ -117,8 +118,10 @@ def conduct(
         try:
             with stop.at_once():
                 model, train_set, test_set = make()
-                loader, test_loader = _loaders(config, train_set, test_set)
-                _prepare(model, loader)
+                started = _start(config, folder, resume, model, train_set)
+                loader, test_loader = _loaders(config, train_set, test_set, started.normalisation)
+                if config.train.start is None:
+                    _prepare(model, loader)
                 trainer = Trainer(model, loader, test_loader, config.train, stop)
         except Interrupted:
             console.line(f"stopped by {stop.name} before anything was written")
@@ -128,10 +131,10 @@ def conduct(
             folder.path.mkdir(parents=True, exist_ok=True)
             stack.enter_context(run_lock(folder.path))
             folder.begin(config, resume, overwrite)
-        for line in report.header(config, folder, model, trainer, train_set, test_set, threads):
+        for line in report.header(config, folder, model, trainer, train_set, test_set, threads, started.lines):
             console.line(line)
         if folder is not None:
-            storage = FolderStorage(config, trainer, console, folder, test_set)
+            storage = FolderStorage(config, trainer, console, folder, test_set, started.about)
             stack.enter_context(storage.open(resume))
         return Course(config, trainer, storage, console, stop, callbacks).go()
 
@@ -152,15 +155,32 @@ def _model(config, folder, resume, train_set):
     return model
 
 
+def _takes_grey(config, folder, resume):
+    """Whether grey images stay grey: its weights, too, must have been trained on such."""
+    if not takes_grey(config) or config.train.start is None:
+        return takes_grey(config)
+    return len(folder.meta().mean) == 1 if resume and folder.has_checkpoint else is_grey(config.train.start)
+
+
+def _start(config, folder, resume, model, train_set):
+    """Load the weights to start from, if there are any; one that resumes has them in its checkpoint."""
+    if config.train.start is None:
+        return Started()
+    if resume and folder.has_checkpoint:
+        meta = folder.meta()
+        return Started((meta.mean, meta.std), meta.start, [f"from     {config.train.start}, when this run began"])
+    return start_from(read_start(config.train.start), model, train_set.classes)
+
+
 def _prepare(model, loader):
     """Show a few images to a network that computes a layer from them."""
     if hasattr(model, "prepare"):
         model.prepare(loader.normalized(loader.dataset.images[:5000]))
 
 
-def _loaders(config, train_set, test_set):
+def _loaders(config, train_set, test_set, normalisation):
     t = config.train
-    mean, std = data.channel_statistics(train_set.images)
+    mean, std = normalisation or data.channel_statistics(train_set.images)
     augment = data.Augment(flip=t.flip, crop_padding=t.crop, cutout=t.cutout) if t.flip or t.crop or t.cutout else None
     return (
         data.Loader(
@@ -178,7 +198,13 @@ class FolderStorage(Storage):
     saved_words = "everything is saved"
 
     def __init__(
-        self, config: Config, trainer: Trainer, console: Console, folder: RunFolder, test_set: data.Dataset | None
+        self,
+        config: Config,
+        trainer: Trainer,
+        console: Console,
+        folder: RunFolder,
+        test_set: data.Dataset | None,
+        start: dict[str, str],
     ) -> None:
         super().__init__(config, trainer, console)
         self.folder, self.test_set = folder, test_set
@@ -193,6 +219,7 @@ class FolderStorage(Storage):
             versions=versions(),
             size=list(trainer.loader.dataset.size),
             code=record(config),
+            start=start,
         )
 
     @contextlib.contextmanager
