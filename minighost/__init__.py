@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # the names below once more, for type checkers, which run not
     from minighost import cli as cli
     from minighost import data as data
     from minighost import errors as errors
+    from minighost import exporting as exporting
     from minighost import gradcheck as gradcheck
     from minighost import interop as interop
     from minighost import learn as learn
@@ -33,6 +34,7 @@ if TYPE_CHECKING:  # the names below once more, for type checkers, which run not
     from minighost import stepper as stepper
     from minighost import train as train
     from minighost.analysis import trace as trace
+    from minighost.exporting.write import export as export
     from minighost.ops import threads as threads
     from minighost.train.restore import load as load
 
@@ -45,6 +47,7 @@ else:
             "cli": "",
             "data": "",
             "errors": "",
+            "exporting": "",
             "gradcheck": "",
             "interop": "",
             "learn": "",
@@ -55,6 +58,7 @@ else:
             "stepper": "",
             "train": "",
             # these are used so often that they need no room's name
+            "export": "exporting.write",
             "load": "train.restore",
             "threads": "ops",
             "trace": "analysis",

@@ -17,7 +17,22 @@ import traceback
 import warnings
 
 from minighost import __version__, own_code
-from minighost.cli import bench, data, eval, gradcheck, learn, lines, predict, step, summary, sweep, train, warmup, zoo
+from minighost.cli import (
+    bench,
+    data,
+    eval,
+    export,
+    gradcheck,
+    learn,
+    lines,
+    predict,
+    step,
+    summary,
+    sweep,
+    train,
+    warmup,
+    zoo,
+)
 from minighost.errors import NonFiniteError, RunLocked, one_line
 from minighost.train.signals import Interrupted, listening
 
@@ -28,6 +43,7 @@ COMMANDS = {
     "sweep": sweep,
     "eval": eval,
     "predict": predict,
+    "export": export,
     "summary": summary,
     "zoo": zoo,
     "data": data,
@@ -47,6 +63,7 @@ examples:
   minighost sweep SPACE.toml                    train over a grid of settings
   minighost eval --checkpoint RUN               accuracy of that run, class by class
   minighost predict cat.jpg --checkpoint RUN    what does it see in a picture?
+  minighost export RUN --to onnx                that network for other programs
   minighost summary --width 0.5                 shapes, parameters and multiply-adds, layer by layer
   minighost zoo                                 all networks beside their published numbers
   minighost data --data shapes10 --out a.png    look at the images

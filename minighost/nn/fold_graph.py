@@ -11,7 +11,7 @@ from minighost.engine.activations import is_identity
 from minighost.nn.fold_branches import add_branch
 from minighost.nn.fold_nodes import Add, Affine, Concat, Convolution, Plain, Select
 
-__all__ = ["Op", "Segment", "explain", "segments_of"]
+__all__ = ["Op", "Segment", "explain", "ops_of", "segments_of"]
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Segment:
 
 def segments_of(traced):
     """The segments that lead to a `Traced` value, in order."""
-    ops = _merged(_ordered(traced))
+    ops = ops_of(traced)
     last = {id(source): k for k, op in enumerate(ops) for source in op.sources}
     last[id(ops[-1])] = len(ops)
     segments, first, source = [], 1, ops[0]
@@ -64,6 +64,11 @@ def segments_of(traced):
             segments.append(Segment(source, ops[first : k + 1]))
             first, source = k + 1, op
     return segments
+
+
+def ops_of(traced):
+    """The ops that lead to a `Traced` value, folded into one another; sources first, the network's input before all."""
+    return _merged(_ordered(traced))
 
 
 def _ordered(traced):

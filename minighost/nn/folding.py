@@ -39,7 +39,7 @@ from minighost.nn.stochastic_depth import StochasticDepth
 from minighost.nn.whitening import PatchWhitening
 from minighost.ops.local_response_norm import response_options
 
-__all__ = ["Trace", "evaluating", "in_evaluation", "rule"]
+__all__ = ["Trace", "evaluating", "in_evaluation", "known_layers", "rule"]
 
 _rules: dict = {}
 
@@ -52,6 +52,11 @@ def rule(kind):
         return function
 
     return add
+
+
+def known_layers():
+    """The classes that have a rule."""
+    return tuple(_rules)
 
 
 class Trace:

@@ -1,0 +1,75 @@
+"""Whether another program gives the answers that minighost gives."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+__all__ = ["TOLERANCE", "AnswersDiffer", "Comparison", "compare"]
+
+TOLERANCE = 1e-3  # of the largest logit; float32 rounds in another order there
+TOGETHER = 25  # images
+
+
+class AnswersDiffer(ValueError):
+    """What was exported does not compute what the network does; nothing was written."""
+
+
+class Comparison(NamedTuple):
+    """What came of it.
+
+    Attributes
+    ----------
+    engine : str
+        Which program was asked, with its version.
+    images : str
+        What it was asked about.
+    difference, allowed : float
+        The largest difference of two logits, and how large it may be.
+    equal, count : int
+        How many of the predictions are the same.
+    """
+
+    engine: str
+    images: str
+    difference: float
+    allowed: float
+    equal: int
+    count: int
+
+    def __str__(self):
+        return (
+            f"{self.engine} on {self.images}: {self.equal} of {self.count} predictions are the same; logits differ by "
+            f"at most {self.difference:.1e} (allowed: {self.allowed:.1e})"
+        )
+
+
+def compare(written, subject):
+    """Run what was written beside the network on the same images, a single one and then many at a time.
+
+    Parameters
+    ----------
+    written : Written
+    subject : Subject
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    AnswersDiffer
+    """
+    images = subject.images
+    bounds = [0, 1, *range(1 + TOGETHER, len(images), TOGETHER), len(images)]
+    batches = [images[first:last] for first, last in zip(bounds, bounds[1:], strict=False) if last > first]
+    ours = np.concatenate([subject.logits(batch) for batch in batches])
+    theirs = np.concatenate([written.run(batch.astype(np.float32) / 255) for batch in batches])
+    if ours.shape != theirs.shape:
+        raise AnswersDiffer(f"export: {written.engine} returns logits of shape {theirs.shape}, minighost {ours.shape}")
+    difference, allowed = float(np.abs(ours - theirs).max()), TOLERANCE * float(np.abs(ours).max())
+    predictions = [logits.reshape(len(images), -1).argmax(axis=1) for logits in (ours, theirs)]
+    equal = int((predictions[0] == predictions[1]).sum())
+    done = Comparison(written.engine, subject.source, difference, allowed, equal, len(images))
+    if not difference <= allowed:  # NaN, too
+        raise AnswersDiffer(f"export: {done}; nothing was written. Please report this, with the network")
+    return done

@@ -1,0 +1,151 @@
+"""The formats: what is written, as bytes by file name, and how another program runs it."""
+
+import importlib.metadata
+import importlib.util
+import io
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minighost.exporting import numpy_graph
+from minighost.exporting.onnx_graph import OPSET, onnx_model
+from minighost.exporting.torch_code import torch_code
+
+__all__ = ["FORMATS", "Format", "Written"]
+
+
+class Written(NamedTuple):
+    """A network in some format.
+
+    Attributes
+    ----------
+    files : dict of Path to bytes
+    engine : str or None
+        The program that can run it here, with its version.
+    run : callable or None
+        What that makes of images (N, H, W, C), float32 from 0 to 1.
+    notes : list of str
+        What the user should know.
+    """
+
+    files: dict
+    engine: str | None
+    run: Any
+    notes: list
+
+
+class Format(NamedTuple):
+    """How a format is written, and the suffixes of its files."""
+
+    write: Callable[..., Written]
+    suffixes: tuple[str, ...]
+
+
+def to_onnx(graph, subject, path):
+    """One file, checked by onnx and run by ONNX Runtime."""
+    missing = [name for name in ("onnx", "onnxruntime") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ModuleNotFoundError(
+            f'export to ONNX needs {" and ".join(missing)}: pip install {" ".join(missing)} (the extra "onnx")'
+        )
+    import onnx
+    import onnxruntime
+
+    about = subject.about()
+    preprocessing = {
+        "colours": "RGB" if subject.shape[2] == 3 else "grey",
+        "crop": "centre, of the shape of size",
+        "scale": "bicubic, to size",
+        "size": about.pop("size"),
+        "range": [0, 1],
+        "normalised": "inside" if subject.mean is not None else "no",
+        "mean": about.pop("mean"),
+        "std": about.pop("std"),
+    }
+    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in about.items()}
+    metadata = {**texts, "preprocessing": json.dumps(preprocessing)}
+    model = onnx_model(graph, subject.name, metadata)
+    onnx.checker.check_model(model, full_check=True)
+    content = model.SerializeToString()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+    def run(x):
+        return session.run(["logits"], {"images": np.ascontiguousarray(x.transpose(0, 3, 1, 2))})[0]
+
+    H, W, C = subject.shape
+    notes = [
+        f"opset {OPSET}, {len(model.graph.node)} nodes; onnx {onnx.__version__} finds it valid",
+        f"input images (N, {C}, {H}, {W}), float32 from 0 to 1{_normalised(subject)}; output logits",
+    ]
+    return Written({path: content}, f"ONNX Runtime {onnxruntime.__version__}", run, notes)
+
+
+def to_torch(graph, subject, path):
+    """A module's code, and its weights beside it; run if PyTorch is here."""
+    from safetensors.numpy import save
+
+    weights_path = path.with_suffix(".safetensors")
+    code, weights = torch_code(graph, subject.name, weights_path.name, subject.about())
+    files = {weights_path: save(weights), path: code.encode("utf-8")}
+    H, W, C = subject.shape
+    notes = [f"Net(images): images (N, {C}, {H}, {W}), float32 from 0 to 1{_normalised(subject)}; returns logits"]
+    if importlib.util.find_spec("torch") is None:
+        return Written(files, None, None, [*notes, "not compared: PyTorch is not installed here (pip install torch)"])
+    net = _loaded(files, path)
+    return Written(files, f"PyTorch {importlib.metadata.version('torch')}", net, notes)
+
+
+def _loaded(files, path):
+    """The module that the code makes of the weights, as a function of images with channels last."""
+    import torch
+
+    with tempfile.TemporaryDirectory() as folder:
+        for file, content in files.items():
+            (Path(folder) / file.name).write_bytes(content)
+        spec = importlib.util.spec_from_file_location("exported", Path(folder) / path.name)
+        module = importlib.util.module_from_spec(spec)
+        before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+        try:
+            spec.loader.exec_module(module)
+            net = module.load()
+        finally:
+            sys.dont_write_bytecode = before
+
+    def run(x):
+        with torch.no_grad():
+            return net(torch.from_numpy(x).permute(0, 3, 1, 2)).numpy()
+
+    return run
+
+
+def to_npz(graph, subject, path):
+    """Arrays by name, and what to do with them; run by `numpy_graph`."""
+    about = {**subject.about(), "steps": [step._asdict() for step in graph.steps]}
+    file = io.BytesIO()
+    np.savez(file, about=np.array(json.dumps(about)), **graph.arrays)
+    steps, arrays, _ = numpy_graph.read(io.BytesIO(file.getvalue()))
+    H, W, C = subject.shape
+    notes = [
+        f"{len(arrays)} arrays and {len(steps)} steps",
+        f"input images (N, {H}, {W}, {C}), float32 from 0 to 1{_normalised(subject)}; output logits",
+    ]
+    engine = f"NumPy {np.__version__}"
+    return Written({path: file.getvalue()}, engine, lambda x: numpy_graph.run(steps, arrays, x), notes)
+
+
+def _normalised(subject):
+    return "" if subject.mean is None else ", normalised inside"
+
+
+FORMATS = {
+    "onnx": Format(to_onnx, (".onnx",)),
+    "torch": Format(to_torch, (".py", ".safetensors")),
+    "npz": Format(to_npz, (".npz",)),
+}

@@ -1,0 +1,147 @@
+"""What is exported: a network, and what its input and output mean."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minighost import __version__
+from minighost.errors import one_line
+from minighost.nn.module import Module
+from minighost.train.restore import LoadedRun, load_run
+from minighost.train.runfolder import RunFolder
+
+__all__ = ["Subject", "subject_of"]
+
+IMAGES = 100  # for the comparison
+
+
+@dataclass(eq=False)
+class Subject:
+    """A network to be exported.
+
+    Attributes
+    ----------
+    model : Module
+    shape : (int, int, int)
+        H, W, C of its images.
+    name : str
+        Of the network.
+    classes : list of str
+        Empty where nobody has named them.
+    mean, std : list of float, or None
+        What images from 0 to 1 are normalised with; None: not at all.
+    images : ndarray, shape (N, H, W, C), uint8
+        For the comparison.
+    source : str
+        Where those come from.
+    history : dict of str to str
+        Of the training, if there was one.
+    """
+
+    model: Module
+    shape: tuple[int, int, int]
+    name: str
+    classes: list
+    mean: list | None
+    std: list | None
+    images: Any
+    source: str
+    history: dict = field(default_factory=dict)
+
+    def about(self):
+        """What goes into the file beside the network, as JSON knows it."""
+        return {
+            "network": self.name,
+            "classes": self.classes,
+            "size": list(self.shape[:2]),
+            "mean": self.mean,
+            "std": self.std,
+            "version": __version__,
+            **self.history,
+        }
+
+    def logits(self, images):
+        """What the network itself says of images (N, H, W, C), uint8."""
+        x = images.astype(np.float32) / 255
+        if self.mean is not None:
+            x = ((x - np.float32(self.mean)) / np.float32(self.std)).astype(np.float32)
+        return self.model(x)
+
+
+def subject_of(source, which="last", size=None, classes=None, mean=None, std=None, images=None):
+    """What `export` is given, as a `Subject`; its parameters."""
+    if isinstance(source, Module):
+        return _of_model(source, size, classes, mean, std, images)
+    folder = None if isinstance(source, LoadedRun) else Path(source)
+    loaded = source if folder is None else load_run(folder, which)
+    H, W, C = _shape(loaded)
+    if size is not None:
+        H, W = (size, size) if isinstance(size, int) else size
+    classes, mean, std = classes or loaded.classes, loaded.mean, loaded.std
+    subject = _of_model(loaded.model, (H, W), classes, mean, std, images)
+    subject.name, subject.history = loaded.config.model.name, _history(loaded, folder, which)
+    if images is None and size is None:
+        subject.images, subject.source = _test_images(loaded, subject)
+    return subject
+
+
+def _of_model(model, size, classes, mean, std, images):
+    if size is None:
+        raise ValueError("export: a model alone does not say how large its images are; give size=32, or size=(H, W)")
+    H, W = (size, size) if isinstance(size, int) else size
+    if (mean is None) != (std is None):
+        raise ValueError("export: give mean and std, or neither")
+    mean, std = (None if v is None else np.asarray(v, np.float64).tolist() for v in (mean, std))
+    C = len(mean) if mean is not None else 3 if images is None else images.shape[3]
+    source = "your images"
+    if images is None:
+        images, source = np.random.default_rng(0).integers(0, 256, (IMAGES, H, W, C), np.uint8), "random images"
+    elif images.dtype != np.uint8 or images.shape[1:] != (H, W, C):
+        raise ValueError(f"export: images must be uint8 of shape (N, {H}, {W}, {C}), got {images.dtype} {images.shape}")
+    model = model.eval() if not any(m.training for m in model.modules()) else _evaluating(model)
+    name = type(model).__name__
+    return Subject(model, (H, W, C), name, list(classes or ()), mean, std, images, source)
+
+
+def _evaluating(model):
+    from minighost.nn.folding import evaluating
+
+    return evaluating(model)
+
+
+def _shape(loaded):
+    from minighost import data
+
+    side = data.describe(loaded.config.data.name).side
+    return side, side, len(loaded.mean)
+
+
+def _history(loaded, folder, which):
+    """Epochs, data and accuracy of the run, as far as they are known."""
+    history = {"data": loaded.config.data.name, "epochs": str(loaded.epoch), "weights": which}
+    summary = None if folder is None else RunFolder(folder).summary
+    if summary is not None and summary.exists():
+        numbers = json.loads(summary.read_text(encoding="utf-8"))
+        accuracy = numbers.get("best_test_accuracy" if which == "best" else "test_accuracy")
+        history |= {"run": folder.resolve().name} | ({} if accuracy is None else {"test_accuracy": f"{accuracy:.4f}"})
+    return history
+
+
+def _test_images(loaded, subject):
+    """The first test images of the run; where they are not, random ones. Nothing is downloaded."""
+    from minighost import data
+    from minighost.data.download import data_directory
+
+    config = loaded.config.data
+    directory = config.dir
+    if data.describe(config.name).reads_files and directory is None and config.archive is None:
+        directory = data_directory()
+    try:
+        n = min(IMAGES, config.test_size or IMAGES)
+        images = data.load(config.name, "test", directory=directory, archive=config.archive, n=n).images
+    except (OSError, ValueError) as error:
+        return subject.images, f"random images, since those of the run cannot be read ({one_line(error)})"
+    return images, f"{len(images)} test images of {config.name}"
