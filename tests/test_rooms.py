@@ -36,6 +36,7 @@ LOWER = {
     "sweep": ("engine", "nn", "plots", "terminal", "train"),
     "stepper": ("ops", "engine", "terminal"),
     "bench": ("analysis", "models", "nn", "ops", "engine", "train"),
+    "exporting": ("data", "engine", "models", "nn", "ops", "train"),
     "learn": ("data", "gradcheck", "models", "nn", "ops", "train"),
 }
 

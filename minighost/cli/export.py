@@ -50,7 +50,10 @@ def run(args):
     except AnswersDiffer as error:
         complain(error)
         return 1
-    for line in (*done.notes, *([] if done.comparison is None else [str(done.comparison)])):
-        print(line)
-    for file, size in done.files.items():
-        print(f"wrote {file} ({size / 1e6:.1f} MB)")
+    wrote = [("wrote", f"{file}, {_bytes(number)}") for file, number in done.files.items()]
+    for word, text in (*done.notes, *(done.comparison.lines() if done.comparison else ()), *wrote):
+        print(f"{word:8} {text}")
+
+
+def _bytes(number):
+    return f"{number / 1e6:.1f} MB" if number >= 1e5 else f"{number / 1e3:.1f} kB"

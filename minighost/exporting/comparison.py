@@ -36,11 +36,13 @@ class Comparison(NamedTuple):
     equal: int
     count: int
 
-    def __str__(self):
-        return (
-            f"{self.engine} on {self.images}: {self.equal} of {self.count} predictions are the same; logits differ by "
-            f"at most {self.difference:.1e} (allowed: {self.allowed:.1e})"
-        )
+    def lines(self):
+        """What came of it, as pairs of a word and what is said of it."""
+        return [
+            ("run by", f"{self.engine}, on {self.images}"),
+            ("answers", f"{self.equal} of {self.count} predictions are the same"),
+            ("", f"logits differ by at most {self.difference:.1e}; {self.allowed:.1e} is allowed"),
+        ]
 
 
 def compare(written, subject):
@@ -71,5 +73,9 @@ def compare(written, subject):
     equal = int((predictions[0] == predictions[1]).sum())
     done = Comparison(written.engine, subject.source, difference, allowed, equal, len(images))
     if not difference <= allowed:  # NaN, too
-        raise AnswersDiffer(f"export: {done}; nothing was written. Please report this, with the network")
+        raise AnswersDiffer(
+            f"export: {written.engine} does not give the network's answers: on {subject.source} {equal} of "
+            f"{len(images)} predictions are the same, and logits differ by up to {difference:.1e} where {allowed:.1e} is allowed; "
+            f"nothing was written. Please report this, with the network"
+        )
     return done

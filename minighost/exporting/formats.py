@@ -29,7 +29,7 @@ class Written(NamedTuple):
         The program that can run it here, with its version.
     run : callable or None
         What that makes of images (N, H, W, C), float32 from 0 to 1.
-    notes : list of str
+    notes : list of (str, str)
         What the user should know.
     """
 
@@ -81,8 +81,8 @@ def to_onnx(graph, subject, path):
 
     H, W, C = subject.shape
     notes = [
-        f"opset {OPSET}, {len(model.graph.node)} nodes; onnx {onnx.__version__} finds it valid",
-        f"input images (N, {C}, {H}, {W}), float32 from 0 to 1{_normalised(subject)}; output logits",
+        ("format", f"ONNX, opset {OPSET}, {len(model.graph.node)} nodes; onnx {onnx.__version__} finds it valid"),
+        *_ends(subject, ("N", C, H, W)),
     ]
     return Written({path: content}, f"ONNX Runtime {onnxruntime.__version__}", run, notes)
 
@@ -95,9 +95,10 @@ def to_torch(graph, subject, path):
     code, weights = torch_code(graph, subject.name, weights_path.name, subject.about())
     files = {weights_path: save(weights), path: code.encode("utf-8")}
     H, W, C = subject.shape
-    notes = [f"Net(images): images (N, {C}, {H}, {W}), float32 from 0 to 1{_normalised(subject)}; returns logits"]
+    notes = [("format", "PyTorch, a module in Python and its weights"), *_ends(subject, ("N", C, H, W))]
     if importlib.util.find_spec("torch") is None:
-        return Written(files, None, None, [*notes, "not compared: PyTorch is not installed here (pip install torch)"])
+        notes.append(("run by", "nobody: PyTorch is not installed here (pip install torch)"))
+        return Written(files, None, None, notes)
     net = _loaded(files, path)
     return Written(files, f"PyTorch {importlib.metadata.version('torch')}", net, notes)
 
@@ -132,16 +133,19 @@ def to_npz(graph, subject, path):
     np.savez(file, about=np.array(json.dumps(about)), **graph.arrays)
     steps, arrays, _ = numpy_graph.read(io.BytesIO(file.getvalue()))
     H, W, C = subject.shape
-    notes = [
-        f"{len(arrays)} arrays and {len(steps)} steps",
-        f"input images (N, {H}, {W}, {C}), float32 from 0 to 1{_normalised(subject)}; output logits",
-    ]
+    notes = [("format", f"NumPy, {len(steps)} steps and {len(arrays)} arrays"), *_ends(subject, ("N", H, W, C))]
     engine = f"NumPy {np.__version__}"
     return Written({path: file.getvalue()}, engine, lambda x: numpy_graph.run(steps, arrays, x), notes)
 
 
-def _normalised(subject):
-    return "" if subject.mean is None else ", normalised inside"
+def _ends(subject, shape):
+    """What goes in and what comes out."""
+    colours = {1: "grey", 3: "RGB"}.get(subject.shape[2], "channels")
+    inside = "" if subject.mean is None else "; normalised inside"
+    return [
+        ("input", f"images ({', '.join(map(str, shape))}), float32, {colours} from 0 to 1{inside}"),
+        ("output", f"logits of {len(subject.classes) or 'as many'} classes"),
+    ]
 
 
 FORMATS = {

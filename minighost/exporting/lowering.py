@@ -10,11 +10,12 @@ import numpy as np
 from minighost.engine.activations import Clip, Floor, is_identity
 from minighost.engine.padding import sides
 from minighost.exporting.graph import Graph, Value
+from minighost.exporting.recorded import Elementwise, Recorded, Reduction
 from minighost.nn import channels, fold_nodes, normalization, upsampling
 from minighost.nn.activations import LAYERS
 from minighost.nn.fold_graph import ops_of
 from minighost.nn.folding import Trace, evaluating, known_layers
-from minighost.nn.functional.traced import Traced, Unreadable
+from minighost.nn.functional.traced import Unreadable
 from minighost.nn.kept_fold import layer_by_layer
 from minighost.nn.pooling import Subsample
 from minighost.ops.shift_max import next_channels
@@ -72,7 +73,7 @@ def graph_of(model, shape, mean=None, std=None):
         model(np.zeros((0, *shape), np.float32))  # whoever does not take such images says so
     trace = Trace(model, itself=True)
     try:
-        result = trace(model, Traced(trace, channels=shape[2]))
+        result = trace(model, Recorded(trace, channels=shape[2]))
     except Unreadable as reason:
         raise ValueError(f"export: {reason}; {_known()}") from None
     graph = Graph(Value("images", tuple(shape)))
@@ -218,6 +219,27 @@ def _shift_max(node, graph, x, coefficients):
 @rule(fold_nodes.Select)
 def _selection(node, graph, x):
     return _select(graph, x, node.index)
+
+
+@rule(Elementwise)
+def _elementwise(node, graph, *xs):
+    if len({len(x.shape) for x in xs}) > 1:
+        raise ValueError("export: a layer combines planes (N, H, W, C) with rows (N, C); give the rows two more axes")
+    given = {f"c{k}": constant for k, constant in enumerate(node.constants) if constant is not None}
+    places = [None if constant is None else f"c{k}" for k, constant in enumerate(node.constants)]
+    return graph("elementwise", *xs, function=node.function, places=places, arrays=given)
+
+
+@rule(Reduction)
+def _reduction(node, graph, x):
+    rank = len(x.shape) + 1
+    axes = sorted({a % rank for a in np.atleast_1d(range(rank) if node.axis is None else node.axis).tolist()})
+    if 0 in axes or not (node.keepdims or axes == [1, 2]):
+        raise ValueError(
+            f"export: a layer takes a {node.function} over axis={node.axis}, which cannot be exported; without keepdims "
+            "only axis=(1, 2) can be, and never the images"
+        )
+    return graph("reduction", x, function=node.function, axis=axes, keepdims=node.keepdims)
 
 
 # Layers that `nn.fold` calls as they are -----------------------------------------------------------------------

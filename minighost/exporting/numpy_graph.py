@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["FUNCTIONS", "OPERATIONS", "Step", "read", "run"]
+__all__ = ["FUNCTIONS", "OPERATIONS", "REDUCTIONS", "Step", "read", "run"]
 
 
 class Step(NamedTuple):
@@ -143,16 +143,23 @@ def gelu(x):
     return x * (1 + erf) / 2
 
 
-FUNCTIONS = {
-    name: getattr(np, name)
-    for name in "add subtract multiply divide maximum minimum negative absolute exp log sqrt square tanh power".split()
-}
+_WORDS = (
+    "add subtract multiply divide power maximum minimum negative absolute exp log log1p sqrt square tanh sign where "
+    "greater greater_equal less less_equal"
+)
+FUNCTIONS = {name: getattr(np, name) for name in _WORDS.split()}
+REDUCTIONS = {"mean": np.mean, "sum": np.sum, "max": np.max, "min": np.min}
 
 
 def elementwise(*operands, function, places, **constants):
     """A function of NumPy. `places` says which of its arguments are constants, by name, and which (None) are values."""
     values = iter(operands)
     return FUNCTIONS[function](*(next(values) if place is None else constants[place] for place in places))
+
+
+def reduction(x, function, axis, keepdims):
+    """A sum, mean, maximum or minimum over axes; without them only over both axes of the plane."""
+    return REDUCTIONS[function](x, axis=tuple(axis), keepdims=keepdims)
 
 
 def softmax(x, axis):
@@ -292,6 +299,7 @@ OPERATIONS = {
         silu,
         gelu,
         elementwise,
+        reduction,
         softmax,
         local_response_norm,
         pad,

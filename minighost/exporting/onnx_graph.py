@@ -94,6 +94,10 @@ class _Writer:
         array = array.reshape((1,) * (4 - array.ndim) + array.shape).transpose(0, 3, 1, 2)
         return array[0] if len(array) == 1 else array
 
+    def _axis(self, axis):
+        """An axis of a batch with channels last, where they come first."""
+        return {1: 2, 2: 3, 3: 1}[axis] if len(self.shape) == 3 else axis
+
     # Convolutions ----------------------------------------------------------------------------------------------
 
     def conv(self, x, w, b, stride, padding, dilation, groups):
@@ -151,11 +155,24 @@ class _Writer:
         ]
         if function == "square":
             self.node("Mul", *operands * 2)
+        elif function == "log1p":
+            self.node("Log", self.node("Add", *operands, self.constant("one", 1)))
+        elif function == "where":
+            self.node("Where", self.node("Cast", operands[0], to=_BOOL), *operands[1:])
+        elif function in _COMPARISONS:
+            self.node("Cast", self.node(_COMPARISONS[function], *operands), to=_FLOAT)
         else:
             self.node(_ELEMENTWISE[function], *operands)
 
+    def reduction(self, x, function, axis, keepdims):
+        op, axes = f"Reduce{function.capitalize()}", sorted(self._axis(one) for one in axis)
+        if function == "sum":  # whose axes are an input since opset 13
+            self.node(op, x, self.numbers("axes", *axes), keepdims=int(keepdims))
+        else:
+            self.node(op, x, axes=axes, keepdims=int(keepdims))
+
     def softmax(self, x, axis):
-        self.node("Softmax", x, axis=_AXES[axis] if len(self.shape) == 3 else axis)
+        self.node("Softmax", x, axis=self._axis(axis))
 
     def local_response_norm(self, x, size, alpha, k, beta):
         """ONNX has the longer half of an even window on the other side."""
@@ -263,7 +280,13 @@ class _Writer:
         )
 
 
-_AXES = {1: 2, 2: 3, 3: 1}  # from channels last to channels first
+_FLOAT, _BOOL = 1, 9  # ONNX's numbers of these types
+_COMPARISONS = {
+    "greater": "Greater",
+    "greater_equal": "GreaterOrEqual",
+    "less": "Less",
+    "less_equal": "LessOrEqual",
+}
 _ELEMENTWISE = {
     "add": "Add",
     "subtract": "Sub",
@@ -277,6 +300,7 @@ _ELEMENTWISE = {
     "log": "Log",
     "sqrt": "Sqrt",
     "tanh": "Tanh",
+    "sign": "Sign",
     "power": "Pow",
 }
 

@@ -77,7 +77,7 @@ def subject_of(source, which="last", size=None, classes=None, mean=None, std=Non
         return _of_model(source, size, classes, mean, std, images)
     folder = None if isinstance(source, LoadedRun) else Path(source)
     loaded = source if folder is None else load_run(folder, which)
-    H, W, C = _shape(loaded)
+    H, W = loaded.size
     if size is not None:
         H, W = (size, size) if isinstance(size, int) else size
     classes, mean, std = classes or loaded.classes, loaded.mean, loaded.std
@@ -110,13 +110,6 @@ def _evaluating(model):
     from minighost.nn.folding import evaluating
 
     return evaluating(model)
-
-
-def _shape(loaded):
-    from minighost import data
-
-    side = data.describe(loaded.config.data.name).side
-    return side, side, len(loaded.mean)
 
 
 def _history(loaded, folder, which):

@@ -7,6 +7,7 @@ module; all else is a line of the forward. Weights are in PyTorch's layouts, in 
 import json
 import keyword
 import re
+from collections import Counter
 
 import numpy as np
 
@@ -41,10 +42,11 @@ def torch_code(graph, name, weights_file, about):
         version=about["version"],
         C=C,
         constants="\n".join(f"{key} = {_literal(value)}" for key, value in constants.items()),
-        mode={1: "L", 3: "RGB"}.get(C, "RGB"),
+        mode='.convert("L")' if C == 1 else "",
         weights=_literal(weights_file),
+        result=writer.names["logits"],
         layers="\n".join(f"        {line}" for line in writer.layers),
-        lines="\n".join(f"        {line}" for line in writer.lines),
+        lines="\n".join(f"        {name} = {expression}" for name, expression in writer.lines),
     )
     return code, writer.weights
 
@@ -75,7 +77,7 @@ class Net(nn.Module):
 
     def forward(self, images):
 {lines}
-        return logits
+        return {result}
 
 
 def load(file=None):
@@ -89,12 +91,10 @@ def load(file=None):
 
 def preprocess(image):
     """A PIL image -> (1, {C}, H, W): its centre, scaled as in training; values from 0 to 1."""
-    H, W = SIZE
-    width, height = image.size
-    scale = min(width / W, height / H)
-    left, top = (width - scale * W) / 2, (height - scale * H) / 2
-    box = int(left), int(top), int(left) + round(scale * W), int(top) + round(scale * H)
-    image = image.convert("{mode}").crop(box).resize((W, H), 3)  # 3: bicubic
+    (H, W), (width, height) = SIZE, image.size
+    w, h = (max(1, height * W // H), height) if width * H > height * W else (width, max(1, width * H // W))
+    left, top = (width - w) // 2, (height - h) // 2
+    image = image.convert("RGB").crop((left, top, left + w, top + h)).resize((W, H), 3){mode}  # 3: bicubic
     pixels = np.asarray(image, np.float32).reshape(H, W, {C}) / 255
     return torch.from_numpy(pixels).permute(2, 0, 1)[None]
 '''
@@ -117,18 +117,27 @@ class _Writer:
 
     def __init__(self, graph):
         self.graph, self.layers, self.lines, self.weights = graph, [], [], {}
+        self.names = {}  # of the variables
+        self.uses = Counter(name for step in graph.steps for name in step.inputs)
 
     def write(self, step):
         """Write one step down."""
         self.step, self.shape = step, self.graph.shapes[step.inputs[0]]
         arrays = {argument: self.graph.arrays[name] for argument, name in step.arrays.items()}
-        expression = getattr(self, step.op)(*map(_identifier, step.inputs), **arrays, **step.options)
-        self.lines.append(f"{_identifier(step.output)} = {expression}")
+        inputs = [self.names.get(name, name) for name in step.inputs]
+        if step.op in _ACTIVATIONS and self.lines and self.lines[-1][0] == inputs[0] and self.uses[step.inputs[0]] == 1:
+            name, before = self.lines.pop()  # nobody else reads it: both stand in one line
+            inputs = [before]
+            self.names[step.output] = name
+        else:
+            name = self.names[step.output] = _identifier(step.output)
+        self.lines.append((name, getattr(self, step.op)(*inputs, **arrays, **step.options)))
 
     def layer(self, kind, *arguments, **options):
         """Add an attribute; returns its name."""
         given = [*map(repr, arguments), *(f"{name}={value!r}" for name, value in options.items())]
-        name = _identifier(self.step.output)
+        path, _, weight = self.step.arrays["w"].rpartition(".")
+        name = _identifier(f"{path or self.step.output}{weight.removeprefix('weight')}")
         self.layers.append(f"self.{name} = nn.{kind}({', '.join(given)})")
         return f"self.{name}"
 
@@ -147,10 +156,14 @@ class _Writer:
     def number(self, word, array):
         """A constant beside a value: the number itself if it is one."""
         if array.size == 1:
-            return repr(float(array.item()))
+            return repr(array.item()) if np.isfinite(array).all() else f'float("{array.item()}")'
         if len(self.shape) == 3:
             array = array.reshape((1,) * (4 - array.ndim) + array.shape).transpose(0, 3, 1, 2)
         return self.buffer(word, array)
+
+    def _axis(self, axis):
+        """An axis of a batch with channels last, where they come first."""
+        return {1: 2, 2: 3, 3: 1}[axis] if len(self.shape) == 3 else axis
 
     # Convolutions ----------------------------------------------------------------------------------------------
 
@@ -188,7 +201,7 @@ class _Writer:
         return f"{x} + {self.number('shift', shift)}" if moved else x
 
     def clip(self, x, low, high):
-        return f"F.relu({x})" if (low, high) == (0, None) else f"{x}.clamp({low!r}, {high!r})"
+        return f"F.relu({x})" if (low, high) == (0, None) else f"torch.clamp({x}, {low!r}, {high!r})"
 
     def hard_sigmoid(self, x):
         return f"F.hardsigmoid({x})"
@@ -210,12 +223,18 @@ class _Writer:
         operands = [next(values) if place is None else self.number(place, constants[place]) for place in places]
         if function in _OPERATORS:
             return _OPERATORS[function].join(operands)
-        if function in ("maximum", "minimum"):  # these take no plain numbers
-            operands = [f"torch.tensor({one})" if _is_number(one) else one for one in operands]
+        if function in ("maximum", "minimum"):  # which take no plain numbers
+            single = [place is not None and constants[place].size == 1 for place in places]
+            operands = [f"torch.tensor({one})" if alone else one for one, alone in zip(operands, single, strict=True)]
         return f"torch.{function}({', '.join(operands)})"
 
+    def reduction(self, x, function, axis, keepdims):
+        axes = tuple(sorted(self._axis(one) for one in axis))
+        function = {"max": "amax", "min": "amin"}.get(function, function)
+        return f"{x}.{function}({axes}{', keepdim=True' if keepdims else ''})"
+
     def softmax(self, x, axis):
-        return f"F.softmax({x}, {_AXES[axis] if len(self.shape) == 3 else axis})"
+        return f"F.softmax({x}, {self._axis(axis)})"
 
     def local_response_norm(self, x, size, alpha, k, beta):
         return f"F.local_response_norm({x}, {size}, {alpha * size!r}, {beta!r}, {k!r})"
@@ -294,7 +313,7 @@ class _Writer:
         terms = self.graph.shapes[self.step.inputs[1]][0] // (2 * C)
         neighbours = f"{x}[:, {following}]"
         split = f"{coefficients}.reshape(-1, {terms}, 2, {C}, 1, 1)"
-        self.lines.append(f"terms, neighbours = {split}, {neighbours}")
+        self.lines.append(("terms, neighbours", f"{split}, {neighbours}"))
         return f"(terms[:, :, 0] * {x}[:, None] + terms[:, :, 1] * neighbours[:, None]).amax(1)"
 
     def _padded(self, x, padding, kernel_size=None, value=0):
@@ -307,8 +326,18 @@ class _Writer:
         return f"F.pad({x}, [{left}, {right}, {above}, {below}]{value})", [0, 0]
 
 
-_AXES = {1: 2, 2: 3, 3: 1}  # from channels last to channels first
-_OPERATORS = {"add": " + ", "subtract": " - ", "multiply": " * ", "divide": " / ", "power": " ** "}
+_ACTIVATIONS = {"hard_sigmoid", "hard_swish", "sigmoid", "silu", "gelu", "clip"}
+_OPERATORS = {
+    "add": " + ",
+    "subtract": " - ",
+    "multiply": " * ",
+    "divide": " / ",
+    "power": " ** ",
+    "greater": " > ",
+    "greater_equal": " >= ",
+    "less": " < ",
+    "less_equal": " <= ",
+}
 
 
 def _short(pair):
@@ -316,19 +345,16 @@ def _short(pair):
     return pair[0] if pair[0] == pair[1] else tuple(pair)
 
 
-def _is_number(text):
-    return re.fullmatch(r"-?[\d.e+-]+|-?inf|nan", text) is not None
-
-
 def _identifier(name):
     """A value's name as one of Python's that means nothing else in the code, or in a module of PyTorch."""
     name = re.sub(r"\W", "_", name, flags=re.ASCII)
-    taken = keyword.iskeyword(name) or name[:1].isdigit() or re.fullmatch(_TAKEN, name)
+    taken = keyword.iskeyword(name) or name[:1].isdigit() or _TAKEN.fullmatch(name)
     return f"x_{name}" if taken else name
 
 
-_TAKEN = (
-    r"_.*|self|torch|nn|F|np|Path|terms|neighbours|forward|train|training|eval|type|float|double|half|bfloat16|to|cpu"
-    r"|cuda|ipu|xpu|mtia|apply|children|modules|parameters|buffers|compile|extra_repr|dump_patches|T_destination"
-    r"|(add|call|get|load|named|register|requires|set|share|state|to|zero)_.*"
+_TAKEN = re.compile(
+    r"_.*|self|torch|nn|F|np|Path|terms|neighbours|T_destination|add_module|apply|bfloat16|buffers|call_super_init|children"
+    r"|compile|cpu|cuda|double|dump_patches|eval|extra_repr|float|forward|get_.*|half|ipu|load_state_dict|modules|mtia"
+    r"|named_.*|parameters|register_.*|requires_grad_|set_.*|share_memory|state_dict|to|to_empty|train|training|type|xpu"
+    r"|zero_grad"
 )

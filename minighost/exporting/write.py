@@ -23,8 +23,8 @@ class Exported(NamedTuple):
         Bytes of each.
     comparison : Comparison or None
         With the network itself; None where the program that would run it is not installed.
-    notes : list of str
-        What the user should know.
+    notes : list of (str, str)
+        What the user should know: a word, and what is said of it.
     """
 
     files: dict

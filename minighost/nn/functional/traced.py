@@ -31,7 +31,7 @@ class Traced(Lazy):
 
     def then(self, node, *others, layers=(), channels=None):
         """The result of a node that is applied to this value, and to others."""
-        return Traced(self.trace, node, (self, *others), layers, channels)
+        return type(self)(self.trace, node, (self, *others), layers, channels)
 
     def materialize(self):
         """There is no array."""
