@@ -15,7 +15,7 @@ PYTHON ?= python3.13 python3.12 python3.11 python3 python
 CHECK_VENV = [ ! -e "$(VENV)" ] || [ -e "$(VENV)/pyvenv.cfg" ] || \
   { echo "make: $(VENV) is not a virtual environment (it has no pyvenv.cfg) and is not removed; use VENV=another" >&2; exit 1; }
 
-.PHONY: help train test test-fast test-long test-nojit test-boundscheck browser parity benchmarks coverage notebooks lint clean
+.PHONY: help train test test-fast test-long test-nojit test-boundscheck browser parity onnx benchmarks coverage notebooks lint clean
 
 help:
 	@echo "make train             train a small GhostNet on the built-in images (ARGS=... is passed on)"
@@ -26,6 +26,7 @@ help:
 	@echo "make test-boundscheck  the small tests with array bounds checked in compiled kernels"
 	@echo "make browser           the stepper's pages in a headless browser, which must be installed (installs Playwright)"
 	@echo "make parity            compare with PyTorch (installs it)"
+	@echo "make onnx              exports of every network, run by ONNX Runtime (installs it)"
 	@echo "make benchmarks        time minighost against its peers (installs them; ARGS=... is passed on)"
 	@echo "make coverage          line coverage, kernels included"
 	@echo "make notebooks         the tutorials as Jupyter notebooks in build/notebooks"
@@ -58,6 +59,9 @@ browser: $(VENV)/installed-browser
 
 parity: $(VENV)/installed-parity
 	$(PY) -m pytest -q -m parity
+
+onnx: $(VENV)/installed-onnx
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n auto --dist worksteal -m onnx $(ARGS)
 
 benchmarks: $(VENV)/installed-versus
 	$(PY) -m versus $(ARGS)

@@ -25,7 +25,7 @@ class Comparison(NamedTuple):
         What it was asked about.
     difference, allowed : float
         The largest difference of two logits, and how large it may be.
-    equal, count : int
+    equal, total : int
         How many of the predictions are the same.
     """
 
@@ -34,13 +34,13 @@ class Comparison(NamedTuple):
     difference: float
     allowed: float
     equal: int
-    count: int
+    total: int
 
     def lines(self):
         """What came of it, as pairs of a word and what is said of it."""
         return [
             ("run by", f"{self.engine}, on {self.images}"),
-            ("answers", f"{self.equal} of {self.count} predictions are the same"),
+            ("answers", f"{self.equal} of {self.total} predictions are the same"),
             ("", f"logits differ by at most {self.difference:.1e}; {self.allowed:.1e} is allowed"),
         ]
 
@@ -75,7 +75,7 @@ def compare(written, subject):
     if not difference <= allowed:  # NaN, too
         raise AnswersDiffer(
             f"export: {written.engine} does not give the network's answers: on {subject.source} {equal} of "
-            f"{len(images)} predictions are the same, and logits differ by up to {difference:.1e} where {allowed:.1e} is allowed; "
-            f"nothing was written. Please report this, with the network"
+            f"{len(images)} predictions are the same, and logits differ by up to {difference:.1e}, where {allowed:.1e} "
+            f"is allowed; nothing was written. Please report this, with the network"
         )
     return done

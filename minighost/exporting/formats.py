@@ -4,7 +4,6 @@ import importlib.metadata
 import importlib.util
 import io
 import json
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -110,14 +109,9 @@ def _loaded(files, path):
     with tempfile.TemporaryDirectory() as folder:
         for file, content in files.items():
             (Path(folder) / file.name).write_bytes(content)
-        spec = importlib.util.spec_from_file_location("exported", Path(folder) / path.name)
-        module = importlib.util.module_from_spec(spec)
-        before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-        try:
-            spec.loader.exec_module(module)
-            net = module.load()
-        finally:
-            sys.dont_write_bytecode = before
+        namespace: dict = {"__name__": "exported", "__file__": str(Path(folder) / path.name)}
+        exec(compile(files[path], path.name, "exec"), namespace)
+        net = namespace["load"]()
 
     def run(x):
         with torch.no_grad():

@@ -69,8 +69,8 @@ def graph_of(model, shape, mean=None, std=None):
         A layer that nothing is known of, or that does not take such images.
     """
     model = evaluating(model).astype(np.float32)
-    with layer_by_layer():
-        model(np.zeros((0, *shape), np.float32))  # whoever does not take such images says so
+    with layer_by_layer(), np.errstate(all="ignore"):
+        model(np.zeros((1, *shape), np.float32))  # whoever does not take such images says so
     trace = Trace(model, itself=True)
     try:
         result = trace(model, Recorded(trace, channels=shape[2]))
@@ -81,7 +81,7 @@ def graph_of(model, shape, mean=None, std=None):
     if mean is not None:
         graph.layer, scale = "normalize", 1 / np.asarray(std, np.float64)
         first = graph("affine", first, arrays={"scale": scale, "shift": -np.asarray(mean) * scale})
-    values = {}
+    values: dict = {}
     for op in ops_of(result):
         sources = [values[id(source)] for source in op.sources]
         values[id(op)] = _lower(op, graph, sources) if op.node is not None else first
@@ -236,8 +236,8 @@ def _reduction(node, graph, x):
     axes = sorted({a % rank for a in np.atleast_1d(range(rank) if node.axis is None else node.axis).tolist()})
     if 0 in axes or not (node.keepdims or axes == [1, 2]):
         raise ValueError(
-            f"export: a layer takes a {node.function} over axis={node.axis}, which cannot be exported; without keepdims "
-            "only axis=(1, 2) can be, and never the images"
+            f"export: a layer takes a {node.function} over axis={node.axis}, which cannot be exported; without keepdims"
+            " only axis=(1, 2) can be, and never the images"
         )
     return graph("reduction", x, function=node.function, axis=axes, keepdims=node.keepdims)
 

@@ -8,6 +8,7 @@ Letters: N batch, H W height and width, C channels in, OC channels out, G groups
 
 import json
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -148,7 +149,7 @@ _WORDS = (
     "greater greater_equal less less_equal"
 )
 FUNCTIONS = {name: getattr(np, name) for name in _WORDS.split()}
-REDUCTIONS = {"mean": np.mean, "sum": np.sum, "max": np.max, "min": np.min}
+REDUCTIONS: dict[str, Callable] = {"mean": np.mean, "sum": np.sum, "max": np.max, "min": np.min}
 
 
 def elementwise(*operands, function, places, **constants):
@@ -178,7 +179,8 @@ def local_response_norm(x, size, alpha, k, beta):
 
 def pad(x, padding, mode):
     """Zeros ("zero") or the nearest pixels ("edge") around the plane."""
-    return np.pad(x, [(0, 0), *padding, (0, 0)], mode={"zero": "constant", "edge": "edge"}[mode])
+    around = [(0, 0), *padding, (0, 0)]
+    return np.pad(x, around) if mode == "zero" else np.pad(x, around, mode="edge")
 
 
 def max_pool(x, kernel_size, stride, padding):
@@ -285,7 +287,7 @@ def shift_max(x, coefficients, following):
     return mixtures.max(1)
 
 
-OPERATIONS = {
+OPERATIONS: dict[str, Callable] = {
     one.__name__: one
     for one in (
         conv,

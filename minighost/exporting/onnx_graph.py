@@ -175,13 +175,16 @@ class _Writer:
         self.node("Softmax", x, axis=self._axis(axis))
 
     def local_response_norm(self, x, size, alpha, k, beta):
-        """ONNX has the longer half of an even window on the other side."""
-        backwards = None if size % 2 else self.numbers("backwards", *range(self.shape[2])[::-1])
-        if backwards:
-            x = self.node("Gather", x, backwards, axis=1)
-        x = self.node("LRN", x, size=size, alpha=alpha * size, bias=k, beta=beta)
-        if backwards:
-            self.node("Gather", x, backwards, axis=1)
+        """Of an even window ONNX has the longer half on the other side, and ONNX Runtime takes none."""
+        if size % 2:
+            self.node("LRN", x, size=size, alpha=alpha * size, bias=k, beta=beta)
+            return
+        C, around = self.shape[2], (0, size // 2, 0, 0, 0, (size - 1) // 2, 0, 0)
+        squares = self.node("Pad", self.node("Mul", x, x), self.numbers("pads", *around))
+        total = self.node("Sum", *(self._slice(squares, 1, i, i + C) for i in range(size)))
+        total = self.node("Mul", total, self.constant("alpha", alpha))
+        damping = self.node("Pow", self.node("Add", total, self.constant("k", k)), self.constant("beta", beta))
+        self.node("Div", x, damping)
 
     # Planes ----------------------------------------------------------------------------------------------------
 

@@ -67,7 +67,7 @@ class Subject:
         """What the network itself says of images (N, H, W, C), uint8."""
         x = images.astype(np.float32) / 255
         if self.mean is not None:
-            x = ((x - np.float32(self.mean)) / np.float32(self.std)).astype(np.float32)
+            x = ((x - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)).astype(np.float32)
         return self.model(x)
 
 

@@ -82,7 +82,7 @@ def export(source, path, to="onnx", *, which="last", size=None, overwrite=False,
     >>> model = models.create("resnet20", num_classes=3, rng=0)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     done = export(model, f"{folder}/net.npz", to="npz", size=8)
-    >>> done.comparison.equal == done.comparison.count
+    >>> done.comparison.equal == done.comparison.total
     True
     """
     format = FORMATS[choice("export", "to", to, FORMATS)]
