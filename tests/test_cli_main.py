@@ -21,6 +21,7 @@ COMMANDS = (
     "sweep",
     "eval",
     "predict",
+    "export",
     "summary",
     "zoo",
     "data",

@@ -202,7 +202,7 @@ def test_answers_that_differ_end_with_status_1_and_no_file(capsys, run, here, mo
 
 def test_other_sizes_and_the_best_weights_export(capsys, run, here):
     out = printed(capsys, "export", run, "--best", "--to", "npz", "--size", "40x24", "--out", "other")
-    assert "images (N, 40, 24, 3)" in out and "on random images" in out and (here / "other.npz").exists()
+    assert "images (N, 40, 24, 3)" in out and "on 100 random images" in out and (here / "other.npz").exists()
     assert numpy_graph.read("other.npz")[2]["weights"] == "best"
 
 

@@ -29,12 +29,9 @@ def add_arguments(parser):
     parser.add_argument("run_folder", metavar="RUN", help="run folder written by `minighost train`")
     parser.add_argument("--to", choices=("onnx", "torch", "npz"), default="onnx", help="the format (onnx)")
     parser.add_argument("--out", metavar="FILE", help="where to (the run's name, with .onnx, .py or .npz)")
-    parser.add_argument(
-        "--best", action="store_true", help="use the weights with the best test accuracy instead of the last ones"
-    )
     parser.add_argument("--size", metavar="SIZE", help="image size in pixels, if not the run's: one side, or HxW")
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there already")
-    parser.add_argument("--threads", metavar="N", type=int, help=flags.KEYS["--threads"][2])
+    flags.add_weights_flags(parser)
 
 
 def run(args):
@@ -42,11 +39,13 @@ def run(args):
     from minighost.cli.main import complain
     from minighost.exporting import AnswersDiffer
 
-    size = None if args.size is None else flags.image_size(args.size)
+    size = None if args.size is None else flags.image_size(args.size, "--size")
     out, which = args.out or Path(args.run_folder).resolve().name, "best" if args.best else "last"
     try:
         with mg.threads(args.threads or None):
-            done = mg.export(args.run_folder, out, args.to, which=which, size=size, overwrite=args.overwrite)
+            done = mg.export(
+                args.run_folder, out, args.to, which=which, model=args.model, size=size, overwrite=args.overwrite
+            )
     except AnswersDiffer as error:
         complain(error)
         return 1

@@ -6,7 +6,7 @@ A flag's value stays a string here: `train.Config` knows every key's type and bo
 
 from minighost.data.sets import SETS
 
-__all__ = ["add_config_flags", "add_run_flags", "image_size", "options", "overrides", "shape"]
+__all__ = ["add_config_flags", "add_run_flags", "add_weights_flags", "image_size", "options", "overrides", "shape"]
 
 _SETS = " or ".join(name if about.reads_files else f"{name} (built in)" for name, about in SETS.items())
 KEYS = {  # flag: (key, metavar, help)
@@ -81,6 +81,11 @@ def shape(flag, text):
 def add_run_flags(parser):
     """Add what every command that reads a finished run takes."""
     parser.add_argument("--checkpoint", metavar="RUN", required=True, help="run folder written by `minighost train`")
+    add_weights_flags(parser)
+
+
+def add_weights_flags(parser):
+    """Which of a run's weights, in which network, on how many threads."""
     parser.add_argument(
         "--best", action="store_true", help="use the weights with the best test accuracy instead of the last ones"
     )
@@ -90,12 +95,12 @@ def add_run_flags(parser):
     parser.add_argument("--threads", metavar="N", type=int, help=KEYS["--threads"][2])
 
 
-def image_size(text):
-    """(H, W) of ``--input``: one side, or HxW."""
+def image_size(text, flag="--input"):
+    """(H, W) of ``--input`` or another flag: one side, or HxW."""
     try:
         sides = [int(side) for side in text.lower().split("x")]
     except ValueError:
         sides = []
     if len(sides) not in (1, 2) or min(sides) < 1:
-        raise ValueError(f"--input {text}: must be one side or HxW in whole pixels, e.g. 224 or 224x192")
+        raise ValueError(f"{flag} {text}: must be one side or HxW in whole pixels, e.g. 224 or 224x192")
     return sides[0], sides[-1]

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from minighost import __version__
+from minighost.engine.check import pair
 from minighost.errors import one_line
+from minighost.nn.folding import evaluating
 from minighost.nn.module import Module
 from minighost.train.restore import LoadedRun, load_run
 from minighost.train.runfolder import RunFolder
@@ -37,6 +39,8 @@ class Subject:
         For the comparison.
     source : str
         Where those come from.
+    note : str
+        Why they come from there, if they should not.
     history : dict of str to str
         Of the training, if there was one.
     """
@@ -49,6 +53,7 @@ class Subject:
     std: list | None
     images: Any
     source: str
+    note: str = ""
     history: dict = field(default_factory=dict)
 
     def about(self):
@@ -71,45 +76,38 @@ class Subject:
         return self.model(x)
 
 
-def subject_of(source, which="last", size=None, classes=None, mean=None, std=None, images=None):
+def subject_of(source, which="last", model=None, size=None, classes=None, mean=None, std=None, images=None):
     """What `export` is given, as a `Subject`; its parameters."""
     if isinstance(source, Module):
         return _of_model(source, size, classes, mean, std, images)
     folder = None if isinstance(source, LoadedRun) else Path(source)
-    loaded = source if folder is None else load_run(folder, which)
-    H, W = loaded.size
-    if size is not None:
-        H, W = (size, size) if isinstance(size, int) else size
+    loaded = source if folder is None else load_run(folder, which, model)
     classes, mean, std = classes or loaded.classes, loaded.mean, loaded.std
-    subject = _of_model(loaded.model, (H, W), classes, mean, std, images)
-    subject.name, subject.history = loaded.config.model.name, _history(loaded, folder, which)
+    subject = _of_model(loaded.model, size or loaded.size, classes, mean, std, images)
+    subject.name, subject.history = loaded.config.model.title, _history(loaded, folder, which)
     if images is None and size is None:
-        subject.images, subject.source = _test_images(loaded, subject)
+        subject.images, subject.source, subject.note = _test_images(loaded, subject)
     return subject
 
 
 def _of_model(model, size, classes, mean, std, images):
     if size is None:
         raise ValueError("export: a model alone does not say how large its images are; give size=32, or size=(H, W)")
-    H, W = (size, size) if isinstance(size, int) else size
+    H, W = pair("export", "size", size, 1)
     if (mean is None) != (std is None):
         raise ValueError("export: give mean and std, or neither")
     mean, std = (None if v is None else np.asarray(v, np.float64).tolist() for v in (mean, std))
     C = len(mean) if mean is not None else 3 if images is None else images.shape[3]
     source = "your images"
     if images is None:
-        images, source = np.random.default_rng(0).integers(0, 256, (IMAGES, H, W, C), np.uint8), "random images"
+        images, source = (
+            np.random.default_rng(0).integers(0, 256, (IMAGES, H, W, C), np.uint8),
+            f"{IMAGES} random images",
+        )
     elif images.dtype != np.uint8 or images.shape[1:] != (H, W, C):
         raise ValueError(f"export: images must be uint8 of shape (N, {H}, {W}, {C}), got {images.dtype} {images.shape}")
-    model = model.eval() if not any(m.training for m in model.modules()) else _evaluating(model)
-    name = type(model).__name__
+    model, name = evaluating(model), type(model).__name__
     return Subject(model, (H, W, C), name, list(classes or ()), mean, std, images, source)
-
-
-def _evaluating(model):
-    from minighost.nn.folding import evaluating
-
-    return evaluating(model)
 
 
 def _history(loaded, folder, which):
@@ -136,5 +134,5 @@ def _test_images(loaded, subject):
         n = min(IMAGES, config.test_size or IMAGES)
         images = data.load(config.name, "test", directory=directory, archive=config.archive, n=n).images
     except (OSError, ValueError) as error:
-        return subject.images, f"random images, since those of the run cannot be read ({one_line(error)})"
-    return images, f"{len(images)} test images of {config.name}"
+        return subject.images, subject.source, f"the run's images cannot be read: {one_line(error)}"
+    return images, f"{len(images)} test images of {config.name}", ""

@@ -32,7 +32,7 @@ class Exported(NamedTuple):
     notes: list
 
 
-def export(source, path, to="onnx", *, which="last", size=None, overwrite=False, **meaning):
+def export(source, path, to="onnx", *, which="last", model=None, size=None, overwrite=False, **meaning):
     """Write a network for other programs.
 
     Parameters
@@ -46,6 +46,8 @@ def export(source, path, to="onnx", *, which="last", size=None, overwrite=False,
         for NumPy (`exporting.numpy_graph`).
     which : {"last", "best"}
         Which weights, of a run's folder.
+    model : str, Module, class or function, optional
+        The network of a run's folder, if its own file has moved; see `minighost.load`.
     size : int or (int, int), optional
         H, W of the images; by default those that the run was trained on. A model needs it.
     overwrite : bool
@@ -91,11 +93,12 @@ def export(source, path, to="onnx", *, which="last", size=None, overwrite=False,
         check_target("export:", target)
         if os.path.lexists(target) and not overwrite:
             raise ValueError(f"export: {target} is there already; overwrite=True (--overwrite) replaces it")
-    subject = subject_of(source, which, size, **meaning)
+    subject = subject_of(source, which, model, size, **meaning)
     graph = graph_of(subject.model, subject.shape, subject.mean, subject.std)
     written, comparison = format.write(graph, subject, path), None
     if written.run is not None:
         comparison = compare(written, subject)
     for file, content in written.files.items():
         write_atomic(file, content)
-    return Exported({file: len(content) for file, content in written.files.items()}, comparison, written.notes)
+    sizes = {file: len(content) for file, content in written.files.items()}
+    return Exported(sizes, comparison, [*written.notes, *([("note", subject.note)] if subject.note else [])])
