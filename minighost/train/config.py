@@ -182,7 +182,7 @@ class Config:
             train = dataclasses.replace(config.train, warmup_epochs=share * config.train.epochs)
             config = config.replace(train=train)
         if check:
-            config._check_together()
+            config.check_together()
         return config
 
     @classmethod
@@ -201,7 +201,7 @@ class Config:
         model = ModelConfig(**tree["model"], options=options)
         return cls(model, DataConfig(**tree["data"]), TrainConfig(**tree["train"]), **tree[""])
 
-    def _check_together(self):
+    def check_together(self):
         """Rules that bind several keys."""
         for name in ("num_classes", "rng"):
             if name in self.model.options:
@@ -253,7 +253,7 @@ class Config:
     def from_dict(cls, tree: dict[str, Any]) -> "Config":
         """Inverse of `to_dict`, with all checks."""
         config = cls._build({key: value for key, value in _flatten(tree).items() if value is not None}, {})
-        config._check_together()
+        config.check_together()
         return config
 
     @classmethod

@@ -31,10 +31,23 @@ def header(config, folder, model, trainer, train_set, test_set, threads, start=(
         f"{len(train_set.classes)} classes",
         f"plan     {t.epochs} epochs of {len(trainer.loader):,} steps, {t.batch_size} images each; "
         f"{t.optimizer}, {', '.join(extras)}",
+        *_extension(t, trainer),
         *start,
         *([f"trains   {what}"] if (what := trained(model)) else []),
         f"machine  {threads.count} thread{'s' if threads.count > 1 else ''}{reason}, seed {config.seed}",
         *([f"folder   {folder.path}"] if folder is not None else []),
+    ]
+
+
+def _extension(t, trainer):
+    """How the rate goes on where more epochs were asked for than had been planned."""
+    if not t.extended:
+        return []
+    before = ", then ".join(f"{epochs:g}" for epochs in t.extended)
+    rate = trainer.schedule(int(t.extended[-1]) * len(trainer.loader))
+    return [
+        f"extended planned for {before} epochs; from epoch {t.extended[-1] + 1:g} on the rate is that of a run of "
+        f"{t.epochs}: {rate:.3g}"
     ]
 
 

@@ -77,7 +77,7 @@ def run(
     console = console_for(stream)
     folder = choose_folder(config, resume)
     folder.check(config, resume, overwrite)
-    if resume and folder.finished:
+    if resume and folder.finished and not folder.is_extended_by(config):
         console.line(f"{folder.path}: this run is finished; its results are in summary.json")
         return json.loads(folder.summary.read_text(encoding="utf-8"))
     check_model(config)

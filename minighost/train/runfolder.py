@@ -11,6 +11,7 @@ lock.json       only while somebody trains
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ FREE = frozenset(
         "data.archive",
     }
 )  # what may change when a run resumes: none of it touches the result
+PLAN = frozenset({"train.epochs", "train.extended"})  # and what may when it is extended
 
 
 class RunFolder:
@@ -59,6 +61,10 @@ class RunFolder:
     @property
     def finished(self):
         return self.summary.exists()
+
+    def is_extended_by(self, config):
+        """Whether `config`, with which a run is resumed, has more epochs than were planned here."""
+        return config.train.epochs > Config.load(self.config).train.epochs
 
     def check(self, config, resume, overwrite):
         """Whether a run of `config` may start or continue here.
@@ -128,10 +134,18 @@ class RunFolder:
         return RunMeta.from_dict(read_record(self.last)["meta"], self.last.with_name("last.json"))
 
     def begin(self, config, resume, overwrite):
-        """Make the folder ready, after a second `check`, now that nobody else can come in between."""
+        """Make the folder ready, after a second `check`, now that nobody else can come in between.
+
+        A run that is extended is unfinished from now on: first it has no summary, then more epochs to go. What is cut
+        off between the two resumes to its old end.
+        """
         self.check(config, resume, overwrite)
         if resume:
-            config = Config.load(self.config).replace(model=config.model)  # whose file may have moved
+            stored, train = Config.load(self.config), config.train
+            if self.is_extended_by(config):
+                self.summary.unlink(missing_ok=True)
+                stored = stored.replace(train=replace(stored.train, epochs=train.epochs, extended=train.extended))
+            config = stored.replace(model=config.model)  # whose file may have moved
         else:
             self.clear()
         write_atomic(self.config, json.dumps(config.replace(out=None).to_dict(), indent=2) + "\n")
@@ -153,12 +167,17 @@ class RunFolder:
 
 
 def _compare(stored, given, there="there", here="now"):
-    """Each key that decides the result and differs, with both values; 1, 1.0 and true differ."""
+    """Each key that decides the result and differs, with both values; 1, 1.0 and true differ.
+
+    A run of more epochs, which follows the stored plan up to its end, does not differ in that.
+    """
+    before = (*stored.train.extended, stored.train.epochs)
+    free = FREE | PLAN if given.train.extended[: len(before)] == before else FREE
     theirs, mine = ({**one.flat(), "model.name": named(one.model.name)} for one in (stored, given))
     return [
         f"{key} = {theirs.get(key)!r} {there}, {mine.get(key)!r} {here}"
         for key in sorted(mine.keys() | theirs.keys())
-        if key not in FREE and json.dumps(mine.get(key)) != json.dumps(theirs.get(key))
+        if key not in free and json.dumps(mine.get(key)) != json.dumps(theirs.get(key))
     ]
 
 
@@ -181,17 +200,34 @@ def resume_config(toml_path: PathLike | None = None, overrides: Mapping[str, Any
     ----------
     toml_path, overrides
         As for `Config.resolve`. ``out`` names the run; without it the newest run of that data set and model is meant.
+        More epochs than the run was planned for extend it: the old plan is followed to its end, then the new one.
 
     Raises
     ------
     ValueError
-        No run there. (Whether the settings given fit the run, `RunFolder.begin` decides.)
+        No run there, or fewer epochs than it was planned for. (Whether the settings given fit the run,
+        `RunFolder.begin` decides.)
     """
     folder = choose_folder(Config.resolve(toml_path=toml_path, overrides=overrides, check=False), resume=True)
     if not folder.has_run:
         raise ValueError(f"{folder.path}: no run to resume here (no config.json); leave out --resume to start one")
     stored = Config.load(folder.config)
-    config = Config.resolve(toml_path=toml_path, overrides=overrides, base=stored)
+    config = Config.resolve(toml_path=toml_path, overrides=overrides, base=stored, check=False)
+    config = _extended(folder.path, stored, config)
     if "model.name" not in (overrides or {}):
         check_place(config, folder.path)
     return config.replace(out=str(folder.path))
+
+
+def _extended(path, stored, config):
+    """The configuration to resume with, checked; with more epochs than before, it says how many there were."""
+    planned, asked = stored.train.epochs, config.train.epochs
+    if asked < planned:
+        raise ValueError(
+            f"{path}: train.epochs: this run is planned for {planned} epochs; give more than {planned} to extend it, "
+            f"got {asked}"
+        )
+    if asked > planned:
+        config = config.replace(train=replace(config.train, extended=(*stored.train.extended, float(planned))))
+    config.check_together()
+    return config
