@@ -1,5 +1,6 @@
 """Data: images as bytes, from a seed, a folder, an archive or the network; augmented and normalised in batches.
 
+    train, test = data.open("photos")                # a folder of images for each class, and whatever else `open` takes
     train = data.load("shapes10", "train")
     mean, std = data.channel_statistics(train.images)
     for x, labels in data.Loader(train, 128, augment=data.Augment(), mean=mean, std=std).epoch(0):
@@ -17,12 +18,15 @@ if TYPE_CHECKING:  # the names below once more, for type checkers, which run not
     from minighost.data.augment import Augment as Augment
     from minighost.data.augment import flip_horizontal as flip_horizontal
     from minighost.data.cifar import cifar10 as cifar10
+    from minighost.data.cifar100 import cifar100 as cifar100
     from minighost.data.dataset import Dataset as Dataset
     from minighost.data.loader import Loader as Loader
+    from minighost.data.python_sets import as_datasets as as_datasets
     from minighost.data.sets import describe as describe
     from minighost.data.sets import load as load
     from minighost.data.sets import names as names
     from minighost.data.shapes import shapes10 as shapes10
+    from minighost.data.sources import open as open
     from minighost.data.statistics import channel_statistics as channel_statistics
     from minighost.data.statistics import normalize as normalize
 else:
@@ -32,13 +36,16 @@ else:
             "Augment": "augment",
             "Dataset": "dataset",
             "Loader": "loader",
+            "as_datasets": "python_sets",
             "channel_statistics": "statistics",
             "cifar10": "cifar",
+            "cifar100": "cifar100",
             "describe": "sets",
             "flip_horizontal": "augment",
             "load": "sets",
             "names": "sets",
             "normalize": "statistics",
+            "open": "sources",
             "shapes10": "shapes",
         },
     )

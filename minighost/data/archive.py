@@ -99,7 +99,7 @@ def _walk(stream, path, sizes):
         else:
             stream.skip(member.size)
         stream.skip(-member.size % BLOCK)
-    raise FormatError(f"{path}: more than {MOST_MEMBERS:,} members in the archive; CIFAR-10's has fewer than ten")
+    raise FormatError(f"{path}: more than {MOST_MEMBERS:,} members in the archive; CIFAR's has fewer than ten")
 
 
 def _header(stream, path):
@@ -194,5 +194,5 @@ class _Stream:
             ) from error
         self.position += len(data)
         if self.position > self._cap:
-            raise FormatError(f"{self._path}: unpacks to more than {self._cap:,} bytes; CIFAR-10's archive does not")
+            raise FormatError(f"{self._path}: unpacks to more than {self._cap:,} bytes; CIFAR's archive does not")
         return data

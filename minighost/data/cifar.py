@@ -18,7 +18,7 @@ from minighost.errors import FormatError
 from minighost.inputs import open_regular
 from minighost.type_aliases import PathLike
 
-__all__ = ["PYTHON_ARCHIVE_SHA256", "cifar10"]
+__all__ = ["PYTHON_ARCHIVE_SHA256", "cifar10", "existing_file"]
 
 PYTHON_ARCHIVE_SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
 
@@ -80,7 +80,7 @@ def cifar10(
     if directory is not None and archive is not None:
         raise ValueError("cifar10: give a directory or an archive, not both")
     if archive is not None:
-        return _from_archive(_existing_file(archive), split, n)
+        return _from_archive(existing_file(archive, "CIFAR-10"), split, n)
     if directory is None:
         directory = download.data_directory()
         if _find(directory) is None:
@@ -145,12 +145,13 @@ def _names_in(folder: PathLike) -> list[str]:
         return []
 
 
-def _existing_file(archive: PathLike) -> Path:
+def existing_file(archive: PathLike, title: str) -> Path:
+    """The archive that the user names, if there is one; `title` names the data set in the message if not."""
     archive = Path(archive)
     if archive.is_dir():
         raise IsADirectoryError(f"{archive} is a directory; --data-archive takes a .tar.gz, --data-dir a directory")
     if not archive.exists():
-        raise FileNotFoundError(f"no CIFAR-10 archive: {archive} does not exist. {download.WAYS}")
+        raise FileNotFoundError(f"no {title} archive: {archive} does not exist. {download.WAYS}")
     return archive
 
 

@@ -163,7 +163,7 @@ def cifar100_hint(names: Iterable[str], size: int | None = None) -> str:
         or bare >= {"train", "test", "meta"}
         or (size in (RECORDS * (2 + PIXELS), 5 * RECORDS * (2 + PIXELS)))
     ):  # a record has two labels
-        return ". This looks like CIFAR-100, which has other classes and other files; CIFAR-10 is needed"
+        return ". This looks like CIFAR-100, which has other classes and other files; use --data cifar100"
     return ""
 
 

@@ -28,6 +28,7 @@ SETS = Registry(
     "data set",
     shapes10=Description("shapes:shapes10", side=32, reads_files=False),
     cifar10=Description("cifar:cifar10", side=32, reads_files=True),
+    cifar100=Description("cifar100:cifar100", side=32, reads_files=True),
 )
 
 
@@ -56,14 +57,14 @@ def load(
 
     Parameters
     ----------
-    name : {"shapes10", "cifar10"}
+    name : {"shapes10", "cifar10", "cifar100"}
     split : {"train", "test"}
     directory, archive, mirrors, progress
-        Where CIFAR-10 is, see `cifar10`. shapes10 takes none of them: it is generated.
+        Where CIFAR-10 or CIFAR-100 is, see `cifar10`, `cifar100`. shapes10 takes none of them: it is generated.
     seed : int
-        Of shapes10, see `shapes10`. CIFAR-10 has none.
+        Of shapes10, see `shapes10`. CIFAR has none.
     n : int, optional
-        Number of images; by default all of CIFAR-10's, and 10,000 / 2,000 of shapes10.
+        Number of images; by default all of CIFAR's, and 10,000 / 2,000 of shapes10.
 
     Returns
     -------
@@ -74,7 +75,7 @@ def load(
     ValueError
         An unknown name or split; shapes10 with a directory or archive.
     FormatError, OSError
-        See `cifar10`.
+        See `cifar10`, `cifar100`.
     """
     about = describe(name)
     if not about.reads_files and (directory is not None or archive is not None):

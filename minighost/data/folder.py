@@ -1,0 +1,189 @@
+"""Which files of a folder are the images of which class, and which of them are kept for testing.
+
+    pets/cat/1.jpg                   one folder per class; `split` decides what is for testing
+    pets/train/cat/1.jpg             or two folders with the same classes, train and val (or test)
+    pets/val/cat/2.jpg
+
+All images below a class's folder belong to the class, however deep they lie. Classes are in the order of their names.
+Hidden files and folders, and what systems leave behind (Thumbs.db, desktop.ini), are no images and no classes.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from minighost.data.pictures import FOREIGN, SUFFIXES
+from minighost.errors import FormatError, printable
+from minighost.type_aliases import PathLike
+
+__all__ = ["Listing", "find"]
+
+TRAINING, TESTING = ("train", "training"), ("val", "valid", "validation", "test", "testing")
+_LEFTOVERS = {"thumbs.db", "desktop.ini", "__macosx", "@eadir"}
+
+
+class Listing(NamedTuple):
+    """The images of a folder, in an order that mixes the classes.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Paths below the folder, with ``/``.
+    labels : tuple of int
+    testing : tuple of bool
+        Whether an image is kept for testing.
+    classes : tuple of str
+    notes : tuple of str
+        What the user should know: files that were passed over, and which folder serves for what.
+    divided : bool
+        Whether `find` has chosen the test images; otherwise the folder has one for each of the two.
+    """
+
+    names: tuple[str, ...]
+    labels: tuple[int, ...]
+    testing: tuple[bool, ...]
+    classes: tuple[str, ...]
+    notes: tuple[str, ...]
+    divided: bool
+
+
+def find(root: PathLike, split: float = 0.2, seed: int = 0) -> Listing:
+    """List the images of a folder that has one folder per class.
+
+    Parameters
+    ----------
+    root : path
+    split : float
+        Share of each class that is kept for testing, at least one image and not all; 0 < split < 1. Not used where the
+        folder has ``train`` and ``val`` (or ``valid``, ``validation``, ``test``, ``testing``; the first of these).
+    seed : int
+        Another one keeps other images for testing. Which ones follows from the names alone, so that images that are
+        added later move no others, but for one per class.
+
+    Raises
+    ------
+    FormatError
+        No class or only one, a class without images or with a single one to divide, different classes for training
+        and testing.
+    OSError
+        The folder cannot be read.
+    """
+    root, notes = Path(root), []
+    parts = _parts(root, notes)
+    found: dict[bool, dict[str, list[str]]] = {}
+    others: list[str] = []
+    for testing, top in parts.items():
+        folders = _folders(top)
+        _check_folders(root, top, folders)
+        found[testing] = {name: _images(root, top / name, others) for name in folders}
+    for testing, top in parts.items():
+        for name, images in found[testing].items():
+            if not images:
+                raise FormatError(f"{top / name}: this class has no images; put some into it, or remove the folder")
+    if others:
+        notes.append(f"{_count(len(others), 'other file')} passed over: {_some(others)}")
+    classes = tuple(sorted(found[False]))
+    if divided := True not in found:
+        found = _divide(root, found[False], split, seed)
+    elif only := set(found[False]) ^ set(found[True]):
+        raise FormatError(
+            f"{root}: {parts[False].name} and {parts[True].name} must have the same classes; only in one of them: "
+            f"{_some(sorted(only))}"
+        )
+    rows = sorted(
+        (_digest(seed, name), name, classes.index(label), testing)
+        for testing, images_of in found.items()
+        for label, images in images_of.items()
+        for name in images
+    )
+    _, names, labels, which = zip(*rows, strict=True)
+    return Listing(names, labels, which, classes, tuple(notes), divided)
+
+
+def _parts(root, notes):
+    """{False: folder with the training classes, True: with the test classes}; only the first if nobody divided them."""
+    folders = {name.lower(): root / name for name in _folders(root)}
+    holds = {name: path for name, path in folders.items() if _folders(path)}  # a class may be called "train", too
+    training = next((holds[name] for name in TRAINING if name in holds), None)
+    if training is None:
+        return {False: root}
+    testing = [holds[name] for name in TESTING if name in holds]
+    unlabelled = [folders[name].name for name in TESTING if name in folders and name not in holds]
+    if unlabelled:
+        notes.append(f"{', '.join(unlabelled)}/ has no class folders and is not used")
+    if not testing:
+        return {False: training}
+    notes.append(f"trained on {training.name}/, tested on {testing[0].name}/")
+    if len(testing) > 1:
+        left = ", ".join(f"{path.name}/" for path in testing[1:])
+        notes.append(f"not used: {left}; `minighost eval --data {testing[1]}` measures a run on it")
+    return {False: training, True: testing[0]}
+
+
+def _folders(path):
+    """Names of the folders in a folder, sorted."""
+    with os.scandir(path) as entries:
+        return sorted(entry.name for entry in entries if not _leftover(entry.name) and entry.is_dir())
+
+
+def _leftover(name):
+    return name.startswith(".") or name.lower() in _LEFTOVERS
+
+
+def _check_folders(root, top, folders):
+    loose = sum(Path(name).suffix.lower() in SUFFIXES for name in os.listdir(top) if not _leftover(name))
+    if not folders:
+        found = f"{_count(loose, 'image')} directly in it" if loose else "no folder in it"
+        raise FormatError(f"{top}: needs a folder of images for each class, such as {top}/cat, and has {found}")
+    if len(folders) == 1:
+        inner = _folders(top / folders[0])
+        hint = f"; did you mean {top / folders[0]}, with its {len(inner)} folders?" if len(inner) > 1 else ""
+        raise FormatError(f"{top}: has one class only, {folders[0]}; a network tells two or more apart{hint}")
+    for name in folders:
+        if len(name) > 200:
+            raise FormatError(f"{top}: a class's name has at most 200 characters, {name[:40]}... has {len(name)}")
+
+
+def _images(root, folder, others):
+    """Names below `root` of all images in a class's folder; what else is there goes to `others`."""
+    images = []
+    for path, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not _leftover(name)]
+        for name in files:
+            suffix = Path(name).suffix.lower()
+            if _leftover(name):
+                continue
+            kept = images if suffix in SUFFIXES or suffix in FOREIGN else others
+            kept.append(os.path.relpath(os.path.join(path, name), root).replace(os.sep, "/"))
+    return images
+
+
+def _divide(root, images_of, split, seed):
+    """Training and test images: of each class those for testing whose names come first when scrambled."""
+    found: dict[bool, dict[str, list[str]]] = {False: {}, True: {}}
+    for label, images in images_of.items():
+        if len(images) < 2:
+            raise FormatError(
+                f"{root}: class {label} has one image, but one to train on and one to test with are needed; add some"
+            )
+        images = sorted(images, key=lambda name: (_digest(seed, name), name))
+        count = min(max(1, round(split * len(images))), len(images) - 1)
+        found[True][label], found[False][label] = images[:count], images[count:]
+    return found
+
+
+def _digest(seed, name):
+    return hashlib.sha256(f"{seed}/{name}".encode("utf-8", "surrogateescape")).digest()
+
+
+def _count(number, word):
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def _some(names: Iterable[str], most: int = 3) -> str:
+    names = list(names)
+    return ", ".join(printable(name) for name in names[:most]) + f" and {len(names) - most:,} more" * (
+        len(names) > most
+    )
