@@ -1,25 +1,29 @@
 """Look at a data set: is it complete, how many images per class, how bright.
 
-Every record is read and checked. --out draws the first images of each class.
-CIFAR-10 is looked for in --data-dir, in --data-archive, or else in the download
-folder.
+SOURCE is a data set's name or where your own images are: a folder with a folder
+for each class, an .npz, .safetensors or idx file, or FILE.py:function. Every
+image is read and checked; unreadable files, uneven classes and equal images are
+named. --out draws the first images of each class. CIFAR-10 and CIFAR-100 are
+looked for in --data-dir, in --data-archive, or else in the download folder.
 """
 
 from minighost.cli import flags
 
-HELP = "inspect, verify or download a data set"
+HELP = "inspect, verify or download a data set, or look at your own images"
 
 EXAMPLES = """\
 examples:
   minighost data --out shapes.png
-  minighost data --data cifar10 --data-dir ~/data
-  minighost data --data cifar10 --download
+  minighost data photos --size 64 --out sheet.png
+  minighost data cifar10 --data-dir ~/data
+  minighost data cifar100 --download
 """
 
 
 def add_arguments(parser):
-    flags.add_config_flags(parser, ["--data", "--data-dir", "--data-archive"])
-    parser.add_argument("--download", action="store_true", help="download CIFAR-10 (170 MB) if it is not there yet")
+    parser.add_argument("source", metavar="SOURCE", nargs="?", help="the same as --data")
+    flags.add_config_flags(parser, ["--data", "--size", "--split", "--data-dir", "--data-archive"])
+    parser.add_argument("--download", action="store_true", help="download CIFAR (170 MB) if it is not there yet")
     parser.add_argument("--out", dest="sheet", metavar="FILE.png", help="write a contact sheet of the images")
 
 
@@ -29,47 +33,83 @@ def run(args):
     from minighost.train import Config
 
     check_picture("--out", args.sheet)
-    config = Config.resolve(toml_path=args.config, overrides=flags.overrides(args))
-    train, test = (_load(config, split, args.download) for split in ("train", "test"))
-    print("\n".join(_lines(train, test)))
+    changes = flags.overrides(args)
+    if args.source is not None:
+        if changes.setdefault("data.name", args.source) != args.source:
+            raise ValueError(f"{args.source} and --data {changes['data.name']}: name one data set")
+    opened = _open(Config.resolve(toml_path=args.config, overrides=changes, check=False).data, args.download)
+    print("\n".join(_lines(opened)))
     if args.sheet is not None:
-        contact_sheet(train, args.sheet)
+        contact_sheet(opened.train, args.sheet)
         print(f"\ncontact sheet: {args.sheet}")
 
 
-def _load(config, split, download):
-    from minighost import data
-    from minighost.data.download import data_directory
+def _open(config, download):
+    from dataclasses import replace
 
-    chosen = config.data
-    here_only = data.describe(chosen.name).reads_files and not (chosen.dir or chosen.archive or download)
-    directory = data_directory() if here_only else chosen.dir
-    size = chosen.train_size if split == "train" else chosen.test_size
+    from minighost.data.download import data_directory
+    from minighost.data.sets import SETS
+    from minighost.train.images import open_images
+
+    about = SETS.get(config.name)
+    here_only = about is not None and about.reads_files and not (config.dir or config.archive or download)
+    if here_only:
+        config = replace(config, dir=str(data_directory()))
     try:
-        return data.load(chosen.name, split, directory=directory, archive=chosen.archive, n=size)
+        return open_images(config)
     except FileNotFoundError as error:
         if not here_only:
             raise
+        title = config.name.upper().replace("CIFAR", "CIFAR-")
         ways = "--download fetches it (170 MB), --data-dir DIR or --data-archive FILE reads your copy"
-        raise FileNotFoundError(f"no CIFAR-10 in {directory}; {ways}") from error
+        raise FileNotFoundError(f"no {title} in {config.dir}; {ways}") from error
 
 
-def _lines(train, test):
+def _lines(opened):
     import numpy as np
 
     from minighost.data import channel_statistics
+    from minighost.errors import printable
     from minighost.terminal.text import table
 
-    height, width = train.images.shape[1:3]
+    train, test = opened.train, opened.test
+    (H, W), kind = train.size, "grey" if train.channels == 1 else "RGB"
     counts = [np.bincount(part.labels, minlength=len(part.classes)) for part in (train, test)]
-    rows = [(name, f"{a:,}", f"{b:,}") for name, a, b in zip(train.classes, *counts, strict=True)]
+    rows = [(_short(printable(name)), f"{a:,}", f"{b:,}") for name, a, b in zip(train.classes, *counts, strict=True)]
     mean, std = channel_statistics(train.images)
+    valid = "" if opened.faults else "; all valid"
+    colours = ("grey",) if train.channels == 1 else ("red", "green", "blue")
     return [
-        f"{train.name}: {len(train):,} training and {len(test):,} test images, {height}x{width} RGB; all valid",
+        f"{printable(train.name)}: {len(train):,} training and {len(test):,} test images, {H}x{W} {kind}{valid}",
+        *_wrapped(_sizes(opened)),
+        *(line for note in opened.notes for line in _wrapped(f"note: {note}")),
         "",
         *table([*rows, ("all", f"{len(train):,}", f"{len(test):,}")], ("class", "training", "test"), "<>>"),
         "",
-        "training images, 0..1   red     green   blue",
+        "training images, 0..1   " + "  ".join(f"{colour:6}" for colour in colours).rstrip(),
         "mean                    " + "  ".join(f"{v:.4f}" for v in mean),
         "standard deviation      " + "  ".join(f"{v:.4f}" for v in std),
     ]
+
+
+def _sizes(opened):
+    """What sizes the pictures have in their files."""
+    import numpy as np
+
+    if opened.sizes is None:
+        return ""
+    (h, w), (H, W) = opened.sizes.min(axis=0), opened.sizes.max(axis=0)
+    if (h, w) == (H, W):
+        return f"pictures: all {H}x{W} (height x width)"
+    middle = np.median(opened.sizes, axis=0).astype(int)
+    return f"pictures: height {h:,} to {H:,}, median {middle[0]:,}; width {w:,} to {W:,}, median {middle[1]:,}"
+
+
+def _wrapped(text):
+    import textwrap
+
+    return textwrap.wrap(text, 80, subsequent_indent="  ", break_on_hyphens=False)
+
+
+def _short(name, most=50):
+    return name if len(name) <= most else f"{name[: most - 3]}..."

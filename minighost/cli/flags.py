@@ -8,12 +8,23 @@ from minighost.data.sets import SETS
 
 __all__ = ["add_config_flags", "add_run_flags", "add_weights_flags", "image_size", "options", "overrides", "shape"]
 
-_SETS = " or ".join(name if about.reads_files else f"{name} (built in)" for name, about in SETS.items())
+_SETS = ", ".join(name if about.reads_files else f"{name} (built in)" for name, about in SETS.items())
 KEYS = {  # flag: (key, metavar, help)
     "--model": ("model.name", "NAME", "the network (ghostnet), or FILE.py:NAME for your own"),
     "--width": ("model.width", "W", "width multiplier of the network"),
     "--stem-stride": ("model.stem_stride", "S", "stride of the first convolution (1 suits small images)"),
-    "--data": ("data.name", "NAME", _SETS),
+    "--data": (
+        "data.name",
+        "SOURCE",
+        f"{_SETS}, or your own images: a folder with a folder for each class, an .npz, .safetensors or idx file, or "
+        "FILE.py:function",
+    ),
+    "--size": ("data.size", "S", "height and width to which images are cut and scaled: a side or HxW"),
+    "--split": (
+        "data.split",
+        "SHARE",
+        "share of your images kept for testing (0.2), if they are not divided",
+    ),
     "--data-dir": ("data.dir", "DIR", "folder that holds the data set"),
     "--data-archive": ("data.archive", "FILE", "archive of the data set, read without unpacking it"),
     "--epochs": ("train.epochs", "N", "passes over the training images"),

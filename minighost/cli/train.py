@@ -16,6 +16,7 @@ EXAMPLES = """\
 examples:
   minighost train
   minighost train --data cifar10 --data-dir ~/data --epochs 30 --out runs/cifar
+  minighost train --data photos --size 96
   minighost train --preset cifar10-ghost --data-dir ~/data
   minighost train --set train.optimizer=adamw --set train.lr=0.002
   minighost train --out runs/cifar --resume
@@ -36,6 +37,7 @@ def add_arguments(parser):
 
 def run(args):
     from minighost import train
+    from minighost.train.images import resolve
 
     if args.help_settings:
         print("\n".join(_settings()))
@@ -44,10 +46,10 @@ def run(args):
     if args.resume:
         if args.preset:
             raise ValueError("--preset: a resumed run keeps its settings; leave out --preset or --resume")
-        config = train.resume_config(toml_path=args.config, overrides=changes)
+        config, images = train.resume_config(toml_path=args.config, overrides=changes), None
     else:
-        config = train.Config.resolve(toml_path=args.config, overrides=changes, preset=args.preset)
-    train.run(config, resume=args.resume, overwrite=args.overwrite)
+        config, images = resolve(args.config, changes, args.preset)
+    train.run(config, resume=args.resume, overwrite=args.overwrite, images=images)
 
 
 def _settings():

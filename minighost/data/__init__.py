@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # the names below once more, for type checkers, which run not
     from minighost.data.augment import Augment as Augment
     from minighost.data.augment import flip_horizontal as flip_horizontal
     from minighost.data.cifar import cifar10 as cifar10
-    from minighost.data.cifar100 import cifar100 as cifar100
+    from minighost.data.cifar_100 import cifar100 as cifar100
     from minighost.data.dataset import Dataset as Dataset
     from minighost.data.loader import Loader as Loader
     from minighost.data.python_sets import as_datasets as as_datasets
@@ -39,7 +39,7 @@ else:
             "as_datasets": "python_sets",
             "channel_statistics": "statistics",
             "cifar10": "cifar",
-            "cifar100": "cifar100",
+            "cifar100": "cifar_100",
             "describe": "sets",
             "flip_horizontal": "augment",
             "load": "sets",

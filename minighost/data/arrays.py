@@ -104,7 +104,10 @@ def pair(train: Pair, test: Pair, classes: Sequence[str] | None, name: str) -> t
     train_set, test_set = (
         Dataset(images, labels, names, f"{name}, {part}") for part, (images, labels) in parts.items()
     )
-    return tuple(Dataset(one.images, one.labels, names, name) for one in (train_set, test_set))
+    return (
+        Dataset(train_set.images, train_set.labels, names, name),
+        Dataset(test_set.images, test_set.labels, names, name),
+    )
 
 
 def _names(labels, name):

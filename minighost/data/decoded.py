@@ -62,12 +62,12 @@ def decode(root: PathLike, names: Sequence[str], size: tuple[int, int] | None = 
     -------
     Decoded
     """
-    stamp, place = _stamp(root, names, size), _place(root, size)
-    if place is not None and (found := _load(place, stamp)) is not None:
-        return found
     paths = [os.path.join(root, name) for name in names]
     if size is None:
         size = _usual_size(pictures.measure_all(paths))
+    stamp, place = _stamp(root, names, size), _place(root, size)
+    if place is not None and (found := _load(place, stamp)) is not None:
+        return found
     images = np.zeros((len(paths), *size, 3), np.uint8)
     sizes, faults, coloured = np.zeros((len(paths), 2), np.int64), [""] * len(paths), False
     bar = Console(sys.stderr if progress else None).bar("reading images", len(paths))
@@ -98,7 +98,7 @@ def _usual_size(sizes: IntArray) -> tuple[int, int]:
 # The cache -----------------------------------------------------------------------------------------------------------
 
 
-def _stamp(root: PathLike, names: Sequence[str], size: tuple[int, int] | None) -> Array:
+def _stamp(root: PathLike, names: Sequence[str], size: tuple[int, int]) -> Array:
     """What the cached file must have been made from, as 32 bytes."""
     from PIL import __version__
 
@@ -109,11 +109,11 @@ def _stamp(root: PathLike, names: Sequence[str], size: tuple[int, int] | None) -
             files.append((name, about.st_size, about.st_mtime_ns))
         except OSError:
             files.append((name, -1, -1))
-    text = json.dumps([RULES, SMALL, LARGE, __version__, size, files])
+    text = json.dumps([RULES, __version__, size, files])
     return np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8)
 
 
-def _place(root: PathLike, size: tuple[int, int] | None) -> Path | None:
+def _place(root: PathLike, size: tuple[int, int]) -> Path | None:
     try:
         folder = data_directory() / "pictures"
         folder.mkdir(parents=True, exist_ok=True)

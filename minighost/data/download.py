@@ -114,12 +114,8 @@ def fetch(
     if target.is_file():
         return target
     directory.mkdir(parents=True, exist_ok=True)
-    with alone(
-        directory,
-        lambda: (
-            progress and print(f"waiting: another process downloads {archive.title} into {directory}", file=sys.stderr)
-        ),
-    ):
+    waiting = f"waiting: another process is downloading {archive.title} into {directory}"
+    with alone(directory, lambda: progress and print(waiting, file=sys.stderr)):
         if not target.is_file():  # another process may have put it there meanwhile
             _download(urls, target, progress, archive)
     return target

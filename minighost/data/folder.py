@@ -70,7 +70,8 @@ def find(root: PathLike, split: float = 0.2, seed: int = 0) -> Listing:
     OSError
         The folder cannot be read.
     """
-    root, notes = Path(root), []
+    root = Path(root)
+    notes: list[str] = []
     parts = _parts(root, notes)
     found: dict[bool, dict[str, list[str]]] = {}
     others: list[str] = []
@@ -148,7 +149,7 @@ def _check_folders(root, top, folders):
 
 def _images(root, folder, others):
     """Names below `root` of all images in a class's folder; what else is there goes to `others`."""
-    images = []
+    images: list[str] = []
     for path, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not _leftover(name)]
         for name in files:

@@ -28,7 +28,7 @@ SETS = Registry(
     "data set",
     shapes10=Description("shapes:shapes10", side=32, reads_files=False),
     cifar10=Description("cifar:cifar10", side=32, reads_files=True),
-    cifar100=Description("cifar100:cifar100", side=32, reads_files=True),
+    cifar100=Description("cifar_100:cifar100", side=32, reads_files=True),
 )
 
 

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minighost import own_code
-from minighost.data import arrays, cifar100, idx, python_sets
+from minighost.data import arrays, cifar_100, idx, python_sets
 from minighost.data.dataset import Dataset
 from minighost.data.decoded import decode
 from minighost.data.folder import find
+from minighost.data.remarks import about_classes, about_equal, about_faults
 from minighost.data.sets import SETS, load, names
 from minighost.errors import FormatError
 from minighost.registry import unknown
@@ -128,10 +129,8 @@ def survey(
     if size is not None:
         size = (size, size) if isinstance(size, (int, np.integer)) else (size[0], size[1])
     if is_named(source):
-        train, test = (
-            load(source, part, directory=directory, archive=archive, n=n, progress=progress)
-            for part, n in (("train", train_size), ("test", test_size))
-        )
+        where: dict[str, Any] = {"directory": directory, "archive": archive, "progress": progress}
+        train, test = load(source, "train", n=train_size, **where), load(source, "test", n=test_size, **where)
         return Opened(resized(train, size), resized(test, size))
     if directory is not None or archive is not None:
         raise ValueError(
@@ -141,7 +140,14 @@ def survey(
     train = found.train if train_size is None else found.train.first(train_size)
     test = found.test if test_size is None else found.test.first(test_size)
     files = found.files[0][: len(train)], found.files[1][: len(test)]
-    return found._replace(train=resized(train, size), test=resized(test, size), files=files)
+    train, test = resized(train, size), resized(test, size)
+    notes = (
+        *found.notes,
+        *about_faults(found.faults),
+        *about_classes(train, test),
+        *about_equal(train, test, files),
+    )
+    return found._replace(train=train, test=test, notes=notes, files=files)
 
 
 def is_named(source: str) -> bool:
@@ -166,6 +172,11 @@ def label(source: str) -> str:
         return source
     path = Path(source.rpartition(":")[0] if own_code.parse(source) else source)
     return (path.stem if path.suffix.lower() in (".py", ".npz", ".safetensors") else path.name) or "data"
+
+
+def renamed(dataset: Dataset, name: str) -> Dataset:
+    """The same images under another name."""
+    return Dataset(dataset.images, dataset.labels, dataset.classes, name)
 
 
 def resized(dataset: Dataset, size: tuple[int, int] | None) -> Dataset:
@@ -195,11 +206,11 @@ def _own(source: str, size: tuple[int, int] | None, split: float, seed: int, pro
     folder = path if path.is_dir() else path.parent
     if idx.find(folder) and (path.is_dir() or path in idx.find(folder).values()):
         return _from_parts(*idx.read_folder(folder), label(str(folder.absolute())), split, seed)
-    kind = cifar100.recognise(path)
+    kind = cifar_100.recognise(path)
     if kind is not None:
         where: dict[str, Any] = {"directory" if path.is_dir() else "archive": path}
-        train, test = (load(kind, part, progress=progress, **where) for part in ("train", "test"))
-        return Opened(*(Dataset(part.images, part.labels, part.classes, name) for part in (train, test)))
+        train, test = load(kind, "train", progress=progress, **where), load(kind, "test", progress=progress, **where)
+        return Opened(renamed(train, name), renamed(test, name))
     if not path.is_dir():
         raise FormatError(
             f"{source}: not a file of images; give a folder with a folder of images for each class, an .npz, "
@@ -253,7 +264,8 @@ def _from_folder(
     good = np.array([not fault for fault in decoded.faults])
     faults = tuple((file, fault) for file, fault in zip(listing.names, decoded.faults, strict=True) if fault)
     labels, testing = np.array(listing.labels), np.array(listing.testing)
-    parts, files = [], []
+    parts: list[Dataset] = []
+    files: list[tuple[str, ...]] = []
     for part, which in (("train", ~testing & good), ("test", testing & good)):
         for k, word in enumerate(listing.classes):
             if not (which & (labels == k)).any():
@@ -269,7 +281,7 @@ def _from_folder(
     (H, W), scaled = parts[0].size, decoded.sizes[good]
     if (scaled != (H, W)).any():
         notes.append(f"each picture's centre is scaled to {H}x{W} (height x width); --size gives another size")
-    return Opened(*parts, tuple(notes), (files[0], files[1]), scaled, faults, listing.divided)
+    return Opened(parts[0], parts[1], tuple(notes), (files[0], files[1]), scaled, faults, listing.divided)
 
 
 def _first_fault(faults: Sequence[tuple[str, str]]) -> str:

@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from minighost import own_code
+from minighost.data.dataset import Dataset
+from minighost.data.sources import whole_path
 from minighost.errors import FormatError
 from minighost.inputs import read_regular
 from minighost.registry import unknown
 from minighost.train import optimizers, schedules
-from minighost.train.recipes import PRESETS, RECIPES, fine_tuning
-from minighost.train.values import Choice, Flag, Free, Numbers, Real, Rule, Text, Whole
+from minighost.train.recipes import PRESETS, RECIPES, fine_tuning, own_images
+from minighost.train.values import Choice, Flag, Free, Numbers, Real, Rule, Size, Text, Whole
 from minighost.type_aliases import PathLike
 
 __all__ = ["Config", "DataConfig", "ModelConfig", "TrainConfig", "keys", "with_whole_path"]
@@ -57,9 +59,21 @@ class ModelConfig:
 class DataConfig:
     """Which images."""
 
-    name: str = _key("shapes10", Text(), "data set, one of minighost.data.names()")
+    name: str = _key(
+        "shapes10",
+        Text(),
+        "one of minighost.data.names(), or your own images: a folder with a folder per class, an .npz, .safetensors or "
+        "idx file, or FILE.py:function",
+    )
     dir: str | None = _key(None, Text(none=True), "folder with the data set's files")
     archive: str | None = _key(None, Text(none=True), "archive file of the data set")
+    size: tuple[int, int] | None = _key(
+        None,
+        Size(none=True),
+        "height and width to which images are cut and scaled; none: as they are",
+    )
+    split: float = _key(0.2, Real(above=0, below=1), "share of own images kept for testing, if nobody has divided them")
+    split_seed: int = _key(0, Whole(0), "another one keeps other images for testing; independent of seed")
     train_size: int | None = _key(None, Whole(1, none=True, most=10**6), "number of training images (all)")
     test_size: int | None = _key(None, Whole(1, none=True, most=10**6), "number of test images (all)")
 
@@ -137,6 +151,7 @@ class Config:
         base: "Config | None" = None,
         check: bool = True,
         preset: str | None = None,
+        images: Dataset | None = None,
     ) -> "Config":
         """The configuration from all its sources, checked.
 
@@ -156,6 +171,8 @@ class Config:
             Also check that the keys go together; each by itself is checked in any case.
         preset : str, optional
             One of `PRESETS`, in place of the data set's recipe.
+        images : Dataset, optional
+            The training images, if they are one's own: then the recipe is `own_images` (see `train.images.resolve`).
 
         Raises
         ------
@@ -169,8 +186,11 @@ class Config:
         given = {**file, **overrides}
         if "model.name" in given:
             given["model.name"] = with_whole_path(given["model.name"])
+        if isinstance(given.get("data.name"), str):  # a run is continued and measured from other folders, too
+            given["data.name"] = whole_path(given["data.name"])
         if base is None:
-            start = _preset(preset) if preset else _recipe(given.get("data.name", dataset or DataConfig.name))
+            name = given.get("data.name", dataset or DataConfig.name)
+            start = _preset(preset) if preset else _recipe(name, images)
             source = Text(none=True).read("train.start", given.get("train.start"))
             start = _for_network(start, given.get("model.name")) if source is None else _tuned(start, source, given)
         else:
@@ -289,8 +309,9 @@ def with_whole_path(name: Any) -> Any:
     return name if spec is None else str(spec.absolute())
 
 
-def _recipe(dataset):
-    return {"data.name": dataset, **(RECIPES.get(dataset, {}) if isinstance(dataset, str) else {})}
+def _recipe(dataset, images):
+    recipe = RECIPES.get(dataset, {}) if isinstance(dataset, str) else {}
+    return {"data.name": dataset, **(recipe if images is None else own_images(len(images), images.size))}
 
 
 def _for_network(recipe, name):

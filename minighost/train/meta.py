@@ -10,6 +10,7 @@ import numpy as np
 from minighost import __version__
 from minighost.data.dataset import Dataset
 from minighost.data.sets import describe
+from minighost.data.sources import is_named
 from minighost.errors import FormatError
 from minighost.train.config import Config
 
@@ -178,8 +179,10 @@ def resuming(there, now, folder):
     differ += ["classes"] * (there.classes != now.classes)
     differ += ["training images"] * ((there.mean, there.std) != (now.mean, now.std))  # all that 0.1.0 knew of them
     if differ:
-        fix = "give the same --data-dir or --data-archive"
-        if not describe(now.config.data.name).reads_files:  # which is computed, and a sine may be rounded the other way
+        name, fix = now.config.data.name, "give the same --data-dir or --data-archive"
+        if not is_named(name):
+            fix = f"{name} has changed since; put it back, or give its old copy with --data"
+        elif not describe(name).reads_files:  # which is computed, and a sine may be rounded the other way
             fix = "continue with the processor and the NumPy version it began with"
         raise ValueError(
             f"{folder}: the {differ[0]} are not those that this run began with; {fix}, or start over in "

@@ -1,11 +1,11 @@
-"""Recipes: the defaults for each data set, and presets: other complete recipes, by name.
+"""Recipes: the defaults for each data set and for images of one's own, and presets: other complete recipes, by name.
 
 Anything in a configuration file or on the command line overrides them.
 """
 
 from typing import Any
 
-__all__ = ["PRESETS", "RECIPES", "fine_tuning"]
+__all__ = ["PRESETS", "RECIPES", "fine_tuning", "own_images"]
 
 RECIPES: dict[str, dict[str, Any]] = {
     "shapes10": {
@@ -64,3 +64,25 @@ def fine_tuning(recipe: dict[str, Any]) -> dict[str, Any]:
     recipe : dict of str to value
     """
     return {"train.lr": recipe.get("train.lr", 0.2) / DIVISOR, "train.body_lr": 0.2}
+
+
+def own_images(count: int, size: tuple[int, int]) -> dict[str, Any]:
+    """Settings for images of one's own, of which nothing is known but how many there are to train on, and their size.
+
+    Few images make small batches and many epochs: about 1,500 steps, but no fewer than 10 epochs and no more than 100.
+    From 48 pixels on the network begins with a stride of 2.
+    """
+    batch = 64 if count >= 4000 else 32 if count >= 400 else max(2, min(16, count // 4))
+    steps = max(1, count // batch)
+    return {
+        "data.size": size,
+        "model.name": "ghostnet_cifar_fast",
+        "model.width": 1.0,
+        "model.dropout": 0.0,
+        "train.batch_size": batch,
+        "train.epochs": min(100, max(10, round(1500 / steps))),
+        "train.lr": 0.1,
+        "train.warmup_epochs": 2.0,
+        "train.label_smoothing": 0.1,
+        "train.crop": max(1, min(size) // 10),
+    }

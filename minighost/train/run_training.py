@@ -9,6 +9,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from minighost import data, models, ops
+from minighost.data.sources import Opened
 from minighost.errors import FormatError, one_line
 from minighost.files import write_atomic
 from minighost.nn.module import Module
@@ -18,6 +19,7 @@ from minighost.train import report
 from minighost.train.callbacks import Callback
 from minighost.train.config import Config
 from minighost.train.course import Course
+from minighost.train.images import open_images
 from minighost.train.lock import run_lock
 from minighost.train.log import Log, finite, read_log
 from minighost.train.meta import RunMeta, fingerprints, resuming, versions
@@ -42,6 +44,7 @@ def run(
     overwrite: bool = False,
     stream: TextIO | None = None,
     callbacks: Iterable[Callback] = (),
+    images: Opened | None = None,
 ) -> dict[str, Any]:
     """Train as `config` says, in the folder `config.out`.
 
@@ -57,6 +60,8 @@ def run(
         Where to report; by default the cell of a notebook, else `sys.stderr`.
     callbacks : iterable of Callback
         Told of every step and epoch.
+    images : Opened, optional
+        The images that `config.data` describes, if they are open already (`train.images.resolve`).
 
     Returns
     -------
@@ -83,7 +88,10 @@ def run(
     check_model(config)
 
     def make():
-        train_set, test_set = (_load(config, split) for split in ("train", "test"))  # first: this may fail
+        opened = open_images(config.data) if images is None else images  # first: this may fail
+        train_set, test_set = opened.train, opened.test
+        for line in opened.notes:
+            console.line(f"note: {line}")
         if train_set.channels == 1 and not _takes_grey(config, folder, resume):
             train_set, test_set = train_set.rgb(), test_set.rgb()
             console.line(
@@ -137,12 +145,6 @@ def conduct(
             storage = FolderStorage(config, trainer, console, folder, test_set, started.about)
             stack.enter_context(storage.open(resume))
         return Course(config, trainer, storage, console, stop, callbacks).go()
-
-
-def _load(config, split):
-    size = config.data.train_size if split == "train" else config.data.test_size
-    options = {} if size is None else {"n": size}
-    return data.load(config.data.name, split, directory=config.data.dir, archive=config.data.archive, **options)
 
 
 def _model(config, folder, resume, train_set):

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from minighost.data.sources import is_named, label
 from minighost.files import remove_stale, write_atomic
 from minighost.train.checkpoint import read_record, written
 from minighost.train.config import Config
@@ -177,8 +178,15 @@ def _compare(stored, given, there="there", here="now"):
     return [
         f"{key} = {theirs.get(key)!r} {there}, {mine.get(key)!r} {here}"
         for key in sorted(mine.keys() | theirs.keys())
-        if key not in free and json.dumps(mine.get(key)) != json.dumps(theirs.get(key))
+        if key not in free
+        and not (key == "data.name" and _moved(theirs[key], mine[key]))
+        and json.dumps(mine.get(key)) != json.dumps(theirs.get(key))
     ]
+
+
+def _moved(stored, given):
+    """Whether both are paths: whether the images are the same, the checkpoint's hash of them says."""
+    return not is_named(stored) and not is_named(given)
 
 
 def choose_folder(config, resume):
@@ -186,7 +194,7 @@ def choose_folder(config, resume):
     if config.out is not None:
         return RunFolder(config.out)
     own = config.model.own
-    base, number = f"{config.data.name}-{config.model.name if own is None else own.name}", 1
+    base, number = f"{label(config.data.name)}-{config.model.name if own is None else own.name}", 1
     folder = lambda n: RunFolder(Path("runs") / (base if n == 1 else f"{base}-{n}"))  # noqa: E731
     while folder(number).has_run:
         number += 1

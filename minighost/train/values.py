@@ -5,7 +5,7 @@ import tomllib
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Choice", "Flag", "Free", "Numbers", "Real", "Text", "Whole"]
+__all__ = ["Choice", "Flag", "Free", "Numbers", "Real", "Size", "Text", "Whole"]
 
 WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
@@ -98,6 +98,26 @@ class Numbers(Rule):
         if list(numbers) != sorted(set(numbers)):
             raise ValueError
         return numbers
+
+
+@dataclass(frozen=True)
+class Size(Rule):
+    """Height and width in pixels: a side, or HxW."""
+
+    none: bool = False
+    most: int = 4096
+
+    def expects(self):
+        return f"a side or HxW in whole pixels from 1 to {self.most:,}, such as 64 or 48x64"
+
+    def parse(self, value):
+        sides = value.lower().split("x") if isinstance(value, str) else value
+        sides = [
+            Whole(1, most=self.most).parse(side) for side in (sides if isinstance(sides, (list, tuple)) else [sides])
+        ]
+        if len(sides) not in (1, 2):
+            raise ValueError
+        return sides[0], sides[-1]
 
 
 @dataclass(frozen=True)

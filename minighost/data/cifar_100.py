@@ -96,7 +96,8 @@ def cifar100(
         source = found
     name = f"{split}.bin"
     if source.is_dir():
-        raw, where = _read(source / name, IMAGES[split] * RECORD), source / name
+        raw: bytes | bytearray = _read(source / name, IMAGES[split] * RECORD)
+        where = source / name
     else:
         raw, where = _from_archive(source, name), source
     rows = np.frombuffer(raw, np.uint8).reshape(-1, RECORD)
