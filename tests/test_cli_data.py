@@ -31,7 +31,7 @@ def test_the_contact_sheet_is_a_picture(capsys, tmp_path):
         (["--data", "mnist"], "mnist"),
         (["--data-dir", "{tmp}"], "shapes10 is generated and reads no files"),
         (["--set", "data.train_size=0"], "data.train_size: expected a whole number >= 1 and <= 1,000,000, got '0'"),
-        (["--set", "data.size=9"], "unknown key 'data.size'"),
+        (["--set", "data.colour=9"], "unknown key 'data.colour'"),
         ([*SMALL, "--out", "{tmp}/none/sheet.png"], "--out {tmp}/none/sheet.png: no folder {tmp}/none"),
     ],
 )

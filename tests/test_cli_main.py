@@ -58,7 +58,7 @@ def test_version(capsys):
         (["trian"], "invalid choice: 'trian'"),
         (["train", "--epoch", "3"], "unknown argument --epoch (did you mean --epochs?)"),
         (["train", "--epoch=3"], "unknown argument --epoch (did you mean --epochs?)"),
-        (["data", "cifar10"], "unknown argument cifar10 (see minighost data --help)"),
+        (["zoo", "cifar10"], "unknown argument cifar10 (see minighost zoo --help)"),
         (["eval"], "the following arguments are required: --checkpoint (see minighost eval --help)"),
         (["train", "--epochs"], "expected one argument"),
         (["train", "--resume", "--overwrite"], "not allowed with argument"),

@@ -105,10 +105,10 @@ def test_bad_arguments_are_named(arguments, message):
 
 
 def test_load_knows_its_names_and_says_which():
-    assert data.names() == ("shapes10", "cifar10")
-    hint = r" \(did you mean 'cifar10'\?\); available: shapes10, cifar10"
-    with pytest.raises(ValueError, match=f"unknown data set 'cifar100'{hint}"):
-        data.load("cifar100", "train")
+    assert data.names() == ("shapes10", "cifar10", "cifar100")
+    hint = r" \(did you mean 'cifar100'\?\); available: shapes10, cifar10, cifar100"
+    with pytest.raises(ValueError, match=f"unknown data set 'cifar1000'{hint}"):
+        data.load("cifar1000", "train")
     with pytest.raises(ValueError, match="reads no files, but got /some/where; did you mean --data cifar10"):
         data.load("shapes10", "train", directory="/some/where")
     assert_array_equal(data.load("shapes10", "test", n=7, seed=2).images, shapes10(7, 2, "test").images)

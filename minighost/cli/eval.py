@@ -2,7 +2,8 @@
 
 Prints accuracy, loss and, for each class, how many images were classified
 correctly and what it is most often confused with. The data are those of the
-run; --data-dir says where they are now.
+run; --data or --data-dir says where they are now. --data may also name other
+images of the same classes.
 """
 
 from minighost.cli import flags
@@ -12,12 +13,16 @@ HELP = "measure the accuracy of a run, class by class"
 EXAMPLES = """\
 examples:
   minighost eval --checkpoint runs/shapes10-ghostnet
+  minighost eval --checkpoint runs/photos --data more_photos
   minighost eval --checkpoint runs/cifar --data-dir ~/data --out confusion.png
 """
 
 
 def add_arguments(parser):
     flags.add_run_flags(parser)
+    parser.add_argument(
+        "--data", dest="data.name", metavar="SOURCE", help="where the run's images are now, or others of its classes"
+    )
     for flag in ("--data-dir", "--data-archive"):
         key, metavar, text = flags.KEYS[flag]
         parser.add_argument(flag, dest=key, metavar=metavar, help=text)
@@ -33,32 +38,24 @@ def run(args):
 
     check_picture("--out", args.out)
     loaded = train.load_run(args.checkpoint, "best" if args.best else "last", args.model)
-    dataset = _dataset(loaded, args)
+    dataset, which = _dataset(loaded, args)
     loader = data.Loader(dataset, min(args.batch_size, len(dataset)), shuffle=False, mean=loaded.mean, std=loaded.std)
     with ops.threads(args.threads or None):
         result = _evaluate(loaded, loader)
-    print("\n".join(_lines(args, loaded, dataset, result)))
+    print("\n".join(_lines(args, loaded, dataset, which, result)))
     if args.out is not None:
         confusion(result, dataset.classes, args.out, f"{loaded.config.model.title} on {dataset.name}")
         print(f"\nconfusion matrix: {args.out}")
 
 
 def _dataset(loaded, args):
-    """The images of the run, from where they are now."""
-    from minighost import data
+    """The images of the run, from where they are now, and what they are."""
+    from minighost.train.images import images_to_measure
+    from minighost.train.runfolder import RunFolder
 
-    config, given = loaded.config.data, vars(args)
-    directory, archive = given["data.dir"], given["data.archive"]
-    if directory is None and archive is None:
-        directory, archive = config.dir, config.archive
-    size = config.test_size if args.split == "test" else config.train_size
-    dataset = data.load(config.name, args.split, directory=directory, archive=archive, n=size)
-    if dataset.classes != loaded.classes:
-        raise ValueError(
-            f"{args.checkpoint}: trained on the {len(loaded.classes)} classes {', '.join(loaded.classes)}; "
-            f"{dataset.name} has {len(dataset.classes)}: {', '.join(dataset.classes)}"
-        )
-    return dataset
+    given, known = vars(args), RunFolder(args.checkpoint).meta().data
+    where = [given[f"data.{key}"] for key in ("name", "dir", "archive")]
+    return images_to_measure(loaded, known, args.split, *where)
 
 
 def _evaluate(loaded, loader):
@@ -74,7 +71,7 @@ def _evaluate(loaded, loader):
         bar.close()
 
 
-def _lines(args, loaded, dataset, result):
+def _lines(args, loaded, dataset, which, result):
     import sys
 
     from minighost.terminal import text
@@ -92,8 +89,7 @@ def _lines(args, loaded, dataset, result):
     right = int(confusion.trace())
     return [
         f"{args.checkpoint}: {loaded.config.model.title} after {epochs} of {dataset.name}",
-        f"{100 * result.accuracy:.2f} % correct: {right:,} of {len(dataset):,} {args.split} images{looked}; "
-        f"loss {result.loss:.4f}",
+        f"{100 * result.accuracy:.2f} % correct: {right:,} of {len(dataset):,} {which}{looked}; loss {result.loss:.4f}",
         "",
         *text.table(rows, ("class", "correct", "of", "share", "", "most often confused with"), "<>>><<"),
     ]

@@ -100,8 +100,6 @@ def _usual_size(sizes: IntArray) -> tuple[int, int]:
 
 def _stamp(root: PathLike, names: Sequence[str], size: tuple[int, int]) -> Array:
     """What the cached file must have been made from, as 32 bytes."""
-    from PIL import __version__
-
     files = []
     for name in names:
         try:
@@ -109,7 +107,7 @@ def _stamp(root: PathLike, names: Sequence[str], size: tuple[int, int]) -> Array
             files.append((name, about.st_size, about.st_mtime_ns))
         except OSError:
             files.append((name, -1, -1))
-    text = json.dumps([RULES, __version__, size, files])
+    text = json.dumps([RULES, pictures.pillow_version(), size, files])
     return np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8)
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "SUFFIXES",
     "fit",
     "measure_all",
+    "pillow_version",
     "read",
     "read_all",
     "rgb",
@@ -129,6 +130,13 @@ def measure_all(paths: Sequence[PathLike]) -> IntArray:
             except Exception:  # `read_all` says why
                 continue
     return sizes
+
+
+def pillow_version() -> str:
+    """Pillow's version: another one may scale to other bits."""
+    from PIL import __version__
+
+    return __version__
 
 
 def fit(picture: Images, size: int | tuple[int, int], channels: int = 3) -> tuple[Images, str]:

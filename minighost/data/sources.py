@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minighost import own_code
+from minighost import data, own_code
 from minighost.data import arrays, cifar_100, idx, python_sets
 from minighost.data.dataset import Dataset
 from minighost.data.decoded import decode
 from minighost.data.folder import find
 from minighost.data.remarks import about_classes, about_equal, about_faults
-from minighost.data.sets import SETS, load, names
+from minighost.data.sets import SETS, names
 from minighost.errors import FormatError
 from minighost.registry import unknown
 from minighost.type_aliases import IntArray, PathLike
@@ -121,7 +121,7 @@ def survey(
     directory, archive
         Where the files of a named data set are, see `load`.
     train_size, test_size : int, optional
-        Only so many images.
+        Only the first images, in an order that mixes the classes.
     """
     source = os.fspath(source)
     if not 0 < split < 1:
@@ -130,7 +130,7 @@ def survey(
         size = (size, size) if isinstance(size, (int, np.integer)) else (size[0], size[1])
     if is_named(source):
         where: dict[str, Any] = {"directory": directory, "archive": archive, "progress": progress}
-        train, test = load(source, "train", n=train_size, **where), load(source, "test", n=test_size, **where)
+        train, test = data.load(source, "train", n=train_size, **where), data.load(source, "test", n=test_size, **where)
         return Opened(resized(train, size), resized(test, size))
     if directory is not None or archive is not None:
         raise ValueError(
@@ -208,8 +208,11 @@ def _own(source: str, size: tuple[int, int] | None, split: float, seed: int, pro
         return _from_parts(*idx.read_folder(folder), label(str(folder.absolute())), split, seed)
     kind = cifar_100.recognise(path)
     if kind is not None:
-        where: dict[str, Any] = {"directory" if path.is_dir() else "archive": path}
-        train, test = load(kind, "train", progress=progress, **where), load(kind, "test", progress=progress, **where)
+        where: dict[str, Any] = {"directory" if path.is_dir() else "archive": path, "progress": progress}
+        train, test = (
+            data.load(kind, "train", progress=progress, **where),
+            data.load(kind, "test", progress=progress, **where),
+        )
         return Opened(renamed(train, name), renamed(test, name))
     if not path.is_dir():
         raise FormatError(
@@ -221,7 +224,7 @@ def _own(source: str, size: tuple[int, int] | None, split: float, seed: int, pro
 
 def _nothing(source: str) -> Exception:
     if os.sep in source or "/" in source or Path(source).suffix:
-        return FileNotFoundError(2, "no such file or folder", source)
+        return FileNotFoundError(f"{source}: no such file or folder; --data says where the images are")
     error = unknown("", "data set", source, names())
     return ValueError(f"{error}; or the path of your own images, and there is no file or folder {source}")
 

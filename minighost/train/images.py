@@ -1,13 +1,20 @@
 """The images of a run, opened as its configuration says, and a configuration that suits images of one's own."""
 
+import dataclasses
+import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
 
 from minighost.data import sources
+from minighost.data.dataset import Dataset
 from minighost.train.config import Config, DataConfig
+from minighost.train.meta import fingerprints
+from minighost.train.restore import LoadedRun
 from minighost.type_aliases import PathLike
 
-__all__ = ["open_images", "resolve"]
+__all__ = ["images_to_measure", "open_images", "resolve"]
 
 
 def open_images(config: DataConfig, progress: bool = True) -> sources.Opened:
@@ -52,3 +59,76 @@ def resolve(
         return Config.resolve(**given), None
     images = open_images(chosen)
     return Config.resolve(**given, images=images.train), images
+
+
+def images_to_measure(
+    loaded: LoadedRun,
+    known: Mapping[str, str],
+    part: Literal["test", "train"],
+    source: str | None = None,
+    directory: PathLike | None = None,
+    archive: PathLike | None = None,
+) -> tuple[Dataset, str]:
+    """The images on which a run is measured.
+
+    Parameters
+    ----------
+    loaded : LoadedRun
+    known : dict of str to str
+        `fingerprints` of the images of the run.
+    part : {"test", "train"}
+    source, directory, archive
+        Where the images are now; by default where the run had them. If they are others than the run's, and nobody has
+        divided them, all of them are measured.
+
+    Returns
+    -------
+    images : Dataset
+        With the classes and channels of the run.
+    which : str
+        What they are, for a sentence: "test images", or "images, which are not the run's own".
+
+    Raises
+    ------
+    ValueError
+        A class that the run does not have, or, of a data set with a name, other classes.
+    """
+    config = loaded.config.data
+    if directory is not None or archive is not None:
+        config = dataclasses.replace(config, dir=_text(directory), archive=_text(archive))
+    if source is not None:
+        config = dataclasses.replace(config, name=sources.whole_path(source))
+    if not sources.is_named(config.name):
+        config = dataclasses.replace(config, size=loaded.size)
+    opened = open_images(config)
+    train, test = (_as_in_training(part, loaded) for part in (opened.train, opened.test))
+    chosen, which = (test if part == "test" else train), f"{part} images"
+    if sources.is_named(config.name) or fingerprints(train, test) == known:
+        return chosen, which
+    if source is not None and opened.divided:
+        images, labels = (
+            np.concatenate([getattr(one, name) for one in (train, test)]) for name in ("images", "labels")
+        )
+        return Dataset(images, labels, train.classes, train.name), "images, which are not those of the run"
+    return chosen, f"{which}, which are not those that the run had"
+
+
+def _text(path: PathLike | None) -> str | None:
+    return None if path is None else os.fspath(path)
+
+
+def _as_in_training(dataset: Dataset, loaded: LoadedRun) -> Dataset:
+    """The same images with the classes and channels of a run."""
+    classes = loaded.classes
+    if not set(dataset.classes) <= set(classes):
+        raise ValueError(
+            f"this run was trained on the {len(classes)} classes {', '.join(classes)}; {dataset.name} has "
+            f"{len(dataset.classes)}: {', '.join(dataset.classes)}"
+        )
+    labels = np.array([classes.index(name) for name in dataset.classes])[dataset.labels]
+    images = dataset.images
+    if loaded.channels != dataset.channels:
+        from minighost.data.pictures import fit
+
+        images = np.stack([fit(image, dataset.size, loaded.channels)[0] for image in images])
+    return Dataset(images, labels, classes, dataset.name)
