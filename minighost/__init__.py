@@ -8,6 +8,7 @@
     dx = model.backward(dlogits)                                 # fills p.grad of every parameter
     mg.train.SGD(model.parameters(), lr=0.1, momentum=0.9).step()
 
+    history = mg.fit(model, train, test, epochs=5)               # images and labels in, curves out
     mg.load("runs/mine").predict("cat.jpg")                      # what a trained network sees
 """
 
@@ -36,6 +37,9 @@ if TYPE_CHECKING:  # the names below once more, for type checkers, which run not
     from minighost.analysis import trace as trace
     from minighost.exporting.write import export as export
     from minighost.ops import threads as threads
+    from minighost.train.callbacks import Callback as Callback
+    from minighost.train.callbacks import StopTraining as StopTraining
+    from minighost.train.fitting import fit as fit
     from minighost.train.restore import load as load
 
 else:
@@ -59,6 +63,9 @@ else:
             "train": "",
             # these are used so often that they need no room's name
             "export": "exporting.write",
+            "Callback": "train.callbacks",
+            "StopTraining": "train.callbacks",
+            "fit": "train.fitting",
             "load": "train.restore",
             "threads": "ops",
             "trace": "analysis",

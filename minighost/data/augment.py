@@ -91,10 +91,7 @@ class Augment:
 
     def _checked(self, images: Images) -> Images:
         images = np.asarray(images)
-        if images.dtype != np.uint8:
-            raise TypeError(f"Augment: images must be uint8 (0..255), got {images.dtype}; augment before normalize")
-        if images.ndim != 4 or images.shape[3] not in (1, 3):
-            raise ValueError(f"Augment: images must have shape (N, H, W, 1) or (N, H, W, 3), got {images.shape}")
+        self._check_kind(images)
         if self.crop_padding >= min(images.shape[1:3]):
             raise ValueError(
                 f"Augment: crop_padding = {self.crop_padding} must be smaller than the images' "
@@ -110,11 +107,21 @@ class Augment:
 
     def _cut(self, out: Images, rng: np.random.Generator) -> None:
         N, H, W, _ = out.shape
-        colour = out.sum(axis=1, dtype=np.uint32).sum(axis=1) // (H * W)  # (N, C)
+        colours = self._mean_colours(out)
         top, left = (rng.integers(0, length, (N,)) - self.cutout // 2 for length in (H, W))
         bottom, right = top + self.cutout, left + self.cutout
         for n in range(N):  # small writes: quicker than one mask over the whole batch
-            out[n, max(top[n], 0) : bottom[n], max(left[n], 0) : right[n]] = colour[n]
+            out[n, max(top[n], 0) : bottom[n], max(left[n], 0) : right[n]] = colours[n]
+
+    def _check_kind(self, images: np.ndarray) -> None:
+        if images.dtype != np.uint8:
+            raise TypeError(f"Augment: images must be uint8 (0..255), got {images.dtype}; augment before normalize")
+        if images.ndim != 4 or images.shape[3] not in (1, 3):
+            raise ValueError(f"Augment: images must have shape (N, H, W, 1) or (N, H, W, 3), got {images.shape}")
+
+    def _mean_colours(self, images: np.ndarray) -> np.ndarray:
+        """Of each image, shape (N, C)."""
+        return images.sum(axis=1, dtype=np.uint32).sum(axis=1) // (images.shape[1] * images.shape[2])
 
 
 def flip_horizontal(x: npt.NDArray[_Scalar]) -> npt.NDArray[_Scalar]:

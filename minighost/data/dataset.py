@@ -41,11 +41,7 @@ class Dataset:
     name: str
 
     def __post_init__(self) -> None:
-        images, labels = np.ascontiguousarray(self.images), np.asarray(self.labels)
-        if images.dtype != np.uint8:
-            raise TypeError(f"{self.name}: images must be uint8 (0..255), got {images.dtype}")
-        if images.ndim != 4 or images.shape[3] not in (1, 3):
-            raise ValueError(f"{self.name}: images must have shape (N, H, W, 1) or (N, H, W, 3), got {images.shape}")
+        images, labels = self._checked(np.ascontiguousarray(self.images)), np.asarray(self.labels)
         if labels.dtype.kind not in "iu":
             raise TypeError(f"{self.name}: labels must be integers, got {labels.dtype}")
         if labels.shape != images.shape[:1]:
@@ -62,8 +58,19 @@ class Dataset:
         object.__setattr__(self, "labels", np.ascontiguousarray(labels, np.int64))
         object.__setattr__(self, "classes", tuple(self.classes))
 
+    def _checked(self, images: np.ndarray) -> Images:
+        if images.dtype != np.uint8:
+            raise TypeError(f"{self.name}: images must be uint8 (0..255), got {images.dtype}")
+        if images.ndim != 4 or images.shape[3] not in (1, 3):
+            raise ValueError(f"{self.name}: images must have shape (N, H, W, 1) or (N, H, W, 3), got {images.shape}")
+        return images
+
     def __len__(self) -> int:
         return len(self.images)
+
+    def visible(self) -> "Dataset":
+        """The images as bytes, to look at: here the set itself."""
+        return self
 
     @property
     def size(self) -> tuple[int, int]:
@@ -86,4 +93,4 @@ class Dataset:
         """The data set of the first `n` images (a view, nothing is copied); ValueError if there are fewer."""
         if not 0 < n <= len(self):
             raise ValueError(f"{self.name}: cannot take {n} images; this split has {len(self)}")
-        return Dataset(self.images[:n], self.labels[:n], self.classes, self.name)
+        return type(self)(self.images[:n], self.labels[:n], self.classes, self.name)

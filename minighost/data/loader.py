@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -151,9 +152,9 @@ class Loader:
                 images = self.augment(images, rng)
         return self.normalized(images), self.dataset.labels[chosen]
 
-    def normalized(self, images: Images) -> Array:
-        """Images (N, H, W, C) of bytes as a network takes them."""
-        return normalize(images, self.mean, self.std)
+    def normalized(self, images: Any) -> Array:
+        """Images (N, H, W, C) as a network takes them; floats are normalised already."""
+        return images if images.dtype.kind == "f" else normalize(images, self.mean, self.std)
 
     def _sides(self) -> BoolArray:
         """Which side (N,) each image shows in even epochs; odd epochs show the other one."""

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
+from weakref import WeakKeyDictionary
 
 from minighost.models import own
 from minighost.models.features import Features
 from minighost.nn.module import Module
 from minighost.registry import Registry
 
-__all__ = ["ABOUT", "MODELS", "About", "check_options", "create", "names", "register", "takes"]
+__all__ = ["ABOUT", "MODELS", "About", "check_options", "create", "made_by", "names", "register", "takes"]
 
 MODELS = Registry("models.create", "model")
 _Entry = TypeVar("_Entry", bound=Callable[..., Module])
@@ -35,6 +36,7 @@ class About(NamedTuple):
 
 
 ABOUT: dict[str, About] = {}
+_made: WeakKeyDictionary[Module, tuple[str, dict[str, Any]]] = WeakKeyDictionary()
 
 
 def register(
@@ -103,4 +105,12 @@ def create(name: str, features_only: bool | Sequence[int] = False, **options: An
     """
     spec = own.spec_of(name)
     model = MODELS.create(name, **options) if spec is None else own.create(own.entry(spec), str(spec), options)
-    return model if features_only is False else Features(model, features_only)
+    if features_only is not False:
+        return Features(model, features_only)
+    _made[model] = name, options
+    return model
+
+
+def made_by(model: Module) -> tuple[str, dict[str, Any]] | None:
+    """Name and options with which `create` has made a network; None if something else has."""
+    return _made.get(model)

@@ -10,13 +10,17 @@ from minighost.lazy import lazy_names
 if TYPE_CHECKING:  # the names below once more, for type checkers, which run nothing
     from minighost.train import optimizers as optimizers
     from minighost.train import schedules as schedules
+    from minighost.train.callbacks import Callback as Callback
+    from minighost.train.callbacks import StopTraining as StopTraining
     from minighost.train.checkpoint import load_checkpoint as load_checkpoint
     from minighost.train.checkpoint import save_checkpoint as save_checkpoint
     from minighost.train.clip import clip_grad_norm as clip_grad_norm
     from minighost.train.clip import grad_norm as grad_norm
     from minighost.train.config import Config as Config
     from minighost.train.ema import EMA as EMA
+    from minighost.train.fitting import fit as fit
     from minighost.train.groups import parameter_groups as parameter_groups
+    from minighost.train.history import History as History
     from minighost.train.log import read_log as read_log
     from minighost.train.metrics import Evaluation as Evaluation
     from minighost.train.metrics import evaluate as evaluate
@@ -41,6 +45,10 @@ else:
             "EMA": "ema",
             "clip_grad_norm": "clip",
             "grad_norm": "clip",
+            "Callback": "callbacks",
+            "StopTraining": "callbacks",
+            "fit": "fitting",
+            "History": "history",
             "Config": "config",
             "PRESETS": "recipes",
             "RECIPES": "recipes",

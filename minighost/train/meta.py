@@ -44,6 +44,8 @@ class RunMeta:
         Of a network of one's own: ``file``, its absolute path, and ``sha256``. Empty for a registered one.
     start : dict of str to str
         The weights that it started from, see `train.start`; empty if they were drawn.
+    floats : bool
+        The images were floats, normalised by their owner; `mean` and `std` are 0 and 1.
     """
 
     config: Config
@@ -58,6 +60,7 @@ class RunMeta:
     size: list | None = None
     code: dict = field(default_factory=dict)
     start: dict = field(default_factory=dict)
+    floats: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON knows it."""
@@ -127,8 +130,9 @@ _RULES = {
     "start": (_words, "an object of texts"),
     "size": (_size, f"two whole numbers from 1 to {LARGEST_SIDE:,}"),
     "code": (_words, "an object of texts"),
+    "floats": (lambda value: isinstance(value, bool), "true or false"),
 }
-_OPTIONAL = {"log_bytes", "macs", "data", "versions", "size", "code", "start"}
+_OPTIONAL = {"log_bytes", "macs", "data", "versions", "size", "code", "start", "floats"}
 
 
 def fingerprints(train_set: Dataset, test_set: Dataset | None) -> dict[str, str]:

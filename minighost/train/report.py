@@ -66,7 +66,7 @@ def row(record, epochs, left, encoding):
     return f"{numbers}  {fine_bar(record['test_accuracy' if tested else 'train_accuracy'], 20, encoding)}"
 
 
-def outcome(summary, folder=None, files=()):
+def outcome(summary, folder=None, files=(), in_python=False):
     """What has been reached and, if it is in a folder, where to look, as lines."""
     split = "test" if summary["test_images"] else "train"
     loss, accuracy = summary[f"{split}_loss"], summary[f"{split}_accuracy"]
@@ -82,11 +82,21 @@ def outcome(summary, folder=None, files=()):
     return [
         *reached,
         *([f"look at  {'  '.join(str(folder.path / name) for name in files)}"] if files else []),
-        f"next     minighost eval --checkpoint {where}",
-        f"         minighost predict IMAGE --checkpoint {where}",
+        *(_next_in_python(folder) if in_python else _next_commands(where)),
     ]
 
 
-def resume_command(folder):
-    """The command that continues the run."""
+def _next_commands(where):
+    yield f"next     minighost eval --checkpoint {where}"
+    yield f"         minighost predict IMAGE --checkpoint {where}"
+
+
+def _next_in_python(folder):
+    yield f"next     mg.load({str(folder.path)!r}).predict(picture)"
+
+
+def resume_command(folder, in_python=False):
+    """The command, or the call, that continues the run."""
+    if in_python:
+        return f"mg.fit(..., out={str(folder.path)!r}, resume=True), with the same settings"
     return f"minighost train --resume --out {shlex.quote(str(folder.path))}"

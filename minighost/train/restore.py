@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -41,6 +41,8 @@ class LoadedRun:
         Epochs finished.
     size : (int, int)
         Height and width of the images that it was trained on.
+    floats : bool
+        These images were floats that their owner had normalised, so that it takes such, and no pictures.
     """
 
     model: Module
@@ -50,6 +52,7 @@ class LoadedRun:
     std: Array
     epoch: int
     size: tuple[int, int]
+    floats: bool = False
 
     @property
     def channels(self) -> int:
@@ -62,7 +65,8 @@ class LoadedRun:
         Parameters
         ----------
         picture : path, or ndarray of uint8, shape (H, W, 3) or (H, W, 1)
-            Its centre is scaled to the size that the network was trained on; see `data.pictures.read`.
+            Its centre is scaled to the size that the network was trained on; see `data.pictures.read`. Of a run on
+            `floats`: an ndarray of floats, shape (H, W, C), normalised as those were.
         top : int
             How many answers; all classes if there are fewer.
 
@@ -87,17 +91,32 @@ class LoadedRun:
         from minighost.data import pictures
 
         top = whole("predict", "top", top, 1)
-        if isinstance(picture, np.ndarray):
+        if self.floats:
+            image = self._as_trained(picture)
+        elif isinstance(picture, np.ndarray):
             image, _ = pictures.fit(picture, self.size, self.channels)
         else:
             image, _ = pictures.read(picture, self.size, self.channels)
         return self.rank(image[None], top)[0]
 
-    def rank(self, images: Images, top: int) -> list[list[tuple[str, float]]]:
-        """The `top` most probable classes of each image (N, H, W, C), uint8, with their probabilities."""
-        from minighost import data
+    def _as_trained(self, picture: Any) -> Any:
+        if not isinstance(picture, np.ndarray) or picture.dtype.kind != "f" or picture.shape[:2] != self.size:
+            got = f"{picture.dtype} {picture.shape}" if isinstance(picture, np.ndarray) else type(picture).__name__
+            H, W = self.size
+            raise TypeError(
+                f"predict: this network was trained on floats that you had normalised; give it such an array of shape "
+                f"({H}, {W}, C), got {got}"
+            )
+        return picture
 
-        unknown = data.Dataset(images, np.zeros(len(images), np.int64), self.classes, "your images")
+    def rank(self, images: Images, top: int) -> list[list[tuple[str, float]]]:
+        """The `top` most probable classes of each image (N, H, W, C), as `predict` takes them, with probabilities."""
+        from minighost import data
+        from minighost.data.floats import FloatDataset
+
+        unknown = (FloatDataset if self.floats else data.Dataset)(
+            images, np.zeros(len(images), np.int64), self.classes, "your images"
+        )
         loader = data.Loader(unknown, min(len(images), 250), shuffle=False, mean=self.mean, std=self.std)
         shares = evaluate(self.model, loader, views=self.config.train.views).probabilities
         order = np.argsort(-shares, axis=1, kind="stable")[:, :top]
@@ -196,13 +215,26 @@ def load_run(
     elif model is None:
         check_place(config, path)
     if model is None or isinstance(model, str):
+        _check_known(config, path)
         network = _named(config, meta, weights, f"{name}.json")
     else:
         network = _given(model, config, meta)
         _fill(network, weights, f"{name}.json: this checkpoint does not fit {type(network).__name__}")
     mean, std = (np.array(values, np.float32) for values in (meta.mean, meta.std))
     size = _size(meta, f"{name}.json")
-    return LoadedRun(network.eval(), config, tuple(meta.classes), mean, std, meta.trainer["epoch"], size)
+    return LoadedRun(network.eval(), config, tuple(meta.classes), mean, std, meta.trainer["epoch"], size, meta.floats)
+
+
+def _check_known(config: Config, path: PathLike) -> None:
+    """FormatError, with what to do, if the network of a run cannot be made from its name."""
+    from minighost import models
+
+    name = config.model.name
+    if config.model.own is None and name not in models.names():
+        raise FormatError(
+            f"{path}: the network of this run, {name!r}, is not registered, so it cannot be made again from here; "
+            f"make it in Python and load its weights with minighost.load({str(path)!r}, model=net)"
+        )
 
 
 def checkpoint_of(path: PathLike, which: str) -> Path:

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from minighost import data, models, ops
+from minighost.data.floats import FloatAugment, FloatDataset
 from minighost.data.sources import Opened
 from minighost.errors import FormatError, one_line
 from minighost.files import write_atomic
@@ -111,6 +112,7 @@ def conduct(
     resume: bool = False,
     overwrite: bool = False,
     callbacks: Iterable[Callback] = (),
+    in_python: bool = False,
 ) -> dict[str, Any]:
     """Train a network on images; everything but them is as for `run`.
 
@@ -121,6 +123,8 @@ def conduct(
     console : Console
     folder : RunFolder or None
         None keeps nothing.
+    in_python : bool
+        Say what comes next in Python, not as commands.
     """
     with ops.threads(config.threads or None) as threads, listening() as stop, contextlib.ExitStack() as stack:
         try:
@@ -142,7 +146,7 @@ def conduct(
         for line in report.header(config, folder, model, trainer, train_set, test_set, threads, started.lines):
             console.line(line)
         if folder is not None:
-            storage = FolderStorage(config, trainer, console, folder, test_set, started.about)
+            storage = FolderStorage(config, trainer, console, folder, test_set, started.about, in_python)
             stack.enter_context(storage.open(resume))
         return Course(config, trainer, storage, console, stop, callbacks).go()
 
@@ -181,17 +185,16 @@ def _prepare(model, loader):
 
 
 def _loaders(config, train_set, test_set, normalisation):
-    t = config.train
-    mean, std = normalisation or data.channel_statistics(train_set.images)
-    augment = data.Augment(flip=t.flip, crop_padding=t.crop, cutout=t.cutout) if t.flip or t.crop or t.cutout else None
-    return (
-        data.Loader(
-            train_set, t.batch_size, seed=config.seed, shuffle=True, augment=augment, mean=mean, std=std, drop_last=True
-        ),
-        None
-        if test_set is None
-        else data.Loader(test_set, min(t.batch_size, len(test_set)), shuffle=False, mean=mean, std=std),
-    )
+    t, numbers = config.train, isinstance(train_set, FloatDataset)
+    kind, augment = FloatAugment if numbers else data.Augment, None
+    if t.flip or t.crop or t.cutout:
+        augment = kind(flip=t.flip, crop_padding=t.crop, cutout=t.cutout)
+    mean, std = (np.zeros(1), np.ones(1)) if numbers else normalisation or data.channel_statistics(train_set.images)
+    order = {"seed": config.seed, "shuffle": True, "drop_last": True}
+    loader = data.Loader(train_set, t.batch_size, augment=augment, mean=mean, std=std, **order)
+    if test_set is None:
+        return loader, None
+    return loader, data.Loader(test_set, min(t.batch_size, len(test_set)), shuffle=False, mean=mean, std=std)
 
 
 class FolderStorage(Storage):
@@ -207,9 +210,10 @@ class FolderStorage(Storage):
         folder: RunFolder,
         test_set: data.Dataset | None,
         start: dict[str, str],
+        in_python: bool = False,
     ) -> None:
         super().__init__(config, trainer, console)
-        self.folder, self.test_set = folder, test_set
+        self.folder, self.test_set, self.in_python = folder, test_set, in_python
         self.log: Any = None  # while it is open
         self.about = RunMeta(
             config,
@@ -220,6 +224,7 @@ class FolderStorage(Storage):
             data=fingerprints(trainer.loader.dataset, test_set),
             versions=versions(),
             size=list(trainer.loader.dataset.size),
+            floats=isinstance(trainer.loader.dataset, FloatDataset),
             code=record(config),
             start=start,
         )
@@ -284,7 +289,7 @@ class FolderStorage(Storage):
         return f"{self.config.model.title}{width} on {self.config.data.name}"
 
     def how_to_continue(self) -> str:
-        return report.resume_command(self.folder)
+        return report.resume_command(self.folder, self.in_python)
 
     def finish(self, course: Course) -> dict[str, Any]:
         """The summary first: a run is finished with it, and no picture can undo that."""
@@ -292,7 +297,8 @@ class FolderStorage(Storage):
         summary = finite(summarize(course, [record for record in records if record.get("kind") == "epoch"]))
         write_atomic(self.folder.summary, json.dumps(summary, indent=2, allow_nan=False) + "\n")
         warn = self.console.line
-        files = plots.everything(records, course.evaluation, self.test_set, self.folder.path, self._title(), warn)
-        for line in report.outcome(summary, self.folder, files):
+        shown = None if self.test_set is None else self.test_set.visible()
+        files = plots.everything(records, course.evaluation, shown, self.folder.path, self._title(), warn)
+        for line in report.outcome(summary, self.folder, files, self.in_python):
             self.console.line(line)
         return summary
