@@ -1,6 +1,7 @@
 """A long job in a terminal and in a file: a bar, or lines, and never a crash."""
 
 import io
+import os
 
 from training import Terminal
 
@@ -57,3 +58,34 @@ def test_durations_read_like_a_clock():
         "1:00:00",
         "1:02:05",
     ]
+
+
+def test_a_line_that_moves_is_replaced_in_a_terminal_and_absent_in_a_file():
+    terminal, file = Terminal(), io.StringIO()
+    for stream in (terminal, file):
+        console = Console(stream)
+        console.begin("compiling ... ")
+        for text in ("kernel 1: conv", "kernel 2"):
+            console.status(text)
+        console.line("3.0 s")
+        console.line("done")
+    assert file.getvalue() == "compiling ... 3.0 s\ndone\n"
+    written = terminal.getvalue().split("\r")
+    assert written[:3] == ["compiling ... ", "compiling ... kernel 1: conv", "compiling ... kernel 2      "]
+    assert written[3].startswith("compiling ... 3.0 s   ") and written[3].endswith(" \ndone\n")
+    assert len(written[3].split("\n")[0]) == len(written[1])
+
+
+def test_what_is_wider_than_the_terminal_is_folded_there_and_only_there(monkeypatch):
+    monkeypatch.setattr(Terminal, "fileno", lambda self: 1, raising=False)
+    monkeypatch.setattr("os.get_terminal_size", lambda descriptor: os.terminal_size((40, 24)))
+    terminal, file = Terminal(), io.StringIO()
+    for stream in (terminal, file):
+        Console(stream).line(f"plan     {'five words of some length ' * 2}in-one-piece-that-is-longer-than-the-line", 9)
+    lines = terminal.getvalue().splitlines()
+    assert lines[0] == "plan     five words of some length five" and lines[1].startswith(
+        "         words of some length"
+    )
+    assert lines[2] == "         in-one-piece-that-is-longer-than-the-line" and file.getvalue().count("\n") == 1
+    Console(terminal).status("x" * 100)
+    assert len(terminal.getvalue().split("\r")[-1]) < 40

@@ -17,6 +17,7 @@ import sys
 from minighost import own_code
 from minighost.cli import flags
 from minighost.registry import unknown
+from minighost.wording import counted
 
 HELP = "time a network or an operation against the machine's limits"
 
@@ -113,7 +114,7 @@ def _network(args):
     results = [report.as_dict(measured, roof) for measured in found.results]
     chosen = " ".join(f"{key}={value}" for key, value in options.items())
     print(f"{args.what} {chosen}: {found.parameters:,} parameters, input {batch}x{size}x{size}x3 float32")
-    print(f"{roof.threads} thread{'s' if roof.threads > 1 else ''}, median of {args.repeats} calls\n")
+    print(f"{counted(roof.threads, 'thread')}, median of {counted(args.repeats, 'call')}\n")
     print("\n".join([*speeds.speeds(results), "", *speeds.roofline(roof)]))
     for result in results if args.profile else ():
         print("\n".join(["", *speeds.profile(result)]))
@@ -150,7 +151,7 @@ def _operation(args):
     settings = {**bench.OPERATIONS[args.what][1], **settings}
     chosen = "".join(f", {key} {value}" for key, value in settings.items() if value is not None)
     print(f"{args.what}: input {'x'.join(map(str, shape))} float32{chosen}")
-    print(f"{roof.threads} thread{'s' if roof.threads > 1 else ''}, median of {args.repeats} calls\n")
+    print(f"{counted(roof.threads, 'thread')}, median of {counted(args.repeats, 'call')}\n")
     print("\n".join([*speeds.speeds(results), "", *speeds.roofline(roof)]))
     subject = {"what": args.what, "kind": "operation", "settings": settings, "input": list(shape), "dtype": "float32"}
     return report.document(subject, results, roof, warmup=args.warmup)

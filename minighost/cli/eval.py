@@ -6,7 +6,10 @@ run; --data or --data-dir says where they are now. --data may also name other
 images of the same classes.
 """
 
+import textwrap
+
 from minighost.cli import flags
+from minighost.wording import counted
 
 HELP = "measure the accuracy of a run, class by class"
 
@@ -16,6 +19,10 @@ examples:
   minighost eval --checkpoint runs/photos --data more_photos
   minighost eval --checkpoint runs/cifar --data-dir ~/data --out confusion.png
 """
+
+
+LONGEST_NAME = 20  # characters of a class's name in the table
+FIGURES = 30  # columns of the figures in it, and the gaps
 
 
 def add_arguments(parser):
@@ -77,26 +84,32 @@ def _lines(args, loaded, dataset, which, result):
     from minighost.terminal import text
 
     confusion, colours = result.confusion, text.colours(sys.stdout)
+    names = [text.clipped(name, LONGEST_NAME) for name in dataset.classes]
+    mistaken = [_mistaken(row, k, names) for k, row in enumerate(confusion)]
+    free = text.width() - FIGURES - max(map(len, names)) - max(len("most often confused with"), *map(len, mistaken))
     rows = []
-    for k, name in enumerate(dataset.classes):
+    for k, name in enumerate(names):
         right, all_ = int(confusion[k, k]), int(confusion[k].sum())
         share = right / max(all_, 1)
-        bar = text.bar(share, 20, colours)
-        rows.append((name, f"{right:,}", f"{all_:,}", f"{100 * share:.1f} %", bar, _mistaken(confusion, k, dataset)))
-    epochs = f"{loaded.epoch} epoch{'' if loaded.epoch == 1 else 's'}"
+        bar = text.bar(share, min(20, max(5, free)), colours)
+        rows.append((name, f"{right:,}", f"{all_:,}", f"{100 * share:.1f} %", bar, mistaken[k]))
     views = {"mirror": ", each with its mirror image", "shift": ", each with its mirror image and shifted by one pixel"}
     looked = views.get(loaded.config.train.views, "")
     right = int(confusion.trace())
     return [
-        f"{args.checkpoint}: {loaded.config.model.title} after {epochs} of {dataset.name}",
-        f"{100 * result.accuracy:.2f} % correct: {right:,} of {len(dataset):,} {which}{looked}; loss {result.loss:.4f}",
+        f"{args.checkpoint}: {loaded.config.model.title} after {counted(loaded.epoch, 'epoch')} of {dataset.name}",
+        *textwrap.wrap(
+            f"{100 * result.accuracy:.2f} % correct: {right:,} of {len(dataset):,} {which}{looked}; "
+            f"loss {result.loss:.4f}",
+            text.width(),
+        ),
         "",
         *text.table(rows, ("class", "correct", "of", "share", "", "most often confused with"), "<>>><<"),
     ]
 
 
-def _mistaken(confusion, k, dataset):
+def _mistaken(row, k, names):
     """What class `k` is most often confused with."""
-    wrong = confusion[k].copy()
+    wrong = row.copy()
     wrong[k] = 0
-    return f"{dataset.classes[wrong.argmax()]} ({wrong.max()})" if wrong.any() else ""
+    return f"{names[wrong.argmax()]} ({wrong.max()})" if wrong.any() else ""

@@ -57,6 +57,7 @@ from minighost.engine.parallel import WORK, is_last, on_all_threads, share, span
 
 __all__ = [
     "OPTIONS",
+    "compiling",
     "is_last",
     "kernel",
     "kernels_folder",
@@ -138,7 +139,7 @@ def _launch(function):
     def on_threads(threads, *args):
         return on_all_threads(body, threads, args)
 
-    on_threads.compile = _lightly(on_threads.compile)
+    on_threads.compile = _lightly(on_threads.compile, _words(function))
     if os.environ.get("MINIGHOST_CACHE", "1") != "0":
         on_threads._cache = KernelCache(function)
 
@@ -161,12 +162,19 @@ def _launch(function):
     return launch
 
 
-def _lightly(compile_now):
+def _words(function):
+    """``conv: backward weights`` for `_backward_weights` in conv.py."""
+    return f"{function.__module__.rpartition('.')[2]}: {function.__name__.strip('_').replace('_', ' ')}"
+
+
+def _lightly(compile_now, name):
     """LLVM's first level already vectorises loops here; levels 2 and 3 compile longer for code as quick."""
 
     @functools.wraps(compile_now)
     @global_compiler_lock  # the level is one for all Python threads
     def compile_lightly(signature):
+        if (told := _compiling.get()) is not None:
+            told(name)
         level, numba.config.OPT = numba.config.OPT, min(1, numba.config.OPT)
         collecting = gc.isenabled()
         gc.disable()  # the compiler makes millions of small objects, none of which is garbage yet
@@ -194,6 +202,7 @@ class _State:
 
 _state = _State()
 _note: ContextVar = ContextVar("watching", default=None)
+_compiling: ContextVar = ContextVar("compiling", default=None)
 _numbers = itertools.count()
 _AT_ONCE = contextlib.nullcontext()
 
@@ -239,6 +248,16 @@ def watching(note: Callable[[Any, tuple[Any, ...], float], None]) -> Iterator[No
         yield
     finally:
         _note.set(before)
+
+
+@contextlib.contextmanager
+def compiling(told: Callable[[str], None]) -> Iterator[None]:
+    """Within the block, call ``told("conv: backward")`` before this thread compiles or loads a kernel."""
+    token = _compiling.set(told)
+    try:
+        yield
+    finally:
+        _compiling.reset(token)
 
 
 class threads:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import textwrap
 import time
 
 from minighost import notebook
@@ -30,6 +31,7 @@ class Console:
 
     def __init__(self, stream):
         self._stream = stream
+        self._begun, self._beside = "", 0  # the half of a line that was written, and the length of what came after it
 
     @property
     def encoding(self):
@@ -60,15 +62,46 @@ class Console:
         except (OSError, ValueError):
             self._stream = None
 
-    def line(self, text=""):
-        """Write one line."""
+    @property
+    def width(self):
+        """Columns of the terminal; None where nobody watches."""
+        if not self.isatty():
+            return None
+        try:
+            return os.get_terminal_size(self.fileno()).columns or 80  # pseudo-terminals may say 0
+        except (OSError, ValueError, AttributeError):
+            return 80
+
+    def line(self, text="", hang=None):
+        """Write one line, or the rest of one.
+
+        With `hang`, what is wider than the terminal goes on in further lines, with as many columns free before them.
+        """
+        if hang is not None and self.width is not None:
+            indent = " " * hang
+            text = textwrap.fill(
+                text, self.width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+            )
+        if self._beside:
+            text = f"\r{self._begun}{text}".ljust(len(self._begun) + self._beside + 1)
+        self._begun, self._beside = "", 0
         self.write(text + "\n")
         self.flush()
 
     def begin(self, text):
         """Write the first half of a line; `line` ends it."""
+        self._begun = text
         self.write(text)
         self.flush()
+
+    def status(self, text):
+        """Show how it goes behind what was begun, in place of what was shown before; only where somebody watches."""
+        if self.width is None:
+            return
+        text = text[: max(0, self.width - len(self._begun) - 1)]
+        self.write(f"\r{self._begun}{text.ljust(self._beside)}")
+        self.flush()
+        self._beside = max(self._beside, len(text))
 
     def bar(self, title, total, done=0):
         """A progress bar over `total` steps of which `done` are done."""

@@ -8,7 +8,7 @@ import shutil
 
 import numpy as np
 
-__all__ = ["bar", "bold", "colours", "fine_bar", "picture", "table", "width"]
+__all__ = ["bar", "bold", "clipped", "colours", "fine_bar", "picture", "table", "width"]
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 RAMP = " .:-=+*#%@"  # from dark to light, on the dark background that most terminals have
@@ -90,6 +90,11 @@ def fine_bar(share, width, encoding):
         return "#" * round(share * width)
     eighths = round(share * width * 8)
     return "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
+
+
+def clipped(text, columns):
+    """`text`, or as much of it as fits, with three dots for the rest."""
+    return text if len(text) <= columns else f"{text[: max(0, columns - 3)]}..."[:columns]
 
 
 def table(rows, header, align):

@@ -13,6 +13,7 @@ from minighost.train.metrics import Evaluation
 from minighost.train.signals import Interrupted, StopRequest
 from minighost.train.storage import Storage
 from minighost.train.trainer import Trainer
+from minighost.wording import counted
 
 __all__ = ["Course"]
 
@@ -59,6 +60,7 @@ class Course:
         self.epochs: list[dict[str, Any]] = []
         self.evaluation: Evaluation | None = None
         self.ended = ""
+        self.explained = False  # whether a high test loss has been
         self.step_seconds = self.test_seconds = 0.0
 
     @property
@@ -95,23 +97,22 @@ class Course:
                 raise
 
     def _rehearse(self):
-        self.console.begin("compiling kernels ... ")
         try:
-            with self.stop.at_once():
+            with report.compiling(self.console) as seconds, self.stop.at_once():
                 first, step, test = self.trainer.rehearse()
+                seconds.append(first)
         except Interrupted:
-            self.console.line()
             self._stopped("before the next step")
             raise
         t = self.trainer
         self.step_seconds, self.test_seconds = step, test * self._test_batches()
-        self.console.line(f"{first:.1f} s")
         macs = sum(module.macs for module in t.model.modules() if not list(module.children()))
         self.storage.macs = macs
         words = f"{macs / 1e6:.1f} million multiply-adds per image, " if macs else ""
         self.console.line(
             f"speed    {words}{step:.3f} s per step, {self.config.train.batch_size / step:.0f} images/s: "
-            f"about {duration(self._left())} to go"
+            f"about {duration(self._left())} to go",
+            hang=9,
         )
         self.console.line()
         self.console.line(report.table_head())
@@ -199,10 +200,20 @@ class Course:
         self.epochs.append(record)
         self.storage.epoch(record, best)
         self._save()
-        self.console.line(report.row(record, self.config.train.epochs, self._left(), self.console.encoding))
+        columns = self.console.width or 80
+        self.console.line(report.row(record, self.config.train.epochs, self._left(), self.console.encoding, columns))
+        self._explain(record)
         if not t.finished:
             self.storage.draw(trained["seconds"])
         self._tell("epoch_end", record)
+
+    def _explain(self, record):
+        """Once: is a test loss that looks broken only batch norm's lag?"""
+        if not self.explained and "test_loss" in record:
+            found = self.trainer.lagging(record["test_loss"], record["train_loss"])
+            self.explained = found is not None
+            for line in report.lag_note(found) if self.explained else ():
+                self.console.line(line)
 
     def _save(self):
         self.storage.save()
@@ -210,7 +221,8 @@ class Course:
 
     def _where(self):
         t = self.trainer
-        return f"after {t.epoch} of {self.config.train.epochs} epochs and {t.step} of {len(t.loader)} steps"
+        epochs, steps = counted(self.config.train.epochs, "epoch"), counted(len(t.loader), "step")
+        return f"after {t.epoch} of {epochs} and {t.step} of {steps}"
 
     def _interrupted(self):
         self._save()
@@ -220,6 +232,6 @@ class Course:
 
     def _stopped(self, when):
         command = self.storage.how_to_continue()
-        self.console.line(f"stopped by {self.stop.name} {when}.{' Continue with:' * bool(command)}")
+        self.console.line(f"stopped by {self.stop.name} {when}.{' Continue with:' * bool(command)}", hang=0)
         if command:
             self.console.line(f"    {command}")

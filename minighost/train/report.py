@@ -1,12 +1,20 @@
 """The words and the table that a run prints."""
 
+import contextlib
 import shlex
+import textwrap
+import threading
+import time
 
+from minighost.engine import launch
 from minighost.terminal.console import duration
 from minighost.terminal.text import fine_bar
 from minighost.train.groups import trained
+from minighost.wording import counted
 
-__all__ = ["header", "outcome", "resume_command", "row", "table_head"]
+__all__ = ["compiling", "header", "lag_note", "outcome", "resume_command", "row", "say", "table_head"]
+
+TICK = 0.25  # seconds between two states of a line that moves
 
 
 def header(config, folder, model, trainer, train_set, test_set, threads, start=()):
@@ -24,17 +32,17 @@ def header(config, folder, model, trainer, train_set, test_set, threads, start=(
     extras += [f"clipped at {t.clip_norm:g}"] if t.clip_norm else []
     H, W = train_set.images.shape[1:3]
     reason = f" ({threads.reason})" if threads.reason else ""
-    tests = "no" if test_set is None else f"{len(test_set):,}"
+    trains = f"{len(train_set):,} training" if test_set is not None else counted(len(train_set), "training", "image")
+    tests = "no test images" if test_set is None else counted(len(test_set), "test", "image")
     return [
-        f"model    {config.model.title}{width}{options}: {parameters:,} parameters",
-        f"data     {train_set.name}: {len(train_set):,} training and {tests} test images, {H}x{W}, "
-        f"{len(train_set.classes)} classes",
-        f"plan     {t.epochs} epochs of {len(trainer.loader):,} steps, {t.batch_size} images each; "
+        f"model    {config.model.title}{width}{options}: {counted(parameters, 'parameter')}",
+        f"data     {train_set.name}: {trains} and {tests}, {H}x{W}, {counted(len(train_set.classes), 'class')}",
+        f"plan     {counted(t.epochs, 'epoch')} of {counted(len(trainer.loader), 'step')}, {t.batch_size} images each; "
         f"{t.optimizer}, {', '.join(extras)}",
         *_extension(t, trainer),
         *start,
         *([f"trains   {what}"] if (what := trained(model)) else []),
-        f"machine  {threads.count} thread{'s' if threads.count > 1 else ''}{reason}, seed {config.seed}",
+        f"machine  {counted(threads.count, 'thread')}{reason}, seed {config.seed}",
         *([f"folder   {folder.path}"] if folder is not None else []),
     ]
 
@@ -52,18 +60,70 @@ def _extension(t, trainer):
 
 
 def table_head():
-    return "  epoch   train loss   train acc    test loss    test acc       rate     time     left"
+    return "  epoch train loss       acc test loss       acc    rate    time    left"
 
 
-def row(record, epochs, left, encoding):
-    """One epoch as a line of the table, with its test accuracy as a bar."""
+def row(record, epochs, left, encoding, columns=80):
+    """One epoch as a line of the table, with its test accuracy as a bar in what is free of the columns."""
     epoch, tested = f"{record['epoch']}/{epochs}", "test_loss" in record
-    test = f"{record['test_loss']:11.4f} {100 * record['test_accuracy']:9.2f} %" if tested else f"{'-':>11} {'-':>11}"
+    test = f"{record['test_loss']:9.4f} {100 * record['test_accuracy']:7.2f} %" if tested else f"{'-':>9} {'-':>9}"
     numbers = (
-        f"{epoch:>7} {record['train_loss']:12.4f} {100 * record['train_accuracy']:9.2f} % {test} {record['lr']:10.2g} "
-        f"{duration(record['seconds'] + record.get('test_seconds', 0)):>8} {duration(left):>8}"
+        f"{epoch:>7} {record['train_loss']:10.4f} {100 * record['train_accuracy']:7.2f} % {test} {record['lr']:7.2g} "
+        f"{duration(record['seconds'] + record.get('test_seconds', 0)):>7} {duration(left):>7}"
     )
-    return f"{numbers}  {fine_bar(record['test_accuracy' if tested else 'train_accuracy'], 20, encoding)}"
+    accuracy, room = record["test_accuracy" if tested else "train_accuracy"], min(20, columns - len(numbers) - 2)
+    return f"{numbers}  {fine_bar(accuracy, room, encoding)}" if room >= 4 else numbers
+
+
+@contextlib.contextmanager
+def compiling(console, what="compiling kernels"):
+    """Say what a block of code is about, beside it in a terminal which kernel is being compiled, and how long it took.
+
+    The seconds are those of the block, or what it appends to the list that it gets.
+    """
+    seconds: list[float] = []
+    kernels: list[str] = []
+    start, done = time.perf_counter(), threading.Event()
+
+    def show():
+        while not done.wait(TICK):
+            kernel = f", kernel {len(kernels)}: {kernels[-1]}" if kernels else ""
+            console.status(f"{duration(time.perf_counter() - start)}{kernel}")
+
+    console.begin(f"{what} ... ")
+    clock = threading.Thread(target=show, daemon=True)  # for one kernel may take ten seconds
+    if console.width is not None:
+        clock.start()
+    try:
+        with launch.compiling(kernels.append):
+            yield seconds
+    except BaseException:
+        _end(clock, done)
+        console.line()
+        raise
+    _end(clock, done)
+    console.line(f"{seconds[-1] if seconds else time.perf_counter() - start:.1f} s")
+
+
+def _end(clock, done):
+    done.set()
+    if clock.is_alive():
+        clock.join()
+
+
+def lag_note(loss):
+    """What explains a high test loss, as lines below its row."""
+    text = (
+        f"with each batch's own mean and variance the test loss is {loss:.2f}: batch norm's running averages lag "
+        f"behind weights that change this fast, and catch up as the rate falls"
+    )
+    return textwrap.wrap(text, 80, initial_indent=" " * 9, subsequent_indent=" " * 9)
+
+
+def say(console, lines):
+    """Write lines, folded to the width of a terminal; commands stay whole, for they are copied."""
+    for line in lines:
+        console.line(line, None if line.startswith(("next  ", "         minighost")) else 9)
 
 
 def outcome(summary, folder=None, files=(), in_python=False):
@@ -72,9 +132,10 @@ def outcome(summary, folder=None, files=(), in_python=False):
     loss, accuracy = summary[f"{split}_loss"], summary[f"{split}_accuracy"]
     reached = [
         "",
-        f"{100 * (accuracy or 0):.2f} % of {summary[f'{split}_images']:,} {split}{'ing' * (split == 'train')} images "
-        f"correct (loss {'not finite' if loss is None else f'{loss:.4f}'}) after {summary['epochs']} epochs in "
-        f"{duration(summary['seconds'])}",
+        f"{100 * (accuracy or 0):.2f} % of "
+        f"{counted(summary[f'{split}_images'], 'training' if split == 'train' else 'test', 'image')} "
+        f"correct (loss {'not finite' if loss is None else f'{loss:.4f}'}) after {counted(summary['epochs'], 'epoch')} "
+        f"in {duration(summary['seconds'])}",
     ]
     if folder is None:
         return reached

@@ -32,6 +32,7 @@ from minighost.train.start import Started, is_grey, read_start, start_from
 from minighost.train.storage import Storage
 from minighost.train.summary import summarize
 from minighost.train.trainer import Trainer
+from minighost.wording import counted
 
 __all__ = ["conduct", "run"]
 
@@ -95,10 +96,9 @@ def run(
             console.line(f"note: {line}")
         if train_set.channels == 1 and not _takes_grey(config, folder, resume):
             train_set, test_set = train_set.rgb(), test_set.rgb()
-            console.line(
-                f"note: the images are grey; {config.model.title} has no in_channels, so they are shown as RGB"
-            )
-        return _model(config, folder, resume, train_set), train_set, test_set
+            words = f"note: the images are grey; {config.model.title} has no in_channels, so they are shown as RGB"
+            console.line(words, hang=0)
+        return _model(config, folder, resume, train_set, console), train_set, test_set
 
     return conduct(config, make, console, folder, resume=resume, overwrite=overwrite, callbacks=callbacks)
 
@@ -143,21 +143,22 @@ def conduct(
             folder.path.mkdir(parents=True, exist_ok=True)
             stack.enter_context(run_lock(folder.path))
             folder.begin(config, resume, overwrite)
-        for line in report.header(config, folder, model, trainer, train_set, test_set, threads, started.lines):
-            console.line(line)
+        lines = report.header(config, folder, model, trainer, train_set, test_set, threads, started.lines)
+        report.say(console, lines)
         if folder is not None:
             storage = FolderStorage(config, trainer, console, folder, test_set, started.about, in_python)
             stack.enter_context(storage.open(resume))
         return Course(config, trainer, storage, console, stop, callbacks).go()
 
 
-def _model(config, folder, resume, train_set):
+def _model(config, folder, resume, train_set, console):
     num_classes, channels = len(train_set.classes), train_set.channels
     if resume and folder.has_checkpoint:
         return recreate_model(config, num_classes, folder.weights(), f"{folder.last}.json", channels)
     model = create_model(config, num_classes, channels)
     if config.model.own is not None:
-        models.try_out(model, config.model.title, train_set.images.shape[1:], num_classes)
+        with report.compiling(console, f"checking {config.model.title}"):
+            models.try_out(model, config.model.title, train_set.images.shape[1:], num_classes)
     return model
 
 
@@ -243,15 +244,14 @@ class FolderStorage(Storage):
     def _restore(self):
         meta = RunMeta.from_dict(self.trainer.load(self.folder.last), self.folder.last)
         for line in resuming(meta, self.about, self.folder.path):
-            self.console.line(line)
+            self.console.line(line, hang=0)
         self.macs = meta.macs
         length = self.folder.log.stat().st_size if self.folder.log.exists() else 0
         if length < meta.log_bytes:
             self.console.line(f"warning: {self.folder.log} is shorter than at the checkpoint; earlier lines are lost")
         t = self.trainer
-        self.console.line(
-            f"resume   after {t.epoch} of {self.config.train.epochs} epochs and {t.step} of {len(t.loader)} steps"
-        )
+        epochs, steps = counted(self.config.train.epochs, "epoch"), counted(len(t.loader), "step")
+        self.console.line(f"resume   after {t.epoch} of {epochs} and {t.step} of {steps}", hang=9)
         return meta.log_bytes
 
     def earlier(self, kind: str) -> list[dict[str, Any]]:
@@ -299,6 +299,5 @@ class FolderStorage(Storage):
         warn = self.console.line
         shown = None if self.test_set is None else self.test_set.visible()
         files = plots.everything(records, course.evaluation, shown, self.folder.path, self._title(), warn)
-        for line in report.outcome(summary, self.folder, files, self.in_python):
-            self.console.line(line)
+        report.say(self.console, report.outcome(summary, self.folder, files, self.in_python))
         return summary

@@ -61,6 +61,5 @@ class Storage:
     def finish(self, course: Course) -> dict[str, Any]:
         """The training is over: the final metrics, after they have been stored and told."""
         summary = finite(summarize(course, course.epochs))
-        for line in report.outcome(summary):
-            self.console.line(line)
+        report.say(self.console, report.outcome(summary))
         return summary

@@ -4,6 +4,7 @@ Order of a step: forward, loss, is it finite?, backward, norm of the gradient, i
 optimizer, average. Nothing is written to a weight before both questions are answered.
 """
 
+import contextlib
 import math
 import time
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from minighost.train.clip import clip_grad_norm
 from minighost.train.config import TrainConfig
 from minighost.train.ema import EMA
 from minighost.train.groups import parameter_groups
+from minighost.train.lag import lagging
 from minighost.train.metrics import Evaluation, evaluate
 from minighost.train.nonfinite import ADVICE, explain
 from minighost.type_aliases import Array, IntArray, PathLike, State
@@ -185,6 +187,13 @@ class Trainer:
             return evaluate(self.model, self.test_loader, views=views, tick=tick)
         with self.ema.swapped():
             return evaluate(self.model, self.test_loader, views=views, tick=tick)
+
+    def lagging(self, loss: float, train_loss: float) -> float | None:
+        """What `lag.lagging` says of the weights that are evaluated."""
+        if self.test_loader is None:
+            return None
+        with contextlib.nullcontext() if self.ema is None else self.ema.swapped():
+            return lagging(self.model, self.test_loader, loss, train_loss)
 
     def finish_epoch(self) -> dict[str, Any]:
         """Close the current epoch; returns its training metrics."""
