@@ -7,6 +7,7 @@ layer of them, and when one of those is killed all others end with it.
 import contextlib
 import importlib
 import os
+import socket
 from typing import NamedTuple
 
 from minighost.engine.cores import suitable
@@ -120,8 +121,12 @@ def _import(package, extra):
 
 @contextlib.contextmanager
 def _connecting(name, scheduler):
-    """What a cluster's client says when nobody answers, in one line."""
+    """What a cluster's client says when nobody answers, in one line; Ray's would try for minutes."""
+    host, _, port = scheduler.rpartition("://")[2].rpartition(":")
+    if not host or not port.isdecimal():
+        raise ValueError(f"--scheduler {scheduler}: must read HOST:PORT, e.g. 127.0.0.1:8786")
     try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
         yield
     except Exception as error:
         raise OSError(f"no {name} cluster answers at {scheduler}: {one_line(error)}") from error
