@@ -15,7 +15,7 @@ PYTHON ?= python3.13 python3.12 python3.11 python3 python
 CHECK_VENV = [ ! -e "$(VENV)" ] || [ -e "$(VENV)/pyvenv.cfg" ] || \
   { echo "make: $(VENV) is not a virtual environment (it has no pyvenv.cfg) and is not removed; use VENV=another" >&2; exit 1; }
 
-.PHONY: help train test test-fast test-long test-nojit test-boundscheck browser parity onnx benchmarks coverage notebooks lint clean
+.PHONY: help train test test-fast test-long test-nojit test-boundscheck browser parity onnx cluster benchmarks coverage notebooks lint clean
 
 help:
 	@echo "make train             train a small GhostNet on the built-in images (ARGS=... is passed on)"
@@ -27,6 +27,7 @@ help:
 	@echo "make browser           the stepper's pages in a headless browser, which must be installed (installs Playwright)"
 	@echo "make parity            compare with PyTorch (installs it)"
 	@echo "make onnx              exports of every network, run by ONNX Runtime (installs it)"
+	@echo "make cluster           a sweep on a local Dask cluster (installs Dask)"
 	@echo "make benchmarks        time minighost against its peers (installs them; ARGS=... is passed on)"
 	@echo "make coverage          line coverage, kernels included"
 	@echo "make notebooks         the tutorials as Jupyter notebooks in build/notebooks"
@@ -62,6 +63,9 @@ parity: $(VENV)/installed-parity
 
 onnx: $(VENV)/installed-onnx
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n auto --dist worksteal -m onnx $(ARGS)
+
+cluster: $(VENV)/installed-dask
+	$(PY) -m pytest -q -m cluster $(ARGS)
 
 benchmarks: $(VENV)/installed-versus
 	$(PY) -m versus $(ARGS)

@@ -79,7 +79,7 @@ def _local(workers, scheduler):
 
 @contextlib.contextmanager
 def _dask(workers, scheduler):
-    _import("distributed", "dask")
+    _import("distributed", "dask", '"minighost[dask]"')
     from distributed import Client
 
     with _connecting("Dask", scheduler):
@@ -94,7 +94,7 @@ def _dask(workers, scheduler):
 
 @contextlib.contextmanager
 def _ray(workers, scheduler):
-    ray = _import("ray", "ray")
+    ray = _import("ray", "ray", "ray")
     from ray.util.joblib import register_ray
 
     with _connecting("Ray", scheduler):
@@ -108,15 +108,13 @@ def _ray(workers, scheduler):
         ray.shutdown()
 
 
-def _import(package, extra):
+def _import(package, backend, install):
     try:
         return importlib.import_module(package)
     except ModuleNotFoundError as error:
         if error.name != package:
             raise
-        raise ModuleNotFoundError(
-            f'--backend {extra}: {package} is missing; pip install "minighost[{extra}]"'
-        ) from None
+        raise ModuleNotFoundError(f"--backend {backend}: {package} is missing; pip install {install}") from None
 
 
 @contextlib.contextmanager
