@@ -20,6 +20,7 @@ COMMANDS = (
     "train",
     "sweep",
     "eval",
+    "compare",
     "predict",
     "export",
     "summary",

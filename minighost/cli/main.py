@@ -19,6 +19,7 @@ import warnings
 from minighost import __version__, own_code
 from minighost.cli import (
     bench,
+    compare,
     data,
     eval,
     export,
@@ -42,6 +43,7 @@ COMMANDS = {
     "train": train,
     "sweep": sweep,
     "eval": eval,
+    "compare": compare,
     "predict": predict,
     "export": export,
     "summary": summary,
@@ -62,6 +64,7 @@ examples:
   minighost train                               train a small GhostNet on built-in images
   minighost sweep SPACE.toml                    train over a grid of settings
   minighost eval --checkpoint RUN               accuracy of that run, class by class
+  minighost compare RUN RUN --out c.png         curves over one another, differences in settings
   minighost predict cat.jpg --checkpoint RUN    what does it see in a picture?
   minighost export RUN --to onnx                that network for other programs
   minighost summary --width 0.5                 shapes, parameters and multiply-adds, layer by layer

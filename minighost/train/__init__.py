@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # the names below once more, for type checkers, which run not
     from minighost.train.checkpoint import save_checkpoint as save_checkpoint
     from minighost.train.clip import clip_grad_norm as clip_grad_norm
     from minighost.train.clip import grad_norm as grad_norm
+    from minighost.train.comparison import compare as compare
     from minighost.train.config import Config as Config
     from minighost.train.ema import EMA as EMA
     from minighost.train.fitting import fit as fit
@@ -49,6 +50,7 @@ else:
             "StopTraining": "callbacks",
             "fit": "fitting",
             "History": "history",
+            "compare": "comparison",
             "Config": "config",
             "PRESETS": "recipes",
             "RECIPES": "recipes",

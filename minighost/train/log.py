@@ -56,7 +56,7 @@ def finite(record: Mapping[str, Any]) -> dict[str, Any]:
     return {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in record.items()}
 
 
-def read_log(path: PathLike, warn: Callable[[str], object] = print) -> list[dict[str, Any]]:
+def read_log(path: PathLike, warn: Callable[[str], object] = print, strict: bool = True) -> list[dict[str, Any]]:
     """All records of a log.
 
     Parameters
@@ -64,6 +64,8 @@ def read_log(path: PathLike, warn: Callable[[str], object] = print) -> list[dict
     path : path
     warn : callable
         Told in one line when the last line is dropped because a crash cut it short.
+    strict : bool
+        False drops all broken lines, and tells of them once.
 
     Returns
     -------
@@ -72,11 +74,11 @@ def read_log(path: PathLike, warn: Callable[[str], object] = print) -> list[dict
     Raises
     ------
     FormatError
-        A broken line that is not the last; the message names its number.
+        If `strict`, a broken line that is not the last; the message names its number.
     """
     with open_regular(path) as file:
         lines = file.read().split(b"\n")
-    records, last = [], len(lines) - 1
+    records, broken, last = [], 0, len(lines) - 1
     for number, line in enumerate(lines):
         if not line:
             continue
@@ -85,9 +87,14 @@ def read_log(path: PathLike, warn: Callable[[str], object] = print) -> list[dict
             if not isinstance(record, dict):
                 raise ValueError("not an object")
         except (ValueError, RecursionError) as error:
+            if number != last and not strict:
+                broken += 1
+                continue
             if number != last:
                 raise FormatError(f"{path}, line {number + 1}: not a JSON object ({error})") from error
             warn(f"{path}: dropped the last line, which is incomplete")
             continue
         records.append(record)
+    if broken:
+        warn(f"{path}: dropped {broken} damaged line{'s' * (broken > 1)}")
     return records
