@@ -10,15 +10,17 @@ Hidden files and folders, and what systems leave behind (Thumbs.db, desktop.ini)
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from minighost.data.pictures import FOREIGN, SUFFIXES
 from minighost.errors import FormatError, printable
-from minighost.type_aliases import PathLike
+from minighost.type_aliases import BoolArray, IntArray, PathLike
 
-__all__ = ["Listing", "find"]
+__all__ = ["Listing", "divide", "find"]
 
 TRAINING, TESTING = ("train", "training"), ("val", "valid", "validation", "test", "testing")
 _LEFTOVERS = {"thumbs.db", "desktop.ini", "__macosx", "@eadir"}
@@ -31,42 +33,30 @@ class Listing(NamedTuple):
     ----------
     names : tuple of str
         Paths below the folder, with ``/``.
-    labels : tuple of int
-    testing : tuple of bool
-        Whether an image is kept for testing.
+    labels : ndarray, shape (N,), int64
+    testing : ndarray, shape (N,), bool, or None
+        Whether an image is for testing; None if nobody has divided them.
     classes : tuple of str
     notes : tuple of str
         What the user should know: files that were passed over, and which folder serves for what.
-    divided : bool
-        Whether `find` has chosen the test images; otherwise the folder has one for each of the two.
     """
 
     names: tuple[str, ...]
-    labels: tuple[int, ...]
-    testing: tuple[bool, ...]
+    labels: IntArray
+    testing: BoolArray | None
     classes: tuple[str, ...]
     notes: tuple[str, ...]
-    divided: bool
 
 
-def find(root: PathLike, split: float = 0.2, seed: int = 0) -> Listing:
-    """List the images of a folder that has one folder per class.
+def find(root: PathLike) -> Listing:
+    """List the images of a folder that has one folder per class, or ``train`` and ``val`` with such folders.
 
-    Parameters
-    ----------
-    root : path
-    split : float
-        Share of each class that is kept for testing, at least one image and not all; 0 < split < 1. Not used where the
-        folder has ``train`` and ``val`` (or ``valid``, ``validation``, ``test``, ``testing``; the first of these).
-    seed : int
-        Another one keeps other images for testing. Which ones follows from the names alone, so that images that are
-        added later move no others, but for one per class.
+    In place of ``val`` it may be ``valid``, ``validation``, ``test`` or ``testing``; the first of these serves.
 
     Raises
     ------
     FormatError
-        No class or only one, a class without images or with a single one to divide, different classes for training
-        and testing.
+        No class or only one, a class without images, different classes for training and testing.
     OSError
         The folder cannot be read.
     """
@@ -86,21 +76,20 @@ def find(root: PathLike, split: float = 0.2, seed: int = 0) -> Listing:
     if others:
         notes.append(f"{_count(len(others), 'other file')} passed over: {_some(others)}")
     classes = tuple(sorted(found[False]))
-    if divided := True not in found:
-        found = _divide(root, found[False], split, seed)
-    elif only := set(found[False]) ^ set(found[True]):
+    divided = True in found
+    if divided and (only := set(found[False]) ^ set(found[True])):
         raise FormatError(
             f"{root}: {parts[False].name} and {parts[True].name} must have the same classes; only in one of them: "
             f"{_some(sorted(only))}"
         )
     rows = sorted(
-        (_digest(seed, name), name, classes.index(label), testing)
+        (_digest(0, name), name, classes.index(label), testing)
         for testing, images_of in found.items()
         for label, images in images_of.items()
         for name in images
     )
-    _, names, labels, which = zip(*rows, strict=True)
-    return Listing(names, labels, which, classes, tuple(notes), divided)
+    _, names, labels, testing = zip(*rows, strict=True)
+    return Listing(names, np.array(labels), np.array(testing) if divided else None, classes, tuple(notes))
 
 
 def _parts(root, notes):
@@ -161,18 +150,30 @@ def _images(root, folder, others):
     return images
 
 
-def _divide(root, images_of, split, seed):
-    """Training and test images: of each class those for testing whose names come first when scrambled."""
-    found: dict[bool, dict[str, list[str]]] = {False: {}, True: {}}
-    for label, images in images_of.items():
-        if len(images) < 2:
+def divide(
+    names: Sequence[str], labels: IntArray, split: float, seed: int, where: str, classes: Sequence[str] = ()
+) -> BoolArray:
+    """Which images (N,) to keep for testing: of each class the share `split`, at least one and not all.
+
+    Those of which the names, scrambled with `seed`, come first: so images that are added later move no others, but for
+    one per class.
+
+    Raises
+    ------
+    FormatError
+        A class with a single image; the message begins with `where`, and has its name if `classes` are given.
+    """
+    testing = np.zeros(len(names), bool)
+    digests = [_digest(seed, name) for name in names]
+    for label in np.unique(labels):
+        mine = sorted(np.flatnonzero(labels == label), key=lambda i: digests[i])
+        if len(mine) < 2:
+            name = classes[label] if classes else label
             raise FormatError(
-                f"{root}: class {label} has one image, but one to train on and one to test with are needed; add some"
+                f"{where}: class {name} has one image only, and needs one to train on and one to test with"
             )
-        images = sorted(images, key=lambda name: (_digest(seed, name), name))
-        count = min(max(1, round(split * len(images))), len(images) - 1)
-        found[True][label], found[False][label] = images[:count], images[count:]
-    return found
+        testing[mine[: min(max(1, round(split * len(mine))), len(mine) - 1)]] = True
+    return testing
 
 
 def _digest(seed, name):

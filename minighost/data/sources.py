@@ -16,7 +16,7 @@ from minighost import data, own_code
 from minighost.data import arrays, cifar_100, idx, python_sets
 from minighost.data.dataset import Dataset
 from minighost.data.decoded import decode
-from minighost.data.folder import find
+from minighost.data.folder import divide, find
 from minighost.data.remarks import about_classes, about_equal, about_faults
 from minighost.data.sets import SETS, names
 from minighost.errors import FormatError
@@ -210,8 +210,8 @@ def _own(source: str, size: tuple[int, int] | None, split: float, seed: int, pro
     if kind is not None:
         where: dict[str, Any] = {"directory" if path.is_dir() else "archive": path, "progress": progress}
         train, test = (
-            data.load(kind, "train", progress=progress, **where),
-            data.load(kind, "test", progress=progress, **where),
+            data.load(kind, "train", **where),
+            data.load(kind, "test", **where),
         )
         return Opened(renamed(train, name), renamed(test, name))
     if not path.is_dir():
@@ -237,22 +237,9 @@ def _from_parts(
         return Opened(*arrays.pair(parts["train"], parts["test"], classes, name))
     images = arrays.as_images(parts["train"][0], name)
     labels = arrays.as_labels(parts["train"][1], len(images), name)
-    testing = _chosen(labels, split, seed, name)
+    testing = divide([str(i) for i in range(len(labels))], labels, split, seed, name)
     train, test = arrays.pair((images[~testing], labels[~testing]), (images[testing], labels[testing]), classes, name)
     return Opened(train, test, notes=(_division(train, test),), divided=True)
-
-
-def _chosen(labels: np.ndarray, split: float, seed: int, name: str) -> np.ndarray:
-    """Which images (N,) are for testing: of each class the share `split`, at least one and not all."""
-    rng, testing = np.random.default_rng(seed), np.zeros(len(labels), bool)
-    for one in np.unique(labels):
-        mine = np.flatnonzero(labels == one)
-        if len(mine) < 2:
-            raise ValueError(
-                f"{name}: class {one} has one image, but one to train on and one to test with are needed; add some"
-            )
-        testing[rng.permutation(mine)[: min(max(1, round(split * len(mine))), len(mine) - 1)]] = True
-    return testing
 
 
 def _division(train: Dataset, test: Dataset) -> str:
@@ -262,30 +249,29 @@ def _division(train: Dataset, test: Dataset) -> str:
 def _from_folder(
     path: Path, name: str, size: tuple[int, int] | None, split: float, seed: int, progress: bool
 ) -> Opened:
-    listing = find(path, split, seed)
+    listing = find(path)
     decoded = decode(path, listing.names, size, progress)
     good = np.array([not fault for fault in decoded.faults])
     faults = tuple((file, fault) for file, fault in zip(listing.names, decoded.faults, strict=True) if fault)
-    labels, testing = np.array(listing.labels), np.array(listing.testing)
-    parts: list[Dataset] = []
-    files: list[tuple[str, ...]] = []
-    for part, which in (("train", ~testing & good), ("test", testing & good)):
-        for k, word in enumerate(listing.classes):
-            if not (which & (labels == k)).any():
-                raise FormatError(
-                    f"{path}: class {word} has no image to {'train on' if part == 'train' else 'test with'} that can "
-                    f"be read; {_first_fault(faults)}"
-                )
-        parts.append(Dataset(decoded.images[which], labels[which], listing.classes, name))
-        files.append(tuple(np.array(listing.names, object)[which]))
+    names, labels, images = tuple(np.array(listing.names, object)[good]), listing.labels[good], decoded.images[good]
+    parts = [good] if listing.testing is None else [~listing.testing & good, listing.testing & good]
+    for k, word in enumerate(listing.classes):
+        if not all((part & (listing.labels == k)).any() for part in parts):
+            raise FormatError(
+                f"{path}: class {word} has no image that can be read; {len(faults)} cannot, such as {faults[0][0]}: "
+                f"{faults[0][1]}"
+            )
+    if listing.testing is None:
+        testing = divide(names, labels, split, seed, str(path), listing.classes)
+    else:
+        testing = listing.testing[good]
+    train, test = (Dataset(images[which], labels[which], listing.classes, name) for which in (~testing, testing))
+    files = tuple(np.array(names, object)[~testing]), tuple(np.array(names, object)[testing])
     notes = list(listing.notes)
-    if listing.divided:
-        notes.append(_division(*parts))
-    (H, W), scaled = parts[0].size, decoded.sizes[good]
-    if (scaled != (H, W)).any():
+    if listing.testing is None:
+        notes.append(_division(train, test))
+    sizes = decoded.sizes[good]
+    if (sizes != train.size).any():
+        H, W = train.size
         notes.append(f"each picture's centre is scaled to {H}x{W} (height x width); --size gives another size")
-    return Opened(parts[0], parts[1], tuple(notes), (files[0], files[1]), scaled, faults, listing.divided)
-
-
-def _first_fault(faults: Sequence[tuple[str, str]]) -> str:
-    return f"{len(faults)} cannot, such as {faults[0][0]}: {faults[0][1]}" if faults else "add some"
+    return Opened(train, test, tuple(notes), files, sizes, faults, listing.testing is None)
