@@ -70,12 +70,14 @@ def _lines(opened):
 
     from minighost.data import channel_statistics
     from minighost.errors import printable
-    from minighost.terminal.text import table
+    from minighost.terminal.text import clipped, table
 
     train, test = opened.train, opened.test
     (H, W), kind = train.size, "grey" if train.channels == 1 else "RGB"
     counts = [np.bincount(part.labels, minlength=len(part.classes)) for part in (train, test)]
-    rows = [(_short(printable(name)), f"{a:,}", f"{b:,}") for name, a, b in zip(train.classes, *counts, strict=True)]
+    rows = [
+        (clipped(printable(name), 50), f"{a:,}", f"{b:,}") for name, a, b in zip(train.classes, *counts, strict=True)
+    ]
     mean, std = channel_statistics(train.images)
     valid = "" if opened.faults else "; all valid"
     colours = ("grey",) if train.channels == 1 else ("red", "green", "blue")
@@ -109,7 +111,3 @@ def _wrapped(text):
     import textwrap
 
     return textwrap.wrap(text, 80, subsequent_indent="  ", break_on_hyphens=False)
-
-
-def _short(name, most=50):
-    return name if len(name) <= most else f"{name[: most - 3]}..."

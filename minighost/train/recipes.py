@@ -77,7 +77,6 @@ def own_images(count: int, size: tuple[int, int]) -> dict[str, Any]:
     return {
         "data.size": size,
         "model.name": "ghostnet_short" if min(size) < 112 else "ghostnet",
-        "model.width": 1.0,
         "train.batch_size": batch,
         "train.epochs": min(100, max(10, round(1500 / steps))),
         "train.lr": 0.1,

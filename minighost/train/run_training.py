@@ -92,7 +92,7 @@ def run(
     def make():
         opened = open_images(config.data) if images is None else images  # first: this may fail
         train_set, test_set = opened.train, opened.test
-        for line in opened.notes:
+        for line in () if resume else opened.notes:
             console.line(f"note: {line}")
         if train_set.channels == 1 and not _takes_grey(config, folder, resume):
             train_set, test_set = train_set.rgb(), test_set.rgb()
