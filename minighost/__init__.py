@@ -37,6 +37,7 @@ if TYPE_CHECKING:  # the names below once more, for type checkers, which run not
     from minighost.analysis import trace as trace
     from minighost.exporting.write import export as export
     from minighost.ops import threads as threads
+    from minighost.stepper.cell import step as step
     from minighost.train.callbacks import Callback as Callback
     from minighost.train.callbacks import StopTraining as StopTraining
     from minighost.train.fitting import fit as fit
@@ -67,6 +68,7 @@ else:
             "StopTraining": "train.callbacks",
             "fit": "train.fitting",
             "load": "train.restore",
+            "step": "stepper.cell",
             "threads": "ops",
             "trace": "analysis",
         },

@@ -61,3 +61,36 @@ def test_counting_leaves_the_model_as_it_was():
 def test_an_input_that_does_not_fit_names_the_layer():
     with pytest.raises(ValueError, match="stem.conv"):
         analysis.count(models.create("ghostnet", width=0.25), (32, 32, 4))
+
+
+def test_summary_prints_the_commands_table(capsys):
+    model = nn.Sequential(nn.ConvBNAct(3, 8, 3, stride=2, rng=0), nn.GlobalAvgPool(), nn.Linear(8, 10, rng=1))
+    before = {path: value.tobytes() for path, value in model.state_dict().items()}
+    model.summary((32, 32, 3))
+    lines = capsys.readouterr().out.splitlines()
+    assert (
+        lines[0] == "Sequential, input 32x32x3"
+        and lines[2].split() == "block kind output parameters MACs of MACs".split()
+    )
+    assert [line.split()[:3] for line in lines[4:7]] == [
+        ["0", "ConvBNAct", "16x16x8"],
+        ["1", "GlobalAvgPool", "8"],
+        ["2", "Linear", "10"],
+    ]
+    assert lines[8].split() == ["total", "322", "55,376", "100.0", "%"]
+    model.summary((32, 32, 3), layers=True)
+    assert "0.bn" in capsys.readouterr().out
+    assert model.training and {path: value.tobytes() for path, value in model.state_dict().items()} == before
+
+
+def test_summary_remembers_the_last_images(capsys):
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, rng=0))
+    with pytest.raises(ValueError, match=r"Sequential.summary: which images\? .* model.summary\(\(32, 32, 3\)\)"):
+        model.summary()
+    for mode in (True, False):
+        model.train(mode)(np.zeros((2, 9, 7, 3), np.float32))
+        model.summary()
+        assert "Sequential, input 9x7x3" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="x has 4 channels"):
+        model.summary((9, 7, 4))
+    assert not model.training

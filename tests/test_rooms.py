@@ -24,7 +24,7 @@ ELSEWHERE = {("train/log.py", "os.fsync"), ("train/lock.py", "os.replace")}
 LOWER = {
     "engine": (),
     "ops": ("engine",),
-    "nn": ("ops", "engine"),
+    "nn": ("ops", "engine", "terminal"),
     "models": ("nn",),
     "plots": (),
     "terminal": (),

@@ -218,6 +218,6 @@ mg.plots.show(figure, "ghostnet.png")
 # 2. Which one row of the table, left out, would save most parameters? Which most multiply-adds?
 # 3. `minighost summary --width 1.0 --input 224 --classes 1000` prints all layers. Find the three most expensive.
 #
-# Read on in `minighost/models/ghostnet.py`, which is this file without the talk, and `minighost/analysis/counts.py`,
+# Read on in `minighost/models/ghostnet.py`, which is this file without the talk, and `minighost/nn/counts.py`,
 # which counts. In `minighost learn`, exercise 38 counts GhostNet. What these numbers do not tell, the time it takes, is
 # the subject of tutorial 17.

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from minighost import models, nn
-from minighost.analysis.counts import count
 from minighost.models.published import NOT_BUILT, Published, published
+from minighost.nn.counts import count
 
 __all__ = ["Entry", "entries", "standard_forms"]
 

@@ -36,6 +36,7 @@ def add_arguments(parser):
 
 def run(args):
     from minighost import analysis, models, nn
+    from minighost.nn.summary import by_block, by_layer
     from minighost.train.config import Config, ModelConfig
 
     published = Config(model=ModelConfig(name="ghostnet", width=1.0))  # not a data set's recipe
@@ -58,17 +59,7 @@ def run(args):
     else:
         chosen_options = " ".join(f"{key}={value}" for key, value in options.items())
         print(f"{chosen.title} {chosen_options}, input {'x'.join(map(str, shape))}\n")
-        print("\n".join(_layers(rows) if args.layers else _blocks(analysis.blocks(model, rows))))
-
-
-def _blocks(rows):
-    body = [(row.path, row.kind, *cells) for row, cells in zip(rows, _cells(rows), strict=True)]
-    return _table(body, ("total", "", *_total(rows)), ("block", "kind"))
-
-
-def _layers(rows):
-    body = [(row.path, *cells) for row, cells in zip(rows, _cells(rows), strict=True)]
-    return _table(body, ("total", *_total(rows)), ("layer",))  # no kind: it would not fit 80 columns
+        print("\n".join(by_layer(rows) if args.layers else by_block(analysis.blocks(model, rows))))
 
 
 def _became(model):
@@ -93,26 +84,6 @@ def _fused(became):
         "",
         f"{merged} of {len(became)} layers are merged into others, {own} could not be, {called} are called unchanged",
     ]
-
-
-def _cells(rows):
-    macs = max(sum(row.macs for row in rows), 1)
-    for row in rows:
-        shape = "x".join(map(str, row.output_shape))
-        yield shape, f"{row.params:,}", f"{row.macs:,}", f"{100 * row.macs / macs:.1f} %"
-
-
-def _total(rows):
-    return "", f"{sum(row.params for row in rows):,}", f"{sum(row.macs for row in rows):,}", "100.0 %"
-
-
-def _table(body, total, names):
-    """The lines of a table whose last row, the total, is under its own rule."""
-    from minighost.terminal.text import table
-
-    header = (*names, "output", "parameters", "MACs", "of MACs")
-    lines = table([*body, total], header, "<" * len(names) + "<>>>")
-    return [*lines[:-1], lines[1], lines[-1]]
 
 
 def _as_dict(name, options, shape, rows):

@@ -13,7 +13,7 @@ from minighost.nn.parameter import Buffer, stamps
 __all__ = ["CALLED", "QUIET", "State"]
 
 QUIET, CALLED = "nothing has happened", "layers have been called, and that is all"
-_OF_CALLS = {"_cache", "_output", "_fingerprints", "_kept_fold", "output_shape"}
+_OF_CALLS = {"_cache", "_output", "_fingerprints", "_kept_fold", "output_shape", "input_shape"}
 
 
 class State:

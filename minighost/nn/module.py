@@ -7,7 +7,7 @@ in a Python list are not found there, and refused as soon as somebody asks for w
 list for them.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -49,6 +49,7 @@ class Module:
     frozen = False  # by `nn.freeze`: it stays in evaluation mode
     macs = 0  # multiply-adds per image at the last forward; convolutions and linear layers state theirs
     output_shape: tuple[int, ...] | None = None  # of the last forward, without N
+    input_shape: tuple[int, ...] | None = None  # of the last forward that began with this module, without N
     _cache: Any = None
     _output = None  # shape and dtype of what the last call returned
     _fingerprints = None  # of the arrays in `_cache`, inside ``with checking():``
@@ -101,6 +102,7 @@ class Module:
             calls.depth, calls.folds = calls.depth - 1, outer
         if calls.depth == 0:
             out = materialize(out)
+            self.input_shape = np.shape(args[0])[1:] if args else None
         if self._cache is None:
             self._cache = BY_LAYERS
         try:
@@ -262,6 +264,44 @@ class Module:
         yield f"{line}  {', '.join(own)}" if own else line
         for key, child in self.named_children():
             yield from child._tree(key, depth + 1, seen)
+
+    def summary(self, input_shape: Sequence[int] | None = None, layers: bool = False) -> None:
+        """Print output shapes, parameters and multiply-adds, block by block, as `minighost summary` does.
+
+        Parameters
+        ----------
+        input_shape : (H, W, C), optional
+            Of one image. By default that of the last images on which the module was called.
+        layers : bool
+            One line per layer in place of one per block.
+
+        Raises
+        ------
+        ValueError
+            It has not been called yet and `input_shape` is missing, or it does not take such images.
+
+        Examples
+        --------
+        >>> from minighost import nn
+        >>> nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU()).summary((8, 8, 3))
+        Sequential, input 8x8x3
+        <BLANKLINE>
+        block  kind    output  parameters   MACs  of MACs
+        -------------------------------------------------
+        0      Conv2d  8x8x4          112  6,912  100.0 %
+        1      ReLU    8x8x4            0      0    0.0 %
+        -------------------------------------------------
+        total                         112  6,912  100.0 %
+        """
+        from minighost.nn.summary import lines  # it knows the classes that are derived from this one
+
+        shape = self.input_shape if input_shape is None else tuple(input_shape)
+        if shape is None:
+            raise ValueError(
+                f"{type(self).__name__}.summary: which images? Give the shape of one, as in "
+                "model.summary((32, 32, 3)), or call the model first"
+            )
+        print("\n".join(lines(self, shape, layers)))
 
     # State -----------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ __all__, __getattr__, __dir__ = lazy_names(
         "build": "operations",
         "lines": "text",
         "page": "webpage",
+        "step": "cell",
         "write": "webpage",
     },
 )

@@ -7,7 +7,7 @@ mental arithmetic; weights and incoming gradients are never 0, since a 0 hides m
 import numpy as np
 
 from minighost.stepper.choices import MAX_STEPS, OPTIONS, flag
-from minighost.stepper.files import load
+from minighost.stepper.files import load, source
 from minighost.stepper.pages import PAGES
 
 __all__ = ["draw_input", "draw_weights", "nonzero", "refuse_many", "size_words", "walk_words"]
@@ -29,14 +29,14 @@ def draw_input(op, file, chosen, rng):
     wanted = 4 if images > 1 else 3
     if x.ndim != wanted:
         layout = "(H, W), (H, W, C) or " + ("(N, H, W, C)" if images > 1 else "(1, H, W, C)")
-        raise ValueError(f"{file}: x must have shape {layout}, got {load(file).shape}")
+        raise ValueError(f"{source(file)}: x must have shape {layout}, got {load(file).shape}")
     for name, size in zip(("height", "width", "channels"), x.shape[-3:], strict=True):
         low, high, _ = OPTIONS[name]
         if not low <= size <= high:
-            raise ValueError(f"{file}: {name} {size}: a page can show {low} to {high}; cut a piece out")
+            raise ValueError(f"{source(file)}: {name} {size}: a page can show {low} to {high}; cut a piece out")
         chosen[name] = size
     if images > 1 and len(x) > 4:
-        raise ValueError(f"{file}: {len(x)} images, but at most 4 can be stepped through; cut a piece out")
+        raise ValueError(f"{source(file)}: {len(x)} images, but at most 4 can be stepped through; cut a piece out")
     return x
 
 

@@ -34,6 +34,8 @@ MAX_STEPS = 12_000  # nobody steps further, and the page would get too large for
 
 def check_options(op, given, seed, x, w):
     """Refuse what does not exist, is out of its limits, or is set twice; `x` and `w` are the files, or None."""
+    from minighost.stepper.files import source  # here, for `--help` needs no NumPy
+
     page = PAGES[op]
     for name in given:
         if name not in page.options:
@@ -46,10 +48,12 @@ def check_options(op, given, seed, x, w):
     if w is not None and not page.takes_w:
         others = ", ".join(name for name in PAGES if PAGES[name].takes_w)
         raise ValueError(f"step {op}: --w does not apply; it is for {others}")
-    for file, source, said in ((x, "--x", ("height", "width", "channels")), (w, "--w", ("kernel", "out_channels"))):
+    for file, own, said in ((x, "--x", ("height", "width", "channels")), (w, "--w", ("kernel", "out_channels"))):
         for name in said:
             if file is not None and name in given:
-                raise ValueError(f"step {op}: {flag(name)} is already set by {source} {file}; leave out one of them")
+                raise ValueError(
+                    f"step {op}: {flag(name)} is already set by {own} {source(file)}; leave out one of them"
+                )
 
 
 def flag(name):

@@ -1,4 +1,4 @@
-"""A learner's own arrays: from .npy, or one channel from .csv or .txt."""
+"""A learner's own arrays: from .npy, one channel from .csv or .txt, or as they are in Python."""
 
 import warnings
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 
 from minighost.inputs import open_regular
 
-__all__ = ["load"]
+__all__ = ["load", "source"]
 
 LARGEST = 1e100  # of a learner's numbers: the square of one times another is still finite
 
@@ -17,8 +17,8 @@ def load(path):
 
     Parameters
     ----------
-    path : str or Path
-        ``.npy``; or a table of numbers, separated by commas in ``.csv`` and by blanks in ``.txt``.
+    path : str, Path or ndarray
+        ``.npy``; or a table of numbers, separated by commas in ``.csv`` and by blanks in ``.txt``. An array is taken.
 
     Raises
     ------
@@ -27,6 +27,8 @@ def load(path):
     ValueError
         If the file holds something else.
     """
+    if isinstance(path, np.ndarray):
+        return _finite(path, "array")
     path = Path(path)
     readers = {
         ".npy": lambda file: np.lib.format.read_array(file, allow_pickle=False),  # a pickle could run any program
@@ -42,6 +44,15 @@ def load(path):
             raise
         except Exception as error:  # a damaged header ends in NumPy in errors of many kinds
             raise ValueError(f"{path}: not an array of numbers ({error})") from error
+    return _finite(array, path)
+
+
+def source(given):
+    """How a message calls where an array comes from: its file, or "array"."""
+    return "array" if isinstance(given, np.ndarray) else given
+
+
+def _finite(array, path):
     if array.dtype.kind not in "iuf":
         raise ValueError(f"{path}: holds {array.dtype}, but a step needs real numbers")
     if array.size == 0:

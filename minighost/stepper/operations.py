@@ -21,10 +21,10 @@ def build(op, x=None, w=None, seed=0, **options):
     ----------
     op : str
         One of `NAMES`.
-    x : str or Path, optional
-        File with the input, (H, W), (H, W, C) or (1, H, W, C); for batchnorm (N, H, W, C).
-    w : str or Path, optional
-        File with the weights, (KH, KW) or (KH, KW, C/G, OC).
+    x : ndarray, str or Path, optional
+        The input, or a file with it: (H, W), (H, W, C) or (1, H, W, C); for batchnorm (N, H, W, C).
+    w : ndarray, str or Path, optional
+        The weights, or a file with them: (KH, KW) or (KH, KW, C/G, OC).
     seed : int
         Of all arrays that are drawn.
     **options
@@ -48,7 +48,11 @@ def build(op, x=None, w=None, seed=0, **options):
     home = import_module(f"minighost.stepper.{page.home}")
     scripts, shown, shapes = home.build(op, xs, None if w is None else load(w), chosen, rng)
     drawn = [name for name, file in (("x", x), ("w", w)) if file is None and (name == "x" or page.takes_w)]
-    where = [f"{name} from {Path(file).name}" for name, file in (("x", x), ("w", w)) if file is not None]
+    where = [f"{name} {_whence(file)}" for name, file in (("x", x), ("w", w)) if file is not None]
     all_drawn = ", ".join(drawn) + " and dout" if drawn else "dout"
     facts = [shapes, "; ".join([*where, f"{all_drawn} drawn with seed {seed}"]), *([page.note] if page.note else [])]
     return Story(op, page.title, page.formula, facts, scripts, shown)
+
+
+def _whence(given):
+    return "given" if isinstance(given, np.ndarray) else f"from {Path(given).name}"

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minighost.nn import ModuleList
+from minighost.nn.containers import ModuleList
+from minighost.nn.module import Module
 
 __all__ = ["Row", "blocks", "count", "total_parameters"]
 
@@ -32,12 +33,12 @@ class Row:
 
     path: str
     kind: str
-    output_shape: tuple
+    output_shape: tuple[int, ...]
     params: int
     macs: int
 
 
-def count(model, input_shape):
+def count(model: Module, input_shape: tuple[int, ...]) -> list[Row]:
     """Cost of each layer.
 
     The shapes come from the model itself, run in evaluation mode on a batch of no images: nothing is computed, so it is
@@ -64,13 +65,13 @@ def count(model, input_shape):
     _forward_nothing(model, input_shape)
     params = _own_parameters(model)
     return [
-        Row(path, type(module).__name__, module.output_shape, params.get(path, 0), module.macs)
+        Row(path, type(module).__name__, module.output_shape or (), params.get(path, 0), module.macs)
         for path, module in model.named_modules(remove_duplicate=False)
         if path in params or not (list(module.children()) or isinstance(module, ModuleList))
     ]
 
 
-def blocks(model, rows):
+def blocks(model: Module, rows: list[Row]) -> list[Row]:
     """Rows of `count` summed block by block, with the block's own output shape.
 
     A `Sequential` or `ModuleList` is opened; the first thing inside that is not one is a block.
@@ -82,17 +83,18 @@ def blocks(model, rows):
         if path and not isinstance(module, ModuleList) and all(isinstance(outer, ModuleList) for outer in above):
             inside = [row for row in rows if row.path == path or row.path.startswith(path + ".")]
             total = sum(row.params for row in inside), sum(row.macs for row in inside)
-            found.append(Row(path, type(module).__name__, module.output_shape, *total))
+            found.append(Row(path, type(module).__name__, module.output_shape or (), *total))
     return found
 
 
-def total_parameters(model):
+def total_parameters(model: Module) -> int:
     """Number of trainable scalars."""
     return sum(parameter.size for parameter in model.parameters())
 
 
 def _forward_nothing(model, input_shape):
-    dtype = next(model.parameters()).data.dtype
+    parameter = next(model.parameters(), None)
+    dtype = np.float32 if parameter is None else parameter.data.dtype
     training = model.training
     model.eval()
     try:
