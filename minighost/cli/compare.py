@@ -1,4 +1,4 @@
-"""Compare runs: a table, the settings in which they differ, and their curves over one another.
+"""Compare runs: a table, the settings that differ, curves over one another.
 
 Runs may be finished, still going on, stopped or damaged: what is there takes
 part. A run that was tested on other images than the first has a star, for its
