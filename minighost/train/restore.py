@@ -263,7 +263,7 @@ def _size(meta: RunMeta, where: str) -> tuple[int, int]:
 
 def _named(config: Config, meta: RunMeta, weights: State, where: str) -> Module:
     """The network that a configuration names, with the weights."""
-    other = difference(config, meta.code)
+    other = "" if meta.config.model.own is None else difference(config, meta.code)
     try:
         size = sum(value.size for value in weights.values())
         network = recreate_model(config, len(meta.classes), size, where, len(meta.mean))
