@@ -221,8 +221,8 @@ class Config:
         model = ModelConfig(**tree["model"], options=options)
         return cls(model, DataConfig(**tree["data"]), TrainConfig(**tree["train"]), **tree[""])
 
-    def check_together(self):
-        """Rules that bind several keys."""
+    def check_together(self) -> None:
+        """Rules that bind several keys; ValueError names the one that is broken."""
         for name in ("num_classes", "rng"):
             if name in self.model.options:
                 raise ValueError(
