@@ -20,6 +20,7 @@ examples:
   minighost train --preset cifar10-ghost --data-dir ~/data
   minighost train --set train.optimizer=adamw --set train.lr=0.002
   minighost train --out runs/cifar --resume
+  mpirun -n 4 minighost train --mpi
   minighost train --help-settings
 """
 
@@ -30,6 +31,9 @@ def add_arguments(parser):
     parser.add_argument(
         "--help-settings", action="store_true", help="list every setting of --set and --config, and exit"
     )
+    parser.add_argument(
+        "--mpi", action="store_true", help="share every batch among the processes that mpirun starts (pip: mpi4py)"
+    )
     again = parser.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="continue the run in --out where it stopped")
     again.add_argument("--overwrite", action="store_true", help="start over, replacing the run in this folder")
@@ -37,19 +41,29 @@ def add_arguments(parser):
 
 def run(args):
     from minighost import train
-    from minighost.train.images import resolve
 
     if args.help_settings:
         print("\n".join(_settings()))
         return
+    from minighost.train import parallel
+
+    with parallel.start() if args.mpi else parallel.Single() as ranks:
+        config, images = ranks.together(lambda: _config(args), in_turn=True)
+        config = ranks.from_first(lambda: config)  # if they differ: its folder is the run's
+        train.run(config, resume=args.resume, overwrite=args.overwrite, images=images, ranks=ranks)
+
+
+def _config(args):
+    """The configuration, and images of one's own if they had to be opened to know it."""
+    from minighost import train
+    from minighost.train.images import resolve
+
     changes = flags.overrides(args)
-    if args.resume:
-        if args.preset:
-            raise ValueError("--preset: a resumed run keeps its settings; leave out --preset or --resume")
-        config, images = train.resume_config(toml_path=args.config, overrides=changes), None
-    else:
-        config, images = resolve(args.config, changes, args.preset)
-    train.run(config, resume=args.resume, overwrite=args.overwrite, images=images)
+    if not args.resume:
+        return resolve(args.config, changes, args.preset)
+    if args.preset:
+        raise ValueError("--preset: a resumed run keeps its settings; leave out --preset or --resume")
+    return train.resume_config(toml_path=args.config, overrides=changes), None
 
 
 def _settings():

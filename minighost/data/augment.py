@@ -54,7 +54,13 @@ class Augment:
             if not isinstance(value, (int, np.integer)) or value < 0:
                 raise ValueError(f"Augment: {name} = {value!r}; must be an integer >= 0 (pixels)")
 
-    def __call__(self, images: Images, rng: np.random.Generator, flips: BoolArray | None = None) -> Images:
+    def __call__(
+        self,
+        images: Images,
+        rng: np.random.Generator,
+        flips: BoolArray | None = None,
+        part: tuple[slice, int] | None = None,
+    ) -> Images:
         """Augmented copies of `images`.
 
         Parameters
@@ -65,6 +71,8 @@ class Augment:
             All randomness; the same state gives the same result.
         flips : ndarray, shape (N,), bool, optional
             Which images to mirror, in place of the generator's choice.
+        part : (slice, int), optional
+            The images are only these of a batch of so many, and come out as they would in the whole batch.
 
         Returns
         -------
@@ -78,15 +86,16 @@ class Augment:
         """
         images = self._checked(images)
         N, H, W, C = images.shape
-        rows = self._window(rng, N, H)
-        columns = self._window(rng, N, W)
+        mine, whole = part or (slice(N), N)
+        rows = self._window(rng, whole, H)[mine]
+        columns = self._window(rng, whole, W)[mine]
         if self.flip:
-            mirrored = rng.random((N,)) < 0.5 if flips is None else np.asarray(flips)
+            mirrored = rng.random((whole,))[mine] < 0.5 if flips is None else np.asarray(flips)
             columns = np.where(mirrored[:, None], columns[:, ::-1], columns)
         pixels = (np.arange(N)[:, None, None] * H + rows[:, :, None]) * W + columns[:, None, :]
         out = images.reshape(N * H * W, C).take(pixels, axis=0)
         if self.cutout:
-            self._cut(out, rng)
+            self._cut(out, rng, mine, whole)
         return out
 
     def _checked(self, images: Images) -> Images:
@@ -105,10 +114,10 @@ class Augment:
         index = abs(np.arange(length) + shift)
         return length - 1 - abs(length - 1 - index)
 
-    def _cut(self, out: Images, rng: np.random.Generator) -> None:
+    def _cut(self, out: Images, rng: np.random.Generator, mine: slice, whole: int) -> None:
         N, H, W, _ = out.shape
         colours = self._mean_colours(out)
-        top, left = (rng.integers(0, length, (N,)) - self.cutout // 2 for length in (H, W))
+        top, left = (rng.integers(0, length, (whole,))[mine] - self.cutout // 2 for length in (H, W))
         bottom, right = top + self.cutout, left + self.cutout
         for n in range(N):  # small writes: quicker than one mask over the whole batch
             out[n, max(top[n], 0) : bottom[n], max(left[n], 0) : right[n]] = colours[n]

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from minighost.data.augment import Augment
 from minighost.data.dataset import Dataset
 from minighost.data.statistics import channel_statistics, normalize
 from minighost.type_aliases import Array, ArrayLike, BoolArray, Images, IntArray
@@ -44,6 +45,9 @@ class Loader:
         of test images.
     drop_last : bool
         Leave out the last, smaller batch of an epoch.
+    share : (int, int)
+        ``(k, n)``: of every batch only the k-th of n parts, counted from 0, with the images that this part has in the
+        whole batch. What another part shows is not prepared; an `augment` of your own is given the whole batch.
     prefetch : int, >= 1
         Batches kept ready. Each costs ``batch_size * H * W * C * 4`` bytes.
 
@@ -71,6 +75,7 @@ class Loader:
         mean: ArrayLike | None = None,
         std: ArrayLike | None = None,
         drop_last: bool = False,
+        share: tuple[int, int] = (0, 1),
         prefetch: int = 2,
     ) -> None:
         for name, value, least in (("batch_size", batch_size, 1), ("prefetch", prefetch, 1), ("seed", seed, 0)):
@@ -89,7 +94,7 @@ class Loader:
             mean, std = channel_statistics(dataset.images)
         self.dataset, self.batch_size, self.seed, self.shuffle = dataset, batch_size, seed, shuffle
         self.augment, self.mean, self.std = augment, mean, std
-        self.drop_last, self.prefetch = drop_last, prefetch
+        self.drop_last, self.share, self.prefetch = drop_last, share, prefetch
 
     def __len__(self) -> int:
         """Batches in an epoch."""
@@ -142,14 +147,17 @@ class Loader:
             worker.shutdown(wait=True, cancel_futures=True)
 
     def _batch(self, epoch: int, order: IntArray, index: int) -> Batch:
-        chosen = order[index * self.batch_size : (index + 1) * self.batch_size]
-        images = self.dataset.images[chosen]
-        if self.augment is not None:
-            rng = self._rng(_AUGMENT, epoch, index)
-            if getattr(self.augment, "flip", None) == "alternate":
-                images = self.augment(images, rng, flips=self._sides()[chosen] ^ (epoch % 2 == 1))
-            else:
-                images = self.augment(images, rng)
+        whole = order[index * self.batch_size : (index + 1) * self.batch_size]
+        (k, n), N = self.share, len(whole)
+        mine = slice(N * k // n, N * (k + 1) // n)
+        chosen, rng = whole[mine], self._rng(_AUGMENT, epoch, index)
+        if self.augment is None:
+            images = self.dataset.images[chosen]
+        elif isinstance(self.augment, Augment):
+            flips = self._sides()[chosen] ^ (epoch % 2 == 1) if self.augment.flip == "alternate" else None
+            images = self.augment(self.dataset.images[chosen], rng, flips, (mine, N))
+        else:
+            images = self.augment(self.dataset.images[whole], rng)[mine]
         return self.normalized(images), self.dataset.labels[chosen]
 
     def normalized(self, images: Any) -> Array:

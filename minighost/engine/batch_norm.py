@@ -2,8 +2,13 @@
 
 With x in place of xhat (Ioffe & Szegedy 2015, algorithm 1) neither direction needs more than one pass over the pixels
 once the sums are known, and the pass can be part of another kernel. All numbers here are per channel.
+
+A batch may lie in several processes. Then these sums are all that they have to tell one another: `across`.
 """
 
+import contextlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import NamedTuple
 
 import numpy as np
@@ -11,8 +16,34 @@ import numpy as np
 from minighost.engine import check
 from minighost.engine.launch import kernel
 from minighost.engine.memory import workspace
+from minighost.engine.moments import merge_moments
+from minighost.type_aliases import Array
 
-__all__ = ["Kept", "check_vectors", "finalize", "gradient_coefficients", "refuse_single"]
+__all__ = ["Kept", "across", "check_vectors", "finalize", "gradient_coefficients", "refuse_single"]
+
+_gather: ContextVar[Callable[[Array], Array] | None] = ContextVar("across", default=None)
+
+
+@contextlib.contextmanager
+def across(gather: Callable[[Array], Array]) -> Iterator[None]:
+    """Within the block, batch norm in training takes what several processes hold for one batch.
+
+    The gradients of gamma and beta are each process's share: their mean over the processes belongs to the loss's mean
+    over the processes, as all other gradients do. It holds for the Python thread that runs the block, and has to hold
+    for the forward and its backward alike.
+
+    Parameters
+    ----------
+    gather : callable
+        Of an array (...) float64 the arrays of all processes (processes, ...), in one order everywhere. Every process
+        calls it equally often, with arrays of one shape.
+    """
+    before = _gather.get()
+    _gather.set(gather)
+    try:
+        yield
+    finally:
+        _gather.set(before)
 
 
 def check_vectors(x, *vectors):
@@ -28,7 +59,7 @@ def check_vectors(x, *vectors):
 
 def refuse_single(x):
     """Raise ValueError if each channel of x has one value only: its variance would be 0."""
-    if x.size == x.shape[3]:
+    if x.size == x.shape[3] and _gather.get() is None:
         raise ValueError(
             f"batch_norm: training needs more than one value per channel, got x of shape {x.shape}; "
             "use a larger batch or call eval()"
@@ -70,6 +101,8 @@ def finalize(statistics, count, vectors, training, momentum, eps, dtype):
         check.written_in_place("batch_norm", "running_mean", vectors[2])
         check.written_in_place("batch_norm", "running_var", vectors[3])
     norm, rows = np.empty((3, C), dtype), np.empty((4, C))
+    if training and (gather := _gather.get()):
+        statistics, count = _of_all(gather, statistics, count)
     options = training, float(momentum), float(eps)
     _finalize(statistics, count, gamma, beta, mean, var, *options, norm, rows, n_threads=1)
     if training:
@@ -104,8 +137,28 @@ def gradient_coefficients(sums, kept: Kept, dtype):
     coefficients, dgamma, dbeta = np.empty((3, C), dtype), np.empty(C, dtype), np.empty(C, dtype)
     (totals,) = workspace(np.float64, (2, C))
     sums = check.array("batch_norm backward", "sums", sums, 3)
+    gather = _gather.get() if kept.training else None
+    if gather:
+        sums = gather(sums.sum(axis=0))
     _gradient_coefficients(sums, *kept, totals, coefficients, dgamma, dbeta, n_threads=1)
+    if gather:
+        dgamma /= len(sums)
+        dbeta /= len(sums)
     return coefficients, dgamma, dbeta
+
+
+def _of_all(gather, statistics, count):
+    """Mean and variance (2, C) of the values of all processes, and how many there are."""
+    mean, var = statistics
+    parts = gather(np.stack([np.full_like(mean, count), mean, count * var]))
+    together = np.empty_like(statistics)
+    _merge(parts, together, n_threads=1)
+    return together, int(parts[:, 0, :1].sum())
+
+
+@kernel
+def _merge(work, parts, statistics):
+    merge_moments(parts, statistics)
 
 
 @kernel

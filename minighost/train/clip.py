@@ -1,7 +1,7 @@
 """Gradient clipping by the total norm (Pascanu et al. 2013, algorithm 1)."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -11,8 +11,9 @@ from minighost.engine.updates import sum_of_squares
 from minighost.nn.flat import neighbours
 from minighost.nn.parameter import Parameter
 from minighost.train.rows import row
+from minighost.type_aliases import Array
 
-__all__ = ["clip_grad_norm", "grad_norm"]
+__all__ = ["clip_grad_norm", "grad_norm", "own_gradients"]
 
 
 def grad_norm(params: Iterable[Parameter]) -> float:
@@ -47,6 +48,15 @@ def _gradients(params):
         yield run[0].place.flat.grad[run[0].place.start : run[-1].place.end]
 
 
+def own_gradients(params: Iterable[Parameter]) -> Iterator[Array]:
+    """All gradients as arrays that may be written to; those that lie side by side are one, a row (n,)."""
+    params = list(params)
+    for p in params:
+        if p.grad is not None and not is_plain(p.grad):
+            p.grad = np.array(p.grad, order="C")  # in a view a number may lie in two places, or be read-only
+    return _gradients(params)
+
+
 def clip_grad_norm(params: Iterable[Parameter], max_norm: float) -> float:
     """Scale all gradients so that their norm is at most `max_norm`.
 
@@ -69,9 +79,6 @@ def clip_grad_norm(params: Iterable[Parameter], max_norm: float) -> float:
     norm = grad_norm(params)
     factor = max_norm / (norm + 1e-6)
     if math.isfinite(norm) and factor < 1:
-        for p in params:
-            if p.grad is not None and not is_plain(p.grad):
-                p.grad = np.array(p.grad, order="C")  # in a view a number may lie in two places, or be read-only
-        for grad in _gradients(p for p in params if p.grad is not None):
+        for grad in own_gradients(params):
             grad *= factor
     return norm

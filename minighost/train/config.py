@@ -99,6 +99,9 @@ class TrainConfig:
     gamma: float = _key(0.1, Real(above=0), "factor at each milestone")
     label_smoothing: float = _key(0.0, Real(least=0, below=1), "share of the target that is spread over all classes")
     ema_decay: float = _key(0.0, Real(least=0, below=1), "decay of the averaged weights that are evaluated; 0 is off")
+    sync_batch_norm: bool = _key(
+        True, Flag(), "with --mpi: batch norm over the whole batch, as in one process, or over each rank's share"
+    )
     clip_norm: float = _key(0.0, Real(least=0), "largest norm of the gradient; 0 is off")
     flip: bool | str = _key(
         True, Flag("alternate"), "mirror half of the training images; alternate: each image every second epoch"

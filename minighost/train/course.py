@@ -10,6 +10,7 @@ from minighost.train import report
 from minighost.train.callbacks import Callback, StopTraining
 from minighost.train.config import Config
 from minighost.train.metrics import Evaluation
+from minighost.train.parallel import SharedStop
 from minighost.train.signals import Interrupted, StopRequest
 from minighost.train.storage import Storage
 from minighost.train.trainer import Trainer
@@ -52,7 +53,7 @@ class Course:
         trainer: Trainer,
         storage: Storage,
         console: Console,
-        stop: StopRequest,
+        stop: StopRequest | SharedStop,
         callbacks: Iterable[Callback] = (),
     ) -> None:
         self.config, self.trainer, self.storage, self.console, self.stop = config, trainer, storage, console, stop
@@ -69,6 +70,7 @@ class Course:
 
     def go(self) -> dict[str, Any]:
         """Train to the end; returns the final metrics. Interrupted if it is asked to stop; then all is saved."""
+        self.trainer.check_ranks()
         if not self.trainer.finished:
             self._rehearse()
         self.saved = time.monotonic()
@@ -153,7 +155,7 @@ class Course:
             f"run {duration(self._left())} left"
         )
         minutes, steps = self.config.train.checkpoint_minutes, self.config.train.checkpoint_steps
-        late = minutes and time.monotonic() - self.saved > 60 * minutes
+        late = minutes and self.trainer.ranks.any(time.monotonic() - self.saved > 60 * minutes)
         if late or (steps and record["step"] % steps == 0):
             self._save()
         self._tell("step_end", record)

@@ -46,6 +46,8 @@ class RunMeta:
         The weights that it started from, see `train.start`; empty if they were drawn.
     floats : bool
         The images were floats, normalised by their owner; `mean` and `std` are 0 and 1.
+    ranks : int
+        How many processes shared every batch.
     """
 
     config: Config
@@ -61,6 +63,12 @@ class RunMeta:
     code: dict = field(default_factory=dict)
     start: dict = field(default_factory=dict)
     floats: bool = False
+    ranks: int = 1
+
+    @property
+    def images_per_rank(self) -> int:
+        """Of every batch."""
+        return self.config.train.batch_size // self.ranks
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON knows it."""
@@ -128,11 +136,12 @@ _RULES = {
     "data": (_words, "an object of texts"),
     "versions": (_words, "an object of texts"),
     "start": (_words, "an object of texts"),
+    "ranks": (lambda value: _whole(value) and value > 0, "a whole number > 0"),
     "size": (_size, f"two whole numbers from 1 to {LARGEST_SIDE:,}"),
     "code": (_words, "an object of texts"),
     "floats": (lambda value: isinstance(value, bool), "true or false"),
 }
-_OPTIONAL = {"log_bytes", "macs", "data", "versions", "size", "code", "start", "floats"}
+_OPTIONAL = {"log_bytes", "macs", "data", "versions", "size", "code", "start", "floats", "ranks"}
 
 
 def fingerprints(train_set: Dataset, test_set: Dataset | None) -> dict[str, str]:
@@ -192,7 +201,17 @@ def resuming(there, now, folder):
             f"{folder}: the {differ[0]} are not those that this run began with; {fix}, or start over in "
             f"another folder with --out"
         )
+    if there.ranks != now.ranks and not now.config.train.sync_batch_norm:
+        raise ValueError(
+            f"{folder}: this run began on {there.ranks} ranks, whose batch norm is over {there.images_per_rank} images "
+            f"each; {now.ranks} would make that {now.images_per_rank}, which is another training. Continue with "
+            f"mpirun -n {there.ranks} and --mpi"
+        )
     lines = []
+    if there.ranks != now.ranks:
+        lines.append(
+            f"warning: so far {there.ranks} ranks shared this run (now {now.ranks}): the following bits may differ"
+        )
     if not there.data:
         lines.append("note: this checkpoint has no hash of its images and labels; only the mean colours were compared")
     changed = [

@@ -8,6 +8,7 @@ import numpy as np
 from minighost.data.loader import Loader
 from minighost.nn import fold
 from minighost.nn.module import Module
+from minighost.train.parallel import Single
 from minighost.type_aliases import Array, IntArray
 
 __all__ = ["Evaluation", "evaluate"]
@@ -60,7 +61,12 @@ class Evaluation:
 
 
 def evaluate(
-    model: Module, loader: Loader, *, views: str = "image", tick: Callable[[], object] = lambda: None
+    model: Module,
+    loader: Loader,
+    *,
+    views: str = "image",
+    tick: Callable[[], object] = lambda: None,
+    ranks: Single | None = None,
 ) -> Evaluation:
     """Run `model` in evaluation mode over every batch of `loader`.
 
@@ -76,6 +82,8 @@ def evaluate(
         3.29 seconds on a single GPU", §3.5).
     tick : callable
         Called after each batch; what it raises ends the evaluation.
+    ranks : Single or Ranks, optional
+        Each with its share of every batch; all get the whole evaluation.
 
     Returns
     -------
@@ -87,9 +95,11 @@ def evaluate(
         Unknown `views`.
     """
     folded, logits, labels = fold(model), [], []
+    ranks = ranks or Single()
     for x, y in loader.epoch(0):
-        logits.append(sum(share * folded(view) for share, view in _views(x, views)))
-        labels.append(y)
+        own = sum(share * folded(view) for share, view in _views(x, views))
+        logits.append(ranks.join(np.asarray(own)))
+        labels.append(ranks.join(y))
         tick()
     return Evaluation(np.concatenate(logits), np.concatenate(labels))
 

@@ -43,6 +43,7 @@ def header(config, folder, model, trainer, train_set, test_set, threads, start=(
         *start,
         *([f"trains   {what}"] if (what := trained(model)) else []),
         f"machine  {counted(threads.count, 'thread')}{reason}, seed {config.seed}",
+        *trainer.ranks.about(t.batch_size, t.sync_batch_norm),
         *([f"folder   {folder.path}"] if folder is not None else []),
     ]
 

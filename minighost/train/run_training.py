@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import json
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 
@@ -25,11 +25,12 @@ from minighost.train.lock import run_lock
 from minighost.train.log import Log, finite, read_log
 from minighost.train.meta import RunMeta, fingerprints, resuming, versions
 from minighost.train.ownfile import record
+from minighost.train.parallel import Single
 from minighost.train.restore import check_model, create_model, recreate_model, takes_grey
 from minighost.train.runfolder import RunFolder, choose_folder
 from minighost.train.signals import Interrupted, listening
 from minighost.train.start import Started, is_grey, read_start, start_from
-from minighost.train.storage import Storage
+from minighost.train.storage import Follower, Storage
 from minighost.train.summary import summarize
 from minighost.train.trainer import Trainer
 from minighost.wording import counted
@@ -37,6 +38,14 @@ from minighost.wording import counted
 __all__ = ["conduct", "run"]
 
 PLOT_EVERY = 20.0  # seconds of an epoch from which on its end is worth a new picture of the curves
+
+
+class Kept(NamedTuple):
+    """What the last checkpoint of a run to resume says."""
+
+    path: str
+    weights: int
+    meta: RunMeta
 
 
 def run(
@@ -47,6 +56,7 @@ def run(
     stream: TextIO | None = None,
     callbacks: Iterable[Callback] = (),
     images: Opened | None = None,
+    ranks: Single | None = None,
 ) -> dict[str, Any]:
     """Train as `config` says, in the folder `config.out`.
 
@@ -64,6 +74,9 @@ def run(
         Told of every step and epoch.
     images : Opened, optional
         The images that `config.data` describes, if they are open already (`train.images.resolve`).
+    ranks : Single or Ranks, optional
+        The processes that share the training; each calls this function. The first one alone reads and writes the
+        folder, and reports.
 
     Returns
     -------
@@ -81,26 +94,28 @@ def run(
     ValueError, OSError
         Options that do not fit together, a folder that holds another run, a full disk.
     """
-    console = console_for(stream)
-    folder = choose_folder(config, resume)
-    folder.check(config, resume, overwrite)
-    if resume and folder.finished and not folder.is_extended_by(config):
+    ranks = ranks or Single()
+    console = console_for(stream) if ranks.first else Console(None)
+    ranks.check_batch(config.train.batch_size)
+    folder, kept, finished = ranks.from_first(lambda: _look(config, resume, overwrite))
+    if finished is not None:
         console.line(f"{folder.path}: this run is finished; its results are in summary.json")
-        return json.loads(folder.summary.read_text(encoding="utf-8"))
+        return finished
     check_model(config)
 
     def make():
-        opened = open_images(config.data) if images is None else images  # first: this may fail
+        opened = ranks.together(lambda: images or open_images(config.data), in_turn=True)  # first: this may fail
         train_set, test_set = opened.train, opened.test
         for line in () if resume else opened.notes:
             console.line(f"note: {line}")
-        if train_set.channels == 1 and not _takes_grey(config, folder, resume):
+        if train_set.channels == 1 and not _takes_grey(config, kept):
             train_set, test_set = train_set.rgb(), test_set.rgb()
             words = f"note: the images are grey; {config.model.title} has no in_channels, so they are shown as RGB"
             console.line(words, hang=0)
-        return _model(config, folder, resume, train_set, console), train_set, test_set
+        return _model(config, kept, train_set, console), train_set, test_set
 
-    return conduct(config, make, console, folder, resume=resume, overwrite=overwrite, callbacks=callbacks)
+    options: dict[str, Any] = {"resume": resume, "overwrite": overwrite, "kept": kept}
+    return conduct(config, make, console, folder, **options, callbacks=callbacks, ranks=ranks)
 
 
 def conduct(
@@ -111,8 +126,10 @@ def conduct(
     *,
     resume: bool = False,
     overwrite: bool = False,
+    kept: Kept | None = None,
     callbacks: Iterable[Callback] = (),
     in_python: bool = False,
+    ranks: Single | None = None,
 ) -> dict[str, Any]:
     """Train a network on images; everything but them is as for `run`.
 
@@ -125,36 +142,70 @@ def conduct(
         None keeps nothing.
     in_python : bool
         Say what comes next in Python, not as commands.
+    kept : Kept, optional
+        The checkpoint from which to resume.
     """
-    with ops.threads(config.threads or None) as threads, listening() as stop, contextlib.ExitStack() as stack:
+    ranks = ranks or Single()
+    with (
+        ops.threads(config.threads or ranks.threads(ops.threads().count)) as threads,
+        listening() as stop,
+        contextlib.ExitStack() as stack,
+    ):
         try:
             with stop.at_once():
                 model, train_set, test_set = make()
-                started = _start(config, folder, resume, model, train_set)
-                loader, test_loader = _loaders(config, train_set, test_set, started.normalisation)
+                started = ranks.together(lambda: _start(config, kept, model, train_set), in_turn=True)
+                if ranks.count > 1:
+                    _compare_data(train_set, test_set, ranks)
+                loader, test_loader = _loaders(config, train_set, test_set, started.normalisation, ranks)
                 if config.train.start is None:
                     _prepare(model, loader)
-                trainer = Trainer(model, loader, test_loader, config.train, stop)
+                shared = ranks.shared_stop(stop)
+                trainer = Trainer(model, loader, test_loader, config.train, shared, ranks)
         except Interrupted:
             console.line(f"stopped by {stop.name} before anything was written")
             raise
         storage = Storage(config, trainer, console)
         if folder is not None:
-            folder.path.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(run_lock(folder.path))
-            folder.begin(config, resume, overwrite)
+            ranks.from_first(lambda: _begin(folder, config, resume, overwrite, stack))
         lines = report.header(config, folder, model, trainer, train_set, test_set, threads, started.lines)
         report.say(console, lines)
         if folder is not None:
-            storage = FolderStorage(config, trainer, console, folder, test_set, started.about, in_python)
-            stack.enter_context(storage.open(resume))
-        return Course(config, trainer, storage, console, stop, callbacks).go()
+            kind = FolderStorage if ranks.first else Follower
+            storage = stored = kind(config, trainer, console, folder, test_set, started.about, in_python)
+            resume = resume and ranks.from_first(lambda: folder.has_checkpoint)
+            ranks.together(lambda: stack.enter_context(stored.open(resume)))
+        return Course(config, trainer, storage, console, shared, callbacks).go()
 
 
-def _model(config, folder, resume, train_set, console):
+def _look(config, resume, overwrite):
+    """The run's folder; its last checkpoint, to resume; its summary, if nothing is left to be done."""
+    folder = choose_folder(config, resume)
+    folder.check(config, resume, overwrite)
+    if resume and folder.finished and not folder.is_extended_by(config):
+        return folder, None, json.loads(folder.summary.read_text(encoding="utf-8"))
+    if not (resume and folder.has_checkpoint):
+        return folder, None, None
+    return folder, Kept(f"{folder.last}.json", folder.weights(), folder.meta()), None
+
+
+def _begin(folder, config, resume, overwrite, stack):
+    """Take the folder, until the stack ends."""
+    folder.path.mkdir(parents=True, exist_ok=True)
+    stack.enter_context(run_lock(folder.path))
+    folder.begin(config, resume, overwrite)
+
+
+def _compare_data(train_set, test_set, ranks):
+    """Whether all ranks are about to learn from the same images; ValueError if not."""
+    for name, value in fingerprints(train_set, test_set).items():
+        ranks.same(f"the {name} are", value, "put the same files on every computer")
+
+
+def _model(config, kept, train_set, console):
     num_classes, channels = len(train_set.classes), train_set.channels
-    if resume and folder.has_checkpoint:
-        return recreate_model(config, num_classes, folder.weights(), f"{folder.last}.json", channels)
+    if kept is not None:
+        return recreate_model(config, num_classes, kept.weights, kept.path, channels)
     model = create_model(config, num_classes, channels)
     if config.model.own is not None:
         with report.compiling(console, f"checking {config.model.title}"):
@@ -162,19 +213,19 @@ def _model(config, folder, resume, train_set, console):
     return model
 
 
-def _takes_grey(config, folder, resume):
+def _takes_grey(config, kept):
     """Whether grey images stay grey: its weights, too, must have been trained on such."""
     if not takes_grey(config) or config.train.start is None:
         return takes_grey(config)
-    return len(folder.meta().mean) == 1 if resume and folder.has_checkpoint else is_grey(config.train.start)
+    return len(kept.meta.mean) == 1 if kept is not None else is_grey(config.train.start)
 
 
-def _start(config, folder, resume, model, train_set):
+def _start(config, kept, model, train_set):
     """Load the weights to start from, if there are any; one that resumes has them in its checkpoint."""
     if config.train.start is None:
         return Started()
-    if resume and folder.has_checkpoint:
-        meta = folder.meta()
+    if kept is not None:
+        meta = kept.meta
         return Started((meta.mean, meta.std), meta.start, [f"from     {config.train.start}, when this run began"])
     return start_from(read_start(config.train.start), model, train_set.classes)
 
@@ -185,17 +236,17 @@ def _prepare(model, loader):
         model.prepare(loader.normalized(loader.dataset.images[:5000]))
 
 
-def _loaders(config, train_set, test_set, normalisation):
+def _loaders(config, train_set, test_set, normalisation, ranks):
     t, numbers = config.train, isinstance(train_set, FloatDataset)
     kind, augment = FloatAugment if numbers else data.Augment, None
     if t.flip or t.crop or t.cutout:
         augment = kind(flip=t.flip, crop_padding=t.crop, cutout=t.cutout)
     mean, std = (np.zeros(1), np.ones(1)) if numbers else normalisation or data.channel_statistics(train_set.images)
-    order = {"seed": config.seed, "shuffle": True, "drop_last": True}
-    loader = data.Loader(train_set, t.batch_size, augment=augment, mean=mean, std=std, **order)
+    options: dict[str, Any] = {"mean": mean, "std": std, "share": (ranks.rank, ranks.count)}
+    loader = data.Loader(train_set, t.batch_size, seed=config.seed, augment=augment, drop_last=True, **options)
     if test_set is None:
         return loader, None
-    return loader, data.Loader(test_set, min(t.batch_size, len(test_set)), shuffle=False, mean=mean, std=std)
+    return loader, data.Loader(test_set, min(t.batch_size, len(test_set)), shuffle=False, **options)
 
 
 class FolderStorage(Storage):
@@ -228,6 +279,7 @@ class FolderStorage(Storage):
             floats=isinstance(trainer.loader.dataset, FloatDataset),
             code=record(config),
             start=start,
+            ranks=trainer.ranks.count,
         )
 
     @contextlib.contextmanager
@@ -289,7 +341,7 @@ class FolderStorage(Storage):
         return f"{self.config.model.title}{width} on {self.config.data.name}"
 
     def how_to_continue(self) -> str:
-        return report.resume_command(self.folder, self.in_python)
+        return self.trainer.ranks.command(report.resume_command(self.folder, self.in_python))
 
     def finish(self, course: Course) -> dict[str, Any]:
         """The summary first: a run is finished with it, and no picture can undo that."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from minighost.train import report
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from minighost.train.course import Course
     from minighost.train.trainer import Trainer
 
-__all__ = ["Storage"]
+__all__ = ["Follower", "Storage"]
 
 
 class Storage:
@@ -63,3 +65,20 @@ class Storage:
         summary = finite(summarize(course, course.epochs))
         report.say(self.console, report.outcome(summary))
         return summary
+
+
+class Follower(Storage):
+    """What the other ranks have in place of the folder, which is the first one's: they take part, and keep nothing."""
+
+    def __init__(self, config: Config, trainer: Trainer, console: Console, *about_the_folder: object) -> None:
+        super().__init__(config, trainer, console)
+
+    @contextlib.contextmanager
+    def open(self, resume: bool) -> Iterator[None]:
+        """To resume, go back to the checkpoint that the first rank reads."""
+        if resume:
+            self.trainer.load("")
+        yield
+
+    def save(self) -> None:
+        self.trainer.save("", {})

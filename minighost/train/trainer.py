@@ -21,13 +21,14 @@ from minighost.nn.freezing import frozen_units
 from minighost.nn.module import Module
 from minighost.train import optimizers, schedules
 from minighost.train.checkpoint import load_checkpoint, save_checkpoint
-from minighost.train.clip import clip_grad_norm
+from minighost.train.clip import clip_grad_norm, own_gradients
 from minighost.train.config import TrainConfig
 from minighost.train.ema import EMA
 from minighost.train.groups import parameter_groups
 from minighost.train.lag import lagging
 from minighost.train.metrics import Evaluation, evaluate
 from minighost.train.nonfinite import ADVICE, explain
+from minighost.train.parallel import Single, digest
 from minighost.type_aliases import Array, IntArray, PathLike, State
 
 __all__ = ["Trainer"]
@@ -46,6 +47,8 @@ class Trainer:
     config : TrainConfig
     stop : object
         True as soon as the run has been asked to stop; looked at after every step.
+    ranks : Single or Ranks, optional
+        With whom every batch is shared; the loaders then give this rank's share.
 
     Attributes
     ----------
@@ -57,13 +60,21 @@ class Trainer:
     """
 
     def __init__(
-        self, model: Module, loader: Loader, test_loader: Loader | None, config: TrainConfig, stop: object = False
+        self,
+        model: Module,
+        loader: Loader,
+        test_loader: Loader | None,
+        config: TrainConfig,
+        stop: object = False,
+        ranks: Single | None = None,
     ) -> None:
         self.model, self.loader, self.test_loader, self.config, self.stop = model, loader, test_loader, config, stop
+        self.ranks = ranks or Single()
         model.skip_input_gradient()
         if config.freeze is not None:
             freeze(model, config.freeze)
         flatten(model)
+        self.ranks.equalise(model)
         groups = parameter_groups(model, config.weight_decay, config.body_lr)
         self.parameters = [p for p in model.parameters() if not p.frozen]
         options = optimizers.options(config.optimizer, vars(config))
@@ -134,35 +145,51 @@ class Trainer:
     def train_step(self, x: Array, labels: IntArray) -> dict[str, Any]:
         """One step on one batch; NonFiniteError, with the weights untouched, if loss or gradient is not finite."""
         right, loss, norm = self.gradients(x, labels)
+        images = len(labels) * self.ranks.count
         self.optimizer.lr = lr = self.schedule(self.global_step)
         self.optimizer.step()
+        if not self.config.sync_batch_norm:
+            self.ranks.mean_buffers(self.model)
         if self.ema is not None:
             self.ema.update()
         self.step += 1
-        for key, value in (("loss", loss * len(labels)), ("right", right), ("seen", len(labels))):
+        for key, value in (("loss", loss * images), ("right", right), ("seen", images)):
             self.sums[key] += value
         return {
             "step": self.global_step,
             "epoch": self.epoch + 1,
             "loss": loss,
-            "accuracy": right / len(labels),
+            "accuracy": right / images,
             "lr": lr,
             "grad_norm": norm,
         }
 
     def gradients(self, x: Array, labels: IntArray) -> tuple[int, float, float]:
-        """Forward and backward: number of right predictions, loss, norm of the gradient before clipping."""
-        logits = self._trained(x if self._frozen is None else self._frozen(x))
-        right = int((logits.argmax(axis=1) == labels).sum())
-        loss, dlogits = ops.softmax_cross_entropy(logits, labels, self.config.label_smoothing)
+        """Forward and backward: number of right predictions, loss, norm of the gradient before clipping.
+
+        All three are of the whole batch, and so are the gradients that stay in the parameters.
+        """
+        with self.ranks.batch_norm(self.config.sync_batch_norm):
+            logits = self._trained(x if self._frozen is None else self._frozen(x))
+        own, dlogits = ops.softmax_cross_entropy(logits, labels, self.config.label_smoothing)
+        losses, right = self.ranks.sum(float(own), int((logits.argmax(axis=1) == labels).sum()))
+        loss = losses / self.ranks.count
         if not math.isfinite(loss):
-            raise explain(self.model, x, self._where(), f"the loss is {loss}", logits, self._kept())
+            raise self._explain(x, f"the loss is {loss}", logits, not math.isfinite(own))
         self.optimizer.zero_grad()
-        self._trained.backward(dlogits)
+        with self.ranks.batch_norm(self.config.sync_batch_norm):
+            self._trained.backward(dlogits)
+        for row in own_gradients(self.parameters):
+            self.ranks.mean(row)
         norm = clip_grad_norm(self.parameters, self.config.clip_norm or math.inf)
         if not math.isfinite(norm):
-            raise explain(self.model, x, self._where(), f"the gradient's norm is {norm}", logits, self._kept())
-        return right, float(loss), norm
+            raise self._explain(x, f"the gradient's norm is {norm}", logits, True)
+        return int(right), loss, norm
+
+    def _explain(self, x: Array, what: str, logits: Array, mine: bool) -> NonFiniteError:
+        """The error of the first rank in whose share something is not finite."""
+        error = explain(self.model, x, self._where(), what, logits, self._kept()) if mine else None
+        return NonFiniteError(self.ranks.one_of(error and str(error)))
 
     def _where(self) -> str:
         return (
@@ -184,9 +211,9 @@ class Trainer:
         ends = self.epoch + 1 >= self.config.epochs or self.epoch + 1 in self.config.extended
         views = self.config.views if ends else "image"
         if self.ema is None:
-            return evaluate(self.model, self.test_loader, views=views, tick=tick)
+            return evaluate(self.model, self.test_loader, views=views, tick=tick, ranks=self.ranks)
         with self.ema.swapped():
-            return evaluate(self.model, self.test_loader, views=views, tick=tick)
+            return evaluate(self.model, self.test_loader, views=views, tick=tick, ranks=self.ranks)
 
     def lagging(self, loss: float, train_loss: float) -> float | None:
         """What `lag.lagging` says of the weights that are evaluated."""
@@ -247,15 +274,30 @@ class Trainer:
     def save(self, path: PathLike, meta: dict[str, Any]) -> None:
         """Write all of it as a checkpoint; `meta` is added to the trainer's own.
 
+        Of several ranks all call it, and the first writes.
+
         Raises
         ------
+        ValueError
+            The ranks have different weights.
         NonFiniteError
             A tensor holds a NaN or an infinity; then nothing is written, and the checkpoint of before stays.
         """
         state = {"epoch": self.epoch, "step": self.step, "sums": self.sums, "best": self.best}
         state["rng"] = self._rng_states()
-        save_checkpoint(path, self._tensors(), {**meta, "trainer": state})
+        tensors = self._tensors()
+        self.check_ranks(tensors)
+        self.ranks.from_first(lambda: save_checkpoint(path, tensors, {**meta, "trainer": state}))
         self.kept = self.global_step
+
+    def check_ranks(self, tensors: State | None = None) -> None:
+        """Whether all ranks have the same weights, by their hash; ValueError if not."""
+        if self.ranks.count > 1:
+            self.ranks.same(
+                f"after step {self.global_step} the weights are",
+                digest(self._tensors() if tensors is None else tensors, self._rng_states()),
+                f"processors or versions that differ may round differently; {self._kept()}",
+            )
 
     def save_weights(self, path: PathLike, meta: dict[str, Any]) -> None:
         """Write only the weights that are evaluated (averaged, if there is an average): to predict, not to resume.
@@ -289,7 +331,7 @@ class Trainer:
         FormatError
             It is of another model, or holds what no network may hold (`nonfinite.unusable`).
         """
-        tensors, meta = load_checkpoint(path)
+        tensors, meta = self.ranks.from_first(lambda: load_checkpoint(path))
         if problems := unusable(tensors):
             raise FormatError(f"{path}.json: cannot continue from this checkpoint: {'; '.join(problems)}")
         try:
