@@ -11,7 +11,7 @@ from training import TinyNet, at_step, ctrl_c, outcome, settings
 
 from minighost import data, interop, models
 from minighost.train import Config, Interrupted, load_checkpoint, load_run, resume_config, run
-from minighost.train.start import IMAGENET, network_of, read_start, start_from
+from minighost.train.start import IMAGENET, read_start, settings_of, start_from
 
 pytestmark = pytest.mark.usefixtures("tinynet")
 
@@ -132,7 +132,7 @@ def test_a_run_that_was_started_so_resumes_without_the_weights(straight, tmp_pat
 
 def test_the_network_is_the_run_s_unless_another_is_named_and_the_rates_are_lower(straight, tmp_path):
     asked = {"train.start": str(straight[0])}
-    assert network_of(straight[0]) == {"model.name": "tinynet"}
+    assert settings_of(straight[0]) == {"model.name": "tinynet", "data.size": (32, 32)}
     plain, config = Config.resolve(), Config.resolve(overrides=asked)
     assert (config.model.name, config.model.width, config.model.options) == ("tinynet", None, {})
     assert config.train.lr == plain.train.lr / 5 and config.train.body_lr == 0.2

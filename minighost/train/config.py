@@ -14,7 +14,7 @@ from typing import Any
 
 from minighost import own_code
 from minighost.data.dataset import Dataset
-from minighost.data.sources import whole_path
+from minighost.data.sources import is_named, whole_path
 from minighost.errors import FormatError
 from minighost.inputs import read_regular
 from minighost.registry import unknown
@@ -330,10 +330,13 @@ def _for_network(recipe, name):
 
 
 def _tuned(recipe, source, given):
-    """A recipe with the changes that suit pretrained weights, and the network that these are of if a run says it."""
-    from minighost.train.start import network_of
+    """A recipe with what suits pretrained weights; from a run its network, too, and for own images its size."""
+    from minighost.train.start import settings_of
 
-    network, name = network_of(source), given.get("model.name")
+    network, name = settings_of(source), given.get("model.name")
+    size = network.pop("data.size", None)
+    if size is not None and not is_named(recipe["data.name"]):
+        recipe = {**recipe, "data.size": size}
     if network and name in (None, network["model.name"]):
         recipe = {key: value for key, value in recipe.items() if not key.startswith("model.")} | network
     else:

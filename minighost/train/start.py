@@ -14,7 +14,7 @@ from minighost.train.restore import checkpoint_of
 from minighost.train.trainer import evaluated
 from minighost.type_aliases import PathLike, State
 
-__all__ = ["IMAGENET", "OFFICIAL", "Start", "Started", "is_grey", "network_of", "read_start", "start_from"]
+__all__ = ["IMAGENET", "OFFICIAL", "Start", "Started", "is_grey", "read_start", "settings_of", "start_from"]
 
 IMAGENET = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]  # mean and std with which timm and torchvision prepare images
 OFFICIAL = ("timm", "torchvision")
@@ -58,8 +58,8 @@ class Started(NamedTuple):
     lines: Sequence[str] = ()
 
 
-def network_of(path: PathLike) -> dict[str, Any]:
-    """The keys ``model.*`` of a run's configuration; none of a file, which does not say them.
+def settings_of(path: PathLike) -> dict[str, Any]:
+    """The keys ``model.*`` of a run's configuration, and ``data.size``; none of a file, which does not say them.
 
     Raises
     ------
@@ -69,8 +69,10 @@ def network_of(path: PathLike) -> dict[str, Any]:
     if not Path(path).is_dir():
         open_regular(path).close()
         return {}
-    flat = _about(path)[1].config.flat()
-    return {key: value for key, value in flat.items() if key.startswith("model.") and value is not None}
+    meta = _about(path)[1]
+    size = {} if meta.size is None else {"data.size": tuple(meta.size)}
+    flat = meta.config.flat()
+    return {key: value for key, value in flat.items() if key.startswith("model.") and value is not None} | size
 
 
 def is_grey(path: PathLike) -> bool:
