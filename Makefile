@@ -76,7 +76,7 @@ coverage: $(VENV)/installed-test
 	NUMBA_DISABLE_JIT=1 $(PY) -m pytest -q -m small --cov=minighost --cov-append --cov-report=term-missing:skip-covered
 
 # One way only: the scripts are the source, and what is changed in a notebook is lost at the next call.
-notebooks: $(VENV)/installed-docs
+notebooks: $(VENV)/installed-notebooks
 	@mkdir -p build/notebooks
 	@for script in tutorials/[0-9]*.py; do \
 	  $(PY) -m jupytext --quiet --from py:percent --to ipynb --output build/notebooks/$$(basename $$script .py).ipynb $$script \
@@ -101,6 +101,11 @@ $(VENV)/installed: setup.cfg pyproject.toml | $(PY)
 
 $(VENV)/installed-%: setup.cfg pyproject.toml | $(PY)
 	$(PY) -m pip install --disable-pip-version-check --quiet -e ".[test,$*]"
+	@touch $@ $(VENV)/installed
+
+# Whoever writes notebooks needs none of the tests' tools.
+$(VENV)/installed-notebooks: setup.cfg pyproject.toml | $(PY)
+	$(PY) -m pip install --disable-pip-version-check --quiet -e ".[notebooks]"
 	@touch $@ $(VENV)/installed
 
 $(PY):

@@ -28,7 +28,7 @@ LOWER = {
     "models": ("nn",),
     "plots": (),
     "terminal": (),
-    "data": ("terminal",),
+    "data": ("plots", "terminal"),
     "gradcheck": ("models", "nn", "ops", "plots"),
     "analysis": ("models", "nn", "plots"),
     "interop": ("models", "nn"),

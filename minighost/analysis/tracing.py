@@ -11,10 +11,12 @@ from layer to layer, units that are zero for every image, gradients that vanish 
 """
 
 import contextlib
+import html
 from dataclasses import dataclass
 
 import numpy as np
 
+from minighost import notebook
 from minighost.nn import Hook, Parameter, fusing, hooked
 
 __all__ = ["Layer", "Statistics", "Trace", "trace"]
@@ -129,6 +131,15 @@ class Trace:
         width = max([len("layer"), *(len(layer.path) for layer in self)])
         head = f"{'mean':>8}  {'std':>8}  {'zeros':>6}  {'dead':>9}  {'rms of dout':>11}"
         return "\n".join([f"{'layer':{width}}  {'output':>12}  {head}", *(_row(layer, width) for layer in self)])
+
+    def _repr_html_(self):
+        from minighost.plots.figure import png
+        from minighost.plots.trace import save
+
+        if not self.layers:
+            return "<p>trace: no layer ran inside the with block</p>"
+        picture = notebook.image(png(lambda path: save(list(self), path)), "the layers from top to bottom")
+        return f"{picture}<details><summary>as a table</summary><pre>{html.escape(str(self))}</pre></details>"
 
     def draw(self, path):
         """Draw spread, dead units, gradients and histograms through the depth as a picture; returns its path."""

@@ -10,6 +10,7 @@ from minighost.type_aliases import Images, IntArray
 __all__ = ["Dataset", "Split"]
 
 Split = Literal["train", "test"]
+SHOWN = 20  # classes in a notebook
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +68,27 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def _repr_html_(self) -> str:
+        """The first images of the first classes, and how many there are."""
+        import html
+
+        from minighost import notebook
+        from minighost.plots.figure import png
+        from minighost.plots.sheets import contact_sheet
+
+        H, W = self.size
+        words = f"{self.name}: {len(self):,} images, {H}x{W}x{self.channels}, {len(self.classes):,} classes"
+        shown = self._of_classes(SHOWN).visible()
+        more = f"<p>... and {len(self.classes) - SHOWN:,} more classes</p>" if len(self.classes) > SHOWN else ""
+        sheet = notebook.image(png(lambda path: contact_sheet(shown, path)), words)
+        return f"<p><b>{html.escape(words)}</b></p>{sheet}{more}"
+
+    def _of_classes(self, most: int) -> "Dataset":
+        """A dozen images of each of the first classes."""
+        wanted = min(most, len(self.classes))
+        chosen = np.concatenate([np.flatnonzero(self.labels == k)[:12] for k in range(wanted)])
+        return type(self)(self.images[chosen], self.labels[chosen], self.classes[:wanted], self.name)
 
     def visible(self) -> "Dataset":
         """The images as bytes, to look at: here the set itself."""

@@ -254,6 +254,12 @@ class Module:
         """A tree: name and class of every module inside, and the shapes of its own parameters."""
         return "\n".join(self._tree("", 0, set()))
 
+    def _repr_html_(self) -> str:
+        """The tree in a notebook; its branches open and close."""
+        from minighost.nn.html import tree
+
+        return tree(self)
+
     def _tree(self, name: str, depth: int, seen: set[int]) -> Iterator[str]:
         line = "  " * depth + (f"{name}: " if name else "") + type(self).__name__
         if id(self) in seen:

@@ -43,6 +43,8 @@ class LoadedRun:
         Height and width of the images that it was trained on.
     floats : bool
         These images were floats that their owner had normalised, so that it takes such, and no pictures.
+    folder : Path or None
+        Of the run.
     """
 
     model: Module
@@ -53,6 +55,7 @@ class LoadedRun:
     epoch: int
     size: tuple[int, int]
     floats: bool = False
+    folder: Path | None = None
 
     @property
     def channels(self) -> int:
@@ -98,6 +101,11 @@ class LoadedRun:
         else:
             image, _ = pictures.read(picture, self.size, self.channels)
         return self.rank(image[None], top)[0]
+
+    def _repr_html_(self) -> str:
+        from minighost.train.showing import run_html
+
+        return run_html(self)
 
     def _as_trained(self, picture: Any) -> Any:
         if not isinstance(picture, np.ndarray) or picture.dtype.kind != "f" or picture.shape[:2] != self.size:
@@ -222,7 +230,9 @@ def load_run(
         _fill(network, weights, f"{name}.json: this checkpoint does not fit {type(network).__name__}")
     mean, std = (np.array(values, np.float32) for values in (meta.mean, meta.std))
     size = _size(meta, f"{name}.json")
-    return LoadedRun(network.eval(), config, tuple(meta.classes), mean, std, meta.trainer["epoch"], size, meta.floats)
+    return LoadedRun(
+        network.eval(), config, tuple(meta.classes), mean, std, meta.trainer["epoch"], size, meta.floats, Path(path)
+    )
 
 
 def _check_known(config: Config, path: PathLike) -> None:
