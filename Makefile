@@ -15,7 +15,7 @@ PYTHON ?= python3.13 python3.12 python3.11 python3 python
 CHECK_VENV = [ ! -e "$(VENV)" ] || [ -e "$(VENV)/pyvenv.cfg" ] || \
   { echo "make: $(VENV) is not a virtual environment (it has no pyvenv.cfg) and is not removed; use VENV=another" >&2; exit 1; }
 
-.PHONY: help train test test-fast test-long test-nojit test-boundscheck browser parity onnx cluster benchmarks coverage notebooks lint clean
+.PHONY: help train test test-fast test-long test-nojit test-boundscheck browser parity onnx cluster benchmarks coverage docs notebooks lint clean
 
 help:
 	@echo "make train             train a small GhostNet on the built-in images (ARGS=... is passed on)"
@@ -30,6 +30,7 @@ help:
 	@echo "make cluster           a sweep on a local Dask cluster (installs Dask)"
 	@echo "make benchmarks        time minighost against its peers (installs them; ARGS=... is passed on)"
 	@echo "make coverage          line coverage, kernels included"
+	@echo "make docs              the documentation as a site in build/docs (installs Sphinx)"
 	@echo "make notebooks         the tutorials as Jupyter notebooks in build/notebooks"
 	@echo "make lint              ruff, its formatter and mypy"
 	@echo "make clean             remove .venv and all caches (runs/ stays)"
@@ -74,6 +75,11 @@ benchmarks: $(VENV)/installed-versus
 coverage: $(VENV)/installed-test
 	$(PY) -m pytest -q --cov=minighost --cov-report=
 	NUMBA_DISABLE_JIT=1 $(PY) -m pytest -q -m small --cov=minighost --cov-append --cov-report=term-missing:skip-covered
+
+# A warning is an error: a link that leads nowhere, a page that no other leads to, a docstring that cannot be read, a tutorial that fails.
+docs: $(VENV)/installed-docs
+	$(PY) -m sphinx -q -W --keep-going -c docs -b html $(ARGS) . build/docs
+	@echo "wrote build/docs/index.html"
 
 # One way only: the scripts are the source, and what is changed in a notebook is lost at the next call.
 notebooks: $(VENV)/installed-notebooks
