@@ -1,6 +1,6 @@
 """Settings of the documentation site; `make docs` builds it into build/docs.
 
-The source folder is the repository's root, so that a link means the same here as in a checkout; only the pages below are read.
+The source folder is the repository's root, so that a link means the same here as in a checkout.
 """
 
 import sys
@@ -17,7 +17,18 @@ copyright = "the minighost developers, MIT licence"
 
 root_doc = "docs/index"
 include_patterns = ["docs/**", "tutorials/[0-9]*.py", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"]
-exclude_patterns = [".*", "build", "dist", "runs", "minighost", "tests", "versus", "docs/conf.py", "docs/_ext", "docs/generated/*.md"]
+exclude_patterns = [
+    ".*",
+    "build",
+    "dist",
+    "runs",
+    "minighost",
+    "tests",
+    "versus",
+    "docs/conf.py",
+    "docs/_ext",
+    "docs/generated/*.md",
+]
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.linkcode", "sources", "pages"]
 

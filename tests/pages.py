@@ -1,8 +1,8 @@
 """The documents as programs: their blocks of code in order, their links, their headings.
 
-A block of Python whose first line is a comment that names a file is that file: ``# mine.py``. ``# minighost/nn/__init__.py,
-before "Linear",`` is what is inserted before the first line that begins so. Any other block of Python is run, all of a
-section in one namespace. A block of ``sh`` is run line by line.
+A block of Python whose first line is a comment that names a file is that file: ``# mine.py``. What follows ``# PATH,
+before TEXT`` is inserted before the first line of that file that begins so. Any other block of Python is run, and a
+block of ``sh`` line by line.
 """
 
 import os
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["DOCS", "ROOT", "Block", "anchors", "blocks", "links", "play", "programs", "sections"]
+__all__ = ["DOCS", "ROOT", "Block", "anchors", "blocks", "documents", "links", "play", "programs", "sections"]
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -24,6 +24,12 @@ class Block(NamedTuple):
 
     language: str
     text: str
+
+
+def documents():
+    """Paths of all pages that people read; not of those that the site's build writes."""
+    found = [*ROOT.glob("*.md"), *DOCS.rglob("*.md")]
+    return sorted(path for path in found if "generated" not in path.relative_to(ROOT).parts)
 
 
 def blocks(text):

@@ -1,4 +1,4 @@
-"""Pages that are written before the site is built: the reference, the zoo, the stepper's pages, the list of tutorials."""
+"""Pages that are written before the site is built: the reference, the zoo, the stepper's pages."""
 
 import inspect
 import re
@@ -23,7 +23,17 @@ ROOMS = {
     "plots": "pictures",
     "engine": "what runs underneath",
 }
-STEPS = ["conv", "depthwise", "grouped", "transposed", "im2col", "batchnorm", "ghost", "squeeze_excite", "channel_shuffle"]
+STEPS = [
+    "conv",
+    "depthwise",
+    "grouped",
+    "transposed",
+    "im2col",
+    "batchnorm",
+    "ghost",
+    "squeeze_excite",
+    "channel_shuffle",
+]
 
 
 def reference():
@@ -75,7 +85,15 @@ def _file(package, module, names):
         thing = getattr(home, name)
         kind = "autoclass" if inspect.isclass(thing) else "autofunction" if inspect.isroutine(thing) else "py:data"
         yield f".. {kind}:: {home.__name__}.{name}"
-        if kind == "autoclass" and name in ("Module", "Trainer", "LoadedRun", "Parameter", "Dataset", "Loader", "Trace"):
+        if kind == "autoclass" and name in (
+            "Module",
+            "Trainer",
+            "LoadedRun",
+            "Parameter",
+            "Dataset",
+            "Loader",
+            "Trace",
+        ):
             yield "   :members:"
         yield ""
     yield from ("```", "")
@@ -108,7 +126,10 @@ def zoo():
         )
     shown = {entry.published.model for entry in entries}
     others = [name for name in models.names() if name not in shown]
-    yield "zoo.md", "\n".join([*lines, "", "Also here, without published numbers: " + ", ".join(map(_source, others)) + "."])
+    yield (
+        "zoo.md",
+        "\n".join([*lines, "", "Also here, without published numbers: " + ", ".join(map(_source, others)) + "."]),
+    )
 
 
 def _source(name):

@@ -1,4 +1,4 @@
-"""Every file of the repository that a page links to, and every "[source]" of the reference, is a page with line numbers."""
+"""Every file that a page links to, and every "[source]" of the reference, is a page with line numbers."""
 
 import html
 import inspect
@@ -27,7 +27,9 @@ class LinksToSources(SphinxTransform):
     def apply(self):
         """Replace references to text files of the repository; MyST takes a .py for a page, as the tutorials are."""
         folder = posixpath.dirname(self.env.docname)
-        for node in list(self.document.findall(lambda node: isinstance(node, addnodes.pending_xref | addnodes.download_reference))):
+        for node in list(
+            self.document.findall(lambda node: isinstance(node, addnodes.pending_xref | addnodes.download_reference))
+        ):
             target = node["reftarget"]
             if isinstance(node, addnodes.download_reference):
                 path = target.lstrip("/") if target.startswith("/") else posixpath.normpath(f"{folder}/{target}")
