@@ -145,13 +145,14 @@ def steps():
 
     lines = ["# Some of its pages", ""]
     for name in [name for name in STEPS if name in stepper.PAGES]:
+        title, address = stepper.PAGES[name].title, f"../steps/{name}.html"
         yield f"extra/steps/{name}.html", stepper.page(stepper.build(name))
         lines += [
-            f"## {stepper.PAGES[name].title}",
+            f"## {title}",
             "",
-            f'`minighost step {name}` writes <a href="../steps/{name}.html">this page</a>.',
+            f'`minighost step {name}` writes <a href="{address}">this page</a>.',
             "",
-            f'<iframe class="step" src="../steps/{name}.html" title="{stepper.PAGES[name].title}" loading="lazy"></iframe>',
+            f'<iframe class="step" src="{address}" title="{title}" loading="lazy"></iframe>',
             "",
         ]
     yield "steps.md", "\n".join(lines)
