@@ -7,43 +7,19 @@ from pathlib import Path
 
 DOCS = Path(__file__).resolve().parents[1]
 WRITTEN = DOCS / "generated"
-ROOMS = {
-    "minighost": "what is used so often that it needs no room's name",
-    "ops": "the mathematics: pure functions, forward and backward",
-    "nn": "modules: layers, blocks, containers",
-    "models": "networks",
-    "data": "data sets, augmentation, the loader",
-    "train": "optimizers, schedules, the trainer, checkpoints",
-    "interop": "weights of torchvision, timm and PyTorch",
-    "analysis": "looking into networks",
-    "gradcheck": "is a backward the derivative of its forward?",
-    "stepper": "operations step by step",
-    "bench": "how fast, and how fast could it be?",
-    "learn": "the exercises",
-    "plots": "pictures",
-    "engine": "what runs underneath",
-}
-STEPS = [
-    "conv",
-    "depthwise",
-    "grouped",
-    "transposed",
-    "im2col",
-    "batchnorm",
-    "ghost",
-    "squeeze_excite",
-    "channel_shuffle",
+WORDS = "What is used so often that it needs no room's name."
+ROOMS = [
+    *("minighost", "ops", "nn", "models", "data", "train", "interop", "analysis", "gradcheck"),
+    *("stepper", "bench", "learn", "plots", "engine"),
 ]
 
 
 def reference():
     """A page for each room: its files, what each says of itself, and what it offers."""
-    for room, words in ROOMS.items():
+    for room in ROOMS:
         package = import_module("minighost" if room == "minighost" else f"minighost.{room}")
         title = "mg" if room == "minighost" else f"mg.{room}"
-        lines = [f"# {title}", "", f"{words[0].upper()}{words[1:]}.", ""]
-        if room != "minighost":
-            lines += [_prose(package), ""]
+        lines = [f"# {title}", "", WORDS if room == "minighost" else _prose(package), ""]
         for module, names in _by_file(package).items():
             lines += _file(package, module, names)
         yield f"api/{room}.md", "\n".join(lines)
@@ -110,19 +86,16 @@ def zoo():
     from minighost import analysis, models
 
     entries = list(analysis.entries(analysis.standard_forms(models.published())))
-    lines = [
-        "| network | year | idea | paper | image | parameters | multiply-adds |",
-        "|---|--:|---|---|--:|--:|--:|",
-    ]
+    lines = ["| network | idea, paper | parameters | multiply-adds, image |", "|---|---|--:|--:|"]
     for entry in entries:
         size = entry.published
         if entry.missing:
             continue
         about = models.ABOUT[size.model]
-        mark = " =" if entry.equal and size.exact else ""
+        mark = "&nbsp;=" if entry.equal and size.exact else ""
         lines.append(
-            f"| {_source(size.model)} | {about.year} | {about.idea} | {about.paper} | {size.input[0]} | "
-            f"{entry.params:,}{mark} | {entry.macs:,}{mark} |"
+            f"| {_source(size.model)} | **{about.idea}**. {about.paper} ({about.year}) "
+            f"| {entry.params:,}{mark} | {entry.macs:,}{mark}, {'x'.join(map(str, size.input[:2]))} |"
         )
     shown = {entry.published.model for entry in entries}
     others = [name for name in models.names() if name not in shown]
@@ -140,22 +113,12 @@ def _source(name):
 
 
 def steps():
-    """The stepper's pages, and the page that embeds them."""
+    """The stepper's pages that are embedded."""
     from minighost import stepper
 
-    lines = ["# Some of its pages", ""]
-    for name in [name for name in STEPS if name in stepper.PAGES]:
-        title, address = stepper.PAGES[name].title, f"../steps/{name}.html"
+    embedding = (DOCS / "stepper.md").read_text(encoding="utf-8")
+    for name in re.findall(r'<iframe class="step" src="../steps/(\w+)\.html"', embedding):
         yield f"extra/steps/{name}.html", stepper.page(stepper.build(name))
-        lines += [
-            f"## {title}",
-            "",
-            f'`minighost step {name}` writes <a href="{address}">this page</a>.',
-            "",
-            f'<iframe class="step" src="{address}" title="{title}" loading="lazy"></iframe>',
-            "",
-        ]
-    yield "steps.md", "\n".join(lines)
 
 
 def write(app):
