@@ -5,6 +5,8 @@ import re
 from importlib import import_module
 from pathlib import Path
 
+from tutorials import escaped
+
 DOCS = Path(__file__).resolve().parents[1]
 WRITTEN = DOCS / "generated"
 WORDS = "What is used so often that it needs no room's name."
@@ -42,7 +44,8 @@ def _by_file(package):
             own = [name for name in own if getattr(getattr(import_module(home), name), "__module__", home) == home]
             if home not in files and own:
                 files[home] = own
-    return dict(sorted(files.items()))
+    foreign = {home for home in files if not home.startswith(f"{package.__name__}.")}
+    return dict(sorted(files.items(), key=lambda item: (item[0] in foreign, item[0])))
 
 
 def _is_face(package, home):
@@ -52,7 +55,7 @@ def _is_face(package, home):
 def _file(package, module, names):
     path = inspect.getsourcefile(import_module(module))
     path = Path(path).resolve().relative_to(DOCS.parent).as_posix()
-    yield from (f"## [{path.removeprefix('minighost/')}](/{path})", "")
+    yield from (f"## [`{path.removeprefix('minighost/')}`](/{path})", "")
     if module != package.__name__:
         yield from (_prose(import_module(module)), "")
     yield "```{eval-rst}"
@@ -78,7 +81,7 @@ def _file(package, module, names):
 def _prose(module):
     """A file's docstring as Markdown, which it nearly is: what is indented is code."""
     text = inspect.cleandoc(module.__doc__ or "")
-    return re.sub(r"::(?=\n|$)", ":", text).replace("``", "`").replace("<", "&lt;")
+    return escaped(re.sub(r"::(?=\n|$)", ":", text).replace("``", "`").replace("<", "&lt;"))
 
 
 def zoo():
