@@ -66,7 +66,19 @@ def markdown(outcome):
     of = outcome["machine"]
     machine = f"{of['cpu']}, {of['cores']} cores, {of['system']}, Python {of['python']}"
     return "\n".join(
-        ["# The family on ten thousand images", "", outcome["what"], "", head, "|---|--:|--:|--:|--:|--:|", *body, "", *failed, f"Machine: {machine}.", ""]
+        [
+            "# The family on ten thousand images",
+            "",
+            outcome["what"],
+            "",
+            head,
+            "|---|--:|--:|--:|--:|--:|",
+            *body,
+            "",
+            *failed,
+            f"Machine: {machine}.",
+            "",
+        ]
     )
 
 
