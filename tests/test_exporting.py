@@ -9,6 +9,7 @@ from commands import printed, refused
 from exports import LAYERS, OwnNet, answers
 from folds import perturbed
 from numpy.testing import assert_allclose
+from own_networks import NETWORK, written
 
 import minighost as mg
 from minighost import exporting, models, nn
@@ -16,7 +17,6 @@ from minighost.cli.main import main
 from minighost.exporting import formats, numpy_graph
 
 QUICK = (
-    "alexnet_cifar",
     "ghostnet_short",
     "ghostnetv2_cifar",
     "micronet_cifar",
@@ -198,6 +198,24 @@ def test_answers_that_differ_end_with_status_1_and_no_file(capsys, run, here, mo
     error = capsys.readouterr().err
     assert "NumPy" in error and "does not give the network's answers" in error and error.count("\n") == 1
     assert not list(here.iterdir())
+
+
+def test_a_learners_network_on_a_learners_grey_pictures_goes_from_training_to_a_file(capsys, here, rng):
+    written(
+        here,
+        NETWORK.replace("Conv2d(3,", "Conv2d(in_channels,").replace(
+            "num_classes=10,", "num_classes=10, in_channels=3,"
+        ),
+    )
+    np.savez("mine.npz", images=rng.integers(0, 256, (40, 12, 9), np.uint8), labels=np.arange(40) % 2)
+    few = ["--set", "train.warmup_epochs=0", "--batch-size", "8", "--epochs", "1"]
+    assert main(["train", "--model", "my.py:Net", "--data", "mine.npz", *few, "--out", "run"]) == 0
+    out = printed(capsys, "export", "run", "--to", "npz")
+    assert "images (N, 12, 9, 1), float32, grey from 0 to 1" in out and "on 8 test images\n" in out
+    assert "8 of 8 predictions are the same" in out
+    (here / "mine.npz").unlink()
+    out = printed(capsys, "export", "run", "--to", "npz", "--overwrite")
+    assert "on 100 random images\n" in out and "note     the run's images cannot be had: " in out
 
 
 def test_other_sizes_and_the_best_weights_export(capsys, run, here):

@@ -71,8 +71,8 @@ def test_an_npz_is_listed_and_run_by_the_programs_of_the_page(capsys, here):
 
 
 def test_own_layers_are_exported_by_the_programs_of_the_page(capsys, here):
-    said(capsys, block("class Leaky") + block("class Swish"))
-    assert (here / "leaky.npz").exists() and (here / "swish.npz").exists()
+    said(capsys, block("class Leaky") + block("class ErfGate"))
+    assert (here / "leaky.npz").exists() and (here / "erf.npz").exists()
 
 
 @pytest.mark.onnx

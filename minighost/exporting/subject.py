@@ -1,5 +1,6 @@
 """What is exported: a network, and what its input and output mean."""
 
+import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,10 +9,14 @@ from typing import Any
 import numpy as np
 
 from minighost import __version__
+from minighost.data.download import data_directory
+from minighost.data.sets import describe
+from minighost.data.sources import is_named
 from minighost.engine.check import pair
 from minighost.errors import one_line
 from minighost.nn.folding import evaluating
 from minighost.nn.module import Module
+from minighost.train.images import images_to_measure
 from minighost.train.restore import LoadedRun, load_run
 from minighost.train.runfolder import RunFolder
 
@@ -86,7 +91,7 @@ def subject_of(source, which="last", model=None, size=None, classes=None, mean=N
     subject = _of_model(loaded.model, size or loaded.size, classes, mean, std, images)
     subject.name, subject.history = loaded.config.model.title, _history(loaded, folder, which)
     if images is None and size is None:
-        subject.images, subject.source, subject.note = _test_images(loaded, subject)
+        subject.images, subject.source, subject.note = _test_images(loaded, folder, subject)
     return subject
 
 
@@ -121,18 +126,33 @@ def _history(loaded, folder, which):
     return history
 
 
-def _test_images(loaded, subject):
-    """The first test images of the run; where they are not, random ones. Nothing is downloaded."""
-    from minighost import data
-    from minighost.data.download import data_directory
+def _test_images(loaded, folder, subject):
+    """The first test images of the run; where they are not, random ones. Nothing is downloaded.
 
-    config = loaded.config.data
-    directory = config.dir
-    if data.describe(config.name).reads_files and directory is None and config.archive is None:
-        directory = data_directory()
+    Returns
+    -------
+    images, source, note
+        As in `Subject`.
+    """
     try:
-        n = min(IMAGES, config.test_size or IMAGES)
-        images = data.load(config.name, "test", directory=directory, archive=config.archive, n=n).images
-    except (OSError, ValueError) as error:
-        return subject.images, subject.source, f"the run's images cannot be read: {one_line(error)}"
-    return images, f"{len(images)} test images of {config.name}", ""
+        images, which = _opened(loaded, folder)
+        if images.shape[1:] != subject.shape:
+            raise ValueError(f"they are {images.shape[1:]}, the network was trained on {subject.shape}")
+    except (OSError, ValueError, TypeError) as error:
+        return subject.images, subject.source, f"the run's images cannot be had: {one_line(error)}"
+    return images, which, ""
+
+
+def _opened(loaded, folder):
+    config = loaded.config.data
+    named = is_named(config.name)
+    if named:  # of which no more is made or read than needed
+        some = {"train_size": 1, "test_size": min(IMAGES, config.test_size or IMAGES)}
+        if describe(config.name).reads_files and config.dir is None and config.archive is None:
+            some["dir"] = str(data_directory())
+        config = dataclasses.replace(config, **some)
+        loaded = dataclasses.replace(loaded, config=loaded.config.replace(data=config))
+    known = {} if folder is None else RunFolder(folder).meta().data
+    dataset, which = images_to_measure(loaded, known, "test")
+    images = dataset.images[:IMAGES]
+    return images, f"{len(images)} {which}{f' of {config.name}' if named else ''}"
