@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import refused
+from PIL import Image
 from training import TinyNet, outcome, settings
 
 import minighost
 from minighost import gradcheck
+from minighost.data import Dataset
 from minighost.models import registry
 from minighost.plots import run as plots
 from minighost.plots import sheets
@@ -208,3 +210,22 @@ def test_a_damaged_log_does_not_keep_a_run_from_its_end(tinynet, straight, tmp_p
     assert summary["test_accuracy"] == straight[1]["test_accuracy"] and summary["steps"] == 18
     assert (folder / "summary.json").exists() and "warning: " in stream.getvalue()
     assert summary["train_loss"] is None and summary["images_per_second"] is None
+
+
+@pytest.mark.parametrize("K, share", [(3, 0.1), (30, 0.004)])
+def test_long_names_and_many_classes_leave_room_for_the_numbers(tmp_path, K, share):
+    names = tuple(f"a $name{k} that goes on and on, for whoever named the folder had $time" for k in range(K))
+    labels = np.arange(K)
+    right = Evaluation(10 * np.eye(K, dtype=np.float32), labels)
+    plots.confusion(right, names, tmp_path / "a.png", "net on mine")
+    with Image.open(tmp_path / "a.png") as image:
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    assert max(pixels.shape) < 2400
+    assert (abs(pixels - (0x2A, 0x6F, 0x97)).max(axis=2) < 8).mean() > share  # the diagonal: all are right
+    if K > 3:
+        return
+    mine = Dataset(np.zeros((K, 12, 8, 1), np.uint8), labels, names, "mine")
+    sheets.contact_sheet(mine, tmp_path / "b.png")
+    plots.mistakes(right, mine, tmp_path / "c.png", "net on mine")
+    with Image.open(tmp_path / "b.png") as sheet, Image.open(tmp_path / "c.png") as wrong:
+        assert max(sheet.size) < 2000 and (np.asarray(wrong.convert("L")) == 0).any()

@@ -9,7 +9,7 @@ import numpy as np
 
 from minighost.errors import one_line
 from minighost.plots.figure import picture
-from minighost.plots.style import INK, PALE, RATE, TEST, TRAIN, WRONG, plain, rgb
+from minighost.plots.style import INK, PALE, RATE, TEST, TRAIN, WRONG, named, plain, rgb
 
 __all__ = ["attempt", "confusion", "curves", "everything", "mistakes"]
 
@@ -126,7 +126,9 @@ def confusion(evaluation, classes, path, title):
     counts = evaluation.confusion
     share = 100 * counts / counts.sum(axis=1, keepdims=True).clip(1)
     K = len(classes)
-    size = max(5.0, 0.62 * K + 2)
+    size = max(5.0, 0.62 * K + 2) if K <= 20 else min(14.4 + 0.15 * (K - 20), 40)
+    cell = 72 * (size - 3) / K  # points
+    every = range(0, K, 1 + int(5 / cell))  # of a thousand classes not each has room for its name
     with picture(path, size, size) as figure:
         from matplotlib.colors import LinearSegmentedColormap
 
@@ -153,20 +155,21 @@ def confusion(evaluation, classes, path, title):
                     color="white" if dark else INK,
                     fontweight="bold" if i == j else "normal",
                 )
-        axes.set_xticks(range(K), classes, rotation=40, ha="right", rotation_mode="anchor")
-        axes.set_yticks(range(K), classes)
-        axes.tick_params(colors=INK, labelsize=10, length=0)
+        names = [named(classes[k]) for k in every]
+        axes.set_xticks(every, names, rotation=40, ha="right", rotation_mode="anchor")
+        axes.set_yticks(every, names)
+        axes.tick_params(colors=INK, labelsize=min(10, max(4, cell * len(every) / K)), length=0)
         axes.spines[:].set_visible(False)
         axes.set_xticks(np.arange(K + 1) - 0.5, minor=True)
         axes.set_yticks(np.arange(K + 1) - 0.5, minor=True)
-        axes.grid(which="minor", color="white", linewidth=2)
+        axes.grid(which="minor", color="white", linewidth=min(2, cell / 8))
         axes.tick_params(which="minor", length=0)
         axes.set_xlabel("predicted class", color=INK, fontsize=11)
         axes.set_ylabel("true class", color=INK, fontsize=11)
         headline = f"{title}: {100 * evaluation.accuracy:.2f} % correct\n"
         axes.set_title(headline, color=INK, fontsize=13, fontweight="bold")
         note = dict(transform=axes.transAxes, ha="center", color=INK, fontsize=10)
-        axes.text(0.5, 1.015, "percent of each true class", **note)
+        axes.text(0.5, 1.015 if K <= 20 else 1 + 0.09 / size, "percent of each true class", **note)
 
 
 def mistakes(evaluation, dataset, path, title, rows=4, columns=8):
@@ -197,7 +200,7 @@ def mistakes(evaluation, dataset, path, title, rows=4, columns=8):
             cell.axis("off")
         for cell, index in zip(cells, order, strict=False):
             cell.imshow(rgb(dataset.images[index]), interpolation="nearest")
-            guess, truth = dataset.classes[guesses[index]], dataset.classes[evaluation.labels[index]]
+            guess, truth = (named(dataset.classes[k], 12) for k in (guesses[index], evaluation.labels[index]))
             colour = WRONG if wrong[index] else TEST
             cell.set_title(f"{guess} {100 * sure[index]:.0f} %", fontsize=8.5, color=colour, fontweight="bold", pad=3)
             cell.text(

@@ -6,13 +6,15 @@ import numpy as np
 
 from minighost.errors import printable
 from minighost.plots.figure import picture
-from minighost.plots.style import rgb
+from minighost.plots.style import named, rgb
 
 __all__ = ["contact_sheet", "predictions"]
 
+MOST = 100  # classes that a sheet has room for
+
 
 def contact_sheet(dataset, path, columns=12):
-    """Draw the first images of every class, one row per class, and write them to a file.
+    """Draw the first images of every class, but of `MOST` at most, one row per class, and write them to a file.
 
     Parameters
     ----------
@@ -22,7 +24,7 @@ def contact_sheet(dataset, path, columns=12):
     columns : int
         Images per row; a class that has fewer leaves the rest of its row white.
     """
-    (H, W), classes = dataset.images.shape[1:3], dataset.classes
+    (H, W), classes = dataset.images.shape[1:3], dataset.classes[:MOST]
     down, across = H + 2, W + 2  # a gap of two pixels keeps neighbours apart
     sheet = np.full((down * len(classes), across * columns, 3), 255, np.uint8)
     for k in range(len(classes)):
@@ -31,11 +33,12 @@ def contact_sheet(dataset, path, columns=12):
     with picture(path, columns * 0.62 + 1.4, len(classes) * 0.62 * down / across + 0.5) as figure:
         axes = figure.subplots()
         axes.imshow(sheet, interpolation="nearest")
-        axes.set_yticks([k * down + H / 2 for k in range(len(classes))], classes)
+        axes.set_yticks([k * down + H / 2 for k in range(len(classes))], [named(name) for name in classes])
         axes.set_xticks([])
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
-        axes.set_title(f"{dataset.name}: the first {columns} images of each class")
+        which = "each class" if len(classes) == len(dataset.classes) else f"the first {MOST} classes"
+        axes.set_title(f"{named(dataset.name, 40)}: the first {columns} images of {which}")
 
 
 def predictions(items, path):
@@ -56,7 +59,7 @@ def predictions(items, path):
             names, shares = zip(*ranking, strict=True)
             bars = right.barh(range(len(names)), shares, color=["tab:blue"] + ["lightsteelblue"] * (len(names) - 1))
             right.bar_label(bars, [f"{100 * share:.1f} %" for share in shares], padding=3)
-            right.set_yticks(range(len(names)), names)
+            right.set_yticks(range(len(names)), [named(name, 30) for name in names])
             right.invert_yaxis()
             right.set_xlim(0, 1.2)  # room for the label of a bar of 100 %
             right.set_xticks([])

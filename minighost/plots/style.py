@@ -2,7 +2,9 @@
 
 import numpy as np
 
-__all__ = ["GRID", "INK", "PALE", "RATE", "SERIES", "TEST", "TRAIN", "WRONG", "plain", "rgb"]
+from minighost.errors import printable
+
+__all__ = ["GRID", "INK", "PALE", "RATE", "SERIES", "TEST", "TRAIN", "WRONG", "named", "plain", "rgb"]
 
 INK, PALE, GRID = "#22303c", "#9aa5b1", "#e8ecef"  # text, frame, grid
 TRAIN, TEST, RATE, WRONG = "#e07a3f", "#2a6f97", "#6a7f4f", "#c1352b"
@@ -14,6 +16,12 @@ def plain(axes, grid="y"):
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis=grid, color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
+
+
+def named(name, most=18):
+    """A class's name as a label: shortened, and with nothing in it that matplotlib takes for mathematics."""
+    name = printable(name)
+    return (name if len(name) <= most else f"{name[: most - 3]}...").replace("$", r"\$")
 
 
 def rgb(image):

@@ -10,7 +10,7 @@ import numpy as np
 
 from minighost import data, models, ops
 from minighost.data.floats import FloatAugment, FloatDataset
-from minighost.data.sources import Opened
+from minighost.data.sources import Opened, label
 from minighost.errors import FormatError, one_line
 from minighost.files import write_atomic
 from minighost.nn.module import Module
@@ -338,7 +338,7 @@ class FolderStorage(Storage):
 
     def _title(self):
         width = "" if self.config.model.width is None else f" {self.config.model.width:g}x"
-        return f"{self.config.model.title}{width} on {self.config.data.name}"
+        return f"{self.config.model.title}{width} on {label(self.config.data.name)}"
 
     def how_to_continue(self) -> str:
         return self.trainer.ranks.command(report.resume_command(self.folder, self.in_python))
