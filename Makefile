@@ -15,7 +15,7 @@ PYTHON ?= python3.13 python3.12 python3.11 python3 python
 CHECK_VENV = [ ! -e "$(VENV)" ] || [ -e "$(VENV)/pyvenv.cfg" ] || \
   { echo "make: $(VENV) is not a virtual environment (it has no pyvenv.cfg) and is not removed; use VENV=another" >&2; exit 1; }
 
-.PHONY: help train test test-fast test-long test-nojit test-boundscheck browser parity onnx cluster benchmarks coverage docs notebooks lint clean
+.PHONY: help train test test-fast test-long test-nojit test-boundscheck browser parity onnx cluster benchmarks coverage docs notebooks dist release-check lint clean
 
 help:
 	@echo "make train             train a small GhostNet on the built-in images (ARGS=... is passed on)"
@@ -32,6 +32,8 @@ help:
 	@echo "make coverage          line coverage, kernels included"
 	@echo "make docs              the documentation as a site in build/docs (installs Sphinx)"
 	@echo "make notebooks         the tutorials as Jupyter notebooks in build/notebooks"
+	@echo "make dist              the wheel and the source archive in dist/"
+	@echo "make release-check     both, installed into clean environments and used there (PYTHONS=... for more than one Python)"
 	@echo "make lint              ruff, its formatter and mypy"
 	@echo "make clean             remove .venv and all caches (runs/ stays)"
 
@@ -89,6 +91,14 @@ notebooks: $(VENV)/installed-notebooks
 	  || exit 1; \
 	done
 	@echo "wrote $$(ls build/notebooks/*.ipynb | wc -l) notebooks to build/notebooks"
+
+dist: $(VENV)/installed-release
+	rm -rf dist build
+	$(PY) -m build --outdir dist .
+
+# The oldest and the newest dependencies; the first Python is the one that gets the oldest.
+release-check: dist
+	$(PY) .ci/release_check.py dist $(if $(PYTHONS),--python $(PYTHONS))
 
 lint: $(VENV)/installed-test
 	$(PY) -m ruff check .

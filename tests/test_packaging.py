@@ -2,6 +2,7 @@
 
 import configparser
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -54,6 +55,26 @@ def test_module_and_command_are_the_same():
 def test_dependencies_have_lower_bounds_only(setup):
     requirements = [setup["options"]["install_requires"], *setup["options.extras_require"].values()]
     assert not [line for text in requirements for line in text.split() if set(line) & set("<~!,") or "==" in line]
+
+
+def test_every_dependency_says_the_oldest_version_that_the_release_check_tries(setup):
+    bare = [line for line in setup["options"]["install_requires"].split() if ">=" not in line]
+    assert not bare, f"no lower bound, which `make release-check` would install: {bare}"
+
+
+def test_the_citation_is_of_this_version():
+    cited = re.findall(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)
+    assert cited == [minighost.__version__]
+
+
+def test_the_workflows_call_targets_that_the_makefile_has():
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / ".github/workflows").glob("*.yml")]
+    called = {name for text in texts for name in re.findall(r"run: make ([\w-]+)", text)}
+    called |= {
+        name.strip() for text in texts for legs in re.findall(r"leg: \[(.*)\]", text) for name in legs.split(",")
+    }
+    assert len(texts) == 3 and len(called) > 6 and called <= set(targets), called - set(targets)
 
 
 def test_every_extra_is_installed_by_a_target_and_every_marker_marks_a_test(setup):
