@@ -15,7 +15,7 @@ PYTHON ?= python3.13 python3.12 python3.11 python3 python
 CHECK_VENV = [ ! -e "$(VENV)" ] || [ -e "$(VENV)/pyvenv.cfg" ] || \
   { echo "make: $(VENV) is not a virtual environment (it has no pyvenv.cfg) and is not removed; use VENV=another" >&2; exit 1; }
 
-.PHONY: help train test test-fast test-long test-nojit test-boundscheck browser parity onnx cluster benchmarks coverage docs notebooks dist release-check lint clean
+.PHONY: help train test test-fast test-long test-nojit test-boundscheck browser parity onnx cluster mpi benchmarks coverage docs notebooks dist release-check lint clean
 
 help:
 	@echo "make train             train a small GhostNet on the built-in images (ARGS=... is passed on)"
@@ -28,6 +28,7 @@ help:
 	@echo "make parity            compare with PyTorch (installs it)"
 	@echo "make onnx              exports of every network, run by ONNX Runtime (installs it)"
 	@echo "make cluster           a sweep on a local Dask cluster (installs Dask)"
+	@echo "make mpi               training on two processes that mpirun starts (installs mpi4py and MPICH)"
 	@echo "make benchmarks        time minighost against its peers (installs them; ARGS=... is passed on)"
 	@echo "make coverage          line coverage, kernels included"
 	@echo "make docs              the documentation as a site in build/docs (installs Sphinx)"
@@ -69,6 +70,11 @@ onnx: $(VENV)/installed-onnx
 
 cluster: $(VENV)/installed-dask
 	$(PY) -m pytest -q -m cluster $(ARGS)
+
+# An MPI for mpi4py: one that is here already would do as well, but need not be the one that mpi4py finds first.
+mpi: $(VENV)/installed-mpi
+	$(PY) -m pip install --disable-pip-version-check --quiet mpich
+	$(PY) -m pytest -q -m mpi $(ARGS)
 
 benchmarks: $(VENV)/installed-versus
 	$(PY) -m versus $(ARGS)

@@ -33,6 +33,8 @@ __all__ = ["Ranks", "SharedStop", "Single", "digest", "start"]
 
 PATIENCE = 2.0  # seconds in which other ranks may fail, too, before the one that has failed ends the whole job
 
+BLOCK = 1 << 14  # numbers that are added up at a time: what stays in the cache
+
 _Value = TypeVar("_Value")
 _AnyArray = npt.NDArray[Any]
 
@@ -182,11 +184,14 @@ class Ranks(Single):
             whole[: len(row)] = row
         parts = np.empty((self.count, each), row.dtype)
         self._comm.Alltoall(whole, parts)
-        total = parts[0].astype(np.float64)
-        for part in parts[1:]:
-            total += part
-        total /= self.count
-        self._comm.Allgather(total.astype(row.dtype), whole)
+        mine = np.empty(each, row.dtype)
+        for lo in range(0, each, BLOCK):
+            total = parts[0, lo : lo + BLOCK].astype(np.float64)
+            for part in parts[1:]:
+                total += part[lo : lo + BLOCK]
+            total /= self.count
+            mine[lo : lo + BLOCK] = total
+        self._comm.Allgather(mine, whole)
         if whole is not row:
             row[...] = whole[: len(row)]
 
