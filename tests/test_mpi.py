@@ -17,7 +17,7 @@ from training import outcome
 
 from minighost.train import parallel
 
-pytestmark = [pytest.mark.mpi, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.mpi
 
 HERE = Path(__file__).parent
 BESIDE = Path(sys.executable).with_name("mpirun")
