@@ -164,6 +164,20 @@ def test_a_network_without_grey_is_shown_rgb_and_says_so(capsys, tmp_path):
     assert "of 4 test images; loss" in printed(capsys, "eval", "--checkpoint", tmp_path / "run", "--threads", 1)
 
 
+def test_code_that_came_with_a_run_is_not_run_unasked(capsys, place, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "my.py").write_text(
+        "import numpy as np\nx = np.arange(8 * 64, dtype=np.uint8).reshape(8, 8, 8)\n"
+        "def load():\n    return (x, np.arange(8) % 2), (x, np.arange(8) % 2)\n"
+    )
+    source = f"{tmp_path}/run/my.py:load"
+    assert main(["train", "--data", source, *TINY, "--out", str(tmp_path / "run")]) == 0
+    for command in (["eval", "--checkpoint"], ["train", "--resume", "--out"]):
+        error = refused(capsys, *command, tmp_path / "run")
+        assert f"its images come from code in its own folder, {source}" in error
+    assert "of 8 test images" in printed(capsys, "eval", "--checkpoint", tmp_path / "run", "--data", source)
+
+
 def test_the_name_of_a_run_is_that_of_its_folder(place):
     assert [sources.label(name) for name in ("cifar10", "/a/b.c/pets", "/a/pets.npz", "/a/my.py:load")] == [
         "cifar10",

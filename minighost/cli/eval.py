@@ -61,8 +61,8 @@ def _dataset(loaded, args):
     from minighost.train.runfolder import RunFolder
 
     given, known = vars(args), RunFolder(args.checkpoint).meta().data
-    where = [given[f"data.{key}"] for key in ("name", "dir", "archive")]
-    return images_to_measure(loaded, known, args.split, *where)
+    source, directory, archive = (given[f"data.{key}"] for key in ("name", "dir", "archive"))
+    return images_to_measure(loaded, known, args.split, source, directory, archive, args.checkpoint)
 
 
 def _evaluate(loaded, loader):

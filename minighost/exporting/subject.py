@@ -153,6 +153,6 @@ def _opened(loaded, folder):
         config = dataclasses.replace(config, **some)
         loaded = dataclasses.replace(loaded, config=loaded.config.replace(data=config))
     known = {} if folder is None else RunFolder(folder).meta().data
-    dataset, which = images_to_measure(loaded, known, "test")
+    dataset, which = images_to_measure(loaded, known, "test", folder=folder)
     images = dataset.images[:IMAGES]
     return images, f"{len(images)} {which}{f' of {config.name}' if named else ''}"

@@ -15,6 +15,7 @@ from minighost.errors import FormatError
 from minighost.inputs import read_regular
 from minighost.registry import unknown
 from minighost.train.config import Config, keys
+from minighost.train.images import resolve
 from minighost.train.recipes import PRESETS
 from minighost.train.runfolder import FREE
 from minighost.train.values import Whole
@@ -279,7 +280,7 @@ def _once_only(settings, grid, random):
 def _trial(values, seed, settings, preset):
     given = {**settings, **values, "seed": seed}
     try:
-        config = Config.resolve(overrides=given, preset=preset)
+        config, _ = resolve(overrides=given, preset=preset)
     except ValueError as error:
         raise ValueError(f"{', '.join(f'{key} = {value!r}' for key, value in values.items())}: {error}") from error
     return Trial(values, seed, config)

@@ -11,6 +11,7 @@ from minighost.data import sources
 from minighost.data.dataset import Dataset
 from minighost.train.config import Config, DataConfig
 from minighost.train.meta import fingerprints
+from minighost.train.ownfile import check_data_place
 from minighost.train.restore import LoadedRun
 from minighost.type_aliases import PathLike
 
@@ -68,6 +69,7 @@ def images_to_measure(
     source: str | None = None,
     directory: PathLike | None = None,
     archive: PathLike | None = None,
+    folder: PathLike | None = None,
 ) -> tuple[Dataset, str]:
     """The images on which a run is measured.
 
@@ -80,6 +82,8 @@ def images_to_measure(
     source, directory, archive
         Where the images are now; by default where the run had them. If they are others than the run's, and nobody has
         divided them, all of them are measured.
+    folder : path, optional
+        Of the run. A function in there, which may have come with the run, is not called unless `source` names it.
 
     Returns
     -------
@@ -91,11 +95,13 @@ def images_to_measure(
     Raises
     ------
     ValueError
-        A class that the run does not have, or, of a data set with a name, other classes.
+        A class that the run does not have; a function in the run's folder.
     """
     config = loaded.config.data
     if directory is not None or archive is not None:
         config = dataclasses.replace(config, dir=_text(directory), archive=_text(archive))
+    if source is None and folder is not None:
+        check_data_place(config.name, folder)
     if source is not None:
         config = dataclasses.replace(config, name=sources.whole_path(source))
     if not sources.is_named(config.name):

@@ -12,7 +12,7 @@ from minighost.errors import FormatError
 from minighost.train.config import Config
 from minighost.type_aliases import PathLike
 
-__all__ = ["BRING_BACK", "check_place", "check_unchanged", "difference", "named", "record"]
+__all__ = ["BRING_BACK", "check_data_place", "check_place", "check_unchanged", "difference", "named", "record"]
 
 BRING_BACK = "bring the old file back, or name it with --model FILE.py:NAME"
 NAME_IT = "name it with --model FILE.py:{name} (in Python model='FILE.py:{name}')"
@@ -44,12 +44,26 @@ def check_place(config: Config, folder: PathLike) -> None:
         raise FormatError(f"{folder}: the network's file, {spec.file}, is not a whole path; {fix}")
     if not os.path.exists(spec.file):
         raise FileNotFoundError(2, f"this file defined the network of {folder}, and is not here; {fix}", spec.file)
-    above = Path(os.path.realpath(spec.file)).parents
-    if any(os.path.samefile(folder, parent) for parent in above if os.path.isdir(folder)):
+    if _inside(spec.file, folder):
         raise ValueError(
             f"{folder}: its network is defined in its own folder, by {spec.file}; code that may have come with a run "
             f"is not run unasked. If you trust it, {fix}"
         )
+
+
+def check_data_place(name: str, folder: PathLike) -> None:
+    """ValueError if a run's images come from a function, ``FILE.py:function``, of a file that lies in its folder."""
+    spec = own_code.parse(name)
+    if spec is not None and _inside(spec.file, folder):
+        raise ValueError(
+            f"{folder}: its images come from code in its own folder, {spec}; code that may have come with a run is not "
+            f"run unasked. If you trust it, name it with --data"
+        )
+
+
+def _inside(file: str, folder: PathLike) -> bool:
+    above = Path(os.path.realpath(file)).parents
+    return any(os.path.samefile(folder, parent) for parent in above if os.path.isdir(folder))
 
 
 def difference(config: Config, code: dict[str, str]) -> str:

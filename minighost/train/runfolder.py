@@ -20,7 +20,7 @@ from minighost.files import remove_stale, write_atomic
 from minighost.train.checkpoint import read_record, written
 from minighost.train.config import Config
 from minighost.train.meta import RunMeta
-from minighost.train.ownfile import check_place, check_unchanged, named
+from minighost.train.ownfile import check_data_place, check_place, check_unchanged, named
 from minighost.type_aliases import PathLike
 
 __all__ = ["RunFolder", "choose_folder", "resume_config"]
@@ -224,6 +224,8 @@ def resume_config(toml_path: PathLike | None = None, overrides: Mapping[str, Any
     config = _extended(folder.path, stored, config)
     if "model.name" not in (overrides or {}):
         check_place(config, folder.path)
+    if "data.name" not in (overrides or {}):
+        check_data_place(config.data.name, folder.path)
     return config.replace(out=str(folder.path))
 
 
