@@ -8,6 +8,7 @@ looked for in --data-dir, in --data-archive, or else in the download folder.
 """
 
 from minighost.cli import flags
+from minighost.wording import counted
 
 HELP = "inspect, verify or download a data set, or look at your own images"
 
@@ -82,7 +83,8 @@ def _lines(opened):
     valid = "" if opened.faults else "; all valid"
     colours = ("grey",) if train.channels == 1 else ("red", "green", "blue")
     return [
-        f"{printable(train.name)}: {len(train):,} training and {len(test):,} test images, {H}x{W} {kind}{valid}",
+        f"{printable(train.name)}: {len(train):,} training and {counted(len(test), 'test', 'image')}, "
+        f"{H}x{W} {kind}{valid}",
         *_wrapped(_sizes(opened)),
         *(line for note in opened.notes for line in _wrapped(f"note: {note}")),
         "",

@@ -96,11 +96,11 @@ def _lines(args, loaded, dataset, which, result):
     views = {"mirror": ", each with its mirror image", "shift": ", each with its mirror image and shifted by one pixel"}
     looked = views.get(loaded.config.train.views, "")
     right = int(confusion.trace())
+    which = which.replace("images", "image", 1) if len(dataset) == 1 else which
     return [
         f"{args.checkpoint}: {loaded.config.model.title} after {counted(loaded.epoch, 'epoch')} of {dataset.name}",
         *textwrap.wrap(
-            f"{100 * result.accuracy:.2f} % correct: {right:,} of {len(dataset):,} {which}{looked}; "
-            f"loss {result.loss:.4f}",
+            f"{100 * result.accuracy:.2f} % correct: {right:,} of {len(dataset):,} {which}{looked}; loss {result.loss:.4f}",
             text.width(),
         ),
         "",

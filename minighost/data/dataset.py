@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 
 from minighost.type_aliases import Images, IntArray
+from minighost.wording import counted
 
 __all__ = ["Dataset", "Split"]
 
@@ -47,7 +48,8 @@ class Dataset:
             raise TypeError(f"{self.name}: labels must be integers, got {labels.dtype}")
         if labels.shape != images.shape[:1]:
             raise ValueError(
-                f"{self.name}: {len(images)} images need labels of shape ({len(images)},), got {labels.shape}"
+                f"{self.name}: {counted(len(images), 'image')} need labels of shape ({len(images)},), "
+                f"got {labels.shape}"
             )
         wrong = (labels < 0) | (labels >= len(self.classes))
         if wrong.any():

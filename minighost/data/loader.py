@@ -17,6 +17,7 @@ from minighost.data.augment import Augment
 from minighost.data.dataset import Dataset
 from minighost.data.statistics import channel_statistics, normalize
 from minighost.type_aliases import Array, ArrayLike, BoolArray, Images, IntArray
+from minighost.wording import counted
 
 __all__ = ["Loader"]
 
@@ -86,7 +87,7 @@ class Loader:
         if batch_size > len(dataset):
             raise ValueError(
                 f"Loader: batch_size = {batch_size} is larger than the data set "
-                f"{dataset.name!r} with {len(dataset)} images; use at most {len(dataset)}"
+                f"{dataset.name!r} with {counted(len(dataset), 'image')}; use at most {len(dataset)}"
             )
         if (mean is None) != (std is None):
             raise ValueError("Loader: give both mean and std, or neither")

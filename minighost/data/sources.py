@@ -22,6 +22,7 @@ from minighost.data.sets import SETS, names
 from minighost.errors import FormatError
 from minighost.registry import unknown
 from minighost.type_aliases import IntArray, PathLike
+from minighost.wording import counted
 
 __all__ = ["Opened", "is_named", "label", "open", "resized", "survey", "whole_path"]
 
@@ -243,7 +244,8 @@ def _from_parts(
 
 
 def _division(train: Dataset, test: Dataset) -> str:
-    return f"{len(test):,} of {len(train) + len(test):,} images are kept for testing, the same share of each class"
+    images = counted(len(train) + len(test), "image")
+    return f"{len(test):,} of {images} are kept for testing, the same share of each class"
 
 
 def _from_folder(

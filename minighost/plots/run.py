@@ -10,6 +10,7 @@ import numpy as np
 from minighost.errors import one_line
 from minighost.plots.figure import picture
 from minighost.plots.style import INK, PALE, RATE, TEST, TRAIN, WRONG, named, plain, rgb
+from minighost.wording import counted
 
 __all__ = ["attempt", "confusion", "curves", "everything", "mistakes"]
 
@@ -191,7 +192,8 @@ def mistakes(evaluation, dataset, path, title, rows=4, columns=8):
         cells = figure.subplots(rows, columns, squeeze=False).ravel()
         few = ", then correct answers" if wrong.sum() < rows * columns else ""
         figure.suptitle(
-            f"{title}: {int(wrong.sum())} of {len(wrong):,} test images wrong\nmost confident mistakes first{few}",
+            f"{title}: {int(wrong.sum())} of {counted(len(wrong), 'test', 'image')} wrong\n"
+            f"most confident mistakes first{few}",
             color=INK,
             fontsize=13,
             fontweight="bold",

@@ -15,6 +15,7 @@ from minighost.terminal import text
 from minighost.terminal.console import duration
 from minighost.train.callbacks import Callback
 from minighost.type_aliases import Array, PathLike
+from minighost.wording import counted
 
 if TYPE_CHECKING:
     from minighost.train.course import Course
@@ -143,7 +144,7 @@ class History(Callback):
 
     def _last_line(self) -> str:
         if self.stopped:
-            return f"stopped after {len(self)} of {self._planned} epochs: {self.stopped}"
+            return f"stopped after {len(self)} of {counted(self._planned, 'epoch')}: {self.stopped}"
         return "* the highest test accuracy" if self._judge == "test_accuracy" else "* the highest training accuracy"
 
     def __repr__(self) -> str:

@@ -22,6 +22,7 @@ from minighost.train.config import Config
 from minighost.train.meta import RunMeta
 from minighost.train.ownfile import check_data_place, check_place, check_unchanged, named
 from minighost.type_aliases import PathLike
+from minighost.wording import counted
 
 __all__ = ["RunFolder", "choose_folder", "resume_config"]
 
@@ -234,8 +235,8 @@ def _extended(path, stored, config):
     planned, asked = stored.train.epochs, config.train.epochs
     if asked < planned:
         raise ValueError(
-            f"{path}: train.epochs: this run is planned for {planned} epochs; give more than {planned} to extend it, "
-            f"got {asked}"
+            f"{path}: train.epochs: this run is planned for {counted(planned, 'epoch')}; give more than {planned} to "
+            f"extend it, got {asked}"
         )
     if asked > planned:
         config = config.replace(train=replace(config.train, extended=(*stored.train.extended, float(planned))))

@@ -13,6 +13,7 @@ from minighost.train.meta import RunMeta
 from minighost.train.restore import checkpoint_of
 from minighost.train.trainer import evaluated
 from minighost.type_aliases import PathLike, State
+from minighost.wording import counted
 
 __all__ = ["IMAGENET", "OFFICIAL", "Start", "Started", "is_grey", "read_start", "settings_of", "start_from"]
 
@@ -130,10 +131,10 @@ def start_from(start: Start, model: Module, classes: Sequence[str]) -> Started:
     except ValueError as error:
         fix = "" if start.run else " (--model and --width name the network that it is of)"
         raise ValueError(f"{error}{fix}" if start.run else str(error).replace(";", f"{fix};", 1)) from error
-    own, head, words = model.state_dict(), found.new_head, f"{found.classes} -> {len(classes)} classes"
+    own, head, words = model.state_dict(), found.new_head, f"{found.classes} -> {counted(len(classes), 'class')}"
     if start.run is not None and not head and list(start.run.classes) != list(classes):
         head = [path for path in own if path.rpartition(".")[0] in head_of(model)]
-        words = f"{len(classes)} classes of other names"
+        words = f"{counted(len(classes), 'class')} of other names"
     model.load_state_dict({**found.state, **{path: own[path] for path in head}})
     about = {"path": start.path, "sha256": start.sha256, "names": found.names, "head": ", ".join(head)}
     normalisation, whose = None, "their own mean and std"
