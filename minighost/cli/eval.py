@@ -100,7 +100,8 @@ def _lines(args, loaded, dataset, which, result):
     return [
         f"{args.checkpoint}: {loaded.config.model.title} after {counted(loaded.epoch, 'epoch')} of {dataset.name}",
         *textwrap.wrap(
-            f"{100 * result.accuracy:.2f} % correct: {right:,} of {len(dataset):,} {which}{looked}; loss {result.loss:.4f}",
+            f"{100 * result.accuracy:.2f} % correct: {right:,} of {len(dataset):,} {which}{looked}; "
+            f"loss {result.loss:.4f}",
             text.width(),
         ),
         "",
