@@ -6,7 +6,9 @@ import shutil
 
 import numpy as np
 import pytest
+from commands import printed
 from numpy.testing import assert_array_equal
+from picture_files import png
 from training import TinyNet, at_step, ctrl_c, outcome, settings
 
 from minighost import data, interop, models
@@ -160,3 +162,16 @@ def test_what_cannot_be_started_from_is_refused_before_anything_is_written(strai
     assert f"{straight[0]}: these weights do not fit this ResNet; nothing was loaded." in error(
         str(straight[0]), model__name="resnet20"
     )
+
+
+def test_eval_and_predict_say_where_a_run_comes_from_and_what_was_trained(straight, tmp_path, three_classes, capsys):
+    folder = tmp_path / "run"
+    run(tuned(folder, straight[0], train__freeze="0"), stream=None)
+    said = printed(capsys, "eval", "--checkpoint", folder)
+    assert said.splitlines()[1:3] == [f"started from {straight[0]}", "trained 2 of 3 layers, 23 of 131 parameters"]
+    picture = tmp_path / "a.png"
+    picture.write_bytes(png(8, 8, 8, 2, [bytes(24)] * 8))
+    said = printed(capsys, "predict", picture, "--checkpoint", folder)
+    assert said.startswith(f"{folder}: started from {straight[0]}, trained 2 of 3 layers, 23 of 131 parameters\n\n")
+    assert "trained" not in printed(capsys, "predict", picture, "--checkpoint", straight[0])
+    assert not any(module.frozen for module in load_run(folder).model.modules())

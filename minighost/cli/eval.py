@@ -82,6 +82,7 @@ def _lines(args, loaded, dataset, which, result):
     import sys
 
     from minighost.terminal import text
+    from minighost.train.groups import provenance
 
     confusion, colours = result.confusion, text.colours(sys.stdout)
     names = [text.clipped(name, LONGEST_NAME) for name in dataset.classes]
@@ -99,6 +100,7 @@ def _lines(args, loaded, dataset, which, result):
     which = which.replace("images", "image", 1) if len(dataset) == 1 else which
     return [
         f"{args.checkpoint}: {loaded.config.model.title} after {counted(loaded.epoch, 'epoch')} of {dataset.name}",
+        *provenance(loaded),
         *textwrap.wrap(
             f"{100 * result.accuracy:.2f} % correct: {right:,} of {len(dataset):,} {which}{looked}; "
             f"loss {result.loss:.4f}",

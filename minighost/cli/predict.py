@@ -35,6 +35,7 @@ def run(args):
     from minighost.errors import printable
     from minighost.plots import sheets
     from minighost.plots.figure import check_picture
+    from minighost.train.groups import provenance
 
     check_picture("--save", args.save)
     loaded = train.load_run(args.checkpoint, "best" if args.best else "last", args.model)
@@ -47,6 +48,8 @@ def run(args):
         ]
     if args.save is not None:
         sheets.predictions(list(zip(names, images, rankings, strict=True)), args.save)
+    if lines := provenance(loaded):
+        print(f"{args.checkpoint}: {', '.join(lines)}\n")
     for name, image, note, ranking in zip(names, images, notes, rankings, strict=True):
         print("\n".join([f"{name}: {note}", "", *_beside(image, ranking), ""]))
     if args.save is not None:

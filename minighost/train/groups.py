@@ -1,12 +1,16 @@
 """Which parameters are trained, at what rate, and which of them decay."""
 
-from typing import Any
+import copy
+from typing import TYPE_CHECKING, Any
 
-from minighost.nn.freezing import head_of, layers_of
+from minighost.nn.freezing import freeze, head_of, layers_of
 from minighost.nn.module import Module
 from minighost.nn.parameter import Parameter
 
-__all__ = ["parameter_groups", "trained"]
+if TYPE_CHECKING:
+    from minighost.train.restore import LoadedRun
+
+__all__ = ["parameter_groups", "provenance", "trained"]
 
 
 def parameter_groups(model: Module, weight_decay: float, body_lr: float = 1.0) -> list[dict[str, Any]]:
@@ -44,6 +48,17 @@ def _by_rank(parameters, weight_decay):
     others = [p for p in parameters if p.data.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
     return [group for group in groups if group["params"]]
+
+
+def provenance(loaded: "LoadedRun") -> list[str]:
+    """Where a fine-tuned run comes from and what of it was trained, as lines; none of another run."""
+    start, layer = loaded.config.train.start, loaded.config.train.freeze
+    lines = [] if start is None else [f"started from {start}"]
+    if layer is not None:
+        model = copy.deepcopy(loaded.model)
+        freeze(model, layer)
+        lines.append(f"trained {trained(model)}")
+    return lines
 
 
 def trained(model: Module) -> str:

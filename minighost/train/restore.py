@@ -22,7 +22,7 @@ from minighost.train.ownfile import BRING_BACK, check_place, difference
 from minighost.train.trainer import evaluate, evaluated
 from minighost.type_aliases import Array, Images, PathLike, State
 
-__all__ = ["LoadedRun", "checkpoint_of", "create_model", "load", "load_run", "recreate_model", "takes_grey"]
+__all__ = ["LoadedRun", "checkpoint_of", "create_model", "load", "load_run", "recreate_model", "size_of", "takes_grey"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,7 +229,7 @@ def load_run(
         network = _given(model, config, meta)
         _fill(network, weights, f"{name}.json: this checkpoint does not fit {type(network).__name__}")
     mean, std = (np.array(values, np.float32) for values in (meta.mean, meta.std))
-    size = _size(meta, f"{name}.json")
+    size = size_of(meta, f"{name}.json")
     return LoadedRun(
         network.eval(), config, tuple(meta.classes), mean, std, meta.trainer["epoch"], size, meta.floats, Path(path)
     )
@@ -260,7 +260,7 @@ def checkpoint_of(path: PathLike, which: str) -> Path:
     return name
 
 
-def _size(meta: RunMeta, where: str) -> tuple[int, int]:
+def size_of(meta: RunMeta, where: str) -> tuple[int, int]:
     """(H, W) of the images; of a checkpoint that does not say it, from the name of its data set."""
     if meta.size is not None:
         return meta.size[0], meta.size[1]

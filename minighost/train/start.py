@@ -10,7 +10,7 @@ from minighost.nn.freezing import head_of
 from minighost.nn.module import Module
 from minighost.train.checkpoint import load_checkpoint, read_record
 from minighost.train.meta import RunMeta
-from minighost.train.restore import checkpoint_of
+from minighost.train.restore import checkpoint_of, size_of
 from minighost.train.trainer import evaluated
 from minighost.type_aliases import PathLike, State
 from minighost.wording import counted
@@ -70,10 +70,10 @@ def settings_of(path: PathLike) -> dict[str, Any]:
     if not Path(path).is_dir():
         open_regular(path).close()
         return {}
-    meta = _about(path)[1]
-    size = {} if meta.size is None else {"data.size": tuple(meta.size)}
-    flat = meta.config.flat()
-    return {key: value for key, value in flat.items() if key.startswith("model.") and value is not None} | size
+    name, meta = _about(path)
+    network = {key: value for key, value in meta.config.flat().items() if key.startswith("model.")}
+    network = {key: value for key, value in network.items() if value is not None}
+    return {**network, "data.size": size_of(meta, f"{name}.json")}
 
 
 def is_grey(path: PathLike) -> bool:
