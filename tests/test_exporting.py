@@ -247,6 +247,8 @@ def test_a_model_without_a_run_needs_a_size(tmp_path):
     model = OwnNet()
     with pytest.raises(ValueError, match="a model alone does not say how large its images are; give size=32"):
         mg.export(model, tmp_path / "net.npz", "npz")
+    with pytest.raises(ValueError, match="export: size must be|export: size"):
+        mg.export(model, tmp_path / "net.npz", "npz", size=0)
     done = mg.export(model, tmp_path / "net.npz", "npz", size=8, classes=["a", "b", "c"], mean=[0.5] * 3, std=[0.2] * 3)
     assert done.comparison.total == 100 and numpy_graph.read(tmp_path / "net.npz")[2]["classes"] == ["a", "b", "c"]
 

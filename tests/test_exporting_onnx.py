@@ -88,4 +88,7 @@ def test_a_node_that_is_wrong_is_found_before_anything_is_written(capsys, tmp_pa
     monkeypatch.setattr(writer, "clip", lambda self, x, low, high: self.node("Neg", x))
     with pytest.raises(exporting.AnswersDiffer, match="ONNX Runtime .* does not give the network's answers"):
         mg.export(OwnNet(), tmp_path / "net.onnx", size=8)
+    monkeypatch.setattr(writer, "clip", lambda self, x, low, high: self.node("NoSuchOperator", x))
+    with pytest.raises(ValueError, match="^export: not accepted as ONNX; nothing was written. .*NoSuchOperator"):
+        mg.export(OwnNet(), tmp_path / "net.onnx", size=8)
     assert not list(tmp_path.iterdir())

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minighost.errors import one_line
 from minighost.exporting import numpy_graph
 from minighost.exporting.onnx_graph import OPSET, onnx_model
 from minighost.exporting.torch_code import torch_code
@@ -69,11 +70,14 @@ def to_onnx(graph, subject, path):
     texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in about.items()}
     metadata = {**texts, "preprocessing": json.dumps(preprocessing)}
     model = onnx_model(graph, subject.name, metadata)
-    onnx.checker.check_model(model, full_check=True)
-    content = model.SerializeToString()
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    options.log_severity_level = 4  # fatal errors: others are exceptions
+    try:
+        onnx.checker.check_model(model, full_check=True)
+        content = model.SerializeToString()
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # both have kinds of their own, which have nothing in common
+        raise ValueError(f"export: not accepted as ONNX; nothing was written. {one_line(error)}") from error
 
     def run(x):
         return session.run(["logits"], {"images": np.ascontiguousarray(x.transpose(0, 3, 1, 2))})[0]
