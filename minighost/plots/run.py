@@ -71,7 +71,8 @@ def curves(records, path, title):
         _pair(accuracy, at, 100 * _numbers(steps, "accuracy"), x, epochs, "accuracy", 100.0)
         loss.set_ylabel("loss (nats)", color=INK)
         accuracy.set_ylabel("accuracy (%)", color=INK)
-        accuracy.legend(loc="lower right", frameon=False, fontsize=10, labelcolor=INK)
+        low = (epochs[-1].get("test_accuracy") or epochs[-1]["train_accuracy"] or 0) < 0.5  # the curves lie below
+        accuracy.legend(loc="upper left" if low else "lower right", frameon=False, fontsize=10, labelcolor=INK)
         every = sorted((r["step"] / per_epoch, r["lr"]) for r in records)
         rate.plot(*zip(*every, strict=True), color=RATE, linewidth=1.8)
         rate.fill_between(*zip(*every, strict=True), color=RATE, alpha=0.15, linewidth=0)

@@ -9,7 +9,7 @@ from minighost.terminal.console import LAYOUT, Console
 __all__ = ["NotebookConsole"]
 
 OFTEN = 0.2  # seconds between two states of a bar
-STYLE = "line-height:1.25;white-space:pre;overflow-x:auto;margin:0"
+STYLE = "font-family:monospace;line-height:1.25;white-space:pre;overflow-x:auto;margin:0"
 
 
 class NotebookConsole(Console):
