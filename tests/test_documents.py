@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pages import ROOT, anchors, blocks, documents, links
+from pages import ROOT, anchors, blocks, documents, draw_photos, links
 
 import minighost
 
@@ -33,6 +33,7 @@ ELSEWHERE = {
     "weights": "test_weights_document.py",
     "recipes": "test_recipes.py",
     "own-networks": "test_own_networks_document.py",
+    "export": "test_exporting_document.py",
 } | {page: "test_how_to_pages.py" for page in ("add-a-layer", "add-a-network", "add-a-data-set", "add-an-exercise")}
 COMING = {"own-data.md", "python.md", "notebooks.md", "export.md", "fine-tuning.md", "sweeps.md", "many-machines.md"}
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in documents()}
@@ -42,7 +43,9 @@ PROGRAMS = [page for page, text in PAGES.items() if "```python" in text and Path
 @pytest.mark.parametrize("page", PROGRAMS)
 def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    names = {"__name__": "page"}
+    draw_photos(tmp_path / "photos")
+    mine = [(np.full((8, 8, 3), 20 * label, np.uint8), label) for label in (0, 1, 2) * 4]
+    names = {"__name__": "page", "mine": mine, "mine_for_testing": mine[:6]}  # what pages speak of as the reader's own
     for block in blocks(PAGES[page]):
         if block.language == "python":
             exec(raising(block.text), names)

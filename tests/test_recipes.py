@@ -1,9 +1,7 @@
 """Every recipe of docs/recipes.md, run word for word in a folder that has only a few pictures."""
 
-import numpy as np
 import pytest
-from pages import DOCS, play, programs, sections
-from PIL import Image
+from pages import DOCS, draw_photos, play, programs, sections
 
 pytestmark = pytest.mark.timeout(600)
 RECIPES = sections((DOCS / "recipes.md").read_text(encoding="utf-8"))
@@ -30,18 +28,7 @@ def test_every_recipe_is_tried():
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=NEEDS.get(name, pytest.mark.long)) for name in RECIPES])
 def test_a_recipe_does_what_it_says(name, tmp_path):
-    _draw_photos(tmp_path / "photos")
+    draw_photos(tmp_path / "photos")
     printed = play(RECIPES[name], tmp_path, programs(tmp_path))
     missing = [words for words in LEFT[name] if words not in printed and not list(tmp_path.glob(words))]
     assert not missing, f"{missing} neither printed nor written\n{printed}"
-
-
-def _draw_photos(folder):
-    """Sixty pictures of three classes, told apart by their colour."""
-    rng = np.random.default_rng(0)
-    for number, name in enumerate(("birds", "cats", "dogs")):
-        (folder / name).mkdir(parents=True)
-        for picture in range(20):
-            pixels = rng.integers(0, 160, (40, 48, 3))
-            pixels[..., number] += 90
-            Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{picture}.png")

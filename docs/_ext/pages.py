@@ -64,6 +64,8 @@ def _file(package, module, names):
         thing = getattr(home, name)
         kind = "autoclass" if inspect.isclass(thing) else "autofunction" if inspect.isroutine(thing) else "py:data"
         yield f".. {kind}:: {home.__name__}.{name}"
+        if kind == "autoclass" and package.__name__ == "minighost":
+            yield "   :no-index:"  # its own room has it, too
         if kind == "autoclass" and name in (
             "Module",
             "Trainer",
