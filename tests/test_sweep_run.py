@@ -15,6 +15,8 @@ from training import Terminal, at_step, ctrl_c
 from minighost import train
 from minighost.cli.main import main
 from minighost.errors import NonFiniteError, RunLocked, one_line
+from minighost.plots import figure
+from minighost.plots import sweep as plots
 from minighost.sweep import run_sweep, trial
 from minighost.sweep.folder import SweepFolder
 from minighost.train import Interrupted, load_run
@@ -238,3 +240,27 @@ WIDE = {
     "warmup_epochs": [0.5],
     "schedule": ["cosine"],
 }
+
+
+def test_the_picture_has_a_panel_for_each_key_and_an_axis_that_suits_its_values(tmp_path, monkeypatch):
+    kept = []
+
+    @contextlib.contextmanager
+    def picture(path, width, height):
+        with figure.picture(path, width, height) as drawing:
+            kept.append(drawing)
+            yield drawing
+
+    monkeypatch.setattr(plots, "picture", picture)
+    points = [
+        ({"train.lr": lr, "train.flip": flip, "train.crop": crop}, 0.5 + lr)
+        for lr, crop in ((0.01, 0), (0.1, 2), (0.3, 4))
+        for flip in (True, False, "alternate")
+    ]
+    plots.sweep(points, ["train.lr", "train.flip", "train.crop"], tmp_path / "sweep.png", "three keys")
+    rate, flip, crop = kept[0].axes
+    assert [axes.get_xlabel() for axes in kept[0].axes] == ["train.lr", "train.flip", "train.crop"]
+    assert (rate.get_xscale(), crop.get_xscale()) == ("log", "linear")
+    assert [label.get_text() for label in flip.get_xticklabels()] == ["true", "false", "alternate"]
+    assert [list(line.get_ydata()) for line in rate.lines][1] == pytest.approx([51, 60, 80])
+    assert (tmp_path / "sweep.png").read_bytes().startswith(b"\x89PNG")

@@ -8,6 +8,7 @@ from minighost.plots.style import INK, PALE, TEST, TRAIN, plain
 __all__ = ["sweep"]
 
 COLUMNS = 3  # panels side by side
+FEW = 12  # values of a key whose means are joined by a line
 DECADE = 8.0  # from this ratio of its largest to its smallest value on a key has a logarithmic axis
 
 
@@ -48,21 +49,23 @@ def _panel(axes, key, pairs, alone):
     where = dict(zip(map(repr, values), values if numeric else range(len(values)), strict=True))
     x, y = [where[repr(value)] for value, _ in pairs], [accuracy for _, accuracy in pairs]
     axes.plot(x, y, "o", color=TEST, alpha=0.55, markersize=6, markeredgewidth=0)
-    if len(values) < len(pairs) or alone:  # else each draw has values of its own, and a line would only be noise
+    if alone or len(values) < len(pairs) and len(values) <= FEW:  # a line through single draws would only be noise
         at = sorted(set(x))
         means = [sum(b for a, b in zip(x, y, strict=True) if a == place) / x.count(place) for place in at]
         axes.plot(at, means, color=TRAIN, linewidth=1.8, marker="_", markersize=12, zorder=3)
     if numeric and min(values) > 0 and max(values) / min(values) >= DECADE:
         axes.set_xscale("log")
     if not numeric:
-        axes.set_xticks(
-            range(len(values)), [str(value)[:20] for value in values], rotation=20 if len(values) > 4 else 0
-        )
+        axes.set_xticks(range(len(values)), [_text(value) for value in values], rotation=20 if len(values) > 4 else 0)
         axes.set_xlim(-0.5, len(values) - 0.5)
     elif len(values) <= 6:
         axes.set_xticks(values, [f"{value:g}" for value in values])
         axes.minorticks_off()
     axes.set_xlabel(key, color=INK)
+
+
+def _text(value):
+    return (str(value).lower() if isinstance(value, bool) else str(value))[:20]
 
 
 def _distinct(values):

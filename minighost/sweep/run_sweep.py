@@ -172,7 +172,7 @@ class _Sweep:
         try:
             for outcome in backend.call(run_trial, self._tasks(self._threads(backend))):
                 self._end(outcome)
-        except (OSError, RuntimeError, ImportError) as error:
+        except Exception as error:  # whatever a cluster's client raises when workers or the scheduler are lost
             self.folder.stop.touch()  # those that run elsewhere save, too
             raise OSError(
                 f"{self.options.backend}: {one_line(error)}; the trials are saved, continue with {self.options.command}"
