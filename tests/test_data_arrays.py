@@ -275,6 +275,7 @@ def test_a_function_of_a_file_gives_the_images(tmp_path):
     "body, words",
     [
         ("def load():\n    return 1 / 0", "my.py, line 5: ZeroDivisionError: division by zero"),
+        ("def load():\n    raise SystemExit(3)", "my.py, line 5: SystemExit: 3"),
         ("def load():\n    return x", "my.py:load: must return train, test, each (images, labels) or a data set"),
         (
             "def load():\n    return 5, 6",

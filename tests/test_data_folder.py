@@ -82,7 +82,7 @@ def test_images_lie_below_their_class_however_deep_and_leftovers_are_ignored(tmp
 @pytest.mark.parametrize(
     "counts, words",
     [
-        ({}, "needs a folder of images for each class, such as {x}/cat, and has no folder in it"),
+        ({}, "needs a folder of images for each class, such as cat and dog, and has no folder in it"),
         ({".": 3}, "and has 3 images directly in it"),
         ({"a": 3}, "has one class only, a; a network tells two or more apart"),
         ({"pets/a": 3, "pets/b": 3}, "did you mean {x}/pets, with its 2 folders?"),
@@ -256,3 +256,9 @@ def test_it_works_where_nothing_can_be_kept(tmp_path, monkeypatch):
 
     monkeypatch.setattr(decoded, "data_directory", homeless)
     assert same(first, data.open(root, progress=False))
+
+
+def test_who_names_a_class_is_told_the_folder_of_classes(tmp_path):
+    root = folder(tmp_path / "x", {"a": 3, "b": 3})
+    with pytest.raises(FormatError, match=f"has 3 images directly in it; did you mean {root}, of which it is one"):
+        data.open(root / "a", progress=False)

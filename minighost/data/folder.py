@@ -126,7 +126,9 @@ def _check_folders(root, top, folders):
     loose = sum(Path(name).suffix.lower() in SUFFIXES for name in os.listdir(top) if not _leftover(name))
     if not folders:
         found = f"{_count(loose, 'image')} directly in it" if loose else "no folder in it"
-        raise FormatError(f"{top}: needs a folder of images for each class, such as {top}/cat, and has {found}")
+        above = Path(os.path.abspath(top)).parent
+        hint = f"; did you mean {above}, of which it is one?" if loose and len(_folders(above)) > 1 else ""
+        raise FormatError(f"{top}: needs a folder of images for each class, such as cat and dog, and has {found}{hint}")
     if len(folders) == 1:
         inner = _folders(top / folders[0])
         hint = f"; did you mean {top / folders[0]}, with its {len(inner)} folders?" if len(inner) > 1 else ""

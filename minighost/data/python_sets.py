@@ -35,7 +35,7 @@ def call(spec: own_code.Spec, size: tuple[int, int] | None = None) -> tuple[Data
         raise TypeError(f"{spec}: is of type {type(function).__name__}; a function is needed that returns train, test")
     try:
         found = function()
-    except Exception as error:  # whatever a user's function can raise
+    except (Exception, SystemExit) as error:  # whatever a user's function can raise
         where = own_code.place(error) or str(spec)
         raise ValueError(f"{where}: {type(error).__name__}: {one_line(error)}") from error
     if not isinstance(found, (tuple, list)) or len(found) not in (2, 3):
