@@ -27,6 +27,8 @@ def cache(tmp_path, monkeypatch):
 def test_each_class_keeps_its_share_for_testing_and_at_least_one_image(tmp_path):
     parts = data.open(folder(tmp_path / "x", {"b": 20, "a": 2, "c": 5}), split=0.3, progress=False)
     assert [np.bincount(part.labels).tolist() for part in parts] == [[1, 14, 3], [1, 6, 2]]
+    parts = data.open(tmp_path / "x", split=0.9, progress=False)
+    assert [np.bincount(part.labels).tolist() for part in parts] == [[1, 2, 1], [1, 18, 4]]
     opened = sources.survey(tmp_path / "x", progress=False)
     for part, files in zip(opened[:2], opened.files, strict=True):
         assert [part.classes[k] for k in part.labels] == [file.split("/")[0] for file in files]
