@@ -35,7 +35,7 @@ ELSEWHERE = {
     "own-networks": "test_own_networks_document.py",
     "export": "test_exporting_document.py",
 } | {page: "test_how_to_pages.py" for page in ("add-a-layer", "add-a-network", "add-a-data-set", "add-an-exercise")}
-COMING = {"own-data.md", "python.md", "notebooks.md", "export.md", "fine-tuning.md", "sweeps.md", "many-machines.md"}
+COMING = {"own-data.md", "python.md", "notebooks.md", "export.md", "fine-tuning.md", "sweeps.md"}
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in documents()}
 PROGRAMS = [page for page, text in PAGES.items() if "```python" in text and Path(page).stem not in ELSEWHERE]
 
