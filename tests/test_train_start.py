@@ -137,7 +137,7 @@ def test_the_network_is_the_run_s_unless_another_is_named_and_the_rates_are_lowe
     assert settings_of(straight[0]) == {"model.name": "tinynet", "data.size": (32, 32)}
     plain, config = Config.resolve(), Config.resolve(overrides=asked)
     assert (config.model.name, config.model.width, config.model.options) == ("tinynet", None, {})
-    assert config.train.lr == plain.train.lr / 5 and config.train.body_lr == 0.2
+    assert config.train.lr == plain.train.lr / 2 and config.train.body_lr == 0.5
     assert Config.resolve(overrides={**asked, "train.lr": 0.1}).train.lr == 0.1
     assert Config.resolve(overrides={**asked, "model.name": "resnet20"}).model.name == "resnet20"
     interop.save(TinyNet(), tmp_path / "w.safetensors", "pytorch")
