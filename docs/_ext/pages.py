@@ -83,7 +83,7 @@ def _file(package, module, names):
 def _prose(module):
     """A file's docstring as Markdown, which it nearly is: what is indented is code."""
     text = inspect.cleandoc(module.__doc__ or "")
-    return escaped(re.sub(r"::(?=\n|$)", ":", text).replace("``", "`").replace("<", "&lt;"))
+    return escaped(re.sub(r"::(?=\n|$)", ":", text).replace("``", "`"))
 
 
 def zoo():

@@ -11,9 +11,9 @@ PRODUCT = re.compile(r"(?<=[\w)\]])\*(?=[\w(])")  # N*H*W, which Markdown would 
 
 
 def escaped(markdown):
-    """Markdown in which a product is no emphasis."""
+    """Markdown in which a product is no emphasis, and "less than" no element."""
     parts = CODE.split(markdown)  # text and code, in turn
-    parts[::2] = [PRODUCT.sub(r"\*", text) for text in parts[::2]]
+    parts[::2] = [PRODUCT.sub(r"\*", text).replace("<", "&lt;") for text in parts[::2]]
     return "".join(parts)
 
 
