@@ -91,7 +91,7 @@ def zoo():
     from minighost import analysis, models
 
     entries = list(analysis.entries(analysis.standard_forms(models.published())))
-    lines = ["| network | idea, paper | parameters | multiply-adds, image |", "|---|---|--:|--:|"]
+    lines = ["| network | idea, paper | parameters | multiply-adds (image) |", "|---|---|--:|--:|"]
     for entry in entries:
         size = entry.published
         if entry.missing:
@@ -100,7 +100,7 @@ def zoo():
         mark = "&nbsp;=" if entry.equal and size.exact else ""
         lines.append(
             f"| {_source(size.model)} | **{about.idea}**. {about.paper} ({about.year}) "
-            f"| {entry.params:,}{mark} | {entry.macs:,}{mark}, {'x'.join(map(str, size.input[:2]))} |"
+            f"| {entry.params:,}{mark} | {entry.macs:,}{mark} ({'x'.join(map(str, size.input[:2]))}) |"
         )
     shown = {entry.published.model for entry in entries}
     others = [name for name in models.names() if name not in shown]
