@@ -52,7 +52,9 @@ class Ghost(nn.Module):
 
     def forward(self, x):
         y = self.primary(x)
-        return torch.cat([y, self.cheap(y)], dim=1)[:, : self.channels]
+        maps = torch.cat([y, self.cheap(y)], dim=1)
+        # ONNX Runtime copies for a slice, even for one that takes everything.
+        return maps if maps.shape[1] == self.channels else maps[:, : self.channels]
 
 
 class SqueezeExcite(nn.Module):
