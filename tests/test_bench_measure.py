@@ -179,7 +179,7 @@ def test_counting_leaves_the_model_as_it_was():
     model = nn.Sequential(nn.Conv2d(3, 4, 1))
     before = {id(module): dict(vars(module)) for module in model.modules()}
     bench.inference_cost(model, (5, 5, 3), 2)
-    of_a_forward = {"output_shape", "training", "_cache", "_output", "_fingerprints", "_kept_fold"}
+    of_a_forward = {"input_shape", "output_shape", "training", "_cache", "_output", "_fingerprints", "_kept_fold"}
     assert all(set(vars(module)) - of_a_forward <= set(before[id(module)]) for module in model.modules())
     assert model.training
 

@@ -7,6 +7,7 @@ from training import at_step, ctrl_c, outcome, settings
 from minighost.cli.main import main
 from minighost.errors import FormatError, NonFiniteError
 from minighost.train import load_checkpoint, load_run, run, save_checkpoint
+from minighost.train.parallel import Single
 from minighost.train.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("tinynet")
@@ -80,6 +81,7 @@ def test_a_file_with_impossible_values_is_no_network(straight, tmp_path, capsys,
     with pytest.raises(FormatError, match=rf"last.json: .*{message}"):
         load_run(tmp_path)
     trainer = object.__new__(Trainer)
+    trainer.ranks = Single()
     with pytest.raises(FormatError, match=rf"last.json: cannot continue from this checkpoint: .*{message}"):
         trainer.load(tmp_path / "checkpoints" / "last")
     assert main(["eval", "--checkpoint", str(tmp_path)]) == 2

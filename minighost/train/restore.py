@@ -223,7 +223,7 @@ def load_run(
     elif model is None:
         check_place(config, path)
     if model is None or isinstance(model, str):
-        _check_known(config, path)
+        _check_known(config, path, f"{name}.json")
         network = _named(config, meta, weights, f"{name}.json")
     else:
         network = _given(model, config, meta)
@@ -235,14 +235,14 @@ def load_run(
     )
 
 
-def _check_known(config: Config, path: PathLike) -> None:
+def _check_known(config: Config, path: PathLike, where: str) -> None:
     """FormatError, with what to do, if the network of a run cannot be made from its name."""
     from minighost import models
 
     name = config.model.name
     if config.model.own is None and name not in models.names():
         raise FormatError(
-            f"{path}: the network of this run, {name!r}, is not registered, so it cannot be made again from here; "
+            f"{where}: the network of this run, {name!r}, is not registered, so it cannot be made again from here; "
             f"make it in Python and load its weights with minighost.load({str(path)!r}, model=net)"
         )
 
