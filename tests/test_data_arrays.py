@@ -257,7 +257,7 @@ def test_anything_with_length_and_items_is_a_data_set(kind):
 def test_images_of_many_sizes_need_one():
     images = [IMAGES[0], IMAGES[1][:4], IMAGES[2]]
     one = Items(images, [0, 1, 2])
-    with pytest.raises(ValueError, match=r"images differ in shape, \(4, 8, 3\) and \(6, 8, 3\); give --size"):
+    with pytest.raises(ValueError, match=r"image 1 has shape \(4, 8, 3\) .* image 0 \(6, 8, 3\) .*; give --size"):
         data.as_datasets(one, one)
     assert data.as_datasets(one, one, size=(4, 4))[0].images.shape == (3, 4, 4, 3)
 
@@ -279,7 +279,7 @@ def test_a_function_of_a_file_gives_the_images(tmp_path):
         ("def load():\n    return x", "my.py:load: must return train, test, each (images, labels) or a data set"),
         (
             "def load():\n    return 5, 6",
-            "my, train: must be (images, labels), a Dataset, or have __len__",
+            "my, train: must be a pair (images, labels), a Dataset, or an object with __len__",
         ),
         (
             "def load():\n    return (x, y * 0.5), (x, y)",

@@ -147,7 +147,7 @@ REFUSED = {
     "flat": ((image(20, 64), ZEROS), r"must have shape \(N, H, W, C\), none of them 0, got \(20, 64\)"),
     "images alone": (image(20, 8, 8, 3), r"train: must be a pair \(images, labels\), a Dataset, or .*, got ndarray"),
     "few labels": ((image(20, 8, 8, 3), ZEROS[:9]), r"20 images need labels of shape \(20,\), got \(9,\)"),
-    "one hot": ((image(20, 8, 8, 3), np.eye(20)), r"must be whole numbers or texts, got float64; .*argmax"),
+    "one hot": ((image(20, 8, 8, 3), np.eye(20)), r"must be whole numbers or names, got float64; .*argmax"),
     "nan": ((np.full((20, 8, 8, 3), np.nan, "f4"), ZEROS), r"images: the number at \(0, 0, 0, 0\) is nan"),
     "classes": ((image(20, 8, 8, 3), ["a", "b"] * 10), r"the network has 10 outputs, the labels 2 classes \(a, b\)"),
     "empty": ([], r"train: has no images"),

@@ -62,9 +62,8 @@ def as_labels(labels: Any, count: int, name: str) -> np.ndarray:
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.dtype.kind not in "iuU":
-        raise TypeError(
-            f"{name}: labels must be whole numbers or names, got {labels.dtype}; convert them, e.g. labels.astype(int)"
-        )
+        fix = "for classes write labels.argmax(axis=1)" if labels.ndim == 2 else "convert them, e.g. labels.astype(int)"
+        raise TypeError(f"{name}: labels must be whole numbers or names, got {labels.dtype}; {fix}")
     if labels.shape != (count,):
         raise ValueError(f"{name}: {count} images need labels of shape ({count},), got {labels.shape}")
     return labels

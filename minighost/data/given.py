@@ -4,9 +4,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minighost.data.arrays import as_labels
 from minighost.data.dataset import Dataset
 from minighost.data.floats import FloatDataset, channels_first
-from minighost.errors import one_line
+from minighost.data.parts import class_names, images_and_labels
 
 __all__ = ["Given", "as_given", "labelled"]
 
@@ -36,47 +37,9 @@ def as_given(data: Any, name: str) -> Given:
     TypeError, ValueError
         Anything else; images in NCHW (the message says how to turn them) or of several sizes.
     """
-    if isinstance(data, Dataset):
-        return Given(data.images, data.labels, data.classes)
-    if isinstance(data, (tuple, list)) and len(data) == 2 and not _is_item(data[0]):
-        images, labels = data
-    elif isinstance(data, np.ndarray) or not (hasattr(data, "__len__") and hasattr(data, "__getitem__")):
-        raise TypeError(
-            f"{name}: must be a pair (images, labels), a Dataset, or an object with __len__ and __getitem__, "
-            f"got {type(data).__name__}"
-        )
-    else:
-        images, labels = _items(data, name)
-    images = _images(np.asarray(images), name)
-    names: Any = getattr(data, "classes", None)
-    named = isinstance(names, (list, tuple)) and names and all(isinstance(word, str) for word in names)
-    return Given(images, _labels(labels, len(images), name), tuple(names) if named else None)
-
-
-def _is_item(value):
-    """Whether it is one (image, label): of a list of two items the first."""
-    return isinstance(value, (tuple, list)) and len(value) == 2 and np.ndim(value[1]) == 0
-
-
-def _items(data, name):
-    images, labels = [], []
-    if len(data) == 0:
-        raise ValueError(f"{name}: has no images")
-    for i in range(len(data)):
-        try:
-            item = data[i]
-        except Exception as error:  # the user's code
-            raise ValueError(f"{name}: image {i}: {type(error).__name__}: {one_line(error)}") from error
-        if not isinstance(item, (tuple, list)) or len(item) != 2:
-            raise TypeError(f"{name}: item {i} must be (image, label), got {type(item).__name__}")
-        images.append(np.asarray(item[0]))
-        labels.append(np.asarray(item[1]).item() if np.size(item[1]) == 1 else item[1])
-        if images[i].shape != images[0].shape or images[i].dtype != images[0].dtype:
-            raise ValueError(
-                f"{name}: image {i} has shape {images[i].shape} and dtype {images[i].dtype}, image 0 "
-                f"{images[0].shape} and {images[0].dtype}; all images need one size and one dtype"
-            )
-    return np.stack(images), labels
+    images, labels = images_and_labels(data, name)
+    images, names = _images(np.asarray(images), name), class_names(data)
+    return Given(images, as_labels(labels, len(images), name), None if names is None else tuple(names))
 
 
 def _images(images, name):
@@ -95,18 +58,6 @@ def _images(images, name):
             f"{channels_first(images.shape)}"
         )
     return images
-
-
-def _labels(labels, count, name):
-    labels = np.asarray(labels)
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.dtype.kind not in "iuU":
-        hint = "; for classes write labels.argmax(axis=1)" if labels.ndim == 2 else ""
-        raise TypeError(f"{name}: labels must be whole numbers or texts, got {labels.dtype}{hint}")
-    if labels.shape != (count,):
-        raise ValueError(f"{name}: {count} images need labels of shape ({count},), got {labels.shape}")
-    return labels
 
 
 def labelled(train: Given, test: Given | None, outputs: int, name: str) -> tuple[Dataset, Dataset | None]:

@@ -9,6 +9,7 @@ import numpy as np
 from minighost import own_code
 from minighost.data import arrays, pictures
 from minighost.data.dataset import Dataset
+from minighost.data.parts import class_names, images_and_labels
 from minighost.errors import one_line
 
 __all__ = ["as_datasets", "call"]
@@ -75,56 +76,14 @@ def as_datasets(
         See `arrays.pair`; an image that is none, with its index.
     """
     if classes is None:
-        classes = next((own for one in (train, test) if (own := _classes(one)) is not None), None)
-    pairs = [_pair(one, size, f"{name}, {part}") for one, part in ((train, "train"), (test, "test"))]
-    return arrays.pair(pairs[0], pairs[1], classes, name)
+        classes = next((own for one in (train, test) if (own := class_names(one)) is not None), None)
 
+    def fitted(image: Any, where: str) -> np.ndarray:
+        whole = arrays.as_images(np.asarray(image)[None], where)[0]
+        return whole if size is None else pictures.fit(whole, size, whole.shape[2])[0]
 
-def _classes(one: Any) -> Sequence[str] | None:
-    """The names that a `Dataset` has, and many another object."""
-    names = getattr(one, "classes", None)
-    if isinstance(names, (list, tuple)) and names and all(isinstance(word, str) for word in names):
-        return names
-    return None
-
-
-def _pair(one: Any, size: tuple[int, int] | None, name: str) -> arrays.Pair:
-    if isinstance(one, Dataset):
-        return one.images, one.labels
-    if isinstance(one, (tuple, list)) and len(one) == 2 and not _item(one[0]):
-        return one[0], one[1]
-    if isinstance(one, np.ndarray) or not (hasattr(one, "__len__") and hasattr(one, "__getitem__")):
-        raise TypeError(
-            f"{name}: must be (images, labels), a Dataset, or have __len__ and __getitem__; got {type(one).__name__}"
-        )
-    if len(one) == 0:
-        raise ValueError(f"{name}: has no images")
-    items = [_checked(one, i, size, name) for i in range(len(one))]
-    images, labels = zip(*items, strict=True)
-    shapes = {image.shape for image in images}
-    if len(shapes) > 1:
-        first, second = sorted(shapes)[:2]
-        raise ValueError(f"{name}: images differ in shape, {first} and {second}; give --size, or scale them yourself")
-    return np.stack(images), np.array(labels)
-
-
-def _item(value: Any) -> bool:
-    """Whether it is (image, label), the first of a list of two of them."""
-    return isinstance(value, (tuple, list)) and len(value) == 2 and np.ndim(value[1]) == 0
-
-
-def _checked(one: Any, i: int, size: tuple[int, int] | None, name: str) -> tuple[np.ndarray, Any]:
-    """Image and label number `i`."""
-    try:
-        item = one[i]
-    except Exception as error:  # the user's code
-        where = own_code.place(error)
-        raise ValueError(f"{where or name}: image {i}: {type(error).__name__}: {one_line(error)}") from error
-    if not isinstance(item, (tuple, list)) or len(item) != 2:
-        raise TypeError(f"{name}: item {i} must be (image, label), got {type(item).__name__}")
-    image, label = arrays.as_images(np.asarray(item[0])[None], f"{name}, image {i}")[0], item[1]
-    if isinstance(label, np.ndarray) and label.size == 1:
-        label = label.item()
-    if isinstance(label, bool) or not isinstance(label, (int, np.integer, str)):
-        raise TypeError(f"{name}: label of image {i} must be a whole number or a name, got {label!r:.80}")
-    return (image if size is None else pictures.fit(image, size, image.shape[2])[0]), label
+    hint = "; give --size, or scale them yourself"
+    parts = [
+        images_and_labels(one, f"{name}, {part}", fitted, hint) for one, part in ((train, "train"), (test, "test"))
+    ]
+    return arrays.pair(parts[0], parts[1], classes, name)
