@@ -18,6 +18,7 @@ import warnings
 
 from minighost import __version__, own_code
 from minighost.cli import (
+    analyze,
     bench,
     compare,
     data,
@@ -48,6 +49,7 @@ COMMANDS = {
     "export": export,
     "summary": summary,
     "zoo": zoo,
+    "analyze": analyze,
     "data": data,
     "bench": bench,
     "warmup": warmup,
