@@ -1,9 +1,10 @@
-"""Which pixels a place of a map really depends on (Luo et al. 2016, "Understanding the effective receptive field in deep
-convolutional neural networks", §2).
+"""Which pixels a place of a map really depends on (Luo et al. 2016, "Understanding the effective receptive field in
+deep convolutional neural networks", §2).
 
-The formula (`receptive_field`) counts every pixel that could matter. How much it does matter is the gradient: one is put
-at the centre of a map, and what arrives at the image after the backward is averaged over images, channels and random
-signs. Its middle is bright and its rim nearly black: paths through the middle are many more than paths along the rim.
+The formula (`receptive_field`) counts every pixel that could matter. How much it does matter is the gradient: a sign is
+drawn for each channel at the centre of a map, and the size of what arrives at the image after the backward is averaged
+over images and colours. Its middle is bright and its rim nearly black: many more paths lead through the middle than
+along the rim.
 """
 
 from typing import NamedTuple

@@ -88,7 +88,7 @@ def pairing(model: Module, draws: int = 10, seed: Seed = 0) -> list[Pairing]:
 
 
 def smallest_cosines(filters: Array) -> Array:
-    """Smallest cosine of each row (n, d) with another row, shape (n,) without rows of zeros; empty for fewer than two."""
+    """Smallest cosine of each row (n, d) with another row; rows of zeros are left out, and fewer than two have none."""
     norms = np.linalg.norm(filters, axis=1)
     directions = filters[norms > 0] / norms[norms > 0, None]
     if len(directions) < 2:

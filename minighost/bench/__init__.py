@@ -1,8 +1,8 @@
 """How fast is it here: one network or one operation timed on this machine, beside what the machine could do.
 
 `timing` (a fair clock), `cost` (operations and bytes of a network), `roofline` (what this machine attains at best),
-`network` and `operation` (the two things that can be timed), `blocks` (a network block by block), `profile` (a step kernel by kernel), `report` (tables and
-JSON), `warmup` (compile ahead).
+`network` and `operation` (the two things that can be timed), `blocks` (a network block by block), `profile` (a step
+kernel by kernel), `report` (tables and JSON), `warmup` (compile ahead).
 """
 
 from minighost.bench.blocks import BlockCost, GhostSpeed, block_costs, ghost_speeds

@@ -1,9 +1,10 @@
 """Where a network's cost is: parameters, multiply-adds and activations of each block, and the milliseconds it takes.
 
-And the question that a ghost module's multiply-adds leave open: they fall by nearly s (Han et al. 2020, eq. 4), but does
-the time? A depthwise convolution does few multiplications for each number that it reads and writes.
+And the question that a ghost module's multiply-adds leave open: they fall by nearly s (Han et al. 2020, eq. 4), but
+does the time? A depthwise convolution does few multiplications for each number that it reads and writes.
 """
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -85,8 +86,7 @@ def block_costs(model: Module, x: np.ndarray, repeats: int = 10) -> list[BlockCo
             continue
         layers = [one for one in rows if one.path == row.path or one.path.startswith(inner)]
         activations = sum(int(np.prod(one.output_shape)) for one in layers if one.params)
-        folded = nn.fold(modules[row.path])
-        timing = measure(lambda folded=folded, taken=taken: folded(taken), repeats)
+        timing = measure(functools.partial(nn.fold(modules[row.path]), taken), repeats)
         found.append(BlockCost(row.path, row.kind, row.params, row.macs, activations, timing))
     return found
 
@@ -94,7 +94,7 @@ def block_costs(model: Module, x: np.ndarray, repeats: int = 10) -> list[BlockCo
 def ghost_speeds(model: Module, x: np.ndarray, repeats: int = 10) -> list[GhostSpeed]:
     """Every ghost module with ghosts, beside a `ConvBNAct` of the same channels, kernel and stride; in turns.
 
-    Parameters as for `block_costs`. Empty for a network without ghost modules; those of which the primary convolution has
+    Parameters as for `block_costs`. Empty for a network without ghost modules; those whose primary convolution has
     branches (GhostNetV3 in training) are left out.
     """
     ghosts = [(path, one) for path, one in model.named_modules() if _has_plain_form(one)]
@@ -104,10 +104,16 @@ def ghost_speeds(model: Module, x: np.ndarray, repeats: int = 10) -> list[GhostS
         taken = inputs.of[ghost]
         plain = _stands_for(ghost, taken.shape[3])
         macs = [sum(row.macs for row in analysis.count(one, taken.shape[1:])) for one in (plain, ghost)]
-        folded = [nn.fold(one) for one in (ghost, plain)]
-        timings = [measure(lambda fold=fold: fold(taken), repeats) for fold in folded]
+        timings = _in_turns([functools.partial(nn.fold(one), taken) for one in (ghost, plain)], repeats)
         found.append(GhostSpeed(path, macs[0] / macs[1], *timings))
     return found
+
+
+def _in_turns(calls, repeats):
+    """A `Timing` for each call; they alternate, so that a machine that slows down does so for all."""
+    first = [measure(call, 1).first for call in calls]
+    rounds = [[measure(call, 1, 1).samples[0] for call in calls] for _ in range(repeats)]
+    return [Timing(one, samples) for one, samples in zip(first, zip(*rounds, strict=True), strict=True)]
 
 
 def _has_plain_form(module):

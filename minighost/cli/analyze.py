@@ -32,6 +32,7 @@ examples:
 """
 
 GROUPS = 12  # at most as many pairs of layers, or fields, in one picture
+MODULES = 6  # at most as many ghost modules in one
 SIZES = (1, 3, 5, 7)
 
 
@@ -119,7 +120,8 @@ def _pairs(subject, args):
     ]
     heads = ("layer", "filters", "weights", "mean of cosines", "random", "excess", "+-")
     return [
-        "pairs: smallest cosine of each filter with another one; below random, filters come in opposite pairs",
+        "pairs: smallest cosine of each filter with another one; below random, filters come",
+        "in opposite pairs",
         "",
         *table(rows, heads, "<>>>>>>"),
         "",
@@ -151,8 +153,9 @@ def _maps(subject, args):
         for one in pairs
     ]
     return [
-        f"maps of {path}: the most similar pairs, and the share of the second's variance that a depthwise kernel",
-        f"of d x d weights and a constant, seeing the first, leaves unexplained ({len(maps)} images)",
+        f"maps of {path}: the most similar pairs, and the share of the second's variance",
+        "that a depthwise kernel of d x d weights and a constant leaves unexplained when it",
+        f"sees the first ({len(maps)} images)",
         "",
         *table(rows, ("pair", "correlation", *(f"d = {size}" for size in SIZES)), "<" + ">" * 5),
         "",
@@ -175,7 +178,7 @@ def _ghosts(subject, args):
     found = analysis.ghost_maps(subject.model, subject.x[0])
     if not found:
         return ["ghosts: this network has no ghost modules"]
-    shown = [one for one in found if one.intrinsic.shape[0] > 3][:GROUPS] or found[:1]
+    shown = [one for one in found if one.intrinsic.shape[0] > 3][:MODULES] or found[:1]
     file = subject.out / "ghosts.png"
     plots.ghosts(shown, file, subject.name)
     return [f"ghosts: {len(found)} ghost modules, of which {len(shown)} are drawn", f"picture: {file}"]
@@ -233,7 +236,8 @@ def _field(subject, args):
     drawn = dict(list(found.items())[:GROUPS])
     plots.field(drawn, sides, file, f"{subject.name}: which pixels matter to the centre of each map")
     return [
-        f"field: side of the square that holds 95 % of the influence, of all of it, and by the formula ({shape[0]}x{shape[1]} images)",
+        "field: side of the square with 95 % of the influence, with all of it, and by the",
+        f"formula; images of {shape[0]}x{shape[1]}",
         "",
         *table(rows, ("block", "95 %", "all", "formula"), "<>>>"),
         "",
@@ -277,8 +281,8 @@ def _cost(subject, args):
         ]
         lines += [
             "",
-            "A ghost module beside the convolution that it stands for. Multiply-adds fall by r_s; time by less, for its",
-            "depthwise half does few multiplications for each number that it reads and writes.",
+            "A ghost module beside the convolution that it stands for: how many times as many",
+            "multiply-adds that has (r_s), and how many times as long it takes.",
             "",
             *table(rows, ("ghost module", "ms", "plain, ms", "r_s", "measured"), "<>>>>"),
         ]
