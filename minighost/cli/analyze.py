@@ -46,13 +46,13 @@ class _Subject(NamedTuple):
 
 
 def add_arguments(parser):
-    parser.add_argument("what", metavar="WHAT", help="folder of a run, or name of a network")
+    parser.add_argument("what", metavar="WHAT", help="folder of a run, name of a network, or FILE.py:NAME")
     parser.add_argument("--show", metavar="ANALYSIS,...", help=f"any of {', '.join(ANALYSES)} (all that apply)")
     parser.add_argument("--layer", metavar="PATH", help="with maps: the layer, as in stages.0 (the first block)")
     parser.add_argument("--picture", metavar="IMAGE", help="maps are drawn of this picture (the first test image)")
     parser.add_argument("--images", metavar="N", type=int, default=64, help="test images that are looked at (64)")
     parser.add_argument("--out", metavar="DIR", help="folder of the pictures (analysis in the run's; or analysis-NAME)")
-    parser.add_argument("--threads", metavar="N", type=int, help=flags.KEYS["--threads"][2])
+    flags.add_weights_flags(parser)
 
 
 def run(args):
@@ -75,25 +75,43 @@ def _subject(args):
     """The network and its images."""
     import numpy as np
 
-    from minighost import data, models, train
+    from minighost import data
     from minighost.data import pictures
 
     if Path(args.what).is_dir():
-        run, name = train.load_run(args.what), Path(args.what).name
-        model, mean, std, config = run.model, run.mean, run.std, run.config.data
-        dataset = data.load(config.name, "test", directory=config.dir, archive=config.archive)
-        out = Path(args.what) / "analysis"
+        model, dataset, mean, std = _trained(args)
+        name, out = Path(args.what).name, Path(args.what) / "analysis"
     else:
-        model, name = models.create(args.what, num_classes=10, rng=0).eval(), args.what
-        dataset = data.load("shapes10", "test", n=max(100, args.images))
-        mean, std = data.channel_statistics(dataset.images)
-        out = Path(f"analysis-{name}")
+        model, dataset, mean, std = _untrained(args)
+        name, out = args.what, Path(f"analysis-{args.what.rpartition(':')[2]}")
     images = dataset.images[: args.images]
     if args.picture is not None:
-        image, note = pictures.read(args.picture, images.shape[1])
+        image, note = pictures.read(args.picture, dataset.size, dataset.channels)
         print(f"{args.picture}: {note}\n")
         images = np.concatenate([image[None], images])
     return _Subject(name, model, data.normalize(images, mean, std), Path(args.out) if args.out else out)
+
+
+def _trained(args):
+    """A run's network, its test images, and their mean and standard deviation."""
+    from minighost import train
+    from minighost.train.images import images_to_measure
+    from minighost.train.runfolder import RunFolder
+
+    run = train.load_run(args.what, "best" if args.best else "last", args.model)
+    if run.floats:
+        raise ValueError(f"{args.what}: was trained on floats of your own; its maps can be had with mg.analysis")
+    dataset, _ = images_to_measure(run, RunFolder(args.what).meta().data, "test", folder=args.what)
+    return run.model, dataset, run.mean, run.std
+
+
+def _untrained(args):
+    """A network as it is drawn, and images of shapes10."""
+    from minighost import data, models
+
+    model = models.create(args.what, num_classes=10, rng=0).eval()
+    dataset = data.load("shapes10", "test", n=max(100, args.images))
+    return model, dataset, *data.channel_statistics(dataset.images)
 
 
 def _pairs(subject, args):
