@@ -15,6 +15,7 @@ chance alone does). --show takes any of
 Each prints a table and draws a picture into the folder --out.
 """
 
+import textwrap
 from pathlib import Path
 from typing import NamedTuple
 
@@ -114,6 +115,10 @@ def _untrained(args):
     return model, dataset, *data.channel_statistics(dataset.images)
 
 
+def _said(text):
+    return textwrap.wrap(text, 80)
+
+
 def _pairs(subject, args):
     from minighost import analysis
     from minighost.plots import analysis as plots
@@ -138,8 +143,7 @@ def _pairs(subject, args):
     ]
     heads = ("layer", "filters", "weights", "mean of cosines", "random", "excess", "+-")
     return [
-        "pairs: smallest cosine of each filter with another one; below random, filters come",
-        "in opposite pairs",
+        *_said("pairs: smallest cosine of each filter with another one; below random, filters come in opposite pairs"),
         "",
         *table(rows, heads, "<>>>>>>"),
         "",
@@ -171,9 +175,10 @@ def _maps(subject, args):
         for one in pairs
     ]
     return [
-        f"maps of {path}: the most similar pairs, and the share of the second's variance",
-        "that a depthwise kernel of d x d weights and a constant leaves unexplained when it",
-        f"sees the first ({len(maps)} images)",
+        *_said(
+            f"maps of {path}: the most similar pairs, and the share of the second's variance that a depthwise kernel "
+            f"of d x d weights and a constant leaves unexplained when it sees the first ({len(maps)} images)"
+        ),
         "",
         *table(rows, ("pair", "correlation", *(f"d = {size}" for size in SIZES)), "<" + ">" * 5),
         "",
@@ -224,7 +229,7 @@ def _groups(subject, args):
     file = subject.out / "groups.png"
     plots.correlation(found[:GROUPS], file, f"{subject.name}: correlation of neighbouring layers' channels")
     return [
-        "groups: correlation of channels inside the groups' blocks over that outside; 1 is no order",
+        *_said("groups: correlation of channels inside the groups' blocks over that outside; 1 is no order"),
         "",
         *table(rows, ("layer", "next layer", "groups", "inside / outside"), "<<>>"),
         "",
@@ -254,8 +259,10 @@ def _field(subject, args):
     drawn = dict(list(found.items())[:GROUPS])
     plots.field(drawn, sides, file, f"{subject.name}: which pixels matter to the centre of each map")
     return [
-        "field: side of the square with 95 % of the influence, with all of it, and by the",
-        f"formula; images of {shape[0]}x{shape[1]}",
+        *_said(
+            "field: side of the square with 95 % of the influence, with all of it, and by the formula; "
+            f"images of {shape[0]}x{shape[1]}"
+        ),
         "",
         *table(rows, ("block", "95 %", "all", "formula"), "<>>>"),
         "",
@@ -281,7 +288,7 @@ def _cost(subject, args):
         for one in blocks
     ]
     lines = [
-        f"cost: inference of {len(subject.x)} images, each block folded and timed alone, medians of 10",
+        *_said(f"cost: inference of {len(subject.x)} images, each block folded and timed alone, medians of 10"),
         "",
         *table(rows, ("block", "parameters", "MACs", "activations", "ms", "share"), "<>>>>>"),
     ]
@@ -299,8 +306,10 @@ def _cost(subject, args):
         ]
         lines += [
             "",
-            "A ghost module beside the convolution that it stands for: how many times as many",
-            "multiply-adds that has (r_s), and how many times as long it takes.",
+            *_said(
+                "A ghost module beside the convolution that it stands for: how many times as many multiply-adds that "
+                "has (r_s), and how many times as long it takes."
+            ),
             "",
             *table(rows, ("ghost module", "ms", "plain, ms", "r_s", "measured"), "<>>>>"),
         ]

@@ -71,6 +71,7 @@ examples:
   minighost export RUN --to onnx                that network for other programs
   minighost summary --width 0.5                 shapes, parameters and multiply-adds, layer by layer
   minighost zoo                                 all networks beside their published numbers
+  minighost analyze RUN                         look into it: filters, maps, ghosts, cost
   minighost data --data shapes10 --out a.png    look at the images
   minighost bench ghostnet                      how fast is it on this machine?
   minighost warmup                              compile the kernels in advance
