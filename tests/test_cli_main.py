@@ -18,6 +18,7 @@ from minighost.errors import NonFiniteError, RunLocked
 ROOT = Path(minighost.__file__).parent.parent
 COMMANDS = (
     "train",
+    "analyze",
     "sweep",
     "eval",
     "compare",
