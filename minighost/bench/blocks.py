@@ -97,7 +97,9 @@ def ghost_speeds(model: Module, x: np.ndarray, repeats: int = 10) -> list[GhostS
     Parameters as for `block_costs`. Empty for a network without ghost modules; those whose primary convolution has
     branches (GhostNetV3 in training) are left out.
     """
-    ghosts = [(path, one) for path, one in model.named_modules() if _has_plain_form(one)]
+    ghosts = [
+        (path, one) for path, one in model.named_modules() if isinstance(one, GhostModule) and _has_plain_form(one)
+    ]
     inputs, found = _Inputs(), []
     _run(model, x, [one for _, one in ghosts], inputs)
     for path, ghost in ghosts:
@@ -117,7 +119,7 @@ def _in_turns(calls, repeats):
 
 
 def _has_plain_form(module):
-    return isinstance(module, GhostModule) and module.cheap is not None and isinstance(module.primary, ConvBNAct)
+    return module.cheap is not None and isinstance(module.primary, ConvBNAct)
 
 
 def _stands_for(ghost: GhostModule, channels: int) -> Module:

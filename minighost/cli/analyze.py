@@ -1,4 +1,4 @@
-"""Look into a network: what its filters and maps have in common, and what costs time.
+"""Look into a network: what its filters and maps have in common, what it costs.
 
 WHAT is a run's folder or the name of a network (untrained, which shows what
 chance alone does). --show takes any of
@@ -294,7 +294,7 @@ def _cost(subject, args):
     ]
     ghosts = bench.ghost_speeds(subject.model, subject.x)
     if ghosts:
-        rows = [
+        speeds = [
             (
                 one.path,
                 f"{1e3 * one.ghost.median:.2f}",
@@ -311,7 +311,7 @@ def _cost(subject, args):
                 "has (r_s), and how many times as long it takes."
             ),
             "",
-            *table(rows, ("ghost module", "ms", "plain, ms", "r_s", "measured"), "<>>>>"),
+            *table(speeds, ("ghost module", "ms", "plain, ms", "r_s", "measured"), "<>>>>"),
         ]
     return lines
 
