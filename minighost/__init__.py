@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from minighost.lazy import lazy_names
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if TYPE_CHECKING:  # the names below once more, for type checkers, which run nothing
     from minighost import analysis as analysis

@@ -67,6 +67,12 @@ def test_the_citation_is_of_this_version():
     assert cited == [minighost.__version__]
 
 
+def test_the_changelog_has_this_version_with_the_date_of_the_citation():
+    date = re.search(r"^date-released: (\S+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)[1]
+    headings = re.findall(r"^## .+$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert headings[:2] == ["## Unreleased", f"## {minighost.__version__} ({date})"]
+
+
 def test_the_workflows_call_targets_that_the_makefile_has():
     targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     texts = [path.read_text(encoding="utf-8") for path in (ROOT / ".github/workflows").glob("*.yml")]
