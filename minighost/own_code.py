@@ -51,7 +51,7 @@ def parse(text: str) -> Spec | None:
     Raises
     ------
     ValueError
-        A Python file without a name behind the colon; the message lists the names that there are.
+        A Python file without a name after the colon; the message lists the names that there are.
     """
     found = re.fullmatch(r"(.+\.py)(?::(.*))?", text, re.IGNORECASE | re.DOTALL)
     if found is None:

@@ -1,4 +1,4 @@
-"""mg.fit: images and labels as people have them, the command line's training behind it, a history in front of it."""
+"""mg.fit: images and labels as people have them, the command line's training, and the history that it returns."""
 
 import sys
 
@@ -23,7 +23,7 @@ def shapes():
 
 @pytest.fixture(scope="module", autouse=True)
 def undrawn():
-    """No pictures of the runs, which take a second each."""
+    """Runs draw no pictures here: each run's would take a second."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("minighost.plots.run.everything", lambda *args: [])
         yield

@@ -14,7 +14,7 @@ link:
     and two Allgathers of a few numbers:                2 ceil(log2 P) a
 
 with G parameters and C channels of all L layers together. It knows nothing of nodes that are slower than others, of
-links that are shared, or of hiding the reduction behind the backward, which minighost does not do.
+links that are shared, or of a reduction that overlaps with the backward, which minighost's does not.
 """
 
 import argparse

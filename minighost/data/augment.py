@@ -72,7 +72,7 @@ class Augment:
         flips : ndarray, shape (N,), bool, optional
             Which images to mirror, in place of the generator's choice.
         part : (slice, int), optional
-            The images are only these of a batch of so many, and come out as they would in the whole batch.
+            (which, N): the images are only these of a batch of N, and come out as they would in the whole batch.
 
         Returns
         -------

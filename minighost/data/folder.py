@@ -19,6 +19,7 @@ import numpy as np
 from minighost.data.pictures import FOREIGN, SUFFIXES
 from minighost.errors import FormatError, printable
 from minighost.type_aliases import BoolArray, IntArray, PathLike
+from minighost.wording import counted
 
 __all__ = ["Listing", "divide", "find"]
 
@@ -74,7 +75,7 @@ def find(root: PathLike) -> Listing:
             if not images:
                 raise FormatError(f"{top / name}: this class has no images; put some into it, or remove the folder")
     if others:
-        notes.append(f"{_count(len(others), 'other file')} passed over: {_some(others)}")
+        notes.append(f"{counted(len(others), 'other', 'file')} passed over: {_some(others)}")
     classes = tuple(sorted(found[False]))
     divided = True in found
     if divided and (only := set(found[False]) ^ set(found[True])):
@@ -125,7 +126,7 @@ def _leftover(name):
 def _check_folders(root, top, folders):
     loose = sum(Path(name).suffix.lower() in SUFFIXES for name in os.listdir(top) if not _leftover(name))
     if not folders:
-        found = f"{_count(loose, 'image')} directly in it" if loose else "no folder in it"
+        found = f"{counted(loose, 'image')} directly in it" if loose else "no folder in it"
         above = Path(os.path.abspath(top)).parent
         hint = f"; did you mean {above}, of which it is one?" if loose and len(_folders(above)) > 1 else ""
         raise FormatError(f"{top}: needs a folder of images for each class, such as cat and dog, and has {found}{hint}")
@@ -180,10 +181,6 @@ def divide(
 
 def _digest(seed, name):
     return hashlib.sha256(f"{seed}/{name}".encode("utf-8", "surrogateescape")).digest()
-
-
-def _count(number, word):
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
 def _some(names: Iterable[str], most: int = 3) -> str:

@@ -61,7 +61,7 @@ def _images(images, name):
 
 
 def labelled(train: Given, test: Given | None, outputs: int, name: str) -> tuple[Dataset, Dataset | None]:
-    """Data sets for a network with so many outputs.
+    """Data sets for a network with `outputs` outputs.
 
     Whole numbers from 0 to outputs - 1 are labels as they are. Anything else - names, years - is sorted, and each
     different one is a class.

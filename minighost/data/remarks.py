@@ -7,6 +7,7 @@ import numpy as np
 
 from minighost.data.dataset import Dataset
 from minighost.errors import printable
+from minighost.wording import counted
 
 __all__ = ["Equal", "about_classes", "about_equal", "about_faults", "equal_images"]
 
@@ -27,7 +28,7 @@ def about_faults(faults: tuple[tuple[str, str], ...]) -> list[str]:
         return []
     listed = "; ".join(f"{printable(file)} ({why})" for file, why in faults[:SHOWN])
     more = f"; and {len(faults) - SHOWN:,} more" if len(faults) > SHOWN else ""
-    return [f"{len(faults):,} file{'s' * (len(faults) > 1)} cannot be read and {_is(faults)} left out: {listed}{more}"]
+    return [f"{counted(len(faults), 'file')} cannot be read and {_is(faults)} left out: {listed}{more}"]
 
 
 def about_classes(train: Dataset, test: Dataset) -> list[str]:
@@ -62,14 +63,12 @@ def about_equal(train: Dataset, test: Dataset, files: tuple[tuple[str, ...], tup
     if found.across:
         count = len(found.across)
         lines.append(
-            f"{count:,} test image{'s' * (count > 1)} also used for training, which flatters the result: "
+            f"{counted(count, 'test', 'image')} also used for training, which flatters the result: "
             f"{shown(found.across)}{', ...' * (count > SHOWN)}"
         )
     if found.labels:
         count = len(found.labels)
-        lines.append(
-            f"{count:,} image{'s' * (count > 1)} in two classes: {shown(found.labels)}{', ...' * (count > SHOWN)}"
-        )
+        lines.append(f"{counted(count, 'image')} in two classes: {shown(found.labels)}{', ...' * (count > SHOWN)}")
     return lines
 
 

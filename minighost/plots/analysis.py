@@ -1,5 +1,7 @@
 """Pictures of what was looked for inside a network: opposite filters, similar maps, ghosts, blocks, fields."""
 
+import contextlib
+
 import numpy as np
 
 from minighost.plots.figure import picture
@@ -8,6 +10,7 @@ from minighost.plots.style import INK, PALE, SERIES, TEST, TRAIN, plain
 __all__ = ["correlation", "field", "ghosts", "pairing", "similar"]
 
 COLUMNS = 8
+FILTERS = {"color": TRAIN, "alpha": 0.75, "label": "filters"}
 
 
 def pairing(layers, path, title):
@@ -19,19 +22,12 @@ def pairing(layers, path, title):
     path : path
     title : str
     """
-    columns = min(4, len(layers))
-    rows = -(-len(layers) // columns)
     bins = np.linspace(-1, 0.2, 41)
-    with picture(path, 3.2 * columns, 2.2 * rows + 0.6) as figure:
-        figure.suptitle(title, color=INK, parse_math=False)
-        cells = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
-        for cell in cells[len(layers) :]:
-            cell.set_axis_off()
-        for cell, layer in zip(cells, layers, strict=False):
-            share = lambda values: np.full(values.size, 1 / values.size)  # noqa: E731
-            low = np.clip(layer.cosines, bins[0], bins[-1])
-            cell.hist(layer.random.ravel(), bins, weights=share(layer.random), color=PALE, label="random")
-            cell.hist(low, bins, weights=share(low), color=TRAIN, alpha=0.75, label="filters")
+    with _grid(path, title, len(layers), 4, (3.2, 2.2), sharex=True) as (_, cells):
+        for cell, layer in zip(cells, layers, strict=True):
+            for values, look in ((layer.random, {"color": PALE, "label": "random"}), (layer.cosines, FILTERS)):
+                shares = np.full(values.size, 1 / values.size)
+                cell.hist(values.clip(bins[0], bins[-1]).ravel(), bins, weights=shares, **look)
             cell.axvline(layer.random.mean(), color=INK, linewidth=0.8, linestyle=":")
             cell.axvline(layer.cosines.mean(), color=TRAIN, linewidth=1.2)
             count = f"{len(layer.cosines)} filters of {layer.weights:,} weights"
@@ -39,7 +35,7 @@ def pairing(layers, path, title):
             cell.set_yticks([])
             plain(cell, grid="x")
         cells[0].legend(frameon=False, fontsize=8)
-        for cell in cells[max(0, len(layers) - columns) : len(layers)]:
+        for cell in cells[-4:]:
             cell.set_xlabel("smallest cosine with another filter", fontsize=8)
 
 
@@ -97,14 +93,8 @@ def correlation(found, path, title):
     path : path
     title : str
     """
-    columns = min(3, len(found))
-    rows = -(-len(found) // columns)
-    with picture(path, 3.6 * columns, 3.7 * rows + 0.5) as figure:
-        figure.suptitle(title, color=INK, fontsize=11, parse_math=False)
-        cells = figure.subplots(rows, columns, squeeze=False).ravel()
-        for cell in cells[len(found) :]:
-            cell.set_axis_off()
-        for cell, one in zip(cells, found, strict=False):
+    with _grid(path, title, len(found), 3, (3.6, 3.7)) as (figure, cells):
+        for cell, one in zip(cells, found, strict=True):
             image = cell.imshow(one.matrix, cmap="magma", vmin=0, vmax=max(0.05, np.percentile(one.matrix, 99)))
             cell.set_xlabel(one.second, fontsize=7, parse_math=False)
             cell.set_ylabel(one.first, fontsize=7, parse_math=False)
@@ -124,16 +114,11 @@ def field(found, sides, path, title):
     path : path
     title : str
     """
-    columns = min(4, len(found))
-    rows = -(-len(found) // columns)
-    with picture(path, 2.7 * columns, 3.0 * rows + 0.5) as figure:
+    with _grid(path, title, len(found), 4, (2.7, 3.0)) as (_, cells):
         from matplotlib.patches import Rectangle
 
-        figure.suptitle(title, color=INK, fontsize=11, parse_math=False)
-        cells = figure.subplots(rows, columns, squeeze=False).ravel()
-        for cell in cells:
+        for cell, (name, one) in zip(cells, found.items(), strict=True):
             cell.set_axis_off()
-        for cell, (name, one) in zip(cells, found.items(), strict=False):
             cell.imshow(np.sqrt(one.influence), cmap="magma")
             H, W = one.influence.shape
             side = sides[name]
@@ -143,6 +128,19 @@ def field(found, sides, path, title):
                 cell.add_patch(Rectangle(corner, side, side, fill=False, edgecolor=TEST, linewidth=1.2))
             formula = "all" if side is None else str(side)
             cell.set_title(f"{name}\n95 % within {one.side:.0f}, formula {formula}", fontsize=8, parse_math=False)
+
+
+@contextlib.contextmanager
+def _grid(path, title, count, most, size, **shared):
+    """A figure and `count` axes of `size` inches, in rows of at most `most`; the rest of the last row is empty."""
+    columns = min(most, count)
+    rows = -(-count // columns)
+    with picture(path, size[0] * columns, size[1] * rows + 0.6) as figure:
+        figure.suptitle(title, color=INK, fontsize=11, parse_math=False)
+        cells = figure.subplots(rows, columns, squeeze=False, **shared).ravel()
+        for cell in cells[count:]:
+            cell.set_axis_off()
+        yield figure, cells[:count]
 
 
 def _map(cell, plane, title, colour):

@@ -22,6 +22,7 @@ from minighost.terminal.console import Console, duration
 from minighost.train.lock import run_lock
 from minighost.train.runfolder import RunFolder
 from minighost.train.signals import Interrupted, listening
+from minighost.wording import counted
 
 __all__ = ["Options", "opened_sweep", "run"]
 
@@ -145,9 +146,9 @@ class _Sweep:
     def _header(self, backend):
         keys = ", ".join(self.space.keys) or "nothing but the seed"
         seeds = list(dict.fromkeys(entry.seed for entry in self.entries))
-        yield f"sweep    {_number(len(self.entries), 'trial')} over {keys}; {_seeds(seeds)}"
+        yield f"sweep    {counted(len(self.entries), 'trial')} over {keys}; {_seeds(seeds)}"
         where = "" if self.options.backend == "local" else f" on the {self.options.backend} cluster"
-        yield f"workers  {backend.workers} at a time{where}, {_number(self._threads(backend), 'thread')} each"
+        yield f"workers  {backend.workers} at a time{where}, {counted(self._threads(backend), 'thread')} each"
         yield f"folder   {self.folder.path}"
         finished = sum(state == "finished" for state in self.states.values())
         failed = sum(state == "failed" for state in self.states.values())
@@ -157,7 +158,7 @@ class _Sweep:
         kept = [entry.name for entry in self.folder.entries.values() if not entry.wanted]
         if kept:
             more = f" and {len(kept) - SHOWN} more" if len(kept) > SHOWN else ""
-            yield f"kept     {_number(len(kept), 'trial')} that the file no longer has: {', '.join(kept[:SHOWN])}{more}"
+            yield f"kept     {counted(len(kept), 'trial')} that the file no longer has: {', '.join(kept[:SHOWN])}{more}"
 
     def _threads(self, backend):
         return self.options.threads or self.entries[0].config.threads or backend.threads
@@ -211,7 +212,7 @@ class _Sweep:
         self.bar.line(f"{count} {100 * summary['test_accuracy']:7.2f} % {time:>8}  {entry.name}")
 
     def _epochs(self, entries):
-        """Epochs that trials have behind them, from their logs."""
+        """How many epochs trials have finished, from their logs."""
         done = 0
         for entry in entries:
             with contextlib.suppress(OSError):
@@ -257,10 +258,6 @@ class _Sweep:
             where = shlex.quote(str(self.folder.path / best.entry.name))
             print(f"next     minighost eval --checkpoint {where}")
         return len(failed)
-
-
-def _number(n, what):
-    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def _seeds(seeds):

@@ -95,7 +95,7 @@ class Console:
         self.flush()
 
     def status(self, text):
-        """Show how it goes behind what was begun, in place of what was shown before; only where somebody watches."""
+        """Show how it goes after what was begun, in place of what was shown before; only where somebody watches."""
         if self.width is None:
             return
         text = text[: max(0, self.width - len(self._begun) - 1)]

@@ -102,7 +102,7 @@ class Single:
         return stop
 
     def threads(self, most: int) -> int | None:
-        """How many threads this rank may use, at most so many: all on one computer share its cores. None: anyhow."""
+        """How many threads this rank may use, at most `most`: all on one computer share its cores. None: anyhow."""
         return None
 
     def check_batch(self, size: int) -> None:
@@ -241,7 +241,7 @@ class Ranks(Single):
         return SharedStop(stop, self)
 
     def threads(self, most: int) -> int:
-        """How many threads this rank may use, at most so many: all on one computer share its cores.
+        """How many threads this rank may use, at most `most`: all on one computer share its cores.
 
         mpirun may have bound each process to cores of its own, or left all of them to all.
         """

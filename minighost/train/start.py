@@ -129,8 +129,10 @@ def start_from(start: Start, model: Module, classes: Sequence[str]) -> Started:
     try:
         found = match(start.path, model, start.weights, OURS if start.run else None, new_head=True)
     except ValueError as error:
-        fix = "" if start.run else " (--model and --width name the network that it is of)"
-        raise ValueError(f"{error}{fix}" if start.run else str(error).replace(";", f"{fix};", 1)) from error
+        if start.run:
+            raise
+        fix = " (--model and --width name the network that it is of)"
+        raise ValueError(str(error).replace(";", f"{fix};", 1)) from error
     own, head, words = model.state_dict(), found.new_head, f"{found.classes} -> {counted(len(classes), 'class')}"
     if start.run is not None and not head and list(start.run.classes) != list(classes):
         head = [path for path in own if path.rpartition(".")[0] in head_of(model)]
