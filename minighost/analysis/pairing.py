@@ -93,9 +93,7 @@ def smallest_cosines(filters: Array) -> Array:
     directions = filters[norms > 0] / norms[norms > 0, None]
     if len(directions) < 2:
         return np.empty(0)
-    cosines = directions @ directions.T
-    np.fill_diagonal(cosines, np.inf)
-    return cosines.min(axis=1)
+    return (directions @ directions.T).min(axis=1)  # the cosine with itself, 1, is never the smallest
 
 
 def _filters(layer: Conv2d) -> Array:
