@@ -42,6 +42,12 @@ def test_every_analysis_of_a_network_prints_a_table_that_fits_and_draws(analyze,
     assert re.search(r"^stem\.conv +mixed\.conv +2 +[\d.]+$", out, re.M)
 
 
+def test_long_names_of_layers_leave_the_table_within_eighty_columns(analyze):
+    status, out, _ = analyze("ghostnet_short", "--show", "pairs", "--images", 2)
+    assert status == 0 and ".ghost1.primary.conv " in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
 def test_maps_are_drawn_of_a_picture_and_of_the_layer_that_is_named(analyze, tmp_path):
     from PIL import Image
 

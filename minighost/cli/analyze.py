@@ -141,9 +141,11 @@ def _pairs(subject, args):
         )
         for one in layers
     ]
-    heads = ("layer", "filters", "weights", "mean of cosines", "random", "excess", "+-")
+    heads = ("layer", "filters", "weights", "mean", "random", "excess", "+-")
     return [
-        *_said("pairs: smallest cosine of each filter with another one; below random, filters come in opposite pairs"),
+        *_said(
+            "pairs: mean of each filter's smallest cosine with another; below random, filters come in opposite pairs"
+        ),
         "",
         *table(rows, heads, "<>>>>>>"),
         "",
