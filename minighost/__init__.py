@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # the names below once more, for type checkers, which run not
     from minighost import bench as bench
     from minighost import cli as cli
     from minighost import data as data
+    from minighost import detect as detect
     from minighost import errors as errors
     from minighost import exporting as exporting
     from minighost import gradcheck as gradcheck
@@ -51,6 +52,7 @@ else:
             "bench": "",
             "cli": "",
             "data": "",
+            "detect": "",
             "errors": "",
             "exporting": "",
             "gradcheck": "",

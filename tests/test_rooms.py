@@ -26,6 +26,7 @@ LOWER = {
     "ops": ("engine",),
     "nn": ("ops", "engine", "terminal"),
     "models": ("nn",),
+    "detect": ("models", "nn", "ops", "engine"),
     "plots": (),
     "terminal": (),
     "data": ("plots", "terminal"),

@@ -15,7 +15,7 @@ import pytest
 import minighost
 
 ROOT = Path(minighost.__file__).parent.parent
-PACKAGES = ("data", "models", "nn", "ops", "train")
+PACKAGES = ("data", "detect", "models", "nn", "ops", "train")
 LAZY = ("minighost", "minighost.data", "minighost.train")
 OPERATORS = ("__init__", "__call__", "__len__", "__iter__", "__getitem__", "__enter__")
 
