@@ -20,6 +20,7 @@ COMMANDS = (
     "train",
     "analyze",
     "sweep",
+    "experiment",
     "eval",
     "compare",
     "predict",

@@ -37,6 +37,7 @@ LOWER = {
     "sweep": ("engine", "nn", "plots", "terminal", "train"),
     "stepper": ("ops", "engine", "terminal"),
     "bench": ("analysis", "models", "nn", "ops", "engine", "train"),
+    "experiments": ("bench", "data", "models", "nn", "ops", "plots", "sweep", "terminal", "train"),
     "exporting": ("data", "engine", "models", "nn", "ops", "train"),
     "learn": ("data", "gradcheck", "models", "nn", "ops", "train"),
 }

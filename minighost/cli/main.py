@@ -23,6 +23,7 @@ from minighost.cli import (
     compare,
     data,
     eval,
+    experiment,
     export,
     gradcheck,
     learn,
@@ -43,6 +44,7 @@ __all__ = ["main"]
 COMMANDS = {
     "train": train,
     "sweep": sweep,
+    "experiment": experiment,
     "eval": eval,
     "compare": compare,
     "predict": predict,
@@ -65,6 +67,7 @@ EXAMPLES = """\
 examples:
   minighost train                               train a small GhostNet on built-in images
   minighost sweep SPACE.toml                    train over a grid of settings
+  minighost experiment list                     claims of papers, and how to repeat them
   minighost eval --checkpoint RUN               accuracy of that run, class by class
   minighost compare RUN RUN --out c.png         curves over one another, differences in settings
   minighost predict cat.jpg --checkpoint RUN    what does it see in a picture?

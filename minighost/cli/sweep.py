@@ -36,7 +36,6 @@ def add_arguments(parser):
     parser.add_argument("space", metavar="SPACE.toml", help="what to try")
     parser.add_argument("--out", metavar="DIR", help="folder of the sweep (runs/SPACE)")
     parser.add_argument("--list", action="store_true", help="show the trials and how far they are, and exit")
-    parser.add_argument("--retry", action="store_true", help="run trials that failed again")
     parser.add_argument(
         "--set",
         metavar="KEY=VALUE",
@@ -44,6 +43,12 @@ def add_arguments(parser):
         default=[],
         help="a setting for all trials, in place of that in [settings]; may be repeated",
     )
+    add_worker_flags(parser)
+
+
+def add_worker_flags(parser):
+    """Where trials run, and on what; `worker_words` writes them again."""
+    parser.add_argument("--retry", action="store_true", help="run trials that failed again")
     parser.add_argument(
         "--workers", metavar="N", type=int, help="trials at a time (1; on a cluster: all it has room for)"
     )
@@ -54,8 +59,8 @@ def add_arguments(parser):
     parser.add_argument("--scheduler", metavar="HOST:PORT", help="address of the cluster, for dask and ray")
 
 
-def run(args):
-    overrides = flags.overrides(argparse.Namespace(set=args.set))  # --out and --threads are not the trials'
+def check_worker_flags(args):
+    """ValueError for a number out of range, or flags that do not go together."""
     for flag in ("workers", "threads"):
         if (number := getattr(args, flag)) is not None and not 1 <= number <= 1024:
             raise ValueError(f"--{flag} {number}: must be a whole number from 1 to 1024")
@@ -63,6 +68,11 @@ def run(args):
         raise ValueError(f"--backend {args.backend}: needs the cluster's address, --scheduler HOST:PORT")
     if args.backend == "local" and args.scheduler is not None:
         raise ValueError(f"--scheduler {args.scheduler}: needs --backend dask or --backend ray")
+
+
+def run(args):
+    overrides = flags.overrides(argparse.Namespace(set=args.set))  # --out and --threads are not the trials'
+    check_worker_flags(args)
     from minighost.sweep import results, run_sweep
 
     if args.list:
@@ -78,10 +88,15 @@ def run(args):
 
 def _command(args):
     """The command that goes on with this sweep."""
-    words = ["minighost", "sweep", args.space]
-    for flag in ("out", "workers", "threads", "scheduler"):
+    out = [] if args.out is None else ["--out", args.out]
+    return shlex.join(["minighost", "sweep", args.space, *out, *worker_words(args)])
+
+
+def worker_words(args):
+    """The flags of `add_worker_flags` and ``--set``, but for --retry, as they were given."""
+    words = []
+    for flag in ("workers", "threads", "scheduler"):
         if (value := getattr(args, flag)) is not None:
             words += [f"--{flag}", str(value)]
     words += ["--backend", args.backend] if args.backend != "local" else []
-    words += [word for setting in args.set for word in ("--set", setting)]
-    return shlex.join(words)
+    return words + [word for setting in args.set for word in ("--set", setting)]

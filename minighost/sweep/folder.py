@@ -87,12 +87,24 @@ class SweepFolder:
         self.entries = {**entries, **kept}
         self._source = Path(source).name
 
+    def load(self):
+        """Take the trials as they were arranged last; returns the name of what they are the sweep of.
+
+        Raises
+        ------
+        FileNotFoundError, FormatError
+            No sweep is there, or its sweep.json is damaged.
+        """
+        self._source, self.entries = self._stored()
+        return self._source
+
     def write(self):
         trials = {
             entry.name: {
                 "values": entry.values,
                 "seed": entry.seed,
                 "failed": entry.failed,
+                "wanted": entry.wanted,
                 "config": entry.config.replace(out=None).to_dict(),
             }
             for entry in self.entries.values()
@@ -121,15 +133,17 @@ class SweepFolder:
             if self.path.is_dir() and {path.name for path in self.path.iterdir()} - {"lock.json"}:
                 raise ValueError(f"{self.path}: is not empty and holds no sweep; choose another folder with --out")
             return {}
-        try:
-            content = json.loads(read_regular(self.record, LARGEST))
-            entries = {name: _entry(name, about) for name, about in content["trials"].items()}
-            theirs = content["space"]
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise FormatError(f"{self.record}: not the record of a sweep: {error}; move it away") from error
+        theirs, entries = self._stored()
         if theirs != source:
             raise ValueError(f"{self.path}: holds the sweep of {theirs!r}, not of {source!r}; choose another --out")
         return entries
+
+    def _stored(self):
+        try:
+            content = json.loads(read_regular(self.record, LARGEST))
+            return content["space"], {name: _entry(name, about) for name, about in content["trials"].items()}
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise FormatError(f"{self.record}: not the record of a sweep: {error}; move it away") from error
 
 
 def _entry(name, about):
@@ -137,7 +151,8 @@ def _entry(name, about):
         raise ValueError(f"{name!r} is not the name of a trial")
     if not isinstance(about["values"], dict) or type(about["seed"]) is not int or not isinstance(about["failed"], str):
         raise ValueError(f"trial {name}: expected values, seed and failed, got {about!r:.80}")
-    return Entry(name, about["values"], about["seed"], Config.from_dict(about["config"]), False, about["failed"])
+    wanted = about.get("wanted", True) is True  # version 0.2.0 did not say
+    return Entry(name, about["values"], about["seed"], Config.from_dict(about["config"]), wanted, about["failed"])
 
 
 def _short_keys(keys):

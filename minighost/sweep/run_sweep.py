@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
@@ -24,7 +24,7 @@ from minighost.train.runfolder import RunFolder
 from minighost.train.signals import Interrupted, listening
 from minighost.wording import counted
 
-__all__ = ["Options", "opened_sweep", "run"]
+__all__ = ["Options", "opened_sweep", "run", "run_trials"]
 
 EVERY = 0.5  # seconds between two looks at the running trials
 SHOWN = 3  # trials that are named where there may be hundreds
@@ -106,18 +106,53 @@ def run(
     OSError, ModuleNotFoundError
         See `backends.opened`; a cluster that went away.
     """
+    return run_trials(lambda: opened_sweep(source, out, overrides), source, options, stream)
+
+
+def run_trials(
+    opened_folder: Callable,
+    source,
+    options: Options | None = None,
+    stream: TextIO | None = None,
+    finish: Callable | None = None,
+) -> int:
+    """Run what is left of the trials of a folder, and finish.
+
+    Parameters
+    ----------
+    opened_folder : callable
+        Without arguments; returns `SweepFolder` and `Space`, arranged, as `opened_sweep`.
+    source : path
+        What the folder is the sweep of, see `SweepFolder.arrange`.
+    options : Options
+    stream : text file, optional
+    finish : callable, optional
+        ``finish(folder, space, options, console)`` is called when all trials have ended, while the folder is still
+        locked, and returns how many failed. By default it writes a sweep's table and picture.
+
+    Returns
+    -------
+    int
+        What `finish` returns.
+
+    Raises
+    ------
+    Exception
+        As `run`, and what `opened_folder` and `finish` raise.
+    """
     options = options or Options()
     console = Console(sys.stderr if stream is None else stream)
     with listening() as stop, contextlib.ExitStack() as opening:
         with stop.at_once():
-            folder, space = opened_sweep(source, out, overrides)
+            folder, space = opened_folder()
             backend = opening.enter_context(opened(options.backend, options.workers, options.scheduler))
         folder.path.mkdir(parents=True, exist_ok=True)
         with run_lock(folder.path):
             folder.arrange(space, source)  # nobody can come in between any more
             folder.write()
             folder.stop.unlink(missing_ok=True)
-            return _Sweep(folder, space, console, options, stop).go(backend)
+            _Sweep(folder, space, console, options, stop).go(backend)
+            return (finish or _finish)(folder, space, options, console)
 
 
 class _Sweep:
@@ -141,7 +176,6 @@ class _Sweep:
             self._work(backend)
         if self.stop:
             self._interrupted()
-        return self._finish()
 
     def _header(self, backend):
         keys = ", ".join(self.space.keys) or "nothing but the seed"
@@ -240,24 +274,25 @@ class _Sweep:
         self.console.line(f"    {self.options.command}")
         raise Interrupted(self.stop.status)
 
-    def _finish(self):
-        found = results.collect(self.folder)
-        groups = results.grouped(found)
-        files = results.write(self.folder, groups, self.space.keys, self.options.command)
-        points = [(one.entry.values, one.summary["test_accuracy"]) for one in found if one.summary]
-        draw = lambda path: plots.sweep(points, self.space.keys, path, self.folder.path.name)  # noqa: E731
-        if points and self.space.keys and attempt(draw, self.folder.path / "sweep.png", self.console.line):
-            files.append("sweep.png")
-        print("\n".join(["", *results.table(groups, self.space.keys), ""]))
-        failed = [one.entry for one in found if one.state == "failed"]
-        for entry in failed:
-            print(f"failed   {entry.name}: {entry.failed}")
-        print(f"look at  {'  '.join(str(self.folder.path / name) for name in files)}")
-        if points:
-            best = next(one for one in groups[0].results if one.summary)
-            where = shlex.quote(str(self.folder.path / best.entry.name))
-            print(f"next     minighost eval --checkpoint {where}")
-        return len(failed)
+
+def _finish(folder, space, options, console):
+    found = results.collect(folder)
+    groups = results.grouped(found)
+    files = results.write(folder, groups, space.keys, options.command)
+    points = [(one.entry.values, one.summary["test_accuracy"]) for one in found if one.summary]
+    draw = lambda path: plots.sweep(points, space.keys, path, folder.path.name)  # noqa: E731
+    if points and space.keys and attempt(draw, folder.path / "sweep.png", console.line):
+        files.append("sweep.png")
+    print("\n".join(["", *results.table(groups, space.keys), ""]))
+    failed = [one.entry for one in found if one.state == "failed"]
+    for entry in failed:
+        print(f"failed   {entry.name}: {entry.failed}")
+    print(f"look at  {'  '.join(str(folder.path / name) for name in files)}")
+    if points:
+        best = next(one for one in groups[0].results if one.summary)
+        where = shlex.quote(str(folder.path / best.entry.name))
+        print(f"next     minighost eval --checkpoint {where}")
+    return len(failed)
 
 
 def _seeds(seeds):

@@ -20,7 +20,7 @@ from minighost.train.recipes import PRESETS
 from minighost.train.runfolder import FREE
 from minighost.train.values import Whole
 
-__all__ = ["MOST", "Space", "Trial", "identity", "read_space"]
+__all__ = ["MOST", "Space", "Trial", "check_networks", "identity", "read_space"]
 
 MOST = 1000  # trials of one sweep
 LARGEST = 1 << 20  # bytes of SPACE.toml
@@ -117,7 +117,7 @@ def _space(tables, overrides):
         trial = _trial({**point, **draw}, seed, settings, preset)
         found.setdefault(identity(trial.config), trial)
     trials = list(found.values())
-    _check_networks(trials)
+    check_networks(trials)
     return Space(trials, [*grid, *random])
 
 
@@ -286,8 +286,8 @@ def _trial(values, seed, settings, preset):
     return Trial(values, seed, config)
 
 
-def _check_networks(trials):
-    """Build each network once, without weights: it alone knows its options."""
+def check_networks(trials):
+    """Build the network of each trial once, without weights: it alone knows its options."""
     from minighost import nn
     from minighost.train.restore import create_model
 

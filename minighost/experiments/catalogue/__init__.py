@@ -1,0 +1,15 @@
+"""All experiments, by name."""
+
+from minighost.experiments.catalogue import ghost_d
+from minighost.registry import unknown
+
+__all__ = ["EXPERIMENTS", "find"]
+
+EXPERIMENTS = {one.EXPERIMENT.name: one.EXPERIMENT for one in (ghost_d,)}
+
+
+def find(name):
+    """The experiment of that name; ValueError, with the nearest name and all others, if there is none."""
+    if name not in EXPERIMENTS:
+        raise unknown("", "experiment", name, EXPERIMENTS)
+    return EXPERIMENTS[name]

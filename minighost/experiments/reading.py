@@ -1,0 +1,93 @@
+"""What follows from the numbers: for each claim the difference that was measured, its interval, and a verdict.
+
+The interval is Welch's, 95 %, from the spread over the seeds of both arms. Nothing is concluded from one seed, nor from
+a difference that the interval does not separate from zero.
+"""
+
+import math
+from typing import NamedTuple
+
+from minighost.experiments.experiment import Claim
+from minighost.experiments.findings import Arm, Findings
+
+__all__ = ["Difference", "difference", "read", "verdict"]
+
+LEVEL = 0.95
+
+
+class Difference(NamedTuple):
+    """Percentage points by which one arm is ahead of another.
+
+    Attributes
+    ----------
+    points : float
+        Difference of the means.
+    margin : float or None
+        Half the width of the interval; None if an arm has one seed.
+    """
+
+    points: float
+    margin: float | None
+
+    @property
+    def clear(self) -> bool:
+        """Whether the interval excludes zero."""
+        return self.margin is not None and abs(self.points) > self.margin
+
+    def __str__(self) -> str:
+        if self.margin is None:
+            return f"{self.points:+.2f} points"
+        return f"{self.points:+.2f} points ({self.points - self.margin:+.2f} to {self.points + self.margin:+.2f})"
+
+
+def difference(arm: Arm, other: Arm) -> Difference | None:
+    """How far `arm` is ahead of `other`; None if one of them has no finished trial.
+
+    Notes
+    -----
+    Welch 1947, "The generalization of 'Student's' problem": each arm has a variance of its own.
+    """
+    if arm.mean is None or other.mean is None:
+        return None
+    points = arm.mean - other.mean
+    if arm.spread is None or other.spread is None:
+        return Difference(points, None)
+    own, theirs = arm.spread**2 / arm.n, other.spread**2 / other.n
+    freedom = arm.n + other.n - 2.0
+    if own + theirs:
+        freedom = (own + theirs) ** 2 / (own**2 / (arm.n - 1) + theirs**2 / (other.n - 1))
+    from scipy.special import stdtrit
+
+    return Difference(points, float(stdtrit(freedom, (1 + LEVEL) / 2)) * math.sqrt(own + theirs))
+
+
+def verdict(claim: Claim, found: Difference) -> str:
+    """In a few words, whether what was found agrees with what was claimed."""
+    if found.margin is None:
+        return "one seed: nothing follows"
+    if not found.clear:
+        if claim.direction == "equal":
+            return "no difference is seen, as claimed; the interval says how large one may be"
+        return "open: the seeds spread too much to tell"
+    got = "higher" if found.points > 0 else "lower"
+    if claim.direction == "equal":
+        return "more than claimed" if got == "higher" else "CONTRADICTS the claim"
+    return "agrees with the claim" if got == claim.direction else "CONTRADICTS the claim"
+
+
+def read(findings: Findings) -> list[str]:
+    """A sentence for each claim, then what the experiment itself makes of the numbers."""
+    lines = [_sentence(claim, findings.arms) for claim in findings.experiment.claims]
+    if findings.experiment.reading is not None:
+        lines += findings.experiment.reading(findings)
+    return lines
+
+
+def _sentence(claim, arms):
+    claimed = claim.direction if claim.points is None else f"{claim.points:+.1f} points"
+    words = f"{claim.arm} against {claim.against}: claimed {claimed}"
+    missing = [name for name in claim[:2] if name not in arms or arms[name].mean is None]
+    found = None if missing else difference(arms[claim.arm], arms[claim.against])
+    if found is None:
+        return f"{words}; not known yet, for {' and '.join(missing)} has no finished trial"
+    return f"{words}, here {found}: {verdict(claim, found)}"
