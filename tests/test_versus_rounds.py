@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from versus import __main__ as front
-from versus import compare, pareto, peers, plot, report, rounds, suite, works
+from versus import compare, peers, plot, report, rounds, suite, works
 from versus.peers import minighost_peer
 from versus.process import Worker, WorkerFailed
 from versus.worker import WARMUP, serve
@@ -266,35 +266,3 @@ def test_what_there_is_not_is_one_line(capsys, argv, message):
     assert front.main(argv) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
-
-
-# Minutes against accuracy --------------------------------------------------------------------------------------
-
-
-def a_run(folder, *epochs, seconds):
-    """What `minighost train` leaves: epochs of (seconds, seconds of the evaluation, accuracy)."""
-    folder.mkdir()
-    records = [{"kind": "step", "step": 1}]
-    records += [{"kind": "epoch", "seconds": s, "test_seconds": t, "test_accuracy": a} for s, t, a in epochs]
-    (folder / "log.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
-    (folder / "summary.json").write_text(json.dumps({"seconds": seconds}))
-    return folder
-
-
-def test_minutes_count_training_and_evaluation_and_at_the_end_everything(tmp_path):
-    folder = a_run(tmp_path / "one", (50, 10, 0.75), (55, 5, 0.80), seconds=150)
-    assert pareto.read(folder) == ("one", [(1.0, 75.0), (2.5, 80.0)])
-
-
-def test_the_front_is_what_nobody_beats_in_both():
-    assert pareto.front([(10, 80), (20, 90), (15, 79), (30, 89), (40, 91)]) == [(10, 80), (20, 90), (40, 91)]
-    assert pareto.front([(10, 80), (10, 80)]) == [(10, 80)] * 2
-
-
-def test_runs_are_drawn_and_a_folder_without_one_is_named(tmp_path, capsys):
-    runs = [a_run(tmp_path / name, (60, 0, 0.75), (60, 0, end), seconds=130) for name, end in (("a", 0.9), ("b", 0.8))]
-    assert pareto.main([*map(str, runs), "--out", str(tmp_path / "p.png")]) == 0
-    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
-    (tmp_path / "nothing").mkdir()
-    assert pareto.main([str(tmp_path / "nothing")]) == 2
-    assert "nothing: holds no finished run of `minighost train`" in capsys.readouterr().err
