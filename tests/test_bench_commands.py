@@ -114,6 +114,7 @@ COUNTS = {  # settings: FLOPs of forward and backward, numbers moved forward and
     "shift": ({}, 0, 0, 576, 3 * 288),
     "shift_max": ({}, 7 * 288, 12 * 288, 576, 3 * 288),
     "pad": ({}, 0, 0, 288 + 512, 512 + 2 * 288),
+    "sigmoid_focal_loss": ({}, 14 * 288, 288, 576, 3 * 288),
     "softmax": ({}, 5 * 288, 4 * 288, 576, 3 * 288),
     "local_response_norm": ({"kernel": 3}, 9 * 288, 10 * 288, 576, 3 * 288),
     "stochastic_depth": ({}, 288, 288, 576, 3 * 288),

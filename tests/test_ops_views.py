@@ -205,7 +205,7 @@ PAIRS = {  # NAME_forward and NAME_backward
     "space_to_depth": _space_to_depth,
     "subsample": lambda draw: _image(draw, out_channels=draw(st.integers(3, 5)), stride=draw(st.sampled_from([1, 2]))),
 }
-SINGLE = ["col2im", "im2col", "softmax", "softmax_cross_entropy"]
+SINGLE = ["col2im", "im2col", "l1_loss", "sigmoid_focal_loss", "softmax", "softmax_cross_entropy"]
 COMPOSED = {  # of operations that are tried
     "RegroupedTaps",
     "conv2d_by_space_to_batch",
@@ -314,6 +314,24 @@ def test_windows_of_views_are_those_of_plain_arrays(suffix, data):
         _assert_same([back], [col2im(cols.plain, (N, H, W, C), taps, padding=taps - 1)], exactly=True)
     x.assert_untouched("x")
     cols.assert_untouched("cols")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("name", ["sigmoid_focal_loss", "l1_loss"])
+@given(st.data())
+def test_a_loss_of_views_is_that_of_plain_arrays(name, suffix, data):
+    shape, dtype = (data.draw(sizes), data.draw(sizes)), data.draw(st.sampled_from(DTYPES))
+    x = data.draw(views(_numbers(shape, dtype, 0), ARRAYS if suffix else KINDS))
+    second = np.arange(shape[0]) % (shape[1] + 2) - 2 if name == "sigmoid_focal_loss" else _numbers(shape, dtype, 1)
+    second = data.draw(views(second, ARRAYS if suffix else KINDS))
+    loss = getattr(ops, f"{name}{suffix}")
+    with watching(assert_kernels_see_plain_arrays):
+        value, dx = loss(x.array, second.array)
+    expected, dexpected = loss(x.plain, second.plain)
+    assert_allclose(value, expected, rtol=1e-12)
+    _assert_same([np.asarray(dx)], [dexpected], exactly=not suffix)
+    x.assert_untouched("x")
+    second.assert_untouched("labels or target")
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

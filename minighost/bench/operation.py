@@ -209,6 +209,20 @@ def _softmax(x, rng):
     return Case(ops.softmax_forward, ops.softmax_backward, (5, 4))
 
 
+def _focal_loss(x, rng):
+    """A row for each pixel, with a class in one of a hundred. The gradient counts as the output of the forward.
+
+    Forward: an exponential, a logarithm, two quotients, ten products and sums. Backward: the product with `dout`.
+    """
+    labels = np.where(rng.random(x.size // x.shape[3]) < 0.01, 0, -1)
+
+    def forward(x):
+        dlogits = ops.sigmoid_focal_loss(x.reshape(len(labels), -1), labels)[1].reshape(x.shape)
+        return dlogits, dlogits
+
+    return Case(forward, np.multiply, (14, 1))
+
+
 def _response_norm(x, rng, kernel):
     """Forward: a square and a sum per channel of the window, then two for s and its power's product.
 
@@ -282,6 +296,7 @@ OPERATIONS: dict = {  # name: how to build it, and its settings with their defau
     "channel_shuffle": (_channel_shuffle, {"groups": 2}),
     "pad": (_pad, {"kernel": 3}),
     "softmax": (_softmax, {}),
+    "sigmoid_focal_loss": (_focal_loss, {}),
     "local_response_norm": (_response_norm, {"kernel": 5}),
     "stochastic_depth": (_stochastic_depth, {}),
     "shift": (_shift, {"kernel": 3}),

@@ -7,6 +7,28 @@ GhostNet's authors report a second detector beside it, Faster R-CNN. It is left 
 cut-outs of the maps, which is one idea more for about the same result (their table has both, within half a point).
 """
 
+from minighost.detect.anchors import anchors
 from minighost.detect.boxes import Detections, Target, clip, decode, encode, iou, target
+from minighost.detect.detections import detections
+from minighost.detect.loss import Loss, loss
+from minighost.detect.matching import IGNORED, NOTHING, match
+from minighost.detect.nms import nms, nms_reference
 
-__all__ = ["Detections", "Target", "clip", "decode", "encode", "iou", "target"]
+__all__ = [
+    "IGNORED",
+    "NOTHING",
+    "Detections",
+    "Loss",
+    "Target",
+    "anchors",
+    "clip",
+    "decode",
+    "detections",
+    "encode",
+    "iou",
+    "loss",
+    "match",
+    "nms",
+    "nms_reference",
+    "target",
+]

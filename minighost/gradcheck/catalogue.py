@@ -93,7 +93,8 @@ BLOCKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "fire": (partial(nn.Fire, 4, 2, 3, rng=0), 4),
     "whitening": (partial(nn.PatchWhitening, 3, 2), 3),
 }
-NAMES = (*OPERATIONS, "im2col", "batch_norm", "batch_norm_relu", "softmax_cross_entropy", *BLOCKS, *models.names())
+LOSSES = "softmax_cross_entropy", "sigmoid_focal_loss", "l1_loss"  # which return their gradient at once
+NAMES = (*OPERATIONS, "im2col", "batch_norm", "batch_norm_relu", *LOSSES, *BLOCKS, *models.names())
 NETWORKS = "ghostnet", "ghostnet_short", "quicknet", "resnet20"  # which "all" checks: each takes seconds
 ALL = tuple(name for name in NAMES if name not in models.names() or name in NETWORKS)
 
@@ -119,8 +120,9 @@ def pieces(name, seed=0):
         return [_batch_norm(twin, inputs, name.endswith("relu")) for twin in ("", "_reference")]
     if name == "im2col":
         return [_im2col(twin, rng.normal(size=(2, 5, 6, 2))) for twin in ("", "_reference")]
-    if name == "softmax_cross_entropy":
-        return [_cross_entropy(twin, rng.normal(size=(4, 5)), rng) for twin in ("", "_reference")]
+    if name in LOSSES:
+        x, options = rng.normal(size=(4, 5)), _loss_options(name, rng)
+        return [_loss(f"{name}{twin}", x, options) for twin in ("", "_reference")]
     if name in BLOCKS:
         build, channels = BLOCKS[name]
         layer = perturbed(build(), rng)
@@ -161,12 +163,19 @@ def _batch_norm(twin, inputs, relu):
     return f"batch_norm{twin}", (training, getattr(ops, f"batch_norm_backward{twin}")), inputs
 
 
-def _cross_entropy(twin, logits, rng):
-    """With all that it can do: the last label is ignored."""
-    labels, weight = np.array([0, 4, 2, -1]), rng.uniform(0.5, 2, 5)
-    function = getattr(ops, f"softmax_cross_entropy{twin}")
-    forward = partial(function, labels=labels, smoothing=0.1, weight=weight, ignore_index=-1)
-    return f"softmax_cross_entropy{twin}", (forward, lambda dout, dlogits: dout * dlogits), [logits]
+def _loss_options(name, rng):
+    """With all that it can do; the last row is ignored."""
+    if name == "softmax_cross_entropy":
+        labels, weight = np.array([0, 4, 2, -1]), rng.uniform(0.5, 2, 5)
+        return {"labels": labels, "smoothing": 0.1, "weight": weight, "ignore_index": -1}
+    if name == "sigmoid_focal_loss":
+        return {"labels": np.array([0, 4, -1, -2]), "alpha": 0.3, "gamma": 1.5}
+    return {"target": rng.normal(size=(4, 5)), "beta": 0.7}
+
+
+def _loss(name, x, options):
+    forward = partial(getattr(ops, name), **options)
+    return name, (forward, lambda dout, dx: dout * dx), [x]
 
 
 def _im2col(twin, x):

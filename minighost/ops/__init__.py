@@ -27,9 +27,11 @@ from minighost.ops.depth_to_space import *
 from minighost.ops.depthwise import *
 from minighost.ops.dropout import *
 from minighost.ops.flatten import *
+from minighost.ops.focal_loss import *
 from minighost.ops.global_avg_pool import *
 from minighost.ops.global_max_pool import *
 from minighost.ops.im2col import *
+from minighost.ops.l1_loss import *
 from minighost.ops.linear import *
 from minighost.ops.local_response_norm import *
 from minighost.ops.max_pool import *
