@@ -334,6 +334,23 @@ def test_only_matrices_and_kernels_decay():
     assert [p.data.ndim for p in others["params"]] == [1, 1, 1]
 
 
+def test_depthwise_kernels_are_spared_decay_only_if_asked():
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 3, bias=False),  # one channel, but all of it
+        nn.Conv2d(4, 4, 3, groups=4, bias=False),
+        nn.Conv2d(4, 8, 3, groups=4),
+        nn.Conv2d(8, 4, 1, groups=2, bias=False),
+    )
+    every, spared = (parameter_groups(model, 0.3, decay_depthwise=value) for value in (True, False))
+    dense, depthwise, multiplied, grouped = (layer.weight for layer in model)
+    assert every == parameter_groups(model, 0.3) and len(every[0]["params"]) == 4
+    assert list(map(id, spared[0]["params"])) == [id(dense), id(grouped)]
+    assert [group["weight_decay"] for group in spared] == [0.3, 0.0]
+    assert {id(depthwise), id(multiplied)} < set(map(id, spared[1]["params"]))
+    body = parameter_groups(nn.Sequential(*model, nn.Flatten(), nn.Linear(4, 2)), 0.3, 0.5, decay_depthwise=False)
+    assert sum(len(group["params"]) for group in body if group["weight_decay"]) == 3
+
+
 # Clipping --------------------------------------------------------------------------------------------------------
 
 

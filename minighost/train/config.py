@@ -92,6 +92,7 @@ class TrainConfig:
         1.0, Real(above=0), "muon: learning rate of the parameters that sgd updates instead, as a multiple of lr"
     )
     weight_decay: float = _key(5e-4, Real(least=0), "decay of weights; biases and batch norm are exempt")
+    decay_depthwise: bool = _key(True, Flag(), "decay the kernels of depthwise convolutions, too")
     schedule: str = _key("onecycle", Choice(*schedules.names()), "learning-rate schedule")
     warmup_epochs: float = _key(0.0, Real(least=0), "warm-up of the learning rate, in epochs")
     anneal: str = _key("cosine", Choice("cosine", "linear"), "how onecycle's rate falls")

@@ -4,6 +4,7 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from minighost.nn.freezing import freeze, head_of, layers_of
+from minighost.nn.layers import Conv2d
 from minighost.nn.module import Module
 from minighost.nn.parameter import Parameter
 
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
 __all__ = ["parameter_groups", "provenance", "trained"]
 
 
-def parameter_groups(model: Module, weight_decay: float, body_lr: float = 1.0) -> list[dict[str, Any]]:
+def parameter_groups(
+    model: Module, weight_decay: float, body_lr: float = 1.0, decay_depthwise: bool = True
+) -> list[dict[str, Any]]:
     """Groups for an optimizer: matrices and kernels decay; biases and batch norm's vectors (ndim <= 1) do not.
 
     Decaying a scale or a shift restrains no function that the network computes, it only hurts (He et al. 2019, §3.1).
@@ -27,25 +30,36 @@ def parameter_groups(model: Module, weight_decay: float, body_lr: float = 1.0) -
         Multiple of the learning rate at which all layers but the head learn: pretrained ones need smaller steps than
         one that begins at random (Howard & Ruder 2018, "Universal language model fine-tuning", §3.2, with two rates).
 
+    decay_depthwise : bool
+        With False the kernels of depthwise convolutions do not decay either: they have few weights, and MobileNet
+        trains with little or no decay on them (Howard et al. 2017, arXiv 1704.04861, §3.2).
+
     Returns
     -------
     list of dict
         Two groups; or with a `body_lr` other than 1 four, of which those of the head come first.
     """
     everything = [p for p in model.parameters() if not p.frozen]
+    spared = set() if decay_depthwise else {id(kernel) for kernel in _depthwise_kernels(model)}
     if body_lr == 1:
-        return _by_rank(everything, weight_decay)
+        return _by_rank(everything, weight_decay, spared)
     head = {id(p) for layer in head_of(model).values() for p in vars(layer).values() if isinstance(p, Parameter)}
     own, body = ([p for p in everything if (id(p) in head) is wanted] for wanted in (True, False))
     return [
-        *_by_rank(own, weight_decay),
-        *({**group, "lr_factor": body_lr} for group in _by_rank(body, weight_decay)),
+        *_by_rank(own, weight_decay, spared),
+        *({**group, "lr_factor": body_lr} for group in _by_rank(body, weight_decay, spared)),
     ]
 
 
-def _by_rank(parameters, weight_decay):
-    decayed = [p for p in parameters if p.data.ndim > 1]
-    others = [p for p in parameters if p.data.ndim <= 1]
+def _depthwise_kernels(model):
+    """Of convolutions in which every filter sees one of several channels."""
+    convolutions = (module for module in model.modules() if isinstance(module, Conv2d))
+    return [conv.weight for conv in convolutions if conv.groups > 1 and conv.weight.shape[2] == 1]
+
+
+def _by_rank(parameters, weight_decay, spared):
+    decayed = [p for p in parameters if p.data.ndim > 1 and id(p) not in spared]
+    others = [p for p in parameters if p.data.ndim <= 1 or id(p) in spared]
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
     return [group for group in groups if group["params"]]
 

@@ -26,7 +26,8 @@ def header(config, folder, model, trainer, train_set, test_set, threads, start=(
     extras = [f"{t.schedule}, peak rate {t.lr:g}"]
     extras += [f"{t.sgd_factor:g} times that for what sgd updates"] if t.sgd_factor != 1 else []
     extras += [f"{t.body_lr:g} times that for the body"] if t.body_lr != 1 else []
-    extras += [f"weight decay {t.weight_decay:g}"]
+    spared = "" if t.decay_depthwise else ", none on depthwise kernels"
+    extras += [f"weight decay {t.weight_decay:g}{spared}"]
     extras += [f"label smoothing {t.label_smoothing:g}"] if t.label_smoothing else []
     extras += [f"weights averaged ({t.ema_decay:g})"] if t.ema_decay else []
     extras += [f"clipped at {t.clip_norm:g}"] if t.clip_norm else []

@@ -75,7 +75,7 @@ class Trainer:
             freeze(model, config.freeze)
         flatten(model)
         self.ranks.equalise(model)
-        groups = parameter_groups(model, config.weight_decay, config.body_lr)
+        groups = parameter_groups(model, config.weight_decay, config.body_lr, config.decay_depthwise)
         self.parameters = [p for p in model.parameters() if not p.frozen]
         options = optimizers.options(config.optimizer, vars(config))
         self.optimizer = optimizers.create(config.optimizer, groups, config.lr, **options)
