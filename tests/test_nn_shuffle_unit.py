@@ -22,6 +22,16 @@ UNITS = {
 CHANNELS = dict(zip(UNITS, (12, 8, 4, 6, 3, 6, 3), strict=True))
 
 
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_groups_of_the_first_meet_in_its_shuffle_and_nowhere_else(rng, shuffle):
+    unit = nn.ShuffleUnit(24, 24, 3, rng=0, shuffle=shuffle).eval()
+    x = rng.normal(size=(2, 4, 4, 24)).astype(np.float32)
+    other = x.copy()
+    other[..., :8] += 1  # the first of three groups
+    changed = (unit(x) != unit(other)).any(axis=(0, 1, 2))
+    assert changed[:8].all() and changed[8:].any() == shuffle
+
+
 @pytest.mark.parametrize("name", UNITS)
 def test_gradients(rng, name):
     unit = UNITS[name]()

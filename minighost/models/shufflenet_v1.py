@@ -64,6 +64,8 @@ class ShuffleNetV1(Network):
     maxpool : bool
         Whether the pooling after the stem is there.
     rng : int or numpy.random.Generator
+    shuffle : bool
+        With False there is no shuffle, the paper's control (table 3): a group sees what its own channels became.
 
     Raises
     ------
@@ -86,6 +88,7 @@ class ShuffleNetV1(Network):
         stem_stride: int = 2,
         maxpool: bool = True,
         rng: Seed = 0,
+        shuffle: bool = True,
     ) -> None:
         number("ShuffleNetV1", "width", width, above=0)
         whole("ShuffleNetV1", "num_classes", num_classes, 1)
@@ -100,8 +103,9 @@ class ShuffleNetV1(Network):
         self.maxpool = MaxPool2d(3, 2, 1) if maxpool else None
         stages: list[Sequential] = []
         for units in UNITS:
-            first = ShuffleUnit(channels, out, groups, 2, None if stages else 1, rng)
-            stages.append(Sequential(first, *(ShuffleUnit(out, out, groups, rng=rng) for _ in range(units - 1))))
+            first = ShuffleUnit(channels, out, groups, 2, None if stages else 1, rng, shuffle)
+            others = (ShuffleUnit(out, out, groups, rng=rng, shuffle=shuffle) for _ in range(units - 1))
+            stages.append(Sequential(first, *others))
             channels, out = out, 2 * out
         self.stages = Sequential(*stages)
         self.pool = GlobalAvgPool()
@@ -123,10 +127,16 @@ def initialize_like_megvii(model: Module, first: Conv2d, rng: np.random.Generato
 
 @register("shufflenet_v1_cifar", like="shufflenet_v1")
 def shufflenet_v1_cifar(
-    width: float = 1.0, num_classes: int = 10, groups: int = 3, fc_bias: bool = True, rng: Seed = 0
+    width: float = 1.0,
+    num_classes: int = 10,
+    groups: int = 3,
+    fc_bias: bool = True,
+    rng: Seed = 0,
+    *,
+    shuffle: bool = True,
 ) -> ShuffleNetV1:
     """ShuffleNet for 32x32 images: maps are 32 16 8 4 wide.
 
     Strides: stem 1, no pooling; stages 2 2 2 (the paper: stem 2, pooling 2, stages 2 2 2, which leaves 1x1 maps).
     """
-    return ShuffleNetV1(width, num_classes, groups, fc_bias, 1, False, rng)
+    return ShuffleNetV1(width, num_classes, groups, fc_bias, 1, False, rng, shuffle)

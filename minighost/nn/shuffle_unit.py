@@ -36,6 +36,8 @@ class ShuffleUnit(Module):
     first_groups : int, optional
         Of the first 1x1 convolution, if not `groups`: the paper does not group the one that sees the stem.
     rng : int or numpy.random.Generator, optional
+    shuffle : bool
+        With False groups never exchange channels, the paper's control (table 3).
 
     Raises
     ------
@@ -57,12 +59,13 @@ class ShuffleUnit(Module):
         stride: int = 1,
         first_groups: int | None = None,
         rng: Seed = None,
+        shuffle: bool = True,
     ) -> None:
         _check("ShuffleUnit", in_channels, out_channels, stride, 4)
         rng, mid = np.random.default_rng(rng), out_channels // 4
         own = out_channels - in_channels if stride > 1 else out_channels
         self.reduce = ConvBNAct(in_channels, mid, 1, groups=first_groups or groups, rng=rng)
-        self.shuffle = ChannelShuffle(groups) if groups > 1 else None
+        self.shuffle = ChannelShuffle(groups) if shuffle and groups > 1 else None
         self.depthwise = ConvBNAct(mid, mid, 3, stride, groups=mid, act=None, rng=rng)
         self.expand = ConvBNAct(mid, own, 1, groups=groups, act=None, rng=rng)
         self.pool = AvgPool2d(3, 2, 1) if stride > 1 else None
