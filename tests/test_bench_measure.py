@@ -25,6 +25,13 @@ class Clock:
         return self.now
 
 
+def test_the_machine_is_what_its_files_say(tmp_path):
+    (tmp_path / "cpuinfo").write_text("processor : 0\nmodel name\t: Some CPU: 3 GHz\n")
+    assert bench.machine(tmp_path / "cpuinfo")["cpu"] == "Some CPU: 3 GHz"
+    elsewhere = bench.machine(tmp_path / "none")
+    assert elsewhere["cpu"] and elsewhere["cores"] >= 1 and elsewhere["python"].startswith("3.")
+
+
 # The clock -----------------------------------------------------------------------------------------------------
 
 

@@ -2,10 +2,9 @@
 
 import importlib.metadata
 import json
-import os
-import platform
 from pathlib import Path
 
+from minighost import bench
 from minighost.files import write_atomic
 from versus.suite import OURS
 
@@ -29,10 +28,7 @@ memory of the whole process, libraries included, during its turns.
 def machine():
     """What the figures were measured on."""
     return {
-        "cpu": _cpu(),
-        "cores": os.cpu_count(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
+        **bench.machine(),
         "versions": {name: version for name in PACKAGES if (version := _version(name))},
     }
 
@@ -121,14 +117,3 @@ def _version(name):
         import minighost
 
         return minighost.__version__ if name == "minighost" else None
-
-
-def _cpu(path="/proc/cpuinfo"):
-    """The processor's name, as far as the system tells."""
-    try:
-        for line in Path(path).read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

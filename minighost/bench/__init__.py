@@ -7,6 +7,7 @@ kernel by kernel), `report` (tables and JSON), `warmup` (compile ahead).
 
 from minighost.bench.blocks import BlockCost, GhostSpeed, block_costs, ghost_speeds
 from minighost.bench.cost import Piece, inference_cost, training_cost
+from minighost.bench.machine import machine
 from minighost.bench.network import TrainingStep, bench_network, inference_of
 from minighost.bench.operation import OPERATIONS, bench_operation
 from minighost.bench.profile import profile
@@ -29,6 +30,7 @@ __all__ = [
     "inference_cost",
     "inference_of",
     "kernels_folder",
+    "machine",
     "measure",
     "measure_roofline",
     "profile",
