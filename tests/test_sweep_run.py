@@ -4,20 +4,18 @@ import contextlib
 import csv
 import io
 import json
-import signal
-import threading
-import time
 
 import pytest
 from commands import refused
+from sweeps import Runner, ctrl_c_during
 from training import Terminal, at_step, ctrl_c
 
 from minighost import train
 from minighost.cli.main import main
-from minighost.errors import NonFiniteError, RunLocked, one_line
+from minighost.errors import NonFiniteError, RunLocked
 from minighost.plots import figure
 from minighost.plots import sweep as plots
-from minighost.sweep import run_sweep, trial
+from minighost.sweep import run_sweep
 from minighost.sweep.folder import SweepFolder
 from minighost.train import Interrupted, load_run
 from minighost.train.lock import run_lock
@@ -43,28 +41,6 @@ def here(tmp_path, monkeypatch, tinynet):
 
 
 drawn: list = []  # what would have been drawn
-
-
-class Runner(list):
-    """Stands in for `run_trial`: a trial in this process. `before[n]` is called before the n-th, with its task."""
-
-    def __init__(self, monkeypatch):
-        self.before = {}
-        monkeypatch.setattr(run_sweep, "run_trial", self.run)
-
-    def run(self, task):
-        if (folder := SweepFolder(run_sweep.Path(task.stop).parent)).stop.exists():
-            return trial.Outcome(task.name, "stopped")
-        self.append(task.name)
-        config = train.Config.from_dict(json.loads(task.config))
-        try:
-            if (before := self.before.get(len(self))) is not None:
-                before(task)
-            train.run(config, resume=trial.RunFolder(config.out).has_run, stream=None)
-        except (ValueError, ArithmeticError) as error:
-            return trial.Outcome(task.name, "failed", one_line(error))
-        assert folder.path.is_dir()
-        return trial.Outcome(task.name, "finished")
 
 
 def sweep(**options):
@@ -129,26 +105,13 @@ def test_a_failed_trial_costs_only_itself_and_is_run_again_only_when_asked(here,
 
 
 def test_ctrl_c_starts_no_further_trial_and_says_how_to_go_on(here, capsys):
-    (run_sweep.Path("out")).mkdir()
-
-    def stop(task):
-        signal.raise_signal(signal.SIGINT)
-        while not run_sweep.Path(task.stop).exists():
-            time.sleep(0.01)
-
-    here.before[2] = lambda task: threading.Thread(target=stop, args=(task,)).start() or _until(task.stop)
+    here.before[2] = ctrl_c_during
     with pytest.raises(Interrupted) as stopped:
         sweep(command="minighost sweep space.toml --workers 1")
     assert stopped.value.code == 130 and len(here) == 2
     stream = io.StringIO()
     run_sweep.run("space.toml", "out", stream=stream)
     assert "before   2 finished, 0 failed; 2 to go\n" in stream.getvalue() and len(here) == 4
-
-
-def _until(path, seconds=20):
-    end = time.monotonic() + seconds
-    while not run_sweep.Path(path).exists() and time.monotonic() < end:
-        time.sleep(0.01)
 
 
 def test_an_unfinished_trial_goes_on_from_its_checkpoint_to_the_same_bits(here, tmp_path):

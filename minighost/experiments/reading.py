@@ -10,7 +10,7 @@ from typing import NamedTuple
 from minighost.experiments.experiment import Claim
 from minighost.experiments.findings import Arm, Findings
 
-__all__ = ["Difference", "difference", "read", "verdict"]
+__all__ = ["Difference", "difference", "read", "verdict", "weighted"]
 
 LEVEL = 0.95
 
@@ -41,24 +41,38 @@ class Difference(NamedTuple):
 
 
 def difference(arm: Arm, other: Arm) -> Difference | None:
-    """How far `arm` is ahead of `other`; None if one of them has no finished trial.
+    """How far `arm` is ahead of `other`; None if one of them has no finished trial."""
+    if arm.mean is None or other.mean is None:
+        return None
+    return weighted([(1.0, arm), (-1.0, other)])
+
+
+def weighted(terms: list[tuple[float, Arm]]) -> Difference:
+    """A weighted sum of arms' means with its interval.
+
+    Parameters
+    ----------
+    terms : list of (float, Arm)
+        Each arm with at least one finished trial.
 
     Notes
     -----
     Welch 1947, "The generalization of 'Student's' problem": each arm has a variance of its own.
     """
-    if arm.mean is None or other.mean is None:
-        return None
-    points = arm.mean - other.mean
-    if arm.spread is None or other.spread is None:
-        return Difference(points, None)
-    own, theirs = arm.spread**2 / arm.n, other.spread**2 / other.n
-    freedom = arm.n + other.n - 2.0
-    if own + theirs:
-        freedom = (own + theirs) ** 2 / (own**2 / (arm.n - 1) + theirs**2 / (other.n - 1))
+    points, variances = 0.0, []
+    for weight, arm in terms:
+        points += weight * (arm.mean or 0.0)
+        if weight and arm.spread is None:
+            return Difference(sum(weight * (arm.mean or 0.0) for weight, arm in terms), None)
+        if weight and arm.spread is not None:
+            variances.append((weight**2 * arm.spread**2 / arm.n, arm.n - 1))
+    total = sum(variance for variance, _ in variances)
+    if not total:
+        return Difference(points, 0.0)
+    freedom = total**2 / sum(variance**2 / degrees for variance, degrees in variances)
     from scipy.special import stdtrit
 
-    return Difference(points, float(stdtrit(freedom, (1 + LEVEL) / 2)) * math.sqrt(own + theirs))
+    return Difference(points, float(stdtrit(freedom, (1 + LEVEL) / 2)) * math.sqrt(total))
 
 
 def verdict(claim: Claim, found: Difference) -> str:

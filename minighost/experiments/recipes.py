@@ -18,9 +18,9 @@ _SGD: dict[str, Any] = {
 CIFAR10: dict[str, Any] = {
     **_SGD,
     "data.name": "cifar10",
-    "train.epochs": 8,
+    "train.epochs": 6,
     "train.lr": 0.1,
-    "train.warmup_epochs": 1.5,
+    "train.warmup_epochs": 1.0,
     "train.label_smoothing": 0.1,
     "train.crop": 3,
 }
@@ -30,8 +30,8 @@ SHAPES10: dict[str, Any] = {
     "data.name": "shapes10",
     "data.train_size": 4000,
     "data.test_size": 1000,
-    "train.epochs": 3,
+    "train.epochs": 5,
     "train.lr": 0.1,
-    "train.warmup_epochs": 0.75,
+    "train.warmup_epochs": 1.0,
     "train.crop": 2,
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import minighost
-from minighost.bench.machine import machine
+from minighost import bench
 from minighost.experiments import reading
 from minighost.experiments.experiment import ACCURACY, COLUMNS
 from minighost.experiments.findings import Findings
@@ -80,7 +80,7 @@ def _accuracy(arm):
 
 
 def _about():
-    return {"version": minighost.__version__, "date": time.strftime("%Y-%m-%d"), "machine": machine()}
+    return {"version": minighost.__version__, "date": time.strftime("%Y-%m-%d"), "machine": bench.machine()}
 
 
 def _draw(findings, kind, path):

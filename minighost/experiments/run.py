@@ -4,7 +4,7 @@ from pathlib import Path
 
 from minighost.errors import one_line
 from minighost.experiments import reading, report, timing
-from minighost.experiments.findings import gather, input_shape
+from minighost.experiments.gather import gather, input_shape
 from minighost.experiments.trials import arranged, source_of
 from minighost.sweep import results
 from minighost.sweep.run_sweep import run_trials

@@ -1,11 +1,30 @@
 """All experiments, by name."""
 
-from minighost.experiments.catalogue import ghost_d
+from minighost.experiments.catalogue import (
+    decay,
+    ghost_d,
+    ghost_s,
+    ghost_width,
+    resolution,
+    shuffle,
+    width,
+)
 from minighost.registry import unknown
 
 __all__ = ["EXPERIMENTS", "find"]
 
-EXPERIMENTS = {one.EXPERIMENT.name: one.EXPERIMENT for one in (ghost_d,)}
+EXPERIMENTS = {
+    one.EXPERIMENT.name: one.EXPERIMENT
+    for one in (
+        ghost_d,
+        ghost_s,
+        ghost_width,
+        width,
+        resolution,
+        shuffle,
+        decay,
+    )
+}
 
 
 def find(name):

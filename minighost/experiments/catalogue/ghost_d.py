@@ -29,8 +29,8 @@ EXPERIMENT = Experiment(
         "d=5": Published(93.4, 7.7e6, 160e6),
         "d=7": Published(93.1, 7.7e6, 163e6),
     },
-    full=Form(CIFAR10 | {"model.width": 0.25}, ARMS, minutes=50),
-    quick=Form(SHAPES10 | {"model.width": 0.125}, ARMS, minutes=4, seeds=2),
+    full=Form(CIFAR10 | {"model.width": 0.25}, ARMS, minutes=39),
+    quick=Form(SHAPES10 | {"model.width": 0.125}, ARMS, minutes=2, seeds=2),
     columns=("parameters", "macs", "minutes"),
     notes=(
         "The paper trains the full width for 400 epochs. Ghost forms converge more slowly, so a short run favours the "
