@@ -127,7 +127,7 @@ def _focal(work, logits, labels, alpha, gamma, scale, dlogits, sums):
                     dlogits[r, c] = 0
                     continue
                 sign = -1.0 if labels[r] == c else 1.0
-                z = sign * logits[r, c]
+                z = sign * np.float64(logits[r, c])
                 e = math.exp(-abs(z))
                 s, rest = (1 / (1 + e), e / (1 + e)) if z >= 0 else (e / (1 + e), 1 / (1 + e))
                 softplus = math.log1p(e) + (z if z > 0 else 0.0)
