@@ -41,7 +41,8 @@ def test_json_has_one_object_for_each_published_entry(capsys, known):
     assert [tuple(one["input"]) for one in found] == [size.input for size in sizes]
     for one, size in zip(found, sizes, strict=True):
         assert ("not_built" in one) == (one["params"] is None) == (one["macs"] is None)
-        assert one["equal"] == ((one["params"], one["macs"]) == (size.params, size.macs))
+        macs = one["macs"] if size.macs is None else size.macs  # nobody has published a detector's
+        assert one["equal"] == ((one["params"], one["macs"]) == (size.params, macs))
         assert "not_built" in one or one["year"] and one["idea"] and one["paper"]
 
 

@@ -29,8 +29,9 @@ class Entry(NamedTuple):
 
     @property
     def equal(self) -> bool:
-        """Whether our counts are the published ones, to the last unit."""
-        return (self.params, self.macs) == (self.published.params, self.published.macs)
+        """Whether our counts are those that were published, to the last unit."""
+        pairs = (self.params, self.published.params), (self.macs, self.published.macs)
+        return not self.missing and all(theirs in (ours, None) for ours, theirs in pairs)
 
 
 def entries(sizes: Iterable[Published] | None = None) -> Iterator[Entry]:
@@ -59,7 +60,7 @@ def _is_standard(size: Published) -> bool:
 
 
 def _entry(size: Published) -> Entry:
-    if size.model not in models.names():
+    if size.model not in (*models.names(), *models.detectors()):
         return Entry(size, None, None, NOT_BUILT.get(size.model, "no network is registered under this name"))
     try:
         with nn.without_weights():

@@ -10,21 +10,27 @@ cut-outs of the maps, which is one idea more for about the same result (their ta
 from minighost.detect.anchors import anchors
 from minighost.detect.boxes import Detections, Target, clip, decode, encode, iou, target
 from minighost.detect.detections import detections
+from minighost.detect.fpn import FeaturePyramid
 from minighost.detect.loss import Loss, loss
 from minighost.detect.matching import IGNORED, NOTHING, match
 from minighost.detect.nms import nms, nms_reference
+from minighost.detect.retinanet import RetinaNet, Tower, ghostnet_retinanet
 
 __all__ = [
     "IGNORED",
     "NOTHING",
     "Detections",
+    "FeaturePyramid",
     "Loss",
+    "RetinaNet",
     "Target",
+    "Tower",
     "anchors",
     "clip",
     "decode",
     "detections",
     "encode",
+    "ghostnet_retinanet",
     "iou",
     "loss",
     "match",

@@ -31,7 +31,7 @@ from minighost.models.network import Network
 from minighost.models.own import try_out
 from minighost.models.published import NOT_BUILT, Published, published
 from minighost.models.quicknet import QuickNet
-from minighost.models.registry import ABOUT, About, check_options, create, made_by, names, register, takes
+from minighost.models.registry import ABOUT, About, check_options, create, detectors, made_by, names, register, takes
 from minighost.models.repvgg import RepVGG, repvgg_cifar
 from minighost.models.resnet import ResNet, resnet20, resnet56_cifar, resnet_cifar
 from minighost.models.resnet_imagenet import ResNetImageNet, resnet18, resnet18_cifar, resnet50, resnet50_cifar
@@ -81,6 +81,7 @@ __all__ = [
     "compound_scaling",
     "conv_mobilenet_v1",
     "create",
+    "detectors",
     "efficientnet_b0_cifar",
     "fasternet_cifar",
     "ghost_resnet50",

@@ -55,6 +55,8 @@ class Features(Module):
     [(1, 16, 16, 24), (1, 8, 8, 40), (1, 4, 4, 112), (1, 2, 2, 160)]
     """
 
+    is_block = False
+
     def __init__(self, network: Module, strides: bool | Sequence[int] = True) -> None:
         name = type(network).__name__
         if not isinstance(network, Chain):

@@ -12,7 +12,6 @@ __all__ = ["NOT_BUILT", "Published", "published"]
 
 NOT_BUILT = {
     "convnext_atto": "needs layer normalisation, which no other network here does",
-    "ghostnet_retinanet": "a detector: pyramid, anchors and losses beyond a classifier",
     "mobilenet_v2_kuangliu": "another MobileNetV2 for small images, known only with rounded numbers",
 }
 

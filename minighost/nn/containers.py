@@ -91,6 +91,7 @@ class ModuleList(Module):
     ['0.weight', '0.bias', '2.weight', '2.bias']
     """
 
+    is_block = False
     _seen_through = (*Module._seen_through, "_layers")
 
     def __init__(self, modules: Iterable[Module] = ()) -> None:

@@ -74,13 +74,14 @@ def count(model: Module, input_shape: tuple[int, ...]) -> list[Row]:
 def blocks(model: Module, rows: list[Row]) -> list[Row]:
     """Rows of `count` summed block by block, with the block's own output shape.
 
-    A `Sequential` or `ModuleList` is opened; the first thing inside that is not one is a block.
+    A `Sequential` or `ModuleList` is opened, and whatever says that it is no block; the first thing inside that is one
+    has a row.
     """
     found = []
     modules = dict(model.named_modules(remove_duplicate=False))
     for path, module in modules.items():
         above = [modules[outer] for outer in _outer(path) if outer in modules]
-        if path and not isinstance(module, ModuleList) and all(isinstance(outer, ModuleList) for outer in above):
+        if path and module.is_block and not any(outer.is_block for outer in above):
             inside = [row for row in rows if row.path == path or row.path.startswith(path + ".")]
             total = sum(row.params for row in inside), sum(row.macs for row in inside)
             found.append(Row(path, type(module).__name__, module.output_shape or (), *total))

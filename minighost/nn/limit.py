@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-__all__ = ["at_most", "count"]
+__all__ = ["and_more", "at_most", "count"]
 
 _left: ContextVar[int | None] = ContextVar("weights that may still be made", default=None)
 
@@ -17,6 +17,17 @@ _left: ContextVar[int | None] = ContextVar("weights that may still be made", def
 def at_most(weights: int) -> Iterator[None]:
     """Within the block layers with more than `weights` weights in all raise ValueError instead of being made."""
     token = _left.set(weights)
+    try:
+        yield
+    finally:
+        _left.reset(token)
+
+
+@contextmanager
+def and_more(weights: int) -> Iterator[None]:
+    """Within the block `weights` more may be made, and none counts: for layers of which some are dropped at once."""
+    left = _left.get()
+    token = _left.set(None if left is None else left + weights)
     try:
         yield
     finally:

@@ -47,6 +47,7 @@ class Module:
     training = True
     dx_wanted = True  # False in a first layer whose input is an image
     frozen = False  # by `nn.freeze`: it stays in evaluation mode
+    is_block = True  # one line of a summary; else what is in it has lines
     macs = 0  # multiply-adds per image at the last forward; convolutions and linear layers state theirs
     output_shape: tuple[int, ...] | None = None  # of the last forward, without N
     input_shape: tuple[int, ...] | None = None  # of the last forward that began with this module, without N
