@@ -91,3 +91,12 @@ def test_what_becomes_of_every_layer_in_inference_is_said(capsys):
     assert [line.split()[0] for line in table[2:4]] == ["stem.conv", "stem.bn"]
     assert table[-1].startswith("95 of 193 layers are merged into others, 0 could not")
     assert any(line.split(None, 1) == ["dropout", "does nothing in evaluation"] for line in table)
+
+
+@pytest.mark.parametrize("command", ["summary", "zoo"])
+def test_a_detector_is_drawn_block_by_block_and_its_table_fits_a_terminal(capsys, command):
+    text = printed(capsys, command, "--model", "ghostnet_retinanet")
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 80 and "11,788,984" in text and "7,538,933,040" in text
+    blocks = [line.split()[0] for line in lines if line.startswith(("net.", "fpn.", "classes.", "boxes."))]
+    assert blocks[0] == "net.stages.0.0" and blocks[-1] == "boxes.4" and len(blocks) == 17 + 8 + 10

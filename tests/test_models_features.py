@@ -112,6 +112,27 @@ def test_none_is_a_gradient_of_zeros(training):
             assert_allclose(gradients[0][path], expected, rtol=1e-9, atol=1e-9)
 
 
+def test_frozen_stages_that_nobody_waits_for_have_no_backward():
+    features, x = small().astype(np.float64), np.random.default_rng(0).normal(size=(2, 16, 16, 3))
+    nn.freeze(features, "stages.1")
+    gradients = []
+    for spared in (False, True):
+        if spared:
+            features.skip_input_gradient()
+            for stage in features.stages[:2]:
+                stage.backward = None  # not to be called
+        features.zero_grad()
+        maps = features(x)
+        dx = features.backward([np.random.default_rng(1).normal(size=one.shape) for one in maps])
+        assert (dx is None) == spared
+        gradients.append([p.grad for p in features.parameters()])
+    for whole, stopped in zip(*gradients, strict=True):
+        assert (whole is None) == (stopped is None)
+        if whole is not None:
+            assert_allclose(stopped, whole, rtol=1e-8, atol=1e-9)
+    assert sum(grad is None for grad in gradients[0]) > 0
+
+
 @pytest.mark.parametrize(
     "strides, message",
     [

@@ -25,7 +25,9 @@ examples:
 
 def add_arguments(parser):
     flags.add_config_flags(parser, ["--model", "--width", "--stem-stride"])
-    parser.add_argument("--classes", metavar="N", type=int, help="number of classes (1000; your own: 10)")
+    parser.add_argument(
+        "--classes", metavar="N", type=int, help="number of classes (1000; detectors: 80; your own: 10)"
+    )
     parser.add_argument("--input", metavar="SIZE", help="image size: one side, or HxW (224; your own: 32)")
     parser.add_argument("--layers", action="store_true", help="one line per layer instead of per block")
     parser.add_argument(
@@ -44,7 +46,8 @@ def run(args):
     chosen = Config.resolve(toml_path=args.config, overrides=given, base=published).model
     small = chosen.own is not None  # nothing is published of it
     shape = (*flags.image_size(args.input or ("32" if small else "224")), 3)
-    options = {**chosen.given(), "num_classes": (10 if small else 1000) if args.classes is None else args.classes}
+    classes = 10 if small else 80 if chosen.name in models.detectors() else 1000
+    options = {**chosen.given(), "num_classes": classes if args.classes is None else args.classes}
     if small and chosen.width == 1 and not models.takes(chosen.name, "width"):
         del options["width"]
     with nn.without_weights():

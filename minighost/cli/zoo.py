@@ -71,7 +71,7 @@ def _draw(args):
     with nn.without_weights():
         model = models.create(args.model, **options)
     rows = analysis.blocks(model, analysis.count(model, shape))
-    fields = analysis.receptive_fields(model)
+    fields = _net_fields(model) if args.model in models.detectors() else analysis.receptive_fields(model)
     about = models.ABOUT.get(args.model)
     params, macs = (f"{sum(getattr(row, what) for row in rows):,}" for what in ("params", "macs"))
     title = f"{args.model} {_options(options)}".rstrip()
@@ -84,6 +84,14 @@ def _draw(args):
         known = [fields.get(row.path) for row in rows]
         sides = [None if field is None or field.pooled else max(field.size) for field in known]
         print(f"\npicture: {picture.save(f'{title}, input {shape[0]}x{shape[1]}', rows, sides, args.plot)}")
+
+
+def _net_fields(detector):
+    """Of the chain that a detector begins with; in its pyramid maps meet again, and a number has no single field."""
+    from minighost import analysis, nn
+
+    fields = analysis.receptive_fields(nn.Sequential(*detector.net.stages))
+    return {f"net.stages.{path}": field for path, field in fields.items()}
 
 
 def _words(about):

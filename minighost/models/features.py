@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minighost.nn import Chain, Module, ModuleList, Sequential
+from minighost.nn import Chain, Module, ModuleList, Parameter, Sequential
 from minighost.nn.functional import add, materialize
 from minighost.type_aliases import Array, InputGrad
 
@@ -106,10 +106,18 @@ class Features(Module):
                 self._check_gradient(one, shape, dtype)
         self._take_cache(dout)  # type: ignore[arg-type]
         dx: InputGrad = None
-        for stage, one in zip(list(self.stages)[::-1], list(dout)[::-1], strict=True):
-            total = add(one, dx)
-            dx = None if total is None else stage.backward(total)
-        return dx
+        stages = list(self.stages)
+        for k in range(len(stages) - 1, self._first_wanted() - 1, -1):
+            total = add(dout[k], dx)
+            dx = None if total is None else stages[k].backward(total)
+        return dx if self._first_wanted() == 0 else None
+
+    def _first_wanted(self) -> int:
+        """The first stage that needs its gradient: where nobody wants that of the images, one that is not frozen."""
+        if next(m for m in self.modules() if any(isinstance(v, Parameter) for v in vars(m).values())).dx_wanted:
+            return 0
+        thawed = (k for k, stage in enumerate(self.stages) if not all(m.frozen for m in stage.modules()))
+        return next(thawed, len(self.stages))
 
 
 def _units(network: Module) -> Iterator[Module]:
