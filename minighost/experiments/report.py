@@ -8,11 +8,11 @@ from typing import Any
 import minighost
 from minighost import bench
 from minighost.experiments import reading
+from minighost.experiments.command import command, overrides, setting
 from minighost.experiments.experiment import ACCURACY, COLUMNS
 from minighost.experiments.findings import Findings
 from minighost.files import write_atomic
 from minighost.plots import experiment as plots
-from minighost.sweep.folder import as_text
 from minighost.terminal import text
 from minighost.terminal.console import duration
 from minighost.train.config import Config
@@ -21,6 +21,7 @@ from minighost.wording import counted
 
 __all__ = ["table", "write"]
 
+WIDTH = 80
 DECIMALS = {"minutes": ".1f", "images_per_second": ",.0f", "train_ms": ".2f", "inference_ms": ".2f"}
 
 
@@ -52,14 +53,20 @@ def write(findings: Findings, out) -> list[Path]:
 
 
 def table(findings: Findings) -> list[str]:
-    """Lines of at most 80 characters: arms, seeds, accuracy, and what fits of the costs."""
+    """Lines of at most 80 characters: arms, seeds, accuracy, and what an arm costs."""
+    header = ["arm", "n", "test accuracy, %", "params", "MACs", "run"]
     rows = [
-        (arm.name, str(arm.n), _accuracy(arm), _short(arm.parameters), _short(arm.macs), _time(arm))
+        [arm.name, str(arm.n), _accuracy(arm), _short(arm.parameters), _short(arm.macs), _time(arm)]
         for arm in findings.arms.values()
     ]
-    longest = 80 - 52
-    rows = [(text.clipped(name, longest), *rest) for name, *rest in rows]
-    return text.table(rows, ("arm", "n", "test accuracy, %", "params", "MACs", "time"), "<>>>>>")
+    if findings.timing:
+        header += ["step, ms", "infer, ms"]
+        for row, arm in zip(rows, findings.arms.values(), strict=True):
+            row += [_cell(arm.train_ms, ".1f"), _cell(arm.inference_ms, ".1f")]
+    room = WIDTH - sum(2 + max(len(row[k]) for row in (header, *rows)) for k in range(1, len(header)))
+    return text.table(
+        [(text.clipped(row[0], room), *row[1:]) for row in rows], tuple(header), "<" + ">" * (len(header) - 1)
+    )
 
 
 def _time(arm):
@@ -110,6 +117,7 @@ def _numbers(findings: Findings, about) -> dict[str, Any]:
         "source": experiment.source,
         **about,
         "data": {"name": _first(findings).config.data.name, "sha256": findings.data, "mixed": findings.mixed},
+        "command": command(findings),
         "recipe": _plain(_shared(findings)),
         "arms": {
             name: {
@@ -244,26 +252,15 @@ def _costs(findings):
 
 
 def _how(findings, about):
-    experiment, machine = findings.experiment, about["machine"]
+    machine = about["machine"]
     shared, data = _shared(findings), findings.data
-    quick = " --quick" if findings.quick else ""
-    directory = "" if _first(findings).config.data.name == "shapes10" else " --data-dir DIR"
-    seeds = max(arm.n + len(arm.missing) for arm in findings.arms.values())
-    lines = [
-        "## How it was run",
-        "",
-        "```",
-        f"minighost experiment run {experiment.name}{quick}{directory} --seeds {seeds}",
-    ]
-    lines += [
-        "```",
-        "",
-        "All arms: " + ", ".join(f"`{key}={as_text(value)}`" for key, value in shared.items()) + ".",
-        "",
-    ]
+    lines = ["## How it was run", "", "```", command(findings), "```", ""]
+    if overrides(findings) is None:
+        lines += ["**The experiment has been changed since: what counts are the settings below.**", ""]
+    lines += ["All arms: " + ", ".join(f"`{setting(*item)}`" for item in shared.items()) + ".", ""]
     lines += ["| arm | its own settings |", "|---|---|"]
     for arm in findings.arms.values():
-        own = ", ".join(f"`{key}={as_text(value)}`" for key, value in _own(findings, arm).items())
+        own = ", ".join(f"`{setting(*item)}`" for item in _own(findings, arm).items())
         lines.append(f"| {arm.name} | {own} |")
     sums = ", ".join(f"{key} `{value[:12]}`" for key, value in sorted(data.items()))
     images: dict[str, Any] = next((arm.summaries[0] for arm in findings.arms.values() if arm.summaries), {})

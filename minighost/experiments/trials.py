@@ -9,7 +9,7 @@ from minighost.sweep.folder import SweepFolder
 from minighost.sweep.space import Space, Trial, check_networks
 from minighost.train.config import Config
 
-__all__ = ["arranged", "folder_of", "source_of", "trials"]
+__all__ = ["HOME", "arranged", "configuration", "folder_of", "source_of", "trials"]
 
 HOME = Path("runs/experiments")
 
@@ -31,16 +31,22 @@ def trials(experiment: Experiment, quick: bool, seeds: int, overrides: Mapping[s
     ValueError
         A setting that is unknown or out of range, or a network that cannot be built; the arm is named.
     """
-    form, found = experiment.form(quick), []
-    for seed in range(seeds):
-        for arm, settings in form.arms.items():
-            given = {**form.recipe, **settings, **(overrides or {}), "seed": seed}
-            try:
-                found.append(Trial({"arm": arm}, seed, Config.resolve(base=Config(), overrides=given)))
-            except ValueError as error:
-                raise ValueError(f"{experiment.name}, arm {arm!r}: {error}") from error
+    found = [
+        Trial({"arm": arm}, seed, configuration(experiment, quick, arm, {**(overrides or {}), "seed": seed}))
+        for seed in range(seeds)
+        for arm in experiment.form(quick).arms
+    ]
     check_networks(found)
     return Space(found, ["arm"])
+
+
+def configuration(experiment: Experiment, quick: bool, arm: str, overrides: Mapping[str, Any]) -> Config:
+    """The whole configuration of an arm: the recipe, the arm's own settings, and what counts over both."""
+    form = experiment.form(quick)
+    try:
+        return Config.resolve(base=Config(), overrides={**form.recipe, **form.arms[arm], **overrides})
+    except ValueError as error:
+        raise ValueError(f"{experiment.name}, arm {arm!r}: {error}") from error
 
 
 def folder_of(experiment: Experiment, quick: bool) -> Path:

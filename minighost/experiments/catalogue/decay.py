@@ -1,23 +1,23 @@
 """Weight decay on depthwise kernels."""
 
+from minighost.experiments.catalogue.width import NETWORKS
 from minighost.experiments.experiment import Claim, Experiment, Form
 from minighost.experiments.recipes import CIFAR10, SHAPES10
 
 __all__ = ["EXPERIMENT"]
 
-NAMES = "mobilenet_v1", "ghostnet"
 ARMS = {
-    f"{name}, {words}": {"model.name": name, "train.decay_depthwise": decayed}
-    for name in NAMES
+    f"{name}, {words}": NETWORKS[name] | {"train.decay_depthwise": decayed}
+    for name in NETWORKS
     for words, decayed in (("all decay", True), ("depthwise spared", False))
 }
-SHAPE = {"model.stem_stride": 1, "model.width": 0.5, "model.dropout": 0.0}
+SHAPE = {"model.width": 0.5, "model.dropout": 0.0}
 
 EXPERIMENT = Experiment(
     name="decay",
     question="Should the kernels of depthwise convolutions be spared weight decay, as they have so few weights?",
     source='Howard et al. 2017, MobileNets, arXiv 1704.04861, §3.2: "very little or no weight decay", without numbers',
-    claims=tuple(Claim(f"{name}, depthwise spared", f"{name}, all decay", expects="higher") for name in NAMES),
+    claims=tuple(Claim(f"{name}, depthwise spared", f"{name}, all decay", expects="higher") for name in NETWORKS),
     full=Form(CIFAR10 | SHAPE, ARMS, minutes=34),
     quick=Form(SHAPES10 | SHAPE | {"data.train_size": 2000, "data.test_size": 500}, ARMS, minutes=1.7, seeds=2),
     columns=("parameters", "macs", "minutes"),

@@ -1,18 +1,19 @@
 """The resolution multiplier of MobileNet and GhostNet."""
 
+from minighost.experiments.catalogue.width import NETWORKS
 from minighost.experiments.experiment import Claim, Experiment, Form, Published
 from minighost.experiments.power import fits
 from minighost.experiments.recipes import CIFAR10, SHAPES10
 
 __all__ = ["EXPERIMENT"]
 
-NAMES, SIDES = ("mobilenet_v1", "ghostnet"), (16, 20, 24, 28, 32)
+SIDES = 16, 20, 24, 28, 32
 ARMS = {
-    f"{name} {side}": {"model.name": name, "data.size": (side, side), "train.crop": side // 8}
-    for name in NAMES
+    f"{name} {side}": NETWORKS[name] | {"data.size": (side, side), "train.crop": side // 8}
+    for name in NETWORKS
     for side in SIDES
 }
-SHAPE = {"model.stem_stride": 1, "model.width": 0.5, "model.dropout": 0.0}
+SHAPE = {"model.width": 0.5, "model.dropout": 0.0}
 
 EXPERIMENT = Experiment(
     name="resolution",

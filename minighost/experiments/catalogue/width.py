@@ -6,9 +6,13 @@ from minighost.experiments.recipes import CIFAR10, SHAPES10
 
 __all__ = ["EXPERIMENT"]
 
+NETWORKS = {
+    "mobilenet_v1": {"model.name": "mobilenet_v1_cifar", "model.stage2_stride": 2},
+    "ghostnet": {"model.name": "ghostnet", "model.stem_stride": 1},
+}
 WIDTHS = {"mobilenet_v1": (0.25, 0.5, 0.75, 1.0), "ghostnet": (0.5, 0.75, 1.0, 1.3)}
-ARMS = {f"{name} {width:g}": {"model.name": name, "model.width": width} for name in WIDTHS for width in WIDTHS[name]}
-SHAPE = {"model.stem_stride": 1, "model.dropout": 0.0}
+ARMS = {f"{name} {width:g}": NETWORKS[name] | {"model.width": width} for name in WIDTHS for width in WIDTHS[name]}
+SHAPE = {"model.dropout": 0.0}
 
 EXPERIMENT = Experiment(
     name="width",
