@@ -36,6 +36,7 @@ from minighost.models.repvgg import RepVGG, repvgg_cifar
 from minighost.models.resnet import ResNet, resnet20, resnet56_cifar, resnet_cifar
 from minighost.models.resnet_imagenet import ResNetImageNet, resnet18, resnet18_cifar, resnet50, resnet50_cifar
 from minighost.models.rounding import make_divisible, squeeze_width
+from minighost.models.separable_net import SeparableNet
 from minighost.models.shufflenet_v1 import ShuffleNetV1, shufflenet_v1_cifar
 from minighost.models.shufflenet_v2 import ShuffleNetV2, shufflenet_v2_cifar
 from minighost.models.squeezenet import SqueezeNet, squeezenet_cifar
@@ -70,6 +71,7 @@ __all__ = [
     "ResNet",
     "ResNetImageNet",
     "Scaling",
+    "SeparableNet",
     "ShuffleNetV1",
     "ShuffleNetV2",
     "SqueezeNet",

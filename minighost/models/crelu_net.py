@@ -44,9 +44,11 @@ class CReLUNet(Network):
         How many of the eight layers, counted from the image, have CReLU and half the filters; 0 is the network with
         ReLU alone.
     width : float
-        Multiplies all channels, then rounds to multiples of 8.
+        Multiplies all channels, then rounds to multiples of `divisor`.
     num_classes : int
     rng : int or numpy.random.Generator
+    divisor : int
+        Even. A small one lets two networks have equally many parameters.
 
     Raises
     ------
@@ -54,18 +56,22 @@ class CReLUNet(Network):
         A number is out of range.
     """
 
-    def __init__(self, crelu: int = 4, width: float = 1.0, num_classes: int = 10, rng: Seed = 0) -> None:
+    def __init__(
+        self, crelu: int = 4, width: float = 1.0, num_classes: int = 10, rng: Seed = 0, divisor: int = 8
+    ) -> None:
         number("CReLUNet", "width", width, above=0)
         whole("CReLUNet", "num_classes", num_classes, 1)
         layers = sum(map(len, STAGES))
         if whole("CReLUNet", "crelu", crelu, 0) > layers:
             raise ValueError(f"CReLUNet: crelu={crelu} must be at most {layers}, the number of its layers")
+        if whole("CReLUNet", "divisor", divisor, 2) % 2:
+            raise ValueError(f"CReLUNet: divisor={divisor} must be even, for CReLU makes two maps of each filter's")
         rng = np.random.default_rng(rng)
         channels, placed, stages = 3, 0, []
         for rows in STAGES:
             units: list[Module] = []
             for maps, kernel_size, stride in rows:
-                out = make_divisible(maps * width, 8)
+                out = make_divisible(maps * width, divisor)
                 if placed < crelu:
                     units.append(
                         Sequential(ConvBNAct(channels, out // 2, kernel_size, stride, act=None, rng=rng), CReLU())

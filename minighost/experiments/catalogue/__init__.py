@@ -1,11 +1,15 @@
 """All experiments, by name."""
 
 from minighost.experiments.catalogue import (
+    crelu,
     decay,
+    family,
     ghost_d,
     ghost_s,
     ghost_width,
+    groups,
     resolution,
+    separable,
     shuffle,
     width,
 )
@@ -19,10 +23,14 @@ EXPERIMENTS = {
         ghost_d,
         ghost_s,
         ghost_width,
+        crelu,
         width,
         resolution,
         shuffle,
+        separable,
+        groups,
         decay,
+        family,
     )
 }
 
