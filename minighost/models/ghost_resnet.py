@@ -10,10 +10,13 @@ norms 13,953,512 and 8,151,752. The ghost modules of the authors' code have bias
 (``bn="none", conv_bias=True``), which leaves 13,927,016 and 8,125,256.
 """
 
+from collections.abc import Sequence
+
 from minighost.models.registry import register
 from minighost.models.resnet import ResNet, blocks_of
 from minighost.models.resnet_imagenet import ResNetImageNet
 from minighost.nn import BatchNorm2d, Conv2d, ConvBNAct, GhostModule, Module, ReLU, Sequential
+from minighost.nn.ghost_variants import variant
 from minighost.nn.residual import Unit
 from minighost.type_aliases import Seed
 
@@ -35,28 +38,38 @@ class _Biased(GhostModule):
             self.cheap = Conv2d(m, m * (s - 1), d, padding=d // 2, groups=m, bias=bias, rng=rng)
 
 
-def ghost_unit(s: int = 2, d: int = 3, bn: str = "inside", conv_bias: bool = False) -> Unit:
+def ghost_unit(
+    s: int = 2, d: int | Sequence[int] = 3, bn: str = "inside", conv_bias: bool = False, module: str = "standard"
+) -> Unit:
     """What makes a ghost module where a `ConvBNAct` would be.
 
     Parameters
     ----------
-    s, d : int
-        Ratio, and kernel size of the cheap operation.
+    s : int
+        Ratio.
+    d : int or sequence of int
+        Kernel size of the cheap operation; of several, each makes its share of the ghosts.
     bn : str
         "inside", after both convolutions of the module; "none"; or "inside+outside": once more after the module, a
         known mistake, here to be recognised by its number of parameters.
     conv_bias : bool
         Whether the convolutions have biases; only without batch norm, which would take them away again.
+    module : str
+        "standard", or a variant that asks what a part of the module is worth (`nn.ghost_variants`): "pointwise",
+        "linear", "all_cheap", "ghosts_first".
 
     Raises
     ------
     ValueError
-        `bn` is unknown, or `conv_bias` does not go with it.
+        `bn` or `module` is unknown, or what is asked for does not go together.
     """
+    made = variant("ghost_resnet", module)
     if bn not in ("inside", "inside+outside", "none"):
         raise ValueError(f"ghost_resnet: bn={bn!r} is unknown; choose from 'inside', 'inside+outside', 'none'")
     if conv_bias and bn != "none":
         raise ValueError(f"ghost_resnet: conv_bias=True needs bn='none', not {bn!r}: batch norm would undo the biases")
+    if bn == "none" and (module != "standard" or not isinstance(d, int)):
+        raise ValueError(f"ghost_resnet: bn='none' goes with module='standard' and one d, not {module!r} and d={d}")
 
     def unit(
         in_channels: int,
@@ -69,7 +82,7 @@ def ghost_unit(s: int = 2, d: int = 3, bn: str = "inside", conv_bias: bool = Fal
         if bn == "none":
             ghost: Module = _Biased(in_channels, out_channels, kernel_size, s, d, stride, conv_bias, rng)
             return Sequential(ghost, ReLU()) if act else ghost
-        ghost = GhostModule(in_channels, out_channels, kernel_size, s, d, stride, act == "relu", rng=rng)
+        ghost = made(in_channels, out_channels, kernel_size, s, d, stride, act == "relu", rng=rng)
         return ghost if bn == "inside" else Sequential(ghost, BatchNorm2d(out_channels, relu=act == "relu"))
 
     return unit
@@ -79,16 +92,20 @@ def ghost_unit(s: int = 2, d: int = 3, bn: str = "inside", conv_bias: bool = Fal
 def ghost_resnet_cifar(
     depth: int = 20,
     s: int = 2,
-    d: int = 3,
+    d: int | Sequence[int] = 3,
     shortcut: str = "A",
     replace_first: bool = False,
     bn: str = "inside",
     width: float = 1.0,
     num_classes: int = 10,
     rng: Seed = 0,
+    module: str = "standard",
 ) -> ResNet:
-    """The `ResNet` of 6n + 2 layers of ghost modules; `replace_first` asks for one in place of the stem too."""
-    unit = ghost_unit(s, d, bn)
+    """The `ResNet` of 6n + 2 layers of ghost modules; `replace_first` asks for one in place of the stem too.
+
+    `module` exchanges a part of every ghost module, as in `ghost_unit`.
+    """
+    unit = ghost_unit(s, d, bn, module=module)
     return ResNet(blocks_of(depth), width, num_classes, rng, shortcut, unit, unit if replace_first else ConvBNAct)
 
 
