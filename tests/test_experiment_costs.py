@@ -46,3 +46,11 @@ def test_the_family_meets_its_budget_of_multiply_adds():
     found = {arm: macs for arm, (_, macs) in sizes("family").items()}
     assert len(found) == 10
     assert found == pytest.approx(dict.fromkeys(found, 11e6), rel=0.15)
+
+
+def test_a_pointwise_ghost_network_is_widened_to_the_cost_of_the_standard_one_and_the_others_cost_little_more():
+    found = {arm: macs for arm, (_, macs) in sizes("ghost-parts").items()}
+    standard, pointwise = found["standard"], found.pop("k=1")
+    assert pointwise < standard / 3
+    assert found.pop("k=1, wider") == pytest.approx(standard, rel=0.03)
+    assert all(standard <= macs < 1.06 * standard for macs in found.values())

@@ -5,6 +5,7 @@ from minighost.experiments.catalogue import (
     decay,
     family,
     ghost_d,
+    ghost_parts,
     ghost_s,
     ghost_width,
     groups,
@@ -22,6 +23,7 @@ EXPERIMENTS = {
     for one in (
         ghost_d,
         ghost_s,
+        ghost_parts,
         ghost_width,
         crelu,
         width,
