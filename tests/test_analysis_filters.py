@@ -28,6 +28,15 @@ def test_opposite_filters_are_found_whatever_their_length(seed):
     assert np.allclose(analysis.pairing(layer, draws=1)[0].cosines, -1)
 
 
+def test_filters_that_share_one_direction_are_as_alike_as_they_are_opposite():
+    layer = nn.Conv2d(1, 4, 3, rng=0)
+    layer.weight.data[...] = layer.weight.data[..., :1] * np.array([1, -2, 3, -4], np.float32)
+    (found,) = analysis.pairing(layer, draws=1)
+    assert np.allclose(found.cosines, -1) and np.allclose(found.largest, 1)
+    layer.weight.data[..., 2:] = 0
+    assert np.allclose(analysis.pairing(layer, draws=1)[0].largest, -1)  # with itself does not count
+
+
 def test_zero_filters_and_grouped_layers_are_left_out_of_the_pairing():
     layer = nn.Conv2d(2, 4, 3, rng=0)
     layer.weight.data[..., 1] = 0
@@ -106,6 +115,24 @@ def test_the_effective_field_lies_within_the_formula_and_in_the_middle():
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (7, 13, 7, 13)
     assert 0 < field.side < 7
     assert analysis.effective_field(model, "0", (21, 21, 3)).reach == 3
+
+
+def test_rounding_in_winograds_transforms_reaches_no_further_than_the_filters():
+    layers = [nn.Conv2d(C, 16, 3, padding=1, rng=C) for C in (3, 16, 16)]
+    field = analysis.effective_field(nn.Sequential(*layers), "2", (19, 19, 3))
+    rows, columns = np.nonzero(field.influence)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (6, 12, 6, 12) and field.reach == 7
+
+
+def test_the_square_of_the_formula_lies_around_the_field_even_where_the_image_cuts_it_off():
+    from minighost.plots.analysis import _start
+
+    used = np.zeros(10, bool)
+    used[2:7] = True
+    assert _start(used, 5) == 2
+    used[:3] = True
+    assert _start(used, 9) == -2
+    assert _start(used[::-1], 9) == 3
 
 
 def test_the_effective_field_leaves_mode_gradients_and_statistics_alone():

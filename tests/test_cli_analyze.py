@@ -38,7 +38,7 @@ def test_every_analysis_of_a_network_prints_a_table_that_fits_and_draws(analyze,
         picture = tmp_path / "analysis-Net" / f"{name}.png"
         assert f"picture: analysis-Net/{name}.png" in out and pictures.read(picture, 8)[0].std() > 0
     assert re.search(r"^stem +(2\.8|3\.0) +3 +3$", out, re.M), "the field of a 3x3 convolution"
-    assert re.search(r"^ghost +[\d.]+ +[\d.]+ +0\.94 +[\d.]+$", out, re.M), "r_s = 8 / (4 + 9/2)"
+    assert re.search(r"^ghost +[\d.]+ +[\d.]+ +0\.94 +[\d.]+ +[\d.]+-[\d.]+$", out, re.M), "r_s = 8 / (4 + 9/2)"
     assert re.search(r"^stem\.conv +mixed\.conv +2 +[\d.]+$", out, re.M)
 
 

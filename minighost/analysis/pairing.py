@@ -8,6 +8,9 @@ A filter is flattened and normalised. Its pair is the filter of the same layer t
 A layer whose smallest cosines lie near -1 learns each direction twice, once with either sign, which CReLU would give it
 for free. But among n random directions in d dimensions some are nearly opposite as well, the more so the smaller d is:
 so every layer is compared with normally distributed filters of its own n and d.
+
+Nor is every layer below chance one of pairs: filters that share few directions are more alike *and* more opposite than
+chance has it. So the largest cosines stand beside the smallest. Pairs show where the smallest are the larger in size.
 """
 
 from typing import NamedTuple
@@ -18,7 +21,7 @@ from minighost.arguments import whole
 from minighost.nn import Conv2d, Module
 from minighost.type_aliases import Array, Seed
 
-__all__ = ["Pairing", "pairing", "smallest_cosines"]
+__all__ = ["Pairing", "extreme_cosines", "pairing"]
 
 
 class Pairing(NamedTuple):
@@ -31,13 +34,16 @@ class Pairing(NamedTuple):
         d, the numbers of one filter.
     cosines : ndarray, shape (n,), float64
         Each filter's smallest cosine with another one; filters that are zero are left out.
+    largest : ndarray, shape (n,), float64
+        Each filter's largest cosine with another one. Of random filters it is minus the smallest, on average.
     random : ndarray, shape (draws, n), float64
-        The same of normally distributed filters.
+        The smallest of normally distributed filters.
     """
 
     path: str
     weights: int
     cosines: Array
+    largest: Array
     random: Array
 
     @property
@@ -79,21 +85,24 @@ def pairing(model: Module, draws: int = 10, seed: Seed = 0) -> list[Pairing]:
     rng, found = np.random.default_rng(seed), []
     for path, module in model.named_modules():
         if isinstance(module, Conv2d) and module.groups == 1:
-            cosines = smallest_cosines(_filters(module))
+            cosines, largest = extreme_cosines(_filters(module))
             if len(cosines):
                 shape = (len(cosines), module.weight.data[..., 0].size)
-                random = np.stack([smallest_cosines(rng.normal(size=shape)) for _ in range(draws)])
-                found.append(Pairing(path or type(module).__name__, shape[1], cosines, random))
+                random = np.stack([extreme_cosines(rng.normal(size=shape))[0] for _ in range(draws)])
+                found.append(Pairing(path or type(module).__name__, shape[1], cosines, largest, random))
     return found
 
 
-def smallest_cosines(filters: Array) -> Array:
-    """Smallest cosine of each row (n, d) with another row; rows of zeros are left out, and fewer than two have none."""
+def extreme_cosines(filters: Array) -> tuple[Array, Array]:
+    """Smallest and largest cosine of each row (n, d) with another row. Rows of zeros, and a row alone, have none."""
     norms = np.linalg.norm(filters, axis=1)
     directions = filters[norms > 0] / norms[norms > 0, None]
     if len(directions) < 2:
-        return np.empty(0)
-    return (directions @ directions.T).min(axis=1)  # the cosine with itself, 1, is never the smallest
+        return np.empty(0), np.empty(0)
+    cosines = directions @ directions.T
+    smallest = cosines.min(axis=1)  # the cosine with itself, 1, is never the smallest
+    np.fill_diagonal(cosines, -np.inf)
+    return smallest, cosines.max(axis=1)
 
 
 def _filters(layer: Conv2d) -> Array:

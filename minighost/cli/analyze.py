@@ -133,21 +133,24 @@ def _pairs(subject, args):
         (
             one.path,
             f"{len(one.cosines)}",
-            f"{one.weights:,}",
+            f"{one.weights}",
             f"{one.cosines.mean():.3f}",
             f"{one.random.mean():.3f}",
             f"{one.excess:+.3f}",
             f"{one.spread:.3f}",
+            f"{one.largest.mean():.3f}",
         )
         for one in layers
     ]
-    heads = ("layer", "filters", "weights", "mean", "random", "excess", "+-")
+    heads = ("layer", "n", "d", "min", "random", "excess", "+-", "max")
     return [
         *_said(
-            "pairs: mean of each filter's smallest cosine with another; below random, filters come in opposite pairs"
+            "pairs: means of each filter's smallest cosine with another of its layer's n filters of d weights (min), "
+            "of that of random filters, and of the largest (max). Where min is far below random, filters come in "
+            "opposite pairs - unless max is as far above zero: then they share few directions, of either sign."
         ),
         "",
-        *table(rows, heads, "<>>>>>>"),
+        *table(rows, heads, "<>>>>>>>"),
         "",
         f"picture: {file}",
     ]
@@ -303,6 +306,7 @@ def _cost(subject, args):
                 f"{1e3 * one.plain.median:.2f}",
                 f"{one.theory:.2f}",
                 f"{one.measured:.2f}",
+                "{:.2f}-{:.2f}".format(*one.quartiles),
             )
             for one in ghosts
         ]
@@ -310,10 +314,11 @@ def _cost(subject, args):
             "",
             *_said(
                 "A ghost module beside the convolution that it stands for: how many times as many multiply-adds that "
-                "has (r_s), and how many times as long it takes."
+                "has (r_s), and how many times as long it takes, with the middle half of 10 turns. Where that is wide, "
+                "the machine was busy."
             ),
             "",
-            *table(speeds, ("ghost module", "ms", "plain, ms", "r_s", "measured"), "<>>>>"),
+            *table(speeds, ("ghost module", "ms", "plain, ms", "r_s", "measured", "middle half"), "<>>>>>"),
         ]
     return lines
 

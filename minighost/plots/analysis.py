@@ -37,6 +37,7 @@ def pairing(layers, path, title):
         cells[0].legend(frameon=False, fontsize=8)
         for cell in cells[-4:]:
             cell.set_xlabel("smallest cosine with another filter", fontsize=8)
+            cell.tick_params(labelbottom=True)
 
 
 def similar(maps, pairs, path, title):
@@ -123,11 +124,16 @@ def field(found, sides, path, title):
             H, W = one.influence.shape
             side = sides[name]
             if side is not None and side < min(H, W):
-                rows_, columns_ = np.nonzero(one.influence)
-                corner = columns_.min() - 0.5, rows_.min() - 0.5
+                corner = [_start(used, side) - 0.5 for used in (one.influence.any(axis=0), one.influence.any(axis=1))]
                 cell.add_patch(Rectangle(corner, side, side, fill=False, edgecolor=TEST, linewidth=1.2))
             formula = "all" if side is None else str(side)
             cell.set_title(f"{name}\n95 % within {one.side:.0f}, formula {formula}", fontsize=8, parse_math=False)
+
+
+def _start(used, side):
+    """Where a field of `side` pixels begins, of which the image holds those `used`: before it, if cut off there."""
+    first, last = np.flatnonzero(used)[[0, -1]]
+    return last - side + 1 if first == 0 else first
 
 
 @contextlib.contextmanager
