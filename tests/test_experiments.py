@@ -1,5 +1,6 @@
 """An experiment is what it says: arms that can be built, runs that are read honestly, verdicts that seeds allow."""
 
+import dataclasses
 import json
 import re
 
@@ -7,8 +8,9 @@ import pytest
 from commands import printed, refused
 from sweeps import Runner, ctrl_c_during
 
-from minighost.experiments import reading, report, run
+from minighost.experiments import reading, report, run, timing
 from minighost.experiments.catalogue import EXPERIMENTS
+from minighost.experiments.command import command, overrides
 from minighost.experiments.equal_time import at_equal_time
 from minighost.experiments.experiment import ACCURACY, COLUMNS, Claim, Experiment, Form
 from minighost.experiments.findings import Arm, Findings
@@ -167,6 +169,42 @@ def test_the_folder_of_another_sweep_is_refused(small, tmp_path):
         gather(folder)
 
 
+def test_a_report_is_of_the_trials_that_were_wanted_last(small):
+    path = fabricated({("slow", 0): 0.5, ("slow", 1): 0.6, ("fast", 0): 0.9, ("fast", 1): 0.8})
+    folder, _ = arranged(SMALL, True, 1, path)
+    folder.write()
+    findings = gather(path)
+    assert findings.arms["slow"].accuracies == [50.0] and findings.trials == 2
+    assert command(findings) == "minighost experiment run small --quick --seeds 1"
+
+
+def test_settings_for_all_trials_are_part_of_the_command_that_repeats_them(small, monkeypatch):
+    folder, _ = arranged(SMALL, True, 2, "made", {"train.epochs": "2", "data.size": "16"})
+    folder.path.mkdir()
+    folder.write()
+    findings = gather("made")
+    given = "--set data.size=16x16 --set train.epochs=2"
+    assert command(findings) == f"minighost experiment run small --quick --seeds 2 {given}"
+    other = SMALL.quick._replace(arms={"slow": {"train.lr": 0.02}, "fast": {"train.lr": 0.1}})
+    monkeypatch.setitem(EXPERIMENTS, "small", dataclasses.replace(SMALL, quick=other))
+    assert overrides(gather("made")) is None
+    assert "The experiment has been changed since" in report.write(gather("made"), "out")[0].read_text("utf-8")
+
+
+def test_milliseconds_are_taken_once_and_again_only_if_asked(small, monkeypatch):
+    monkeypatch.setitem(EXPERIMENTS, "small", dataclasses.replace(SMALL, columns=("train_ms",), plots=("train_ms",)))
+    monkeypatch.setattr(timing, "ROUNDS", 1)
+    path = fabricated({("slow", 0): 0.5, ("fast", 0): 0.9})
+    first = run.clocked(path)
+    assert first.arms["slow"].train_ms > 0 and first.arms["fast"].inference_ms > 0
+    assert run.clocked(path).timing == first.timing
+    assert run.clocked(path, again=True).timing["milliseconds"] != first.timing["milliseconds"]
+    page, _, picture = report.write(run.clocked(path), "out")
+    assert picture.name == "train-ms.png" and "medians for a batch of 64 images on 1 thread" in page.read_text("utf-8")
+    (path / timing.FILE).write_text('{"milliseconds": {"slow": {}}}')
+    assert timing.read(path) == {} and run.clocked(path).timing
+
+
 # What follows ------------------------------------------------------------------------------------------------------
 
 
@@ -186,9 +224,18 @@ def test_the_interval_of_a_difference_is_welchs():
     [
         (Claim("a", "b", points=1.0), 0.5, None, "one seed: nothing follows"),
         (Claim("a", "b", points=1.0), 0.5, 0.6, "open: the seeds spread too much to tell"),
-        (Claim("a", "b", points=1.0), 0.5, 0.4, "agrees with the claim"),
+        (Claim("a", "b", points=0.8), 0.5, 0.4, "agrees with the claim"),
+        (Claim("a", "b", points=1.0), 0.5, 0.4, "agrees in direction; the difference is smaller"),
+        (Claim("a", "b", points=0.2), 0.7, 0.4, "agrees in direction; the difference is larger"),
+        (Claim("a", "b", expects="higher"), 0.5, 0.4, "agrees with the claim"),
+        (
+            Claim("a", "b", points=-6.2),
+            -0.8,
+            1.0,
+            "open: the seeds spread too much to tell, but a difference as claimed is excluded",
+        ),
         (Claim("a", "b", points=1.0), -0.5, 0.4, "CONTRADICTS the claim"),
-        (Claim("a", "b", points=-1.0), -0.5, 0.4, "agrees with the claim"),
+        (Claim("a", "b", points=-0.7), -0.5, 0.4, "agrees with the claim"),
         (Claim("a", "b", expects="equal"), -0.5, 0.4, "CONTRADICTS the claim"),
         (Claim("a", "b", expects="equal"), 0.5, 0.4, "more than claimed"),
         (
@@ -226,23 +273,22 @@ def test_a_family_is_fitted_from_its_own_arms_only():
         arm(1.0, name="v 1", macs=7),
     )
     (line,) = fits(found, "α", lambda one: float(one.name.split()[1]))
-    assert line == "u: of the cost that is claimed to rise as α^2 rise multiply-adds as α^2.00, training step as α^1.00"
+    assert line == "u: claimed to rise as α^2; here multiply-adds as α^2.00, training step as α^1.00"
 
 
 def test_accuracy_at_equal_cost_is_read_off_between_the_two_arms_that_enclose_it():
     families = {"plain": "", "g 1": "g", "g 2": "g"}
     low, high = arm(80.0, 80.2, name="g 1", train_ms=1.0), arm(84.0, 84.2, name="g 2", train_ms=4.0)
+    found = findings_of(families, arm(81.0, 81.2, name="plain", train_ms=2.0), low, high)
+    text = at_equal_time(found, "plain", "g", "train_ms")
+    assert text.startswith(
+        "at the training step of plain (2.0 ms), g is 1.00 points ahead, between g 1 (1.0 ms) and g 2 "
+    )
     text = at_equal_time(
-        findings_of(families, arm(81.0, 81.2, name="plain", train_ms=2.0), low, high), "plain", "g", "train_ms"
-    )
-    assert (
-        "at equal training step as plain (2), g is 1.00 points ahead, between g 1 (1) and g 2 (4): +1.00 points ("
-        in text
-    )
-    outside = at_equal_time(
         findings_of(families, arm(81.0, name="plain", train_ms=9.0), low, high), "plain", "g", "train_ms"
     )
-    assert outside.endswith("plain takes 9, outside of what the arms of g span (1 to 4); nothing follows")
+    assert text.endswith("plain (9.0 ms): outside of what the arms of g span, 1.0 ms to 4.0 ms; nothing follows")
+    assert "not known yet" in at_equal_time(findings_of(families, low, high), "plain", "g", "train_ms")
 
 
 # The command -------------------------------------------------------------------------------------------------------

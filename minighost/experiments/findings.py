@@ -9,7 +9,7 @@ from minighost.experiments.experiment import Experiment
 if TYPE_CHECKING:
     from minighost.train.config import Config
 
-__all__ = ["Arm", "Findings"]
+__all__ = ["Arm", "Findings", "short"]
 
 
 class Arm(NamedTuple):
@@ -106,3 +106,11 @@ class Findings(NamedTuple):
     def missing(self) -> list[str]:
         """What is not there, a line each."""
         return [f"{arm.name}, {line}" for arm in self.arms.values() for line in arm.missing]
+
+
+def short(number: float) -> str:
+    """A count in three digits: 12.5M."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= 0.9995 * size:
+            return f"{number / size:.3g}{unit}"
+    return str(number)

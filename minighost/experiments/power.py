@@ -49,5 +49,5 @@ def fits(findings: Findings, letter: str, multiplier: Callable[[Arm], float]) ->
             if len({at for at, _ in points}) > 1 and len({value for _, value in points}) > 1:
                 found.append(f"{words} as {letter}^{exponent(points):.2f}")
         if found:
-            lines.append(f"{family}: of the cost that is claimed to rise as {letter}^2 rise {', '.join(found)}")
+            lines.append(f"{family}: claimed to rise as {letter}^2; here {', '.join(found)}")
     return lines

@@ -79,14 +79,20 @@ def verdict(claim: Claim, found: Difference) -> str:
     """In a few words, whether what was found agrees with what was claimed."""
     if found.margin is None:
         return "one seed: nothing follows"
+    within = claim.points is None or abs(found.points - claim.points) <= found.margin
     if not found.clear:
         if claim.direction == "equal":
             return "no difference is seen, as claimed; the interval says how large one may be"
-        return "open: the seeds spread too much to tell"
+        return "open: the seeds spread too much to tell" + (
+            "" if within else ", but a difference as claimed is excluded"
+        )
     got = "higher" if found.points > 0 else "lower"
     if claim.direction == "equal":
         return "more than claimed" if got == "higher" else "CONTRADICTS the claim"
-    return "agrees with the claim" if got == claim.direction else "CONTRADICTS the claim"
+    if got != claim.direction:
+        return "CONTRADICTS the claim"
+    size = "larger" if claim.points is not None and abs(found.points) > abs(claim.points) else "smaller"
+    return "agrees with the claim" if within else f"agrees in direction; the difference is {size}"
 
 
 def read(findings: Findings) -> list[str]:

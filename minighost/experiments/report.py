@@ -10,7 +10,7 @@ from minighost import bench
 from minighost.experiments import reading
 from minighost.experiments.command import command, overrides, setting
 from minighost.experiments.experiment import ACCURACY, COLUMNS
-from minighost.experiments.findings import Findings
+from minighost.experiments.findings import Findings, short
 from minighost.files import write_atomic
 from minighost.plots import experiment as plots
 from minighost.terminal import text
@@ -22,6 +22,7 @@ from minighost.wording import counted
 __all__ = ["table", "write"]
 
 WIDTH = 80
+UNITS = {"parameters": 1e6, "macs": 1e6}  # on the axis of a picture
 DECIMALS = {"minutes": ".1f", "images_per_second": ",.0f", "train_ms": ".2f", "inference_ms": ".2f"}
 
 
@@ -54,15 +55,12 @@ def write(findings: Findings, out) -> list[Path]:
 
 def table(findings: Findings) -> list[str]:
     """Lines of at most 80 characters: arms, seeds, accuracy, and what an arm costs."""
-    header = ["arm", "n", "test accuracy, %", "params", "MACs", "run"]
-    rows = [
-        [arm.name, str(arm.n), _accuracy(arm), _short(arm.parameters), _short(arm.macs), _time(arm)]
-        for arm in findings.arms.values()
-    ]
-    if findings.timing:
-        header += ["step, ms", "infer, ms"]
-        for row, arm in zip(rows, findings.arms.values(), strict=True):
-            row += [_cell(arm.train_ms, ".1f"), _cell(arm.inference_ms, ".1f")]
+    header = ["arm", "n", "test accuracy, %", "params", "MACs"]
+    header += ["step, ms", "infer, ms"] if findings.timing else ["run"]
+    rows = []
+    for arm in findings.arms.values():
+        times = [_cell(arm.train_ms, ".1f"), _cell(arm.inference_ms, ".1f")] if findings.timing else [_time(arm)]
+        rows.append([arm.name, str(arm.n), _accuracy(arm), short(arm.parameters), short(arm.macs), *times])
     room = WIDTH - sum(2 + max(len(row[k]) for row in (header, *rows)) for k in range(1, len(header)))
     return text.table(
         [(text.clipped(row[0], room), *row[1:]) for row in rows], tuple(header), "<" + ">" * (len(header) - 1)
@@ -71,13 +69,6 @@ def table(findings: Findings) -> list[str]:
 
 def _time(arm):
     return "" if arm.minutes is None else duration(60 * arm.minutes)
-
-
-def _short(number):
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if number >= 0.9995 * size:
-            return f"{number / size:.3g}{unit}"
-    return str(number)
 
 
 def _accuracy(arm):
@@ -99,9 +90,9 @@ def _draw(findings, kind, path):
     families, points = experiment.families or {}, []
     for arm in arms:
         if (cost := getattr(arm, kind)) is not None:
-            points.append((arm.name, families.get(arm.name, ""), cost, arm.accuracies))
+            points.append((arm.name, families.get(arm.name, ""), cost / UNITS.get(kind, 1), arm.accuracies))
     if points:
-        plots.against_cost(points, COLUMNS[kind], path, title)
+        plots.against_cost(points, COLUMNS[kind] + (", millions" if kind in UNITS else ""), path, title)
 
 
 # The numbers -------------------------------------------------------------------------------------------------------
@@ -235,7 +226,7 @@ def _theirs(found, key):
     value = None if found is None else getattr(found, key)
     if value is None:
         return ""
-    return f"{value:.1f}" if key == "accuracy" else f"{_short(value)}"
+    return f"{value:.1f}" if key == "accuracy" else f"{short(value)}"
 
 
 def _costs(findings):

@@ -63,11 +63,21 @@ def against_cost(points, cost, path, title):
                 )
         costs = [at for _, _, at, _ in points]
         if min(costs) > 0 and max(costs) / min(costs) >= DECADE:
-            axes.set_xscale("log")
-        axes.margins(x=0.12)
+            _logarithmic(axes)
+        axes.margins(x=0.15)
         axes.set_xlabel(cost, color=INK)
         if any(families):
             axes.legend(frameon=False, fontsize=9, labelcolor=INK)
+
+
+def _logarithmic(axes):
+    """With plain numbers, as many as have room."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def _axes(figure, title):

@@ -29,8 +29,8 @@ EXPERIMENT = Experiment(
         "g=8": Published(100 - 52.7),
         "g=8, no shuffle": Published(100 - 56.5),
     },
-    full=Form(CIFAR10 | NETWORK, ARMS, minutes=30),
-    quick=Form(SHAPES10 | NETWORK | {"data.train_size": 2000, "data.test_size": 500}, ARMS, minutes=5, seeds=1),
+    full=Form(CIFAR10 | NETWORK, ARMS, minutes=50),
+    quick=Form(SHAPES10 | NETWORK, ARMS, minutes=6, seeds=1),
     columns=("parameters", "macs", "train_ms", "inference_ms"),
     notes=(
         "More groups at equal multiply-adds mean more channels: the paper's widths, quartered, for 32x32 images with a "
