@@ -48,6 +48,15 @@ def test_the_family_meets_its_budget_of_multiply_adds():
     assert found == pytest.approx(dict.fromkeys(found, 11e6), rel=0.15)
 
 
+def test_a_pruned_resnet_has_the_multiply_adds_of_its_ghost_form_and_the_budget_of_the_others():
+    found = {arm: macs for arm, (_, macs) in sizes("ghost-resnet").items()}
+    for depth in ("20", "56"):
+        assert found[f"{depth} pruned"] == pytest.approx(found[f"{depth} ghost"], rel=0.01)
+    assert found["20 narrow"] == found["20 pruned"]
+    form = EXPERIMENTS["ghost-resnet"].full
+    assert form.arms["56 pruned"]["train.prune_after"] * 3 == 2 * form.recipe["train.epochs"]
+
+
 def test_a_pointwise_ghost_network_is_widened_to_the_cost_of_the_standard_one_and_the_others_cost_little_more():
     found = {arm: macs for arm, (_, macs) in sizes("ghost-parts").items()}
     standard, pointwise = found["standard"], found.pop("k=1")

@@ -48,7 +48,7 @@ def test_what_an_experiment_claims_and_shows_is_about_its_arms(name):
         assert all(key in keys() or key.startswith("model.") for key in form.recipe)
         own = [key for settings in form.arms.values() for key in settings]
         assert set(own) - {"train.crop"} <= {
-            key for key in own if key.startswith(("model.", "data.size", "train.decay"))
+            key for key in own if key.startswith(("model.", "data.size", "train.decay", "train.prune"))
         }
 
 

@@ -11,6 +11,7 @@ norms 13,953,512 and 8,151,752. The ghost modules of the authors' code have bias
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from minighost.models.registry import register
 from minighost.models.resnet import ResNet, blocks_of
@@ -80,7 +81,8 @@ def ghost_unit(
         rng: Seed = None,
     ) -> Module:
         if bn == "none":
-            ghost: Module = _Biased(in_channels, out_channels, kernel_size, s, d, stride, conv_bias, rng)
+            one: Any = d
+            ghost: Module = _Biased(in_channels, out_channels, kernel_size, s, one, stride, conv_bias, rng)
             return Sequential(ghost, ReLU()) if act else ghost
         ghost = made(in_channels, out_channels, kernel_size, s, d, stride, act == "relu", rng=rng)
         return ghost if bn == "inside" else Sequential(ghost, BatchNorm2d(out_channels, relu=act == "relu"))

@@ -42,6 +42,8 @@ class ResNet(Network):
         "A" or "B", as in `nn.ResidualBlock`.
     unit, stem : callable
         What makes the blocks' convolutions, and the first one.
+    inner : float
+        Share of the channels that is left between the two convolutions of a block, up to 1: what `nn.prune` leaves.
 
     Raises
     ------
@@ -63,10 +65,12 @@ class ResNet(Network):
         shortcut: str = "B",
         unit: Unit = ConvBNAct,
         stem: Unit = ConvBNAct,
+        inner: float = 1.0,
     ) -> None:
         whole("ResNet", "blocks", blocks, 1)
         number("ResNet", "width", width, above=0)
         whole("ResNet", "num_classes", num_classes, 1)
+        number("ResNet", "inner", inner, above=0, most=1)
         rng = np.random.default_rng(rng)
         channels, stages = make_divisible(16 * width, 4), []
         self.stem = stem(3, channels, 3, rng=rng)
@@ -74,7 +78,8 @@ class ResNet(Network):
             chain = []
             for k in range(blocks):
                 out = make_divisible(maps * width, 4)
-                chain.append(ResidualBlock(channels, out, first_stride if k == 0 else 1, shortcut, unit, rng))
+                stride, mid = first_stride if k == 0 else 1, max(1, round(out * inner))
+                chain.append(ResidualBlock(channels, out, stride, shortcut, unit, rng, mid))
                 channels = out
             stages.append(Sequential(*chain))
         self.stages = Sequential(*stages)
@@ -100,10 +105,18 @@ def blocks_of(depth: int) -> int:
     paper='He et al., "Deep residual learning for image recognition", arXiv 1512.03385',
 )
 def resnet_cifar(
-    depth: int = 20, shortcut: str = "A", width: float = 1.0, num_classes: int = 10, rng: Seed = 0
+    depth: int = 20,
+    shortcut: str = "A",
+    width: float = 1.0,
+    num_classes: int = 10,
+    rng: Seed = 0,
+    inner: float = 1.0,
 ) -> ResNet:
-    """The `ResNet` of `depth` = 6n + 2 layers: 20, 32, 44, 56, 110 in the paper. Maps are 32 16 8 wide."""
-    return ResNet(blocks_of(depth), width, num_classes, rng, shortcut)
+    """The `ResNet` of `depth` = 6n + 2 layers: 20, 32, 44, 56, 110 in the paper. Maps are 32 16 8 wide.
+
+    `inner` is the share of channels within blocks, as pruning leaves them.
+    """
+    return ResNet(blocks_of(depth), width, num_classes, rng, shortcut, inner=inner)
 
 
 @register("resnet20", like="resnet_cifar")

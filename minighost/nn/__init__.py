@@ -38,6 +38,7 @@ from minighost.nn.pooling import (
     Pad2d,
     Subsample,
 )
+from minighost.nn.pruning import prune
 from minighost.nn.reparameterize import merge_branches
 from minighost.nn.residual import ResidualBlock
 from minighost.nn.separable import SeparableConv2d
@@ -120,6 +121,7 @@ __all__ = [
     "fusing",
     "hooked",
     "merge_branches",
+    "prune",
     "separate",
     "unfreeze",
     "without_weights",

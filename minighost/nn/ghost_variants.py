@@ -28,7 +28,7 @@ class PointwiseGhosts(GhostModule):
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: IntPair, *args: Any, rng: Seed = None, **options: Any
     ) -> None:
-        super().__init__(in_channels, out_channels, 1, *args, rng=rng, **options)
+        super().__init__(in_channels, out_channels, 1, *args, **{**options, "rng": rng})
 
 
 class LinearGhosts(GhostModule):

@@ -33,6 +33,8 @@ class ResidualBlock(Module):
     unit : callable
         What makes a convolution with batch norm and activation: `ConvBNAct`, or what takes its place.
     rng : int or numpy.random.Generator, optional
+    mid_channels : int, optional
+        Between the two convolutions; by default `out_channels`. Fewer are what pruning leaves.
 
     Raises
     ------
@@ -48,10 +50,11 @@ class ResidualBlock(Module):
         shortcut: str = "B",
         unit: Unit = ConvBNAct,
         rng: Seed = None,
+        mid_channels: int | None = None,
     ) -> None:
-        rng = np.random.default_rng(rng)
-        self.first = unit(in_channels, out_channels, 3, stride, rng=rng)
-        self.second = unit(out_channels, out_channels, 3, act=None, rng=rng)
+        rng, mid_channels = np.random.default_rng(rng), out_channels if mid_channels is None else mid_channels
+        self.first = unit(in_channels, mid_channels, 3, stride, rng=rng)
+        self.second = unit(mid_channels, out_channels, 3, act=None, rng=rng)
         self.shortcut = shortcut_around(in_channels, out_channels, stride, shortcut, unit, rng)
         self.act = ReLU()
 

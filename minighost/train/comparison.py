@@ -17,6 +17,7 @@ from minighost.terminal.console import duration
 from minighost.train.config import LARGEST, Config
 from minighost.train.log import read_log
 from minighost.train.meta import RunMeta
+from minighost.train.pruning import network_at
 from minighost.train.restore import create_model
 from minighost.train.runfolder import FREE, RunFolder
 from minighost.type_aliases import PathLike
@@ -248,7 +249,7 @@ def _parameters(meta: RunMeta | None) -> int | None:
         return None
     try:
         with without_weights():
-            model = create_model(meta.config, len(meta.classes), len(meta.mean))
+            model = create_model(network_at(meta.config, meta.trainer), len(meta.classes), len(meta.mean))
     except (ValueError, TypeError):
         return None
     return sum(p.size for p in model.parameters())

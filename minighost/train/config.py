@@ -119,6 +119,11 @@ class TrainConfig:
         None, Text(none=True), "last layer that stays as it is, with all before it; body: all but the head"
     )
     body_lr: float = _key(1.0, Real(above=0), "learning rate of all layers but the head, as a multiple of lr")
+    prune_after: int | None = _key(
+        None,
+        Whole(0, none=True),
+        "epochs with all filters; then the weakest go, down to the network's option inner (model.inner=0.5)",
+    )
     extended: tuple[float, ...] = _key(
         (),
         Numbers(least=1),
@@ -249,11 +254,27 @@ class Config:
             raise ValueError(
                 f"train.milestones: has no effect with train.schedule={train.schedule}; set train.schedule=step"
             )
+        if train.prune_after is not None:
+            self._check_pruning(train)
         if any(epochs % 1 or epochs >= train.epochs for epochs in train.extended):
             raise ValueError(
                 f"train.extended: must be whole numbers below train.epochs={train.epochs}, got "
                 f"{', '.join(f'{epochs:g}' for epochs in train.extended)}; leave it out to start a run"
             )
+
+    def _check_pruning(self, train):
+        if self.model.options.get("inner", 1) == 1:
+            raise ValueError(
+                f"train.prune_after={train.prune_after}: down to what? Set model.inner to the share of filters that is "
+                "to be left, e.g. model.inner=0.5 (resnet_cifar has this option)"
+            )
+        if train.prune_after >= train.epochs:
+            raise ValueError(
+                f"train.prune_after={train.prune_after}: must be less than train.epochs={train.epochs}, or nothing is "
+                "trained after the pruning; lower it"
+            )
+        if train.freeze is not None:
+            raise ValueError(f"train.prune_after: does not go with train.freeze={train.freeze}; leave one out")
 
     def flat(self) -> dict[str, Any]:
         """Every key with its value: ``{"model.name": "ghostnet", ..., "seed": 0}``; the model's options among them."""

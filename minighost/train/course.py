@@ -106,10 +106,8 @@ class Course:
         except Interrupted:
             self._stopped("before the next step")
             raise
-        t = self.trainer
         self.step_seconds, self.test_seconds = step, test * self._test_batches()
-        macs = sum(module.macs for module in t.model.modules() if not list(module.children()))
-        self.storage.macs = macs
+        self.storage.macs = macs = self._macs()
         words = f"{macs / 1e6:.1f} million multiply-adds per image, " if macs else ""
         self.console.line(
             f"speed    {words}{step:.3f} s per step, {self.config.train.batch_size / step:.0f} images/s: "
@@ -128,8 +126,30 @@ class Course:
         epochs = self.config.train.epochs
         return (epochs * len(t.loader) - t.global_step) * self.step_seconds + (epochs - t.epoch) * self.test_seconds
 
+    def _prune(self):
+        """Go on with fewer filters; what a step takes is measured once more."""
+        parameters, macs = self._parameters(), self.storage.macs
+        self.trainer.prune()
+        with self.stop.at_once():
+            _, self.step_seconds, test = self.trainer.rehearse()
+        self.test_seconds, self.storage.macs = test * self._test_batches(), self._macs()
+        self.console.line(
+            f"prune    {parameters:,} -> {self._parameters():,} parameters, {macs / 1e6:.1f} -> "
+            f"{self.storage.macs / 1e6:.1f} million multiply-adds",
+            hang=9,
+        )
+
+    def _parameters(self):
+        return sum(p.data.size for p in self.model.parameters())
+
+    def _macs(self):
+        """Per image, of the latest pass."""
+        return sum(module.macs for module in self.model.modules() if not list(module.children()))
+
     def _epoch(self):
         t, epochs = self.trainer, self.config.train.epochs
+        if t.prune_due:
+            self._prune()
         bar = self.console.bar(f"epoch {t.epoch + 1}/{epochs}", len(t.loader), t.step)
         try:
             done = t.train_epoch(lambda record: self._after_step(record, bar))

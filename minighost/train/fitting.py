@@ -88,6 +88,11 @@ def fit(
         made = isinstance(model, type) and issubclass(model, Module)
         hint = f"; make one: {model.__name__}(...)" if made else ""
         raise TypeError(f"fit: model must be a network, a minighost.nn.Module, got {type(model).__name__}{hint}")
+    if settings.get("prune_after") is not None:
+        raise ValueError(
+            "fit: prune_after: the network that you gave would stay as it is; call fit, then nn.prune(model, smaller), "
+            "and fit with what it returns"
+        )
     train_given, test_given = as_given(train, "train"), None if test is None else as_given(test, "test")
     name = train.name if isinstance(train, Dataset) else "images"
     images, tests = labelled(train_given, test_given, _outputs(model, train_given), name)

@@ -19,6 +19,7 @@ from minighost.train.checkpoint import load_checkpoint
 from minighost.train.config import Config, with_whole_path
 from minighost.train.meta import RunMeta
 from minighost.train.ownfile import BRING_BACK, check_place, difference
+from minighost.train.pruning import network_at
 from minighost.train.trainer import evaluate, evaluated
 from minighost.type_aliases import Array, Images, PathLike, State
 
@@ -276,7 +277,8 @@ def _named(config: Config, meta: RunMeta, weights: State, where: str) -> Module:
     other = "" if meta.config.model.own is None else difference(config, meta.code)
     try:
         size = sum(value.size for value in weights.values())
-        network = recreate_model(config, len(meta.classes), size, where, len(meta.mean))
+        made = network_at(config, meta.trainer)
+        network = recreate_model(made, len(meta.classes), size, where, len(meta.mean))
         _fill(network, weights, f"{where}: this checkpoint does not fit its own configuration")
     except FormatError as error:
         if not other:

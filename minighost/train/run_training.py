@@ -26,6 +26,7 @@ from minighost.train.log import Log, finite, read_log
 from minighost.train.meta import RunMeta, fingerprints, resuming, versions
 from minighost.train.ownfile import record
 from minighost.train.parallel import Single
+from minighost.train.pruning import is_pruned, network_at, unpruned
 from minighost.train.restore import check_model, create_model, recreate_model, takes_grey
 from minighost.train.runfolder import RunFolder, choose_folder
 from minighost.train.signals import Interrupted, listening
@@ -162,6 +163,8 @@ def conduct(
                     _prepare(model, loader)
                 shared = ranks.shared_stop(stop)
                 trainer = Trainer(model, loader, test_loader, config.train, shared, ranks)
+                if config.train.prune_after is not None and not (kept and is_pruned(config, kept.meta.trainer)):
+                    trainer.smaller = lambda: create_model(config, len(train_set.classes), train_set.channels)
         except Interrupted:
             console.line(f"stopped by {stop.name} before anything was written")
             raise
@@ -205,8 +208,9 @@ def _compare_data(train_set, test_set, ranks):
 def _model(config, kept, train_set, console):
     num_classes, channels = len(train_set.classes), train_set.channels
     if kept is not None:
-        return recreate_model(config, num_classes, kept.weights, kept.path, channels)
-    model = create_model(config, num_classes, channels)
+        made = network_at(config, kept.meta.trainer)
+        return recreate_model(made, num_classes, kept.weights, kept.path, channels)
+    model = create_model(unpruned(config), num_classes, channels)
     if config.model.own is not None:
         with report.compiling(console, f"checking {config.model.title}"):
             models.try_out(model, config.model.title, train_set.images.shape[1:], num_classes)

@@ -19,6 +19,7 @@ from minighost.finite import unusable
 from minighost.nn import Sequential, flatten, fold, freeze
 from minighost.nn.freezing import frozen_units
 from minighost.nn.module import Module
+from minighost.nn.pruning import prune
 from minighost.train import optimizers, schedules
 from minighost.train.checkpoint import load_checkpoint, save_checkpoint
 from minighost.train.clip import clip_grad_norm, own_gradients
@@ -55,6 +56,8 @@ class Trainer:
     epoch, step : int
         Epochs finished, and steps finished in the present one. ``step`` may equal the steps of an epoch: then its
         evaluation is still to come.
+    smaller : callable or None
+        ``smaller()`` makes the network that `prune` goes on with; None if nothing is to be pruned, or has been.
     kept : int or None
         The step (counted from the run's beginning) of the last state that was saved or loaded.
     """
@@ -68,8 +71,18 @@ class Trainer:
         stop: object = False,
         ranks: Single | None = None,
     ) -> None:
-        self.model, self.loader, self.test_loader, self.config, self.stop = model, loader, test_loader, config, stop
+        self.loader, self.test_loader, self.config, self.stop = loader, test_loader, config, stop
         self.ranks = ranks or Single()
+        self.smaller: Callable[[], Module] | None = None
+        self.epoch, self.step = 0, 0
+        self.best: dict[str, Any] | None = None  # its epoch and accuracy
+        self.kept: int | None = None
+        self._take(model)
+        self._begin_epoch()
+
+    def _take(self, model: Module) -> None:
+        """Train this model from its present weights: optimizer, schedule and average begin with it."""
+        config, self.model = self.config, model
         model.skip_input_gradient()
         if config.freeze is not None:
             freeze(model, config.freeze)
@@ -83,18 +96,29 @@ class Trainer:
             config.schedule,
             config.lr,
             (*config.extended, config.epochs),
-            len(loader),
+            len(self.loader),
             warmup_epochs=config.warmup_epochs,
             anneal=config.anneal,
             milestones=config.milestones,
             gamma=config.gamma,
         )
         self.ema = EMA(model, config.ema_decay) if config.ema_decay else None
-        self.epoch, self.step = 0, 0
-        self.best: dict[str, Any] | None = None  # its epoch and accuracy
-        self.kept: int | None = None
         self._split()
-        self._begin_epoch()
+
+    @property
+    def prune_due(self) -> bool:
+        """Whether the weakest filters are to go before the next step."""
+        return self.smaller is not None and (self.epoch, self.step) == (self.config.prune_after, 0)
+
+    def prune(self) -> None:
+        """Go on without the weakest filters (`nn.prune`).
+
+        The rate goes on, too; momentum and average begin anew, and so does the search for the best epoch, whose weights
+        are to be the pruned network's.
+        """
+        if self.smaller is not None:
+            self._take(prune(self.model, self.smaller()))
+            self.smaller, self.best = None, None
 
     def _split(self) -> None:
         """Find the part of the model that is frozen and comes first: its fold has the weights of this moment."""

@@ -6,6 +6,7 @@ from minighost.experiments.catalogue import (
     family,
     ghost_d,
     ghost_parts,
+    ghost_resnet,
     ghost_s,
     ghost_width,
     groups,
@@ -23,6 +24,7 @@ EXPERIMENTS = {
     for one in (
         ghost_d,
         ghost_s,
+        ghost_resnet,
         ghost_parts,
         ghost_width,
         crelu,

@@ -1,11 +1,13 @@
 """What each part of a ghost module is worth."""
 
+from typing import Any
+
 from minighost.experiments.experiment import Claim, Experiment, Form
 from minighost.experiments.recipes import CIFAR10, SHAPES10
 
 __all__ = ["EXPERIMENT"]
 
-ARMS = {
+ARMS: dict[str, dict[str, Any]] = {
     "standard": {},
     "k=1": {"model.module": "pointwise"},
     "k=1, wider": {"model.module": "pointwise", "model.width": 2.1},  # the multiply-adds of the standard module
