@@ -113,7 +113,7 @@ class Trainer:
     def prune(self) -> None:
         """Go on without the weakest filters (`nn.prune`).
 
-        The rate goes on, too; momentum and average begin anew, and so does the search for the best epoch, whose weights
+        The rate goes on, too; momentum and average start over, and so does the search for the best epoch, whose weights
         are to be the pruned network's.
         """
         if self.smaller is not None:
