@@ -146,6 +146,15 @@ def test_a_failed_trial_is_named_with_its_reason_and_counts_for_nothing(small):
     assert "fast, seed 0: failed: step 3: the loss is nan" in report.write(findings, "out")[0].read_text("utf-8")
 
 
+def test_a_network_that_ended_smaller_than_it_began_has_the_size_of_its_end(small):
+    folder = fabricated({("slow", 0): 0.5, ("fast", 0): 0.75})
+    path = folder / "arm=slow,seed=0" / "summary.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"parameters": 99, "macs": 77}))
+    arms = gather(folder).arms
+    assert (arms["slow"].parameters, arms["slow"].macs) == (99, 77)
+    assert arms["fast"].parameters == 166 and arms["fast"].macs > 77
+
+
 def test_a_damaged_summary_is_missing_and_said_so(small):
     folder = fabricated({("slow", 0): 0.5, ("fast", 0): 0.75})
     (folder / "arm=slow,seed=0" / "summary.json").write_text("{")

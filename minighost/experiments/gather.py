@@ -80,7 +80,7 @@ def _arm(folder, name, entries, clock):
             summaries.append(result.summary)
         else:
             missing.append(f"seed {entry.seed}: {_why(result, entry)}")
-    parameters, macs = _size(entries[0].config)
+    parameters, macs = _size(entries[0].config, summaries)
     times = {f"{part}_ms": timing.median(clock, name, part) for part in timing.PARTS}
     return Arm(name, entries[0].config, accuracies, missing, summaries, parameters, macs, **times)
 
@@ -89,11 +89,14 @@ def _why(result, entry):
     return {"failed": f"failed: {entry.failed}", "unfinished": "not finished", "new": "not begun"}[result.state]
 
 
-def _size(config):
+def _size(config, summaries):
+    """Counted; or what the runs say, if their network ended with other parameters, as one that was pruned."""
     with nn.without_weights():
         model = create_model(config, 10)
     rows = count(model, input_shape(config))
-    return sum(p.size for p in model.parameters()), sum(row.macs for row in rows)
+    counted = sum(p.size for p in model.parameters()), sum(row.macs for row in rows)
+    ended = next(((one.get("parameters"), one.get("macs")) for one in summaries), counted)
+    return counted if ended[0] == counted[0] or not all(type(number) is int for number in ended) else ended
 
 
 def _asked(config):
