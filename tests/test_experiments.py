@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+from pathlib import Path
 
 import pytest
 from commands import printed, refused
@@ -309,6 +310,12 @@ def test_list_shows_every_experiment_with_its_question_and_what_it_takes(capsys)
     assert max(map(len, text.splitlines())) <= 80 and text.count("with 2 workers") == 2 * len(EXPERIMENTS)
 
 
+def test_the_page_names_every_experiment_with_the_number_of_its_arms():
+    page = (Path(__file__).parents[1] / "docs" / "experiments.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([\w-]+)` \|.*\| (\d+) \|", page, re.MULTILINE)
+    assert dict(rows) == {name: str(len(one.full.arms)) for name, one in EXPERIMENTS.items()}
+
+
 @pytest.mark.parametrize(
     "argv, message",
     [
@@ -320,6 +327,7 @@ def test_list_shows_every_experiment_with_its_question_and_what_it_takes(capsys)
         (["run", "width", "--seeds", "0"], "--seeds 0: must be a whole number from 1 to 100"),
         (["run", "width", "--quick", "--data-dir", "d"], "--data-dir: the quick form needs no files"),
         (["run", "width", "--measure"], "--measure: is for `minighost experiment report`; leave it out"),
+        (["run", "width", "--data-dir", "nowhere"], "no CIFAR-10: nowhere does not exist"),
         (["run", "width", "--workers", "0"], "--workers 0: must be a whole number from 1 to 1024"),
         (
             ["run", "ghost-d", "--set", "train.lrr=1"],

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from minighost import data
+from minighost.data.sets import describe
 from minighost.errors import one_line
 from minighost.experiments import reading, report, timing
 from minighost.experiments.gather import gather, input_shape
@@ -50,8 +52,20 @@ def run(experiment, quick, seeds, out=None, overrides=None, options=None, stream
             print(f"failed   {entry.name}: {entry.failed}")
         return len(failed)
 
-    opened_folder = lambda: arranged(experiment, quick, seeds, out, overrides)  # noqa: E731
+    def opened_folder():
+        folder, space = arranged(experiment, quick, seeds, out, overrides)
+        left = [entry for entry in folder.entries.values() if entry.wanted and folder.state(entry) != "finished"]
+        if left and (options is None or options.backend == "local"):
+            _check_images(left[0].config.data)
+        return folder, space
+
     return run_trials(opened_folder, source_of(experiment, quick), options, stream, finish)
+
+
+def _check_images(config):
+    """Find, and perhaps download, the images now: otherwise every trial would fail for itself."""
+    if describe(config.name).reads_files:
+        data.load(config.name, "test", directory=config.dir, archive=config.archive)
 
 
 def needs_clock(experiment) -> bool:

@@ -19,7 +19,7 @@ __all__ = ["FILE", "PARTS", "measure", "median", "read"]
 
 FILE = "milliseconds.json"
 PARTS = "train", "inference"
-BATCH, ROUNDS, WARMUP = 64, 9, 2
+BATCH, ROUNDS, WARMUP = 64, 7, 2
 LARGEST = 1 << 20
 
 
