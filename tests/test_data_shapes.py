@@ -105,8 +105,8 @@ def test_bad_arguments_are_named(arguments, message):
 
 
 def test_load_knows_its_names_and_says_which():
-    assert data.names() == ("shapes10", "cifar10", "cifar100")
-    hint = r" \(did you mean 'cifar100'\?\); available: shapes10, cifar10, cifar100"
+    assert data.names() == ("shapes10", "cifar10", "cifar100", "shapes-detect")
+    hint = r" \(did you mean 'cifar100'\?\); available: shapes10, cifar10, cifar100, shapes-detect"
     with pytest.raises(ValueError, match=f"unknown data set 'cifar1000'{hint}"):
         data.load("cifar1000", "train")
     with pytest.raises(ValueError, match="reads no files, but got /some/where; did you mean --data cifar10"):
@@ -122,7 +122,7 @@ def test_a_description_is_that_of_the_images(name):
     else:
         side, width = data.load(name, "test", n=1).images.shape[1:3]
         assert side == width
-    assert about.side == side and callable(getattr(data, name))
+    assert about.side == side and callable(getattr(data, name.replace("-", "_")))
 
 
 def test_data_needs_numpy_only():

@@ -19,12 +19,16 @@ if TYPE_CHECKING:  # the names below once more, for type checkers, which run not
     from minighost.data.augment import flip_horizontal as flip_horizontal
     from minighost.data.cifar import cifar10 as cifar10
     from minighost.data.cifar_100 import cifar100 as cifar100
+    from minighost.data.coco import open_coco as open_coco
+    from minighost.data.coco import write_coco as write_coco
     from minighost.data.dataset import Dataset as Dataset
+    from minighost.data.detection_set import DetectionSet as DetectionSet
     from minighost.data.loader import Loader as Loader
     from minighost.data.python_sets import as_datasets as as_datasets
     from minighost.data.sets import describe as describe
     from minighost.data.sets import load as load
     from minighost.data.sets import names as names
+    from minighost.data.several_shapes import shapes_detect as shapes_detect
     from minighost.data.shapes import shapes10 as shapes10
     from minighost.data.sources import open as open
     from minighost.data.statistics import channel_statistics as channel_statistics
@@ -35,6 +39,7 @@ else:
         {
             "Augment": "augment",
             "Dataset": "dataset",
+            "DetectionSet": "detection_set",
             "Loader": "loader",
             "as_datasets": "python_sets",
             "channel_statistics": "statistics",
@@ -46,6 +51,9 @@ else:
             "names": "sets",
             "normalize": "statistics",
             "open": "sources",
+            "open_coco": "coco",
             "shapes10": "shapes",
+            "shapes_detect": "several_shapes",
+            "write_coco": "coco",
         },
     )

@@ -92,6 +92,10 @@ class Dataset:
         chosen = np.concatenate([np.flatnonzero(self.labels == k)[:12] for k in range(wanted)])
         return type(self)(self.images[chosen], self.labels[chosen], self.classes[:wanted], self.name)
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What a run learns from, by name."""
+        return {"images": self.images, "labels": self.labels}
+
     def visible(self) -> "Dataset":
         """The images as bytes, to look at: here the set itself."""
         return self
@@ -106,6 +110,13 @@ class Dataset:
     def channels(self) -> int:
         """1 for grey images, 3 for RGB."""
         return self.images.shape[3]
+
+    def joined(self, other: "Dataset") -> "Dataset":
+        """The images of this set and then those of another, of the same classes."""
+        images, labels = (
+            np.concatenate([getattr(one, name) for one in (self, other)]) for name in ("images", "labels")
+        )
+        return Dataset(images, labels, self.classes, self.name)
 
     def rgb(self) -> "Dataset":
         """The same images with three channels, for a network that takes no grey ones; of RGB images the set itself."""

@@ -151,7 +151,7 @@ class Loader:
         whole = order[index * self.batch_size : (index + 1) * self.batch_size]
         (k, n), N = self.share, len(whole)
         mine = slice(N * k // n, N * (k + 1) // n)
-        chosen, rng = whole[mine], self._rng(_AUGMENT, epoch, index)
+        chosen, rng = whole[mine], self._augment_rng(epoch, index)
         if self.augment is None:
             images = self.dataset.images[chosen]
         elif isinstance(self.augment, Augment):
@@ -168,6 +168,9 @@ class Loader:
     def _sides(self) -> BoolArray:
         """Which side (N,) each image shows in even epochs; odd epochs show the other one."""
         return self._rng(_SIDES).random(len(self.dataset)) < 0.5
+
+    def _augment_rng(self, epoch: int, index: int) -> np.random.Generator:
+        return self._rng(_AUGMENT, epoch, index)
 
     def _rng(self, *numbers: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, *numbers])

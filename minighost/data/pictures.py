@@ -29,10 +29,13 @@ __all__ = [
     "STANDARD_INPUT",
     "SUFFIXES",
     "fit",
+    "largest_part",
     "measure_all",
     "pillow_version",
+    "png",
     "read",
     "read_all",
+    "read_whole",
     "rgb",
 ]
 
@@ -40,6 +43,7 @@ FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")  # Pillow's other
 SUFFIXES = frozenset(".bmp .dib .gif .jfif .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split())
 FOREIGN = frozenset(".arw .avif .cr2 .cr3 .dng .heic .heif .jp2 .jxl .nef .orf .psd .raf .rw2 .svg".split())  # not read
 LARGEST = 1 << 27  # bytes of a file
+LONGEST = 2048  # pixels of a side of a picture that is read as a whole
 MEMORY = 160_000_000  # bytes that decoding may take: 40 million pixels of a PNG, 10 of a WebP
 BAND = 256  # rows that become RGB at a time
 STANDARD_INPUT = "-"
@@ -91,16 +95,31 @@ def read(path: PathLike, size: int | tuple[int, int], channels: int = 3) -> tupl
     return _channels(image, channels), _note(width, height, _sides(size))
 
 
+def read_whole(path: PathLike) -> Images:
+    """Read an image file, all of it, (H, W, 3) uint8; errors as of `read`.
+
+    One with a side above `LONGEST` is scaled down to that.
+    """
+    name, content = _content(path)
+    try:
+        with _silence():
+            return _decode(content, None)[0]
+    except Exception as error:
+        reason = _reason(content, error)
+        raise FormatError(f"{name}: not an image that can be read ({reason}); give a PNG or JPEG file") from error
+
+
 def read_all(
-    paths: Sequence[PathLike], size: int | tuple[int, int]
+    paths: Sequence[PathLike], size: int | tuple[int, int] | list[tuple[int, int]]
 ) -> Iterator[tuple[Images | None, tuple[int, int], str]]:
     """Read many image files as `read` does, in a few threads: for each (image, (height, width) in the file, "").
 
-    Of one that cannot be read: (None, (0, 0), why). At most `THREADS` pictures are decoded at a time.
+    Of one that cannot be read: (None, (0, 0), why). At most `THREADS` pictures are decoded at a time. A list of sizes
+    has one for each picture.
     """
-    size = _sides(size)
+    sizes = size if isinstance(size, list) else [_sides(size)] * len(paths)
 
-    def attempt(path: PathLike) -> tuple[Images | None, tuple[int, int], str]:
+    def attempt(path: PathLike, size: tuple[int, int]) -> tuple[Images | None, tuple[int, int], str]:
         content = b""
         try:
             content = read_regular(path, LARGEST)
@@ -112,7 +131,8 @@ def read_all(
     with ThreadPoolExecutor(max_workers=min(THREADS, os.cpu_count() or 1)) as pool:
         for start in range(0, len(paths), TOGETHER):
             with _silence():
-                found = list(pool.map(attempt, paths[start : start + TOGETHER]))
+                some = slice(start, start + TOGETHER)
+                found = list(pool.map(attempt, paths[some], sizes[some]))
             yield from found
 
 
@@ -130,6 +150,15 @@ def measure_all(paths: Sequence[PathLike]) -> IntArray:
             except Exception:  # `read_all` says why
                 continue
     return sizes
+
+
+def png(image: Images) -> bytes:
+    """An image (H, W, 3) as the bytes of a PNG file."""
+    from PIL import Image
+
+    content = io.BytesIO()
+    Image.fromarray(image).save(content, format="PNG")
+    return content.getvalue()
 
 
 def pillow_version() -> str:
@@ -226,19 +255,24 @@ def _stderr_to_nowhere():
 
 
 def _decode(content, size):
-    """The centre at `size` (H, W), and the width and height of the whole picture when it stands upright."""
+    """The centre at `size` (H, W), or all of it; and the width and height of the picture when it stands upright."""
     from PIL import ExifTags, Image
 
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         width, height = image.size
-        _check_memory(image, content, size)
+        _check_memory(image, content, size or (LONGEST, LONGEST))
         _check_white(image)
         key = _transparent_colour(image)
         image.load()
         if image.format == "TIFF":  # by now it stands upright
             width, height = image.size
         turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-        centre = _centre(image, key, size[::-1] if turn in _ON_ITS_SIDE else size)
+        if size is None:
+            scale = min(1, LONGEST / max(image.size))
+            own = tuple(max(1, round(scale * side)) for side in image.size[::-1])
+        else:
+            own = size[::-1] if turn in _ON_ITS_SIDE else size
+        centre = _centre(image, key, own)
     if turn is not None:
         centre = centre.transpose(Image.Transpose[turn])
     return np.array(centre), *((height, width) if turn in _ON_ITS_SIDE else (width, height))
@@ -257,7 +291,7 @@ def _centre(image, key, size):
     from PIL import Image
 
     H, W = size
-    width, height = _largest(image.size, size)
+    width, height = largest_part(image.size, size)
     left, top = (image.size[0] - width) // 2, (image.size[1] - height) // 2
     narrow = Image.new("RGB", (W, height))
     for row in range(0, height, BAND):
@@ -267,7 +301,7 @@ def _centre(image, key, size):
     return narrow.resize((W, H), Image.Resampling.BICUBIC)
 
 
-def _largest(whole, size):
+def largest_part(whole, size):
     """Width and height of the largest part of a picture that has the ratio of `size` (H, W), in whole pixels."""
     (width, height), (H, W) = whole, size
     return (max(1, height * W // H), height) if width * H > height * W else (width, max(1, width * H // W))
@@ -381,7 +415,7 @@ def _reason(content, error):
 def _note(width, height, size):
     """What was done; width comes first, as everywhere where people speak of pictures."""
     H, W = size
-    part = _largest((width, height), size)
+    part = largest_part((width, height), size)
     steps = [f"{width}x{height}"]
     if part != (width, height):
         steps.append(f"centre {part[0]}x{part[1]}")

@@ -21,6 +21,7 @@ class Description(NamedTuple):
     home: str  # "module:function" of this folder; imported when it is called
     side: int  # images are `side` x `side` pixels
     reads_files: bool  # it takes a directory, an archive, or a download; otherwise it is generated, from a seed
+    boxes: bool = False  # it is a `DetectionSet`, for --task detect
 
 
 SETS = Registry(
@@ -29,6 +30,7 @@ SETS = Registry(
     shapes10=Description("shapes:shapes10", side=32, reads_files=False),
     cifar10=Description("cifar:cifar10", side=32, reads_files=True),
     cifar100=Description("cifar_100:cifar100", side=32, reads_files=True),
+    **{"shapes-detect": Description("several_shapes:shapes_detect", side=64, reads_files=False, boxes=True)},
 )
 
 
@@ -57,23 +59,24 @@ def load(
 
     Parameters
     ----------
-    name : {"shapes10", "cifar10", "cifar100"}
+    name : {"shapes10", "cifar10", "cifar100", "shapes-detect"}
     split : {"train", "test"}
     directory, archive, mirrors, progress
-        Where CIFAR-10 or CIFAR-100 is, see `cifar10`, `cifar100`. shapes10 takes none of them: it is generated.
+        Where CIFAR-10 or CIFAR-100 is, see `cifar10`, `cifar100`. The others take none of them: they are generated.
     seed : int
-        Of shapes10, see `shapes10`. CIFAR has none.
+        Of shapes10 and shapes-detect, see `shapes10`. CIFAR has none.
     n : int, optional
-        Number of images; by default all of CIFAR's, and 10,000 / 2,000 of shapes10.
+        Number of images; by default all of CIFAR's, 10,000 / 2,000 of shapes10 and 4,000 / 500 of shapes-detect.
 
     Returns
     -------
     Dataset
+        Of shapes-detect a `DetectionSet`, see `shapes_detect`.
 
     Raises
     ------
     ValueError
-        An unknown name or split; shapes10 with a directory or archive.
+        An unknown name or split; a generated one with a directory or archive.
     FormatError, OSError
         See `cifar10`, `cifar100`.
     """

@@ -143,10 +143,10 @@ def _draw_block(rng):
     """BLOCK images (B, H, W, 3) and labels (B,): ground, strokes, shape, noise, from back to front."""
     labels = rng.permutation(np.arange(BLOCK) % len(_SHAPES))
     ground_light, shape_light = _lights(rng)
-    image = _paint(rng, ground_light, swing=0.1)
+    image = paint(rng, ground_light, swing=0.1)
     for _ in range(2):
-        _blend(image, _stroke(rng), _colour(rng, (ground_light + shape_light) / 2))
-    _blend(image, _coverage(rng, labels), _paint(rng, shape_light, swing=0.05))
+        blend(image, _stroke(rng), colour(rng, (ground_light + shape_light) / 2))
+    blend(image, _coverage(rng, labels), paint(rng, shape_light, swing=0.05))
     image += _each(rng.uniform(0.01, 0.07, BLOCK), 4) * rng.standard_normal(image.shape, np.float32)
     image *= 255
     image += 0.5
@@ -155,7 +155,7 @@ def _draw_block(rng):
 
 def _each(values, ndim):
     """One float32 number per image, (B,) -> (B, 1, ..., 1), ready to broadcast."""
-    return values.astype(np.float32).reshape((BLOCK,) + (1,) * (ndim - 1))
+    return values.astype(np.float32).reshape((len(values),) + (1,) * (ndim - 1))
 
 
 def _lights(rng):
@@ -166,49 +166,59 @@ def _lights(rng):
     return np.where(bright_shape, darker, darker + apart), np.where(bright_shape, darker + apart, darker)
 
 
-def _colour(rng, light):
+def colour(rng, light):
     """A random colour (B, 3, 1, 1) of mean brightness `light` (B,): hue and chroma are free."""
-    hue, chroma = rng.uniform(0, 2 * pi, (BLOCK, 1)), rng.uniform(0.03, 0.25, (BLOCK, 1))
+    hue, chroma = rng.uniform(0, 2 * pi, (len(light), 1)), rng.uniform(0.03, 0.25, (len(light), 1))
     colour = light[:, None] + chroma * np.cos(hue + np.array([0, 2, 4]) * pi / 3)
     return colour.astype(np.float32)[:, :, None, None]
 
 
-def _along(angle, centre):
+def _along(angle, centre, side=SIDE):
     """Coordinate (B, H, W) in pixels along the direction `angle` (B,), zero at `centre` (2, B); y upwards."""
-    pixels = np.arange(SIDE) + 0.5
+    pixels = np.arange(side) + 0.5
     x = (pixels - centre[0][:, None]) * np.cos(angle)[:, None]
     y = (centre[1][:, None] - pixels) * np.sin(angle)[:, None]
     return y.astype(np.float32)[:, :, None] + x.astype(np.float32)[:, None, :]
 
 
-def _direction(rng):
+def _direction(rng, count, side):
     """A coordinate (B, H, W) in a random direction, for what runs across the picture: gradients and ripples."""
-    return _along(rng.uniform(0, 2 * pi, BLOCK), rng.uniform(10, 22, (2, BLOCK)))
+    angle, scale = rng.uniform(0, 2 * pi, count), side / SIDE
+    return _along(angle, rng.uniform(10 * scale, 22 * scale, (2, count)), side)
 
 
-def _paint(rng, light, swing):
+def paint(rng, light, swing, side=SIDE):
     """A surface (B, 3, H, W): two colours running into each other, rippled by `swing` at most."""
-    first, second = _colour(rng, light), _colour(rng, light)
-    image = np.clip(_direction(rng) / 24 + 0.5, 0, 1)[:, None] * (second - first)
+    count, first, second = len(light), colour(rng, light), colour(rng, light)
+    image = np.clip(_direction(rng, count, side) / (24 * side / SIDE) + 0.5, 0, 1)[:, None] * (second - first)
     image += first
-    wave = _each(rng.uniform(0.25, 1.6, BLOCK), 3)  # radians per pixel: wave lengths of 4 to 25 pixels
-    image += (_each(rng.uniform(0, swing, BLOCK), 3) * np.sin(wave * _direction(rng)))[:, None]
+    wave = _each(rng.uniform(0.25, 1.6, count), 3)  # radians per pixel: wave lengths of 4 to 25 pixels
+    image += (_each(rng.uniform(0, swing, count), 3) * np.sin(wave * _direction(rng, count, side)))[:, None]
     return image
 
 
 def _stroke(rng):
     """Coverage (B, H, W) of one straight stroke: thin, anywhere."""
-    angle, centre = rng.uniform(0, 2 * pi, BLOCK), rng.uniform(2, SIDE - 2, (2, BLOCK))
-    half_length, half_width = (_each(rng.uniform(*span, BLOCK), 3) for span in ((4, 14), (0.5, 1.2)))
+    angle = rng.uniform(0, 2 * pi, BLOCK)
+    return stroke(rng, angle, rng.uniform(2, SIDE - 2, (2, BLOCK)))
+
+
+def stroke(rng, angle, centre):
+    """Coverage (B, H, W) of straight strokes, thin, and shorter than 28 pixels."""
+    half_length, half_width = (_each(rng.uniform(*span, len(angle)), 3) for span in ((4, 14), (0.5, 1.2)))
     return _inside(_box(_along(angle, centre), _along(angle + pi / 2, centre), half_length, half_width))
 
 
 def _coverage(rng, labels):
     """Coverage (B, H, W) of each image's own shape, which lies wholly inside the frame."""
     radius = rng.uniform(7.5, 12.5, BLOCK)
-    centre = SIDE / 2 + rng.uniform(-1, 1, (2, BLOCK)) * (SIDE / 2 - 1 - REACH * radius)
-    angle = rng.uniform(-pi / 4, pi / 4, BLOCK)
-    mirror = rng.choice([-1.0, 1.0], BLOCK)  # makes left-right flips an exact symmetry of the data
+    return coverage(rng, labels, radius, SIDE / 2 + rng.uniform(-1, 1, (2, BLOCK)) * (SIDE / 2 - 1 - REACH * radius))
+
+
+def coverage(rng, labels, radius, centre):
+    """Coverage (B, H, W) of shapes of a class and a radius in pixels (B,), turned and mirrored at random."""
+    angle = rng.uniform(-pi / 4, pi / 4, len(labels))
+    mirror = rng.choice([-1.0, 1.0], len(labels))  # makes left-right flips an exact symmetry of the data
     x = _along(angle, centre) * _each(mirror / radius, 3)
     y = _along(angle + pi / 2, centre) * _each(1 / radius, 3)
     distance = np.empty_like(x)
@@ -223,8 +233,8 @@ def _inside(distance):
     return np.clip(0.5 - distance, 0, 1)
 
 
-def _blend(image, coverage, paint):
-    """Lay `paint` over `image` (B, 3, H, W) where `coverage` (B, H, W) says; in place."""
-    layer = paint - image
-    layer *= coverage[:, None]
+def blend(image, cover, surface):
+    """Lay a surface over `image` (B, 3, H, W) where `cover` (B, H, W) says; in place."""
+    layer = surface - image
+    layer *= cover[:, None]
     image += layer

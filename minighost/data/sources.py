@@ -35,6 +35,7 @@ class Opened(NamedTuple):
     Attributes
     ----------
     train, test : Dataset
+        Or `DetectionSet`.
     notes : tuple of str
         What the user should know, a line each.
     files : tuple of two tuples of str
@@ -156,6 +157,11 @@ def is_named(source: str) -> bool:
     return source in SETS
 
 
+def has_boxes(opened: Opened) -> bool:
+    """Whether they are a `DetectionSet`."""
+    return not isinstance(opened.train, Dataset)
+
+
 def whole_path(source: str) -> str:
     """`source` as an absolute path, unless it is the name of a data set or nothing that is there."""
     if is_named(source):
@@ -181,9 +187,11 @@ def renamed(dataset: Dataset, name: str) -> Dataset:
 
 
 def resized(dataset: Dataset, size: tuple[int, int] | None) -> Dataset:
-    """The same images, each cut and scaled to a height and width as `pictures.fit` does it."""
+    """The same images, each cut and scaled to a height and width as `pictures.fit` does it; with boxes whole."""
     from minighost.data import pictures
 
+    if not isinstance(dataset, Dataset):  # a `DetectionSet`
+        return dataset.resized(size)
     if size is None or dataset.size == size:
         return dataset
     images = np.stack([pictures.fit(image, size, dataset.channels)[0] for image in dataset.images])
