@@ -112,7 +112,7 @@ def ghost_batches(parts):
         for name, buffer in buffers.items():
             buffer.data = sum(state[name] for state in after) / parts
         losses.append(loss)
-        return 0, float(loss), clip_grad_norm(trainer.parameters, config.clip_norm)
+        return {"right": 0}, float(loss), clip_grad_norm(trainer.parameters, config.clip_norm)
 
     trainer.gradients = gradients
     for x, labels in itertools.islice(loader.epoch(0), 5):

@@ -9,6 +9,8 @@ from training import Terminal, settings
 from minighost.engine import launch
 from minighost.terminal.console import Console
 from minighost.train import report, run
+from minighost.train.classification import Classification
+from minighost.train.config import TrainConfig
 from minighost.wording import counted
 
 RECORD = {
@@ -25,7 +27,8 @@ RECORD = {
 
 @pytest.mark.parametrize(("columns", "bar"), [(60, 0), (80, 6), (90, 16), (200, 20)])
 def test_a_row_fits_the_terminal_and_stands_under_its_heads(columns, bar):
-    row, head = report.row(RECORD, 100, 32400, "utf-8", columns), report.table_head()
+    task = Classification(TrainConfig())
+    row, head = report.row(task, RECORD, 100, 32400, "utf-8", columns), report.table_head(task)
     assert len(row) <= max(columns, 72) and row.count("█") == bar
     assert len(head) <= 80
     for word, value in (
@@ -35,7 +38,7 @@ def test_a_row_fits_the_terminal_and_stands_under_its_heads(columns, bar):
         ("left", "9:00:00"),
     ):
         assert head.index(word) + len(word) == row.index(value) + len(value)
-    assert report.row(RECORD, 100, 32400, "ascii", 80).isascii()
+    assert report.row(task, RECORD, 100, 32400, "ascii", 80).isascii()
 
 
 @pytest.mark.usefixtures("tinynet")

@@ -100,6 +100,7 @@ def _trained(args):
     from minighost.train.runfolder import RunFolder
 
     run = train.load_run(args.what, "best" if args.best else "last", args.model)
+    run.must("classify", "analyze")
     if run.floats:
         raise ValueError(f"{args.what}: was trained on floats of your own; its maps can be had with mg.analysis")
     dataset, _ = images_to_measure(run, RunFolder(args.what).meta().data, "test", folder=args.what)

@@ -17,7 +17,7 @@ KEYS = {  # flag: (key, metavar, help)
         "data.name",
         "SOURCE",
         f"{_SETS}, or your own images: a folder with a folder for each class, an .npz, .safetensors or idx file, or "
-        "FILE.py:function",
+        "FILE.py:function; to detect, a folder in COCO's format",
     ),
     "--size": ("data.size", "S", "height and width to which images are cut and scaled: a side or HxW"),
     "--split": (
@@ -27,6 +27,7 @@ KEYS = {  # flag: (key, metavar, help)
     ),
     "--data-dir": ("data.dir", "DIR", "folder that holds the data set"),
     "--data-archive": ("data.archive", "FILE", "archive of the data set, read without unpacking it"),
+    "--task": ("task", "TASK", "classify images; or detect: find things in pictures, with boxes (docs/detection.md)"),
     "--epochs": ("train.epochs", "N", "passes over the training images"),
     "--batch-size": ("train.batch_size", "N", "images per step (batch size)"),
     "--lr": ("train.lr", "LR", "peak learning rate"),

@@ -18,6 +18,7 @@ examples:
   minighost train --data cifar10 --data-dir ~/data --epochs 30 --out runs/cifar
   minighost train --data photos --size 96
   minighost train --preset cifar10-ghost --data-dir ~/data
+  minighost train --task detect
   minighost train --set train.optimizer=adamw --set train.lr=0.002
   minighost train --out runs/cifar --resume
   mpirun -n 4 minighost train --mpi

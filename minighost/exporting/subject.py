@@ -87,6 +87,7 @@ def subject_of(source, which="last", model=None, size=None, classes=None, mean=N
         return _of_model(source, size, classes, mean, std, images)
     folder = None if isinstance(source, LoadedRun) else Path(source)
     loaded = source if folder is None else load_run(folder, which, model)
+    loaded.must("classify", "export")
     classes, mean, std = classes or loaded.classes, loaded.mean, loaded.std
     subject = _of_model(loaded.model, size or loaded.size, classes, mean, std, images)
     subject.name, subject.history = loaded.config.model.title, _history(loaded, folder, which)

@@ -5,26 +5,30 @@ from minighost.plots.style import INK, PALE, SERIES, plain
 
 __all__ = ["comparison"]
 
+SCORES = {"test_accuracy": "accuracy", "test_map50": "mAP@0.5"}
 LINES = "-", "--", ":"  # when the colours are used up they come again, in another line
 
 
 def comparison(runs, path):
-    """Test accuracy above, losses below.
+    """Test accuracy above, or mAP@0.5 of detectors; losses below.
 
     Parameters
     ----------
     runs : list of (str, dict of str to list of (int, float))
-        For each run its name, and the points (epoch, number) of "test_accuracy", "test_loss" and "train_loss".
+        For each run its name, and the points (epoch, number) of "test_accuracy" or "test_map50", "test_loss" and
+        "train_loss".
     path : path
     """
     with picture(path, 9, 8 + 0.2 * len(runs)) as figure:
         accuracy, loss = figure.subplots(2, 1, sharex=True)
         for k, (name, curves) in enumerate(runs):
             look = {"color": SERIES[k % len(SERIES)], "linestyle": LINES[k // len(SERIES) % len(LINES)]}
-            _line(accuracy, [(x, 100 * y) for x, y in curves["test_accuracy"]], label=name, marker="o", **look)
+            score = curves[next(key for key in SCORES if key in curves)]
+            _line(accuracy, [(x, 100 * y) for x, y in score], label=name, marker="o", **look)
             _line(loss, curves["test_loss"], marker="o", **look)
             _line(loss, [(x - 0.5, y) for x, y in curves["train_loss"]], alpha=0.45, **look)
-        accuracy.set_ylabel("test accuracy (%)", color=INK)
+        scores = [words for key, words in SCORES.items() if any(key in curves for _, curves in runs)]
+        accuracy.set_ylabel(f"test {' or '.join(scores)} (%)", color=INK)
         loss.set_ylabel("loss (nats)", color=INK)
         loss.set_xlabel("epoch", color=INK)
         loss.set_xlim(left=0)

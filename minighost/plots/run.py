@@ -15,13 +15,15 @@ from minighost.wording import counted
 __all__ = ["attempt", "confusion", "curves", "everything", "mistakes"]
 
 
-def everything(records, evaluation, dataset, folder, title, warn):
+def everything(records, drawings, folder, title, warn):
     """All pictures of a finished run.
 
     Parameters
     ----------
-    records, evaluation, dataset, title
-        As for `curves`, `confusion` and `mistakes`. `evaluation` is None where there are no test images.
+    records, title
+        As for `curves`.
+    drawings : dict of str to callable
+        Other pictures beside the curves: ``draw(path)`` by the name of the file.
     folder : Path
     warn : callable
         Is given a line for each picture that cannot be drawn.
@@ -31,10 +33,7 @@ def everything(records, evaluation, dataset, folder, title, warn):
     list of str
         The names of the files that were written.
     """
-    drawings = {"curves.png": lambda path: curves(records, path, title)}
-    if evaluation is not None:
-        drawings["confusion.png"] = lambda path: confusion(evaluation, dataset.classes, path, title)
-        drawings["mistakes.png"] = lambda path: mistakes(evaluation, dataset, path, title)
+    drawings = {"curves.png": lambda path: curves(records, path, title), **drawings}
     return [name for name, draw in drawings.items() if attempt(draw, folder / name, warn)]
 
 
@@ -65,14 +64,22 @@ def curves(records, path, title):
     per_epoch = epochs[0]["step"] / epochs[0]["epoch"]
     x, at = [r["epoch"] for r in epochs], [r["step"] / per_epoch for r in steps]
     with picture(path, 8, 8) as figure:
-        loss, accuracy, rate = figure.subplots(3, 1, sharex=True, height_ratios=(3, 3, 1.6))
+        loss, score, rate = figure.subplots(3, 1, sharex=True, height_ratios=(3, 3, 1.6))
         figure.suptitle(title, color=INK, fontsize=14, fontweight="bold")
         _pair(loss, at, _numbers(steps, "loss"), x, epochs, "loss", 1.0)
-        _pair(accuracy, at, 100 * _numbers(steps, "accuracy"), x, epochs, "accuracy", 100.0)
-        loss.set_ylabel("loss (nats)", color=INK)
-        accuracy.set_ylabel("accuracy (%)", color=INK)
-        low = (epochs[-1].get("test_accuracy") or epochs[-1]["train_accuracy"] or 0) < 0.5  # the curves lie below
-        accuracy.legend(loc="upper left" if low else "lower right", frameon=False, fontsize=10, labelcolor=INK)
+        if "train_accuracy" in epochs[0]:
+            _pair(score, at, 100 * _numbers(steps, "accuracy"), x, epochs, "accuracy", 100.0)
+            loss.set_ylabel("loss (nats)", color=INK)
+            score.set_ylabel("accuracy (%)", color=INK)
+            low = (epochs[-1].get("test_accuracy") or epochs[-1]["train_accuracy"] or 0) < 0.5  # the curves lie below
+        else:
+            low = _precision(score, x, epochs)
+            for key, words, style in (("class_loss", "of classes", "--"), ("box_loss", "of boxes", ":")):
+                parts = _numbers(epochs, f"train_{key}")
+                loss.plot([e - 0.5 for e in x], parts, color=TRAIN, linestyle=style, label=f"training, {words}")
+            loss.legend(loc="upper right", frameon=False, fontsize=10, labelcolor=INK)
+            loss.set_ylabel("loss", color=INK)
+        score.legend(loc="upper left" if low else "lower right", frameon=False, fontsize=10, labelcolor=INK)
         every = sorted((r["step"] / per_epoch, r["lr"]) for r in records)
         rate.plot(*zip(*every, strict=True), color=RATE, linewidth=1.8)
         rate.fill_between(*zip(*every, strict=True), color=RATE, alpha=0.15, linewidth=0)
@@ -81,11 +88,24 @@ def curves(records, path, title):
         rate.set_xlabel("epoch", color=INK)
         rate.set_xlim(0, x[-1] * 1.02)
         rate.xaxis.get_major_locator().set_params(integer=True)
-        for axes in (loss, accuracy, rate):
+        for axes in (loss, score, rate):
             plain(axes)
             axes.spines[["left", "bottom"]].set_color(PALE)
             axes.tick_params(colors=INK, labelsize=9, length=3, color=PALE)
         figure.align_ylabels()
+
+
+def _precision(axes, x, epochs):
+    """Mean average precision on the test images; whether it ends low."""
+    axes.set_ylabel("test mAP (%)", color=INK)
+    axes.set_ylim(0, 101)
+    last = 0.0
+    for key, words, style in (("test_map50", "mAP@0.5", "-"), ("test_map", "mAP@0.5:0.95", "--")):
+        if key in epochs[0]:
+            values = 100 * _numbers(epochs, key)
+            axes.plot(x, values, color=TEST, linewidth=2, linestyle=style, marker="o", markersize=5, label=words)
+            last = last or values[-1]
+    return last < 50
 
 
 def _numbers(records, key):

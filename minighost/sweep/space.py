@@ -283,6 +283,8 @@ def _trial(values, seed, settings, preset):
         config, _ = resolve(overrides=given, preset=preset)
     except ValueError as error:
         raise ValueError(f"{', '.join(f'{key} = {value!r}' for key, value in values.items())}: {error}") from error
+    if config.task != "classify":
+        raise ValueError("task: a sweep compares classifiers; train detectors one by one, and compare them")
     return Trial(values, seed, config)
 
 

@@ -74,9 +74,14 @@ class ComparedRun:
         return [(one["epoch"], one[key]) for one in self.epochs if _is_number(one.get(key))]
 
     @property
+    def score(self) -> str:
+        """The key by which an epoch is the best one: "test_accuracy", or to detect "test_map50"."""
+        return {"classify": "test_accuracy", "detect": "test_map50"}[self.config.task]
+
+    @property
     def best(self) -> tuple[int, float] | None:
-        """The epoch of the highest test accuracy, the first of several, and this accuracy."""
-        return max(self.curve("test_accuracy"), key=lambda point: point[1], default=None)
+        """The epoch of the highest test accuracy, or mAP@0.5; the first of several, and this number."""
+        return max(self.curve(self.score), key=lambda point: point[1], default=None)
 
     @property
     def seconds(self) -> float:
@@ -86,7 +91,9 @@ class ComparedRun:
     def to_dict(self) -> dict[str, Any]:
         """As JSON knows it."""
         best = self.best or (None, None)
-        keys = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+        keys: tuple[str, ...] = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+        if self.config.task == "detect":
+            keys = ("train_loss", "test_map50", "test_map")
         return {
             "path": self.path,
             "network": self.config.model.name,
@@ -99,7 +106,7 @@ class ComparedRun:
             "seconds": self.seconds,
             **{key: self.last(key) for key in keys},
             "best_epoch": best[0],
-            "best_test_accuracy": best[1],
+            f"best_{self.score}": best[1],
             "curves": {key: self.curve(key) for key in keys},
             "notes": self.notes,
         }
@@ -136,7 +143,10 @@ class Comparison:
     def __str__(self) -> str:
         """Lines of at most 80 characters."""
         names = [f"{number:>2}  {run.path}" for number, run in enumerate(self.runs, 1)]
-        lines = [*names, "", *_table(self.runs), "", "train, test and best: accuracy in %; best: of all epochs"]
+        detect = [run.config.task == "detect" for run in self.runs]
+        what = "train, test and best: accuracy in %" if not all(detect) else "test and best: mAP@0.5 in %"
+        what += ", of detectors mAP@0.5" * (any(detect) and not all(detect))
+        lines = [*names, "", *_table(self.runs), "", f"{what}; best: of all epochs"]
         if warnings := self.warnings():
             lines += ["", *(line for warning in warnings for line in _wrapped("note: ", warning))]
         lines += ["", *(_settings(self.differences()) or ["All settings are the same."])]
@@ -147,7 +157,7 @@ class Comparison:
         from minighost.plots.comparison import comparison
 
         curves = [
-            (f"{number}  {run.path}", {key: run.curve(key) for key in ("train_loss", "test_loss", "test_accuracy")})
+            (f"{number}  {run.path}", {key: run.curve(key) for key in ("train_loss", "test_loss", run.score)})
             for number, run in enumerate(self.runs, 1)
         ]
         comparison(curves, path)
@@ -257,7 +267,7 @@ def _parameters(meta: RunMeta | None) -> int | None:
 
 def _differ(one, other, split):
     """Whether the images or labels of a split are known to differ."""
-    keys = [f"{split} images", f"{split} labels"]
+    keys = [f"{split} {part}" for part in ("images", "labels", "boxes")]
     return any(one.data.get(key) != other.data.get(key) for key in keys if key in one.data and key in other.data)
 
 
@@ -279,7 +289,7 @@ def _table(runs):
             f"{len(run.epochs)}/{run.planned}",
             duration(run.seconds),
             _percent(run.last("train_accuracy")),
-            _percent(run.last("test_accuracy")),
+            _percent(run.last(run.score)),
             _percent(run.best and run.best[1]),
         )
         for number, run in enumerate(runs, 1)

@@ -14,17 +14,28 @@ from typing import Any
 
 from minighost import own_code
 from minighost.data.dataset import Dataset
+from minighost.data.sets import SETS
 from minighost.data.sources import is_named, whole_path
 from minighost.errors import FormatError
 from minighost.inputs import read_regular
 from minighost.registry import unknown
 from minighost.train import optimizers, schedules
-from minighost.train.recipes import PRESETS, RECIPES, fine_tuning, own_images
+from minighost.train.recipes import PRESETS, RECIPES, fine_tuning, own_boxes, own_images
 from minighost.train.values import Choice, Flag, Free, Numbers, Real, Rule, Size, Text, Whole
 from minighost.type_aliases import PathLike
 
-__all__ = ["Config", "DataConfig", "ModelConfig", "TrainConfig", "keys", "with_whole_path"]
+__all__ = ["TASKS", "Config", "DataConfig", "ModelConfig", "TrainConfig", "keys", "with_whole_path"]
 
+TASKS = ("classify", "detect")
+UNKNOWN_TO_DETECT = (
+    "label_smoothing",
+    "cutout",
+    "views",
+    "start",
+    "freeze",
+    "body_lr",
+    "prune_after",
+)  # settings of a classifier
 LARGEST = 1 << 20  # bytes of a file of settings
 
 
@@ -34,7 +45,10 @@ def _key(default: Any, rule: Rule, text: str) -> Any:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Which network. Keys other than `name` and `width` are options of it and go to `minighost.models.create`."""
+    """Which network. Keys other than `name` and `width` are options of it and go to `minighost.models.create`.
+
+    To detect, it is the network below a `RetinaNet`, whose options the others are.
+    """
 
     name: str = _key("ghostnet", Text(), "network, one of minighost.models.names(), or FILE.py:NAME for your own")
     width: float | None = _key(None, Real(above=0, none=True), "width multiplier")
@@ -63,7 +77,7 @@ class DataConfig:
         "shapes10",
         Text(),
         "one of minighost.data.names(), or your own images: a folder with a folder per class, an .npz, .safetensors or "
-        "idx file, or FILE.py:function",
+        "idx file, or FILE.py:function; to detect, a folder in COCO's format",
     )
     dir: str | None = _key(None, Text(none=True), "folder with the data set's files")
     archive: str | None = _key(None, Text(none=True), "archive file of the data set")
@@ -147,6 +161,7 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    task: str = _key("classify", Choice(*TASKS), "what is learnt: classes of images; or to detect things, with boxes")
     seed: int = _key(0, Whole(0), "random seed of initial weights, order, augmentation and dropout")
     threads: int = _key(0, Whole(0), "number of threads; 0: one per core")
     out: str | None = _key(None, Text(none=True), "folder of the run; by default runs/DATA-MODEL, numbered")
@@ -181,7 +196,8 @@ class Config:
         preset : str, optional
             One of `PRESETS`, in place of the data set's recipe.
         images : Dataset, optional
-            The training images, if they are one's own: then the recipe is `own_images` (see `train.images.resolve`).
+            The training images, if they are one's own: then the recipe is `own_images`, or to detect `own_boxes` (see
+            `train.images.resolve`).
 
         Raises
         ------
@@ -198,8 +214,9 @@ class Config:
         if isinstance(given.get("data.name"), str):  # a run is continued and measured from other folders, too
             given["data.name"] = whole_path(given["data.name"])
         if base is None:
-            name = given.get("data.name", dataset or DataConfig.name)
-            start = _preset(preset) if preset else _recipe(name, images)
+            detects = given.get("task") == "detect"
+            name = given.get("data.name", dataset or ("shapes-detect" if detects else DataConfig.name))
+            start = _preset(preset) if preset else _recipe(name, images, detects)
             source = Text(none=True).read("train.start", given.get("train.start"))
             start = _for_network(start, given.get("model.name")) if source is None else _tuned(start, source, given)
         else:
@@ -232,6 +249,7 @@ class Config:
 
     def check_together(self) -> None:
         """Rules that bind several keys; ValueError names the one that is broken."""
+        self._check_task()
         for name in ("num_classes", "rng"):
             if name in self.model.options:
                 raise ValueError(
@@ -275,6 +293,20 @@ class Config:
             )
         if train.freeze is not None:
             raise ValueError(f"train.prune_after: does not go with train.freeze={train.freeze}; leave one out")
+
+    def _check_task(self):
+        named = SETS.get(self.data.name)
+        if named is not None and named.boxes != (self.task == "detect"):
+            raise ValueError(
+                f"task: {self.data.name} has boxes, so that the task is to detect; set task=detect (--task detect)"
+                if named.boxes
+                else f"task: to detect takes pictures with boxes, and {self.data.name} has none; give "
+                f"--data {' or '.join(name for name in SETS if SETS[name].boxes)}, or a folder in COCO's format"
+            )
+        for name in UNKNOWN_TO_DETECT if self.task == "detect" else ():
+            value = getattr(self.train, name)
+            if value != getattr(TrainConfig, name):
+                raise ValueError(f"train.{name}: is for classifiers, and task=detect; leave it out, got {value}")
 
     def flat(self) -> dict[str, Any]:
         """Every key with its value: ``{"model.name": "ghostnet", ..., "seed": 0}``; the model's options among them."""
@@ -334,15 +366,26 @@ def with_whole_path(name: Any) -> Any:
     return name if spec is None else str(spec.absolute())
 
 
-def _recipe(dataset, images):
-    recipe = RECIPES.get(dataset, {}) if isinstance(dataset, str) else {}
-    return {"data.name": dataset, **(recipe if images is None else own_images(len(images), images.size))}
+def _recipe(dataset, images, detects):
+    if images is not None:
+        recipe = (own_boxes if detects else own_images)(len(images), images.size)
+    else:
+        recipe = RECIPES.get(dataset, {}) if isinstance(dataset, str) else {}
+    return {"data.name": dataset, **recipe}
 
 
 def _for_network(recipe, name):
-    """A recipe for another network than its own: without its network's options, and without a width if it has none."""
+    """A recipe for another network than its own: without its network's options, and without a width if it has none.
+
+    To detect, they are options of the detector, which is the same over another network; but that may lack a stride.
+    """
     if name is None or name == recipe.get("model.name", ModelConfig.name):
         return recipe
+    if recipe.get("task") == "detect":
+        from minighost import models
+
+        keep = name in models.detectors() or models.takes(name, "stem_stride")  # a detector is refused later
+        return recipe if keep else {key: value for key, value in recipe.items() if key != "model.stem_stride"}
     foreign = {key for key in recipe if key.startswith("model.")} - {"model.width"}
     if "model.width" in recipe and isinstance(name, str) and own_code.parse(name) is not None:
         from minighost import models  # only now: reading a configuration imports nothing heavy

@@ -9,7 +9,6 @@ from minighost.terminal.console import Console, duration
 from minighost.train import report
 from minighost.train.callbacks import Callback, StopTraining
 from minighost.train.config import Config
-from minighost.train.metrics import Evaluation
 from minighost.train.parallel import SharedStop
 from minighost.train.signals import Interrupted, StopRequest
 from minighost.train.storage import Storage
@@ -41,7 +40,7 @@ class Course:
     model : Module
     epochs : list of dict
         The records of the epochs that have ended in this course.
-    evaluation : Evaluation or None
+    evaluation : Evaluation, or another task's, or None
         Of the test images, the latest; None before the first, and without test images.
     ended : str
         Why a callback has ended the training; "" if none has.
@@ -59,7 +58,7 @@ class Course:
         self.config, self.trainer, self.storage, self.console, self.stop = config, trainer, storage, console, stop
         self.callbacks = tuple(callbacks)
         self.epochs: list[dict[str, Any]] = []
-        self.evaluation: Evaluation | None = None
+        self.evaluation: Any = None
         self.ended = ""
         self.explained = False  # whether a high test loss has been
         self.step_seconds = self.test_seconds = 0.0
@@ -115,7 +114,7 @@ class Course:
             hang=9,
         )
         self.console.line()
-        self.console.line(report.table_head())
+        self.console.line(report.table_head(self.trainer.task))
 
     def _test_batches(self):
         return 0 if self.trainer.test_loader is None else len(self.trainer.test_loader)
@@ -171,7 +170,7 @@ class Course:
         if record["step"] % self.config.train.log_every == 0:
             self.storage.step(record)
         bar.step(
-            f"loss {sums['loss'] / sums['seen']:.3f}  acc {100 * sums['right'] / sums['seen']:4.1f} %  "
+            f"loss {sums['loss'] / sums['seen']:.3f}  {self.trainer.task.progress(sums)}  "
             f"run {duration(self._left())} left"
         )
         minutes, steps = self.config.train.checkpoint_minutes, self.config.train.checkpoint_steps
@@ -203,16 +202,15 @@ class Course:
     def _end_epoch(self, lr):
         t, result = self.trainer, self.evaluation
         step, trained = t.global_step, t.finish_epoch()
-        tested, best = {}, False
+        tested, best, score = {}, False, t.task.score
         if result is not None:
-            tested = {"test_loss": result.loss, "test_accuracy": result.accuracy}
-            best = t.best is None or result.accuracy > t.best["test_accuracy"]
-            t.best = {"epoch": t.epoch, "test_accuracy": result.accuracy} if best else t.best
+            tested = t.task.measured(result)
+            best = t.best is None or tested[score] > t.best[score]
+            t.best = {"epoch": t.epoch, score: tested[score]} if best else t.best
         record = {
             "epoch": t.epoch,
             "step": step,
-            "train_loss": trained["loss"],
-            "train_accuracy": trained["accuracy"],
+            **{f"train_{key}": value for key, value in trained.items() if key not in ("seconds", "images_per_second")},
             **tested,
             "lr": lr,
             "seconds": trained["seconds"],
@@ -223,7 +221,8 @@ class Course:
         self.storage.epoch(record, best)
         self._save()
         columns = self.console.width or 80
-        self.console.line(report.row(record, self.config.train.epochs, self._left(), self.console.encoding, columns))
+        epochs, encoding = self.config.train.epochs, self.console.encoding
+        self.console.line(report.row(t.task, record, epochs, self._left(), encoding, columns))
         self._explain(record)
         if not t.finished:
             self.storage.draw(trained["seconds"])

@@ -9,6 +9,7 @@ import numpy as np
 
 from minighost.data import sources
 from minighost.data.dataset import Dataset
+from minighost.data.detection_set import DetectionSet
 from minighost.train.config import Config, DataConfig
 from minighost.train.meta import fingerprints
 from minighost.train.ownfile import check_data_place
@@ -18,8 +19,23 @@ from minighost.type_aliases import PathLike
 __all__ = ["images_to_measure", "open_images", "resolve"]
 
 
-def open_images(config: DataConfig, progress: bool = True) -> sources.Opened:
-    """Training and test images, and what there is to say about them; errors as of `minighost.data.open`."""
+def open_images(config: DataConfig, progress: bool = True, task: str = "classify") -> sources.Opened:
+    """Training and test images, and what there is to say about them; errors as of `minighost.data.open`.
+
+    What has no name is, to detect, a folder in COCO's format (`data.coco`).
+    """
+    if task == "detect" and not sources.is_named(config.name):
+        from minighost.data.coco import survey_coco
+
+        return survey_coco(
+            config.name,
+            size=config.size,
+            split=config.split,
+            split_seed=config.split_seed,
+            train_size=config.train_size,
+            test_size=config.test_size,
+            progress=progress,
+        )
     return sources.survey(
         config.name,
         size=config.size,
@@ -55,10 +71,10 @@ def resolve(
         See `Config.resolve` and `minighost.data.open`.
     """
     given: dict[str, Any] = {"toml_path": toml_path, "overrides": overrides, "preset": preset}
-    chosen = Config.resolve(**given, check=False).data
-    if sources.is_named(chosen.name):
+    chosen = Config.resolve(**given, check=False)
+    if sources.is_named(chosen.data.name):
         return Config.resolve(**given), None
-    images = open_images(chosen)
+    images = open_images(chosen.data, task=chosen.task)
     return Config.resolve(**given, images=images.train), images
 
 
@@ -70,7 +86,7 @@ def images_to_measure(
     directory: PathLike | None = None,
     archive: PathLike | None = None,
     folder: PathLike | None = None,
-) -> tuple[Dataset, str]:
+) -> tuple[Any, str]:
     """The images on which a run is measured.
 
     Parameters
@@ -87,7 +103,7 @@ def images_to_measure(
 
     Returns
     -------
-    images : Dataset
+    images : Dataset or DetectionSet
         With the classes and channels of the run.
     which : str
         What they are, for a sentence: "test images", or "images, which are not the run's own".
@@ -106,16 +122,15 @@ def images_to_measure(
         config = dataclasses.replace(config, name=sources.whole_path(source))
     if not sources.is_named(config.name):
         config = dataclasses.replace(config, size=loaded.size)
-    opened = open_images(config)
+    opened = open_images(config, task=loaded.config.task)
+    if sources.has_boxes(opened) != (loaded.config.task == "detect"):
+        raise ValueError(f"{config.name}: {_MISFIT[loaded.config.task]}")
     train, test = (_as_in_training(part, loaded) for part in (opened.train, opened.test))
     chosen, which = (test if part == "test" else train), f"{part} images"
     if sources.is_named(config.name) or fingerprints(train, test) == known:
         return chosen, which
     if source is not None and opened.divided:
-        images, labels = (
-            np.concatenate([getattr(one, name) for one in (train, test)]) for name in ("images", "labels")
-        )
-        return Dataset(images, labels, train.classes, train.name), "images, which are not those of the run"
+        return train.joined(test), "images, which are not those of the run"
     return chosen, f"{which}, which are not those that the run had"
 
 
@@ -123,15 +138,25 @@ def _text(path: PathLike | None) -> str | None:
     return None if path is None else os.fspath(path)
 
 
-def _as_in_training(dataset: Dataset, loaded: LoadedRun) -> Dataset:
-    """The same images with the classes and channels of a run."""
+_MISFIT = {
+    "classify": "has boxes, and this run classifies whole images",
+    "detect": "has no boxes, and this run finds things; give a folder in COCO's format",
+}
+
+
+def _as_in_training(dataset: Any, loaded: LoadedRun) -> Any:
+    """The same images with the classes and channels, or with boxes the size, of a run."""
     classes = loaded.classes
     if not set(dataset.classes) <= set(classes):
         raise ValueError(
             f"this run was trained on the {len(classes)} classes {', '.join(classes)}; {dataset.name} has "
             f"{len(dataset.classes)}: {', '.join(dataset.classes)}"
         )
-    labels = np.array([classes.index(name) for name in dataset.classes])[dataset.labels]
+    number = np.array([classes.index(name) for name in dataset.classes])
+    if isinstance(dataset, DetectionSet):
+        targets = tuple(one._replace(labels=number[one.labels]) for one in dataset.targets)
+        return DetectionSet(dataset.images, targets, classes, dataset.name, dataset.origin).resized(loaded.size)
+    labels = number[dataset.labels]
     images = dataset.images
     if loaded.channels != dataset.channels:
         from minighost.data.pictures import fit

@@ -11,7 +11,7 @@ __all__ = ["explain"]
 ADVICE = "Lower train.lr, lengthen train.warmup_epochs or set train.clip_norm"
 
 
-def explain(model, x, where, what, logits, kept):
+def explain(model, x, where, what, out, kept):
     """The error that stops a training run, naming step, layer and tensor.
 
     Parameters
@@ -22,8 +22,8 @@ def explain(model, x, where, what, logits, kept):
         The batch.
     where, what : str
         The step, and what was found not to be finite.
-    logits : ndarray
-        Of the failed step.
+    out : ndarray or tuple of ndarray
+        Of the network in the failed step.
     kept : str
         What is left of the run, in words.
 
@@ -33,7 +33,7 @@ def explain(model, x, where, what, logits, kept):
     """
     spoilt = _in_weights(model)
     culprit = _in_input(x) or spoilt
-    if not culprit and not np.isfinite(logits).all():
+    if not culprit and not all(np.isfinite(one).all() for one in (out if isinstance(out, tuple) else (out,))):
         culprit = _in_outputs(model, x)
     culprit = culprit or _in_gradients(model) or "no single tensor shows it; the loss itself overflowed"
     fate = "An earlier step corrupted it" if spoilt else "No weight was changed"

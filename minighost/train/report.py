@@ -61,20 +61,19 @@ def _extension(t, trainer):
     ]
 
 
-def table_head():
-    return "  epoch train loss       acc test loss       acc    rate    time    left"
+def table_head(task):
+    return f"  epoch {task.head}    rate    time    left"
 
 
-def row(record, epochs, left, encoding, columns=80):
-    """One epoch as a line of the table, with its test accuracy as a bar in what is free of the columns."""
-    epoch, tested = f"{record['epoch']}/{epochs}", "test_loss" in record
-    test = f"{record['test_loss']:9.4f} {100 * record['test_accuracy']:7.2f} %" if tested else f"{'-':>9} {'-':>9}"
+def row(task, record, epochs, left, encoding, columns=80):
+    """One epoch as a line of the table, with its score as a bar in what is free of the columns."""
+    epoch = f"{record['epoch']}/{epochs}"
     numbers = (
-        f"{epoch:>7} {record['train_loss']:10.4f} {100 * record['train_accuracy']:7.2f} % {test} {record['lr']:7.2g} "
+        f"{epoch:>7} {task.cells(record)} {record['lr']:7.2g} "
         f"{duration(record['seconds'] + record.get('test_seconds', 0)):>7} {duration(left):>7}"
     )
-    accuracy, room = record["test_accuracy" if tested else "train_accuracy"], min(20, columns - len(numbers) - 2)
-    return f"{numbers}  {fine_bar(accuracy, room, encoding)}" if room >= 4 else numbers
+    room = min(20, columns - len(numbers) - 2)
+    return f"{numbers}  {fine_bar(task.height(record), room, encoding)}" if room >= 4 else numbers
 
 
 @contextlib.contextmanager
@@ -128,17 +127,10 @@ def say(console, lines):
         console.line(line, None if line.startswith(("next  ", "         minighost")) else 9)
 
 
-def outcome(summary, folder=None, files=(), in_python=False):
+def outcome(task, summary, folder=None, files=(), in_python=False):
     """What has been reached and, if it is in a folder, where to look, as lines."""
-    split = "test" if summary["test_images"] else "train"
-    loss, accuracy = summary[f"{split}_loss"], summary[f"{split}_accuracy"]
-    reached = [
-        "",
-        f"{100 * (accuracy or 0):.2f} % of "
-        f"{counted(summary[f'{split}_images'], 'training' if split == 'train' else 'test', 'image')} "
-        f"correct (loss {'not finite' if loss is None else f'{loss:.4f}'}) after {counted(summary['epochs'], 'epoch')} "
-        f"in {duration(summary['seconds'])}",
-    ]
+    after = f"after {counted(summary['epochs'], 'epoch')} in {duration(summary['seconds'])}"
+    reached = ["", f"{task.outcome(summary)} {after}"]
     if folder is None:
         return reached
     where = shlex.quote(str(folder.path))

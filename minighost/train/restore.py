@@ -18,9 +18,10 @@ from minighost.nn.module import Module
 from minighost.train.checkpoint import load_checkpoint
 from minighost.train.config import Config, with_whole_path
 from minighost.train.meta import RunMeta
+from minighost.train.metrics import evaluate
 from minighost.train.ownfile import BRING_BACK, check_place, difference
 from minighost.train.pruning import network_at
-from minighost.train.trainer import evaluate, evaluated
+from minighost.train.trainer import evaluated
 from minighost.type_aliases import Array, Images, PathLike, State
 
 __all__ = ["LoadedRun", "checkpoint_of", "create_model", "load", "load_run", "recreate_model", "size_of", "takes_grey"]
@@ -94,6 +95,7 @@ class LoadedRun:
         """
         from minighost.data import pictures
 
+        self.must("classify", "predict")
         top = whole("predict", "top", top, 1)
         if self.floats:
             image = self._as_trained(picture)
@@ -102,6 +104,56 @@ class LoadedRun:
         else:
             image, _ = pictures.read(picture, self.size, self.channels)
         return self.rank(image[None], top)[0]
+
+    def detect(self, picture: PathLike | Images, score: float = 0.3) -> list[tuple[str, float, tuple[float, ...]]]:
+        """What a network that was trained to detect finds in a picture.
+
+        Parameters
+        ----------
+        picture : path, or ndarray of uint8, shape (H, W, 3) or (H, W, 1)
+            It is scaled, as a whole, to the size that the network was trained on.
+        score : float
+            From which on a detection is told, 0 to 1.
+
+        Returns
+        -------
+        list of (class, score, (x0, y0, x1, y1))
+            The surest first; corners in pixels of the picture (of the scaled one, if a side is above 2,048).
+
+        Raises
+        ------
+        FormatError, OSError, TypeError, ValueError
+            As of `predict`; or this run classifies.
+
+        Examples
+        --------
+        ::
+
+            minighost.load("runs/mine").detect("street.jpg")
+        """
+        found, _ = self.find(picture, score)
+        rows = zip(found.labels, found.scores, found.boxes, strict=True)
+        return [(self.classes[k], float(sure), tuple(map(float, box))) for k, sure, box in rows]
+
+    def find(self, picture: PathLike | Images, score: float = 0.3) -> tuple[Any, Images]:
+        """As `detect`, but `Detections`; and the picture, of a file as `pictures.read_whole` reads it."""
+        from minighost import data
+        from minighost.data import pictures
+        from minighost.data.letterbox import fit_whole
+        from minighost.train.detection import find
+
+        self.must("detect", "detect")
+        whole = picture if isinstance(picture, np.ndarray) else pictures.read_whole(picture)
+        seen, place = fit_whole(whole, self.size)
+        found = find(self.model, data.normalize(seen[None], self.mean, self.std), score)[0]
+        return found._replace(boxes=place.back(found.boxes)), whole
+
+    def must(self, task: str, what: str) -> None:
+        """ValueError if the network was trained for another task than this, which `what` needs."""
+        if self.config.task != task:
+            needs = {"classify": "a run that classifies whole images", "detect": "a run of --task detect"}[task]
+            own = {"classify": "classifies whole images", "detect": "finds things in pictures"}[self.config.task]
+            raise ValueError(f"{what}: {self.folder or 'this run'} {own}; {what} takes {needs}")
 
     def _repr_html_(self) -> str:
         from minighost.train.showing import run_html
@@ -136,26 +188,38 @@ def create_model(config: Config, num_classes: int, channels: int = 3) -> Module:
     """The network of a `Config`, untrained; `takes_grey` says whether it can have one channel."""
     from minighost import models
 
-    options = config.model.given()
+    name, options = _name_and_options(config)
     if options.get("features_only", False) is not False:
         raise ValueError("model.features_only: a network without logits cannot be trained on labels; leave it out")
     if channels != 3:
         options = {"in_channels": channels, **options}
-    return models.create(config.model.name, num_classes=num_classes, rng=config.seed, **options)
+    return models.create(name, num_classes=num_classes, rng=config.seed, **options)
+
+
+def _name_and_options(config: Config) -> tuple[str, dict[str, Any]]:
+    """For `models.create`: to detect, of a detector over the network that is named."""
+    from minighost import models
+
+    name, options = config.model.name, config.model.given()
+    if name in models.detectors():
+        fix = "leave out --model, or name the network below it: --model ghostnet"
+        fix = fix if config.task == "detect" else f"to train it: --task detect; {fix}"
+        raise ValueError(f"model.name: {name} is a detector, not a network for whole images; {fix}")
+    return (name, options) if config.task == "classify" else ("retinanet", {"backbone": name, **options})
 
 
 def check_model(config: Config) -> None:
     """Errors as `create_model`, where name and options are what is wrong, before images are read."""
     from minighost import models
 
-    models.check_options(config.model.name, config.model.given())
+    models.check_options(*_name_and_options(config))
 
 
 def takes_grey(config: Config) -> bool:
     """Whether the network of a `Config` has an option `in_channels`, so that it need not be shown grey as RGB."""
     from minighost import models
 
-    return models.takes(config.model.name, "in_channels")
+    return config.task == "classify" and models.takes(config.model.name, "in_channels")
 
 
 def recreate_model(config: Config, num_classes: int, weights: int, where: str, channels: int = 3) -> Module:

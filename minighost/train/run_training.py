@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TextIO
 import numpy as np
 
 from minighost import data, models, ops
+from minighost.data.box_loader import BoxAugment, BoxLoader
 from minighost.data.floats import FloatAugment, FloatDataset
 from minighost.data.sources import Opened, label
 from minighost.errors import FormatError, one_line
@@ -33,6 +34,7 @@ from minighost.train.signals import Interrupted, listening
 from minighost.train.start import Started, is_grey, read_start, start_from
 from minighost.train.storage import Follower, Storage
 from minighost.train.summary import summarize
+from minighost.train.task import task_of
 from minighost.train.trainer import Trainer
 from minighost.wording import counted
 
@@ -98,6 +100,8 @@ def run(
     ranks = ranks or Single()
     console = console_for(stream) if ranks.first else Console(None)
     ranks.check_batch(config.train.batch_size)
+    if config.task == "detect" and ranks.count > 1:
+        raise ValueError("--mpi: to detect is trained in one process; leave out --mpi")
     folder, kept, finished = ranks.from_first(lambda: _look(config, resume, overwrite))
     if finished is not None:
         console.line(f"{folder.path}: this run is finished; its results are in summary.json")
@@ -105,7 +109,8 @@ def run(
     check_model(config)
 
     def make():
-        opened = ranks.together(lambda: images or open_images(config.data), in_turn=True)  # first: this may fail
+        find = lambda: images or open_images(config.data, task=config.task)  # noqa: E731
+        opened = ranks.together(find, in_turn=True)  # first: this may fail
         train_set, test_set = opened.train, opened.test
         for line in () if resume else opened.notes:
             console.line(f"note: {line}")
@@ -162,7 +167,8 @@ def conduct(
                 if config.train.start is None:
                     _prepare(model, loader)
                 shared = ranks.shared_stop(stop)
-                trainer = Trainer(model, loader, test_loader, config.train, shared, ranks)
+                task = task_of(config.task, config.train, model, train_set.size)
+                trainer = Trainer(model, loader, test_loader, config.train, shared, ranks, task)
                 if config.train.prune_after is not None and not (kept and is_pruned(config, kept.meta.trainer)):
                     trainer.smaller = lambda: create_model(config, len(train_set.classes), train_set.channels)
         except Interrupted:
@@ -211,7 +217,7 @@ def _model(config, kept, train_set, console):
         made = network_at(config, kept.meta.trainer)
         return recreate_model(made, num_classes, kept.weights, kept.path, channels)
     model = create_model(unpruned(config), num_classes, channels)
-    if config.model.own is not None:
+    if config.model.own is not None and config.task == "classify":
         with report.compiling(console, f"checking {config.model.title}"):
             models.try_out(model, config.model.title, train_set.images.shape[1:], num_classes)
     return model
@@ -242,15 +248,18 @@ def _prepare(model, loader):
 
 def _loaders(config, train_set, test_set, normalisation, ranks):
     t, numbers = config.train, isinstance(train_set, FloatDataset)
-    kind, augment = FloatAugment if numbers else data.Augment, None
-    if t.flip or t.crop or t.cutout:
+    kind, load = FloatAugment if numbers else data.Augment, data.Loader
+    augment: Any = None
+    if config.task == "detect":
+        augment, load = BoxAugment(t.flip, t.crop), BoxLoader
+    elif t.flip or t.crop or t.cutout:
         augment = kind(flip=t.flip, crop_padding=t.crop, cutout=t.cutout)
     mean, std = (np.zeros(1), np.ones(1)) if numbers else normalisation or data.channel_statistics(train_set.images)
     options: dict[str, Any] = {"mean": mean, "std": std, "share": (ranks.rank, ranks.count)}
-    loader = data.Loader(train_set, t.batch_size, seed=config.seed, augment=augment, drop_last=True, **options)
+    loader = load(train_set, t.batch_size, seed=config.seed, augment=augment, drop_last=True, **options)
     if test_set is None:
         return loader, None
-    return loader, data.Loader(test_set, min(t.batch_size, len(test_set)), shuffle=False, **options)
+    return loader, load(test_set, min(t.batch_size, len(test_set)), shuffle=False, **options)
 
 
 class FolderStorage(Storage):
@@ -353,7 +362,9 @@ class FolderStorage(Storage):
         summary = finite(summarize(course, [record for record in records if record.get("kind") == "epoch"]))
         write_atomic(self.folder.summary, json.dumps(summary, indent=2, allow_nan=False) + "\n")
         warn = self.console.line
-        shown = None if self.test_set is None else self.test_set.visible()
-        files = plots.everything(records, course.evaluation, shown, self.folder.path, self._title(), warn)
-        report.say(self.console, report.outcome(summary, self.folder, files, self.in_python))
+        task, drawings, title = self.trainer.task, {}, self._title()
+        if self.test_set is not None and course.evaluation is not None:
+            drawings = task.drawings(course.evaluation, self.test_set.visible(), title)
+        files = plots.everything(records, drawings, self.folder.path, title, warn)
+        report.say(self.console, report.outcome(task, summary, self.folder, files, self.in_python))
         return summary

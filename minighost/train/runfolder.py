@@ -4,7 +4,7 @@ config.json     the resolved configuration; it marks the folder of a run
 log.jsonl       one line per epoch and per few steps
 checkpoints/    last.json and best.json, each with its tensors
 summary.json    the final metrics, when the run is finished
-curves.png, confusion.png, mistakes.png
+curves.png, confusion.png, mistakes.png, detections.png
 lock.json       only while somebody trains
 """
 
@@ -26,7 +26,7 @@ from minighost.wording import counted
 
 __all__ = ["RunFolder", "choose_folder", "resume_config"]
 
-FILES = ("summary.json", "log.jsonl", "curves.png", "confusion.png", "mistakes.png")
+FILES = ("summary.json", "log.jsonl", "curves.png", "confusion.png", "mistakes.png", "detections.png")
 FREE = frozenset(
     {
         "threads",

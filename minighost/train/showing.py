@@ -49,5 +49,8 @@ def _reached(run: LoadedRun) -> str:
     if run.folder is not None:
         with contextlib.suppress(OSError, FormatError, KeyError, TypeError, ValueError):
             summary: dict[str, Any] = json.loads(read_regular(RunFolder(run.folder).summary, LARGEST))
-            words += f", {100 * summary['test_accuracy']:.2f} % of {summary['test_images']:,} test images correct"
+            if run.config.task == "detect":
+                words += f", mAP@0.5 {100 * summary['test_map50']:.2f} % on {summary['test_images']:,} test images"
+            else:
+                words += f", {100 * summary['test_accuracy']:.2f} % of {summary['test_images']:,} test images correct"
     return words

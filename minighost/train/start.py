@@ -71,6 +71,8 @@ def settings_of(path: PathLike) -> dict[str, Any]:
         open_regular(path).close()
         return {}
     name, meta = _about(path)
+    if meta.config.task != "classify":
+        raise ValueError(f"train.start: {path} is a run of --task {meta.config.task}; start from one that classifies")
     network = {key: value for key, value in meta.config.flat().items() if key.startswith("model.")}
     network = {key: value for key, value in network.items() if value is not None}
     return {**network, "data.size": size_of(meta, f"{name}.json")}

@@ -48,7 +48,7 @@ class Storage:
         """A step whose metrics belong into the log."""
 
     def epoch(self, record: dict[str, Any], best: bool) -> None:
-        """An epoch has ended; `best` says whether its test accuracy is the best so far."""
+        """An epoch has ended; `best` says whether its test score is the best so far."""
 
     def draw(self, seconds: float) -> None:
         """An epoch that took `seconds` has been told of: time for a picture of how it goes?"""
@@ -63,7 +63,7 @@ class Storage:
     def finish(self, course: Course) -> dict[str, Any]:
         """The training is over: the final metrics, after they have been stored and told."""
         summary = finite(summarize(course, course.epochs))
-        report.say(self.console, report.outcome(summary))
+        report.say(self.console, report.outcome(self.trainer.task, summary))
         return summary
 
 

@@ -21,34 +21,29 @@ def summarize(course: Course, epochs: list[dict[str, Any]]) -> dict[str, Any]:
         The records of its epochs, from the beginning of the run; a damaged log may lack any.
     """
     config, t, result = course.config, course.trainer, course.evaluation
-    best = t.best or {}
+    best, task = t.best or {}, t.task
+    measured = {} if result is None else task.measured(result)
+    test_set = None if t.test_loader is None else t.test_loader.dataset
     summary: dict[str, Any] = {
         "model": config.model.name,
         "width": config.model.width,
         "data": config.data.name,
         "parameters": sum(p.data.size for p in t.model.parameters()),
         "macs": int(course.storage.macs) or None,
-        "test_accuracy": None if result is None else result.accuracy,
-        "test_loss": None if result is None else result.loss,
-        "test_images": 0 if result is None else len(result.labels),
-        "train_accuracy": _last(epochs, "train_accuracy"),
-        "train_loss": _last(epochs, "train_loss"),
+        **{key: measured.get(key) for key in task.tested},
+        "test_images": 0 if result is None or test_set is None else len(test_set),
+        **{f"train_{key}": _last(epochs, f"train_{key}") for key in task.trained},
         "train_images": len(t.loader.dataset),
         "best_epoch": best.get("epoch"),
-        "best_test_accuracy": best.get("test_accuracy"),
+        f"best_{task.score}": best.get(task.score),
         "epochs": t.epoch,
         "steps": t.global_step,
         "seed": config.seed,
         "seconds": sum(_numbers(epochs, "seconds") + _numbers(epochs, "test_seconds")),
         "images_per_second": _mean(_numbers(epochs, "images_per_second")),
-        "accuracy_by_class": {} if result is None else _by_class(result.confusion, t.loader.dataset.classes),
+        **task.by_class(result, t.loader.dataset.classes),
     }
     return summary | ({"stopped": course.ended} if course.ended else {})
-
-
-def _by_class(confusion, classes):
-    right = confusion.diagonal() / confusion.sum(axis=1).clip(1)
-    return dict(zip(classes, (round(float(r), 6) for r in right), strict=True))
 
 
 def _numbers(records, key):

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from minighost import ops
 from minighost.data.loader import Loader
 from minighost.errors import FormatError, NonFiniteError
 from minighost.finite import unusable
@@ -22,15 +21,16 @@ from minighost.nn.module import Module
 from minighost.nn.pruning import prune
 from minighost.train import optimizers, schedules
 from minighost.train.checkpoint import load_checkpoint, save_checkpoint
+from minighost.train.classification import Classification
 from minighost.train.clip import clip_grad_norm, own_gradients
 from minighost.train.config import TrainConfig
 from minighost.train.ema import EMA
 from minighost.train.groups import parameter_groups
 from minighost.train.lag import lagging
-from minighost.train.metrics import Evaluation, evaluate
 from minighost.train.nonfinite import ADVICE, explain
 from minighost.train.parallel import Single, digest
-from minighost.type_aliases import Array, IntArray, PathLike, State
+from minighost.train.task import Task
+from minighost.type_aliases import Array, PathLike, State
 
 __all__ = ["Trainer"]
 
@@ -50,6 +50,8 @@ class Trainer:
         True as soon as the run has been asked to stop; looked at after every step.
     ranks : Single or Ranks, optional
         With whom every batch is shared; the loaders then give this rank's share.
+    task : Task, optional
+        What is learnt; by default to classify.
 
     Attributes
     ----------
@@ -70,12 +72,13 @@ class Trainer:
         config: TrainConfig,
         stop: object = False,
         ranks: Single | None = None,
+        task: Task | None = None,
     ) -> None:
         self.loader, self.test_loader, self.config, self.stop = loader, test_loader, config, stop
-        self.ranks = ranks or Single()
+        self.ranks, self.task = ranks or Single(), task or Classification(config)
         self.smaller: Callable[[], Module] | None = None
         self.epoch, self.step = 0, 0
-        self.best: dict[str, Any] | None = None  # its epoch and accuracy
+        self.best: dict[str, Any] | None = None  # its epoch and score
         self.kept: int | None = None
         self._take(model)
         self._begin_epoch()
@@ -127,7 +130,8 @@ class Trainer:
         self._trained = Sequential(*rest) if frozen else self.model
 
     def _begin_epoch(self) -> None:
-        self.sums = {"loss": 0.0, "right": 0, "seen": 0, "seconds": 0.0}
+        own = {name: kind() for name, kind in self.task.counts.items()}
+        self.sums: dict[str, Any] = {"loss": 0.0, **own, "seen": 0, "seconds": 0.0}
 
     @property
     def global_step(self) -> int:
@@ -155,8 +159,8 @@ class Trainer:
         start = time.perf_counter()
         batches = self.loader.epoch(self.epoch, start=self.step)
         try:
-            for x, labels in batches:
-                record = self.train_step(x, labels)
+            for x, targets in batches:
+                record = self.train_step(x, targets)
                 self.sums["seconds"] += time.perf_counter() - start
                 start = time.perf_counter()
                 after_step(record)
@@ -166,10 +170,10 @@ class Trainer:
             batches.close()
         return True
 
-    def train_step(self, x: Array, labels: IntArray) -> dict[str, Any]:
+    def train_step(self, x: Array, targets: Any) -> dict[str, Any]:
         """One step on one batch; NonFiniteError, with the weights untouched, if loss or gradient is not finite."""
-        right, loss, norm = self.gradients(x, labels)
-        images = len(labels) * self.ranks.count
+        counts, loss, norm = self.gradients(x, targets)
+        images = len(x) * self.ranks.count
         self.optimizer.lr = lr = self.schedule(self.global_step)
         self.optimizer.step()
         if not self.config.sync_batch_norm:
@@ -177,42 +181,43 @@ class Trainer:
         if self.ema is not None:
             self.ema.update()
         self.step += 1
-        for key, value in (("loss", loss * images), ("right", right), ("seen", images)):
+        for key, value in {"loss": loss * images, **counts, "seen": images}.items():
             self.sums[key] += value
         return {
             "step": self.global_step,
             "epoch": self.epoch + 1,
             "loss": loss,
-            "accuracy": right / images,
+            **self.task.shares(counts, images),
             "lr": lr,
             "grad_norm": norm,
         }
 
-    def gradients(self, x: Array, labels: IntArray) -> tuple[int, float, float]:
-        """Forward and backward: number of right predictions, loss, norm of the gradient before clipping.
+    def gradients(self, x: Array, targets: Any) -> tuple[dict[str, float], float, float]:
+        """Forward and backward: what the task counts, loss, norm of the gradient before clipping.
 
         All three are of the whole batch, and so are the gradients that stay in the parameters.
         """
         with self.ranks.batch_norm(self.config.sync_batch_norm):
-            logits = self._trained(x if self._frozen is None else self._frozen(x))
-        own, dlogits = ops.softmax_cross_entropy(logits, labels, self.config.label_smoothing)
-        losses, right = self.ranks.sum(float(own), int((logits.argmax(axis=1) == labels).sum()))
+            out = self._trained(x if self._frozen is None else self._frozen(x))
+        own = self.task.cost(out, targets)
+        losses, *totals = self.ranks.sum(own.loss, *own.counts)
         loss = losses / self.ranks.count
         if not math.isfinite(loss):
-            raise self._explain(x, f"the loss is {loss}", logits, not math.isfinite(own))
+            raise self._explain(x, f"the loss is {loss}", out, not math.isfinite(own.loss))
         self.optimizer.zero_grad()
         with self.ranks.batch_norm(self.config.sync_batch_norm):
-            self._trained.backward(dlogits)
+            self._trained.backward(own.dout)
         for row in own_gradients(self.parameters):
             self.ranks.mean(row)
         norm = clip_grad_norm(self.parameters, self.config.clip_norm or math.inf)
         if not math.isfinite(norm):
-            raise self._explain(x, f"the gradient's norm is {norm}", logits, True)
-        return int(right), loss, norm
+            raise self._explain(x, f"the gradient's norm is {norm}", out, True)
+        counts = {name: kind(total) for (name, kind), total in zip(self.task.counts.items(), totals, strict=True)}
+        return counts, loss, norm
 
-    def _explain(self, x: Array, what: str, logits: Array, mine: bool) -> NonFiniteError:
+    def _explain(self, x: Array, what: str, out: Any, mine: bool) -> NonFiniteError:
         """The error of the first rank in whose share something is not finite."""
-        error = explain(self.model, x, self._where(), what, logits, self._kept()) if mine else None
+        error = explain(self.model, x, self._where(), what, out, self._kept()) if mine else None
         return NonFiniteError(self.ranks.one_of(error and str(error)))
 
     def _where(self) -> str:
@@ -224,20 +229,13 @@ class Trainer:
     def _kept(self) -> str:
         return "no checkpoint exists yet" if self.kept is None else "the last checkpoint is good"
 
-    def evaluate(self, tick: Callable[[], object] = lambda: None) -> Evaluation:
-        """Evaluation of the test images, with the averaged weights if there are any.
-
-        Other views than the image are looked at after the last planned epoch only: they cost time, and what counts is
-        the end.
-        """
+    def evaluate(self, tick: Callable[[], object] = lambda: None) -> Any:
+        """The task's evaluation of the test images, with the averaged weights if there are any."""
         if self.test_loader is None:
             raise ValueError("evaluate: this trainer has no test images; give it a test_loader")
         ends = self.epoch + 1 >= self.config.epochs or self.epoch + 1 in self.config.extended
-        views = self.config.views if ends else "image"
-        if self.ema is None:
-            return evaluate(self.model, self.test_loader, views=views, tick=tick, ranks=self.ranks)
-        with self.ema.swapped():
-            return evaluate(self.model, self.test_loader, views=views, tick=tick, ranks=self.ranks)
+        with contextlib.nullcontext() if self.ema is None else self.ema.swapped():
+            return self.task.evaluate(self.model, self.test_loader, ends, tick, self.ranks)
 
     def lagging(self, loss: float, train_loss: float) -> float | None:
         """What `lag.lagging` says of the weights that are evaluated."""
@@ -251,7 +249,7 @@ class Trainer:
         sums = self.sums
         metrics = {
             "loss": sums["loss"] / sums["seen"],
-            "accuracy": sums["right"] / sums["seen"],
+            **self.task.shares(sums, sums["seen"]),
             "seconds": sums["seconds"],
             "images_per_second": sums["seen"] / max(sums["seconds"], 1e-9),
         }
@@ -271,18 +269,18 @@ class Trainer:
         """
         weights, rng_states = self.model.state_dict(), self._rng_states()
         batches = self.loader.epoch(self.epoch)
-        x, labels = next(batches)
+        x, targets = next(batches)
         batches.close()
-        folded, times = fold(self.model), []
+        infer, times = self.task.inference(self.model), []
         try:
             if self._frozen is not None:  # the layers themselves look at an image, once: what they compute is counted
                 self.model.eval()(x[:1])
             for _ in range(2):
                 marks = [time.perf_counter()]
                 self.model.train()
-                self.gradients(x, labels)
+                self.gradients(x, targets)
                 marks.append(time.perf_counter())
-                folded(x)
+                infer(x)
                 marks.append(time.perf_counter())
                 times.append(marks)
         finally:
@@ -378,12 +376,13 @@ class Trainer:
         _number("epoch", epoch, int, self.config.epochs)
         _number("step", step, int, len(self.loader))
         _number("images seen", sums["seen"], int, step * self.loader.batch_size, step * self.loader.batch_size)
-        _number("images right", sums["right"], int, sums["seen"])
+        for name, kind in self.task.counts.items():
+            _number(f"images {name}" if kind is int else name, sums[name], kind, sums["seen"] if kind is int else 1e300)
         _number("seconds", sums["seconds"], float, 1e12)
         _number("sum of losses", sums["loss"], float, 1e300)
         if best is not None:
             _number("best epoch", best["epoch"], int, self.config.epochs)
-            _number("best accuracy", best["test_accuracy"], float, 1)
+            _number("best accuracy", best[self.task.score], float, 1)
         return epoch, step, sums, best
 
     def _generators(self) -> dict[str, np.random.Generator]:
