@@ -3,7 +3,8 @@
 SOURCE is a data set's name or where your own images are: a folder with a folder
 for each class, an .npz, .safetensors or idx file, or FILE.py:function. Every
 image is read and checked; unreadable files, uneven classes and equal images are
-named. --out draws the first images of each class. CIFAR-10 and CIFAR-100 are
+named. With --task detect it is a folder in COCO's format, and --out draws the
+first pictures with their boxes, otherwise the first images of each class. CIFAR-10 and CIFAR-100 are
 looked for in --data-dir, in --data-archive, or else in the download folder.
 """
 
@@ -18,17 +19,24 @@ examples:
   minighost data photos --size 64 --out sheet.png
   minighost data cifar10 --data-dir ~/data
   minighost data cifar100 --download
+  minighost data shapes-detect --write-coco shapes
+  minighost data shapes --task detect --size 64 --out boxes.png
 """
 
 
 def add_arguments(parser):
     parser.add_argument("source", metavar="SOURCE", nargs="?", help="the same as --data")
-    flags.add_config_flags(parser, ["--data", "--size", "--split", "--data-dir", "--data-archive"])
+    flags.add_config_flags(parser, ["--data", "--task", "--size", "--split", "--data-dir", "--data-archive"])
     parser.add_argument("--download", action="store_true", help="download CIFAR (170 MB) if it is not there yet")
+    parser.add_argument(
+        "--write-coco", metavar="DIR", help="write pictures with boxes in COCO's format, in a new folder"
+    )
     parser.add_argument("--out", dest="sheet", metavar="FILE.png", help="write a contact sheet of the images")
 
 
 def run(args):
+    from minighost.data.sources import has_boxes
+    from minighost.plots.boxes import box_sheet
     from minighost.plots.figure import check_picture
     from minighost.plots.sheets import contact_sheet
     from minighost.train import Config
@@ -38,14 +46,28 @@ def run(args):
     if args.source is not None:
         if changes.setdefault("data.name", args.source) != args.source:
             raise ValueError(f"{args.source} and --data {changes['data.name']}: name one data set")
-    opened = _open(Config.resolve(toml_path=args.config, overrides=changes, check=False).data, args.download)
-    print("\n".join(_lines(opened)))
+    config = Config.resolve(toml_path=args.config, overrides=changes, check=False)
+    opened = _open(config.data, args.download, config.task)
+    boxes = has_boxes(opened)
+    if args.write_coco is not None:
+        _write(opened, args.write_coco, boxes)
+    print("\n".join(_lines(opened, boxes)))
     if args.sheet is not None:
-        contact_sheet(opened.train, args.sheet)
+        (box_sheet if boxes else contact_sheet)(opened.train, args.sheet)
         print(f"\ncontact sheet: {args.sheet}")
 
 
-def _open(config, download):
+def _write(opened, folder, boxes):
+    from minighost.data.coco import write_coco
+
+    if not boxes:
+        raise ValueError(
+            f"--write-coco {folder}: {opened.train.name} has no boxes; give --task detect or shapes-detect"
+        )
+    print("\n".join(f"wrote {file}" for file in write_coco(folder, opened.train, opened.test)) + "\n")
+
+
+def _open(config, download, task):
     from dataclasses import replace
 
     from minighost.data.download import data_directory
@@ -57,7 +79,7 @@ def _open(config, download):
     if here_only:
         config = replace(config, dir=str(data_directory()))
     try:
-        return open_images(config)
+        return open_images(config, task=task)
     except FileNotFoundError as error:
         if not here_only:
             raise
@@ -66,7 +88,7 @@ def _open(config, download):
         raise FileNotFoundError(f"no {title} in {config.dir}; {ways}") from error
 
 
-def _lines(opened):
+def _lines(opened, boxes):
     import numpy as np
 
     from minighost.data import channel_statistics
@@ -75,10 +97,13 @@ def _lines(opened):
 
     train, test = opened.train, opened.test
     (H, W), kind = train.size, "grey" if train.channels == 1 else "RGB"
-    counts = [np.bincount(part.labels, minlength=len(part.classes)) for part in (train, test)]
+    counts = [
+        part.counts() if boxes else np.bincount(part.labels, minlength=len(part.classes)) for part in (train, test)
+    ]
     rows = [
         (clipped(printable(name), 50), f"{a:,}", f"{b:,}") for name, a, b in zip(train.classes, *counts, strict=True)
     ]
+    what = "boxes" if boxes else "class"
     mean, std = channel_statistics(train.images)
     valid = "" if opened.faults else "; all valid"
     colours = ("grey",) if train.channels == 1 else ("red", "green", "blue")
@@ -88,7 +113,7 @@ def _lines(opened):
         *_wrapped(_sizes(opened)),
         *(line for note in opened.notes for line in _wrapped(f"note: {note}")),
         "",
-        *table([*rows, ("all", f"{len(train):,}", f"{len(test):,}")], ("class", "training", "test"), "<>>"),
+        *table([*rows, ("all", *(f"{part.sum():,}" for part in counts))], (what, "training", "test"), "<>>"),
         "",
         "training images, 0..1   " + "  ".join(f"{colour:6}" for colour in colours).rstrip(),
         "mean                    " + "  ".join(f"{v:.4f}" for v in mean),

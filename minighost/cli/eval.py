@@ -1,7 +1,8 @@
 """Measure a trained network on images it has not seen.
 
 Prints accuracy, loss and, for each class, how many images were classified
-correctly and what it is most often confused with. The data are those of the
+correctly and what it is most often confused with. Of a run of --task detect it
+is the mean average precision, as COCO measures it. The data are those of the
 run; --data or --data-dir says where they are now. --data may also name other
 images of the same classes.
 """
@@ -35,7 +36,8 @@ def add_arguments(parser):
         parser.add_argument(flag, dest=key, metavar=metavar, help=text)
     parser.add_argument("--batch-size", metavar="N", type=int, default=250, help="images per batch (250)")
     parser.add_argument("--split", choices=("test", "train"), default="test", help="which images (test)")
-    parser.add_argument("--out", metavar="FILE.png", help="write the confusion matrix as a picture")
+    parser.add_argument("--out", metavar="FILE.png", help="draw the confusion matrix, or what was found")
+    parser.add_argument("--results", metavar="FILE.json", help="to detect: write all that was found as COCO's results")
 
 
 def run(args):
@@ -45,6 +47,10 @@ def run(args):
 
     check_picture("--out", args.out)
     loaded = train.load_run(args.checkpoint, "best" if args.best else "last", args.model)
+    if loaded.config.task == "detect":
+        return _detect(loaded, args)
+    if args.results is not None:
+        raise ValueError(f"--results: {args.checkpoint} classifies whole images; leave it out")
     dataset, which = _dataset(loaded, args)
     loader = data.Loader(dataset, min(args.batch_size, len(dataset)), shuffle=False, mean=loaded.mean, std=loaded.std)
     with ops.threads(args.threads or None):
@@ -53,6 +59,60 @@ def run(args):
     if args.out is not None:
         confusion(result, dataset.classes, args.out, f"{loaded.config.model.title} on {dataset.name}")
         print(f"\nconfusion matrix: {args.out}")
+
+
+def _detect(loaded, args):
+    import json
+
+    from minighost import ops
+    from minighost.data.box_loader import BoxLoader
+    from minighost.data.coco import results
+    from minighost.files import check_target, write_atomic
+    from minighost.plots.boxes import found_sheet
+    from minighost.train.detection import Detection
+
+    check_target("--results", args.results)
+    dataset, which = _dataset(loaded, args)
+    size = min(args.batch_size, len(dataset), 50)  # the maps of a pyramid take room
+    loader = BoxLoader(dataset, size, shuffle=False, mean=loaded.mean, std=loaded.std)
+    with ops.threads(args.threads or None):
+        bar = _bar(loader)
+        try:
+            task = Detection(loaded.model, dataset.size)
+            result = task.evaluate(loaded.model, loader, True, lambda: bar.step(""))
+        finally:
+            bar.close()
+    print("\n".join(_precision_lines(args, loaded, dataset, which, result.precision)))
+    if args.out is not None:
+        found_sheet(result.found, dataset, args.out, f"{loaded.config.model.title} on {dataset.name}")
+        print(f"\npicture: {args.out}")
+    if args.results is not None:
+        write_atomic(args.results, json.dumps(results(result.found, dataset)))
+        print(f"\nresults: {args.results}")
+
+
+def _precision_lines(args, loaded, dataset, which, precision):
+    import numpy as np
+
+    from minighost.terminal import text
+
+    share = lambda value: "-" if np.isnan(value) else f"{100 * value:.1f} %"  # noqa: E731
+    each = zip(dataset.classes, precision.boxes, precision.table, strict=True)
+    rows = [
+        (text.clipped(name, LONGEST_NAME), f"{count:,}", share(line[0]), share(line.mean()))
+        for name, count, line in each
+    ]
+    epochs, images = counted(loaded.epoch, "epoch"), f"{len(dataset):,} {which}"
+    return [
+        f"{args.checkpoint}: {loaded.config.model.title} after {epochs} of {dataset.name}",
+        *textwrap.wrap(
+            f"mAP@0.5 {share(precision.at_50)}, mAP@0.5:0.95 {share(precision.mean)} on {images} with "
+            f"{counted(int(precision.boxes.sum()), 'box')}",
+            text.width(),
+        ),
+        "",
+        *text.table(rows, ("class", "boxes", "AP@0.5", "AP@0.5:0.95"), "<>>>"),
+    ]
 
 
 def _dataset(loaded, args):
@@ -66,16 +126,21 @@ def _dataset(loaded, args):
 
 
 def _evaluate(loaded, loader):
-    import sys
-
-    from minighost.terminal.console import Console
     from minighost.train import evaluate
 
-    bar = Console(sys.stderr).bar("test", len(loader))
+    bar = _bar(loader)
     try:
         return evaluate(loaded.model, loader, views=loaded.config.train.views, tick=lambda: bar.step(""))
     finally:
         bar.close()
+
+
+def _bar(loader):
+    import sys
+
+    from minighost.terminal.console import Console
+
+    return Console(sys.stderr).bar("test", len(loader))
 
 
 def _lines(args, loaded, dataset, which, result):
