@@ -16,6 +16,7 @@ import minighost
 from minighost import data, models, nn, train
 from minighost.cli.main import main
 from minighost.train import RECIPES, Config
+from minighost.train.restore import create_model
 
 TINY = [
     "--width",
@@ -139,9 +140,8 @@ def test_a_folder_that_is_a_file_is_refused(capsys, tmp_path):
 def test_flags_alone_change_a_recipe_to_one_epoch_or_another_network(name):
     assert Config.resolve(overrides={"data.name": name, "train.epochs": "1"}).train.epochs == 1
     for model in models.names():
-        chosen = Config.resolve(overrides={"data.name": name, "model.name": model}).model
         with nn.without_weights():
-            models.create(chosen.name, width=chosen.width, num_classes=10, **chosen.options)
+            create_model(Config.resolve(overrides={"data.name": name, "model.name": model}), 10)
 
 
 # eval ----------------------------------------------------------------------------------------------------------------

@@ -189,5 +189,8 @@ def test_reading_a_configuration_imports_neither_numba_nor_matplotlib():
 def test_every_setting_is_explained_on_the_command_line(capsys):
     text = printed(capsys, "train", "--help-settings")
     assert all(f"\n{key} = " in text for key in config.keys())
-    assert "\ntrain.epochs = 5  [shapes10: 5, cifar10: 20, shapes-detect: 12]\n    passes over the training images\n" in text
+    assert (
+        "\ntrain.epochs = 5  [shapes10: 5, cifar10: 20, shapes-detect: 15]\n    passes over the training images\n"
+        in text
+    )
     assert max(map(len, text.splitlines())) <= 80 and text.isascii()

@@ -17,13 +17,13 @@ from minighost import data
 from minighost.errors import NonFiniteError
 from minighost.train import (
     Interrupted,
+    classification,
     evaluate,
     load_checkpoint,
     load_run,
     read_log,
     resume_config,
     run,
-    trainer,
 )
 from minighost.train.trainer import Trainer
 
@@ -196,10 +196,13 @@ def test_adamw_without_average_resumes_too(tmp_path, monkeypatch):
 
 
 def test_mirror_images_are_looked_at_after_the_last_epoch_only(tmp_path, monkeypatch):
-    looks, evaluate = [], trainer.evaluate
-    monkeypatch.setattr(
-        trainer, "evaluate", lambda *args, views, **rest: looks.append(views) or evaluate(*args, views=views, **rest)
-    )
+    looks, evaluate = [], classification.evaluate
+
+    def watched(*args, views, **rest):
+        looks.append(views)
+        return evaluate(*args, views=views, **rest)
+
+    monkeypatch.setattr(classification, "evaluate", watched)
     run(settings(tmp_path / "run", train__views="mirror"), stream=None)
     assert looks == ["image", "image", "mirror"]
 

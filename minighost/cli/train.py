@@ -77,7 +77,8 @@ def _settings():
     for key, about in keys().items():
         own = [f"{name}: {_text(recipe[key])}" for name, recipe in RECIPES.items() if key in recipe]
         yield ""
-        yield f"{key} = {_text(about['default'])}" + (f"  [{', '.join(own)}]" if own else "")
+        values = f"{key} = {_text(about['default'])}" + (f"  [{', '.join(own)}]" if own else "")
+        yield from textwrap.wrap(values, 80, subsequent_indent="    ")
         yield from textwrap.wrap(about["help"], 76, initial_indent="    ", subsequent_indent="    ")
         yield from textwrap.wrap(about["rule"].expects(), 76, initial_indent="    ", subsequent_indent="    ")
     yield ""

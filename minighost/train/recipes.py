@@ -39,7 +39,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "model.levels": (4, 8, 16),
         "model.base": 3.0,  # anchors of 12 to 19, 24 to 38 and 48 to 76 pixels
         "model.fpn": 64,
-        "train.epochs": 12,
+        "train.epochs": 15,
         "train.batch_size": 16,
         "train.optimizer": "adamw",
         "train.lr": 0.002,
