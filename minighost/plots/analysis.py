@@ -37,7 +37,7 @@ def pairing(layers, path, title):
         cells[0].legend(frameon=False, fontsize=8)
         for cell in cells[-4:]:
             cell.set_xlabel("smallest cosine with another filter", fontsize=8)
-            cell.tick_params(labelbottom=True)
+            cell.tick_params(labelbottom=True, labelsize=8)
 
 
 def similar(maps, pairs, path, title):
