@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from commands import printed, refused
 from sweeps import Runner, ctrl_c_during
+from training import ctrl_c
 
 from minighost.experiments import reading, report, run, timing
 from minighost.experiments.catalogue import EXPERIMENTS
@@ -370,3 +371,15 @@ def test_an_experiment_goes_on_where_it_stopped_and_reports_at_its_end(monkeypat
         "macs.png",
     }
     assert run.run(small, True, 2, "made") == 0 and len(runs) == ended
+
+
+def test_ctrl_c_while_milliseconds_are_taken_ends_at_once_and_the_same_command_takes_them(small, monkeypatch, capsys):
+    timed = dataclasses.replace(SMALL, columns=("train_ms",), plots=())
+    monkeypatch.setitem(EXPERIMENTS, "small", timed)
+    monkeypatch.setattr(timing, "ROUNDS", 1)
+    path = fabricated({("slow", 0): 0.5, ("fast", 0): 0.9})
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(timing.bench, "measure", lambda *args: ctrl_c())
+        run.run(timed, True, 1, path)
+    assert not (path / timing.FILE).exists() and not (path / "report").exists()
+    assert run.run(timed, True, 1, path) == 0 and (path / timing.FILE).exists()

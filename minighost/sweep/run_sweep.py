@@ -152,7 +152,8 @@ def run_trials(
             folder.write()
             folder.stop.unlink(missing_ok=True)
             _Sweep(folder, space, console, options, stop).go(backend)
-            return (finish or _finish)(folder, space, options, console)
+            with stop.at_once():  # the same command writes it again
+                return (finish or _finish)(folder, space, options, console)
 
 
 class _Sweep:
