@@ -31,7 +31,7 @@ EXPERIMENT = Experiment(
         Claim("first 4", "all 8", points=40.93 - 39.82),
     ),
     full=Form(CIFAR10 | NETWORK | {"train.epochs": 6, "train.warmup_epochs": 1.2}, ARMS, minutes=40),
-    quick=Form(SHAPES10 | NETWORK | {"data.train_size": 2000, "data.test_size": 500}, ARMS, minutes=3, seeds=1),
+    quick=Form(SHAPES10 | NETWORK | {"data.train_size": 2000, "data.test_size": 500}, ARMS, minutes=1.5, seeds=1),
     columns=("parameters", "macs", "minutes"),
     notes=(
         "A layer with CReLU has half the filters and hands on as many maps. That halves its weights; the arms are "

@@ -32,7 +32,7 @@ EXPERIMENT = Experiment(
         Claim("standard", "linear", expects="equal"),
         Claim("standard", "d=3 and 5", expects="equal"),
     ),
-    full=Form(CIFAR10 | NETWORK | {"train.epochs": 6, "train.warmup_epochs": 1.2}, ARMS, minutes=90),
+    full=Form(CIFAR10 | NETWORK | {"train.epochs": 5, "train.warmup_epochs": 1}, ARMS, minutes=87),
     quick=Form(SHAPES10 | NETWORK | {"data.train_size": 2000, "data.test_size": 500}, ARMS, minutes=4, seeds=1),
     columns=("parameters", "macs", "minutes"),
     notes=(

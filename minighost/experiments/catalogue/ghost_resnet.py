@@ -43,12 +43,12 @@ EXPERIMENT = Experiment(
     full=Form(
         CIFAR10 | {"model.width": 0.5, "train.epochs": 6, "train.warmup_epochs": 1.2},
         arms(0.5, prune_after=4),
-        minutes=100,
+        minutes=110,
     ),
     quick=Form(
         SHAPES10 | {"model.width": 0.25, "data.train_size": 2000, "data.test_size": 500},
         arms(0.25, prune_after=2),
-        minutes=6,
+        minutes=3.5,
         seeds=1,
     ),
     columns=("parameters", "macs", "minutes"),

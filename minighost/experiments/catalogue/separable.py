@@ -30,7 +30,7 @@ EXPERIMENT = Experiment(
         Claim("expand first", "reduce first", expects="higher"),
     ),
     full=Form(CIFAR10 | NETWORK | {"train.epochs": 6, "train.warmup_epochs": 1.2}, ARMS, minutes=80),
-    quick=Form(SHAPES10 | NETWORK | {"data.train_size": 2000, "data.test_size": 500}, ARMS, minutes=4, seeds=1),
+    quick=Form(SHAPES10 | NETWORK | {"data.train_size": 2000, "data.test_size": 500}, ARMS, minutes=3, seeds=1),
     columns=("parameters", "macs", "train_ms", "inference_ms"),
     plots=(ACCURACY, "train_ms"),
     notes=(
