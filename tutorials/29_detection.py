@@ -236,7 +236,7 @@ axes[1, 0].spines[["top", "right"]].set_visible(False)
 show(axes[1, 1], picture, all_boxes.boxes, all_boxes.labels)
 axes[1, 1].set_title(f"{len(all_boxes.boxes)} boxes above 20 %")
 words = [f"{NAMES[label]} {score:.0%}" for label, score in zip(once.labels, once.scores, strict=True)]
-show(axes[1, 2], picture, once.boxes, once.labels, words)
+show(axes[1, 2], picture, once.boxes[::-1], once.labels[::-1], words[::-1])  # the best on top
 axes[1, 2].set_title("after non-maximum suppression")
 mg.plots.show(figure, "detection.png")
 
