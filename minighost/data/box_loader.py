@@ -59,8 +59,8 @@ class BoxAugment:
         columns = np.where(mirrored[:, None], columns[:, ::-1], columns)
         out = images[np.arange(N)[:, None, None], rows[:, :, None], columns[:, None, :]]
         return out, [
-            _moved(one, int(x), int(y), bool(turned), (H, W))
-            for one, x, y, turned in zip(targets, right, down, mirrored, strict=True)
+            _moved(one, int(x), int(y), bool(flipped), (H, W))
+            for one, x, y, flipped in zip(targets, right, down, mirrored, strict=True)
         ]
 
 

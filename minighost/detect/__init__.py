@@ -8,6 +8,7 @@ cut-outs of the maps, which is one idea more for about the same result (their ta
 """
 
 from minighost.detect.anchors import anchors
+from minighost.detect.average_precision import AveragePrecision, average_precision
 from minighost.detect.boxes import Detections, Target, clip, decode, encode, iou, target
 from minighost.detect.detections import detections
 from minighost.detect.fpn import FeaturePyramid
@@ -19,6 +20,7 @@ from minighost.detect.retinanet import RetinaNet, Tower, ghostnet_retinanet
 __all__ = [
     "IGNORED",
     "NOTHING",
+    "AveragePrecision",
     "Detections",
     "FeaturePyramid",
     "Loss",
@@ -26,6 +28,7 @@ __all__ = [
     "Target",
     "Tower",
     "anchors",
+    "average_precision",
     "clip",
     "decode",
     "detections",

@@ -1,8 +1,8 @@
 """Average precision: how good detections are, in one number per class, as COCO measures it.
 
-A detection is right if it overlaps a box of its class, and no surer detection has taken that box already. What
+A detection is right if it overlaps a box of its class, and no more confident detection has taken that box already. What
 "overlaps" means is asked ten times, with an intersection over union of 0.50, 0.55, ... 0.95. Down the list of all
-detections of a class, the surest first, *recall* is the share of boxes that have been found, and *precision* the share
+detections of a class, by falling score, *recall* is the share of boxes that have been found, and *precision* the share
 of detections that were right. Average precision is the mean of the best precision that is still to be had at recall 0,
 0.01, ... 1; mAP is its mean over the classes (Lin et al. 2014, "Microsoft COCO: common objects in context"; the code
 that everybody reports with is COCOeval of pycocotools, whose numbers these are).
@@ -20,7 +20,7 @@ __all__ = ["MOST", "RECALLS", "THRESHOLDS", "AveragePrecision", "average_precisi
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0, 1, 101)
-MOST = 100  # detections of one class in one picture that count, the surest
+MOST = 100  # detections of one class in one picture that count, the most confident
 
 
 class AveragePrecision(NamedTuple):
@@ -61,7 +61,7 @@ def average_precision(
         Of the same pictures.
     num_classes : int
     most : int
-        Of each class only so many detections of one picture count, the surest.
+        Of each class only so many detections of one picture count, the most confident.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def average_precision(
 
 
 def _right(found: Array, true: Array) -> BoolArray:
-    """Which detections (n, 4), the surest first, find a box of (m, 4) that is free: (n, 10), for each threshold.
+    """Which detections (n, 4), by falling score, find a box of (m, 4) that is free: (n, 10), for each threshold.
 
     Each takes the free box that it overlaps most; of equals the last, as COCOeval does.
     """

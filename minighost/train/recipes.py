@@ -116,6 +116,7 @@ def own_boxes(count: int, size: tuple[int, int]) -> dict[str, Any]:
         "data.size": size,
         "model.name": "ghostnet",
         "model.stem_stride": 1 if min(size) < 256 else 2,
+        **({"model.levels": (4, 8, 16)} if min(size) < 128 else {}),  # maps of larger strides need larger pictures
         "model.fpn": 64,
         "model.base": 3.0,
         "train.batch_size": batch,

@@ -118,7 +118,7 @@ class LoadedRun:
         Returns
         -------
         list of (class, score, (x0, y0, x1, y1))
-            The surest first; corners in pixels of the picture (of the scaled one, if a side is above 2,048).
+            The most confident first; corners in pixels of the picture (of the scaled one, if a side is above 2,048).
 
         Raises
         ------

@@ -87,7 +87,7 @@ class Task:
     # Words and pictures ----------------------------------------------------------------------------------------------
 
     def shares(self, counts: Mapping[str, float], images: int) -> dict[str, float]:
-        """What a record says of counts over so many images."""
+        """What a record says of counts over `images` images."""
         raise NotImplementedError
 
     def progress(self, sums: Mapping[str, float]) -> str:
