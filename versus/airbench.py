@@ -147,17 +147,16 @@ class Trainer:
     def train(self, x, labels):
         """One step on images (N, 3, 32, 32); returns logits and the summed loss."""
         self.network.train()
-        self.network.stem.bias.requires_grad_(self.step < self.stem_steps)
         logits = self.network(x)
         loss = F.cross_entropy(logits, labels, label_smoothing=SMOOTHING, reduction="sum")
         loss.backward()
         factor = 1 - self.step / self.steps
-        factors = max(0.0, 1 - self.step / self.stem_steps), factor, factor
+        factors = max(0.0, 1 - self.step / self.stem_steps), factor, factor  # at rate 0 the stem's biases stay
         for group, rate, share in zip(self.sgd.param_groups, self.rates, factors, strict=True):
             group["lr"] = share * rate
         self.sgd.step()
         self.muon.step(factor)
-        self.network.zero_grad(set_to_none=True)  # SGD passes over what has no gradient: the stem's biases stay
+        self.network.zero_grad(set_to_none=True)
         self.step += 1
         return logits.detach(), loss.item()
 
