@@ -212,6 +212,11 @@ def test_milliseconds_are_taken_once_and_again_only_if_asked(small, monkeypatch)
     assert run.clocked(path, again=True).timing["milliseconds"] != first.timing["milliseconds"]
     page, _, picture = report.write(run.clocked(path), "out")
     assert picture.name == "train-ms.png" and "medians for a batch of 64 images on 1 thread" in page.read_text("utf-8")
+    for last, said in ((14.0, False), (90.0, True)):
+        samples = dict.fromkeys(("train", "inference"), [10.0, 11.0, 12.0, last])
+        made = {"batch": 64, "threads": 1, "milliseconds": {"slow": samples, "fast": samples}}
+        (path / timing.FILE).write_text(json.dumps(made))
+        assert ("They scatter by up to " in report.write(gather(path), "out")[0].read_text("utf-8")) == said
     (path / timing.FILE).write_text('{"milliseconds": {"slow": {}}}')
     assert timing.read(path) == {} and run.clocked(path).timing
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import minighost
 from minighost import bench
-from minighost.experiments import reading
+from minighost.experiments import reading, timing
 from minighost.experiments.command import command, overrides, setting
 from minighost.experiments.experiment import ACCURACY, COLUMNS
 from minighost.experiments.findings import Findings, short
@@ -22,6 +22,7 @@ from minighost.wording import counted
 __all__ = ["table", "write"]
 
 WIDTH = 80
+RESTLESS = 0.25  # milliseconds that scatter more than this share are remarked on
 UNITS = {"parameters": 1e6, "macs": 1e6}  # on the axis of a picture
 DECIMALS = {"minutes": ".1f", "images_per_second": ",.0f", "train_ms": ".2f", "inference_ms": ".2f"}
 
@@ -239,6 +240,11 @@ def _costs(findings):
             f"Milliseconds are medians for a batch of {clock['batch']} images on "
             f"{counted(clock['threads'], 'thread')}, all arms in turns."
         )
+        if (share := timing.scatter(clock)) > RESTLESS:
+            words.append(
+                f"They scatter by up to {100 * share:.0f} % (interquartile range): the machine had other work. "
+                f"`minighost experiment report {findings.experiment.name} --measure` takes them once more."
+            )
     return " ".join(words)
 
 

@@ -15,7 +15,7 @@ from minighost.files import write_atomic
 from minighost.inputs import read_regular
 from minighost.train.restore import create_model
 
-__all__ = ["FILE", "PARTS", "measure", "median", "read"]
+__all__ = ["FILE", "PARTS", "measure", "median", "read", "scatter"]
 
 FILE = "milliseconds.json"
 PARTS = "train", "inference"
@@ -75,3 +75,9 @@ def median(found, arm, part) -> float | None:
     """Milliseconds of a call, as `read` returned them."""
     samples = found.get("milliseconds", {}).get(arm, {}).get(part)
     return None if samples is None else statistics.median(samples)
+
+
+def scatter(found) -> float:
+    """The largest interquartile range of an arm's samples, as a share of their median: what else the machine did."""
+    samples = [np.array(parts[part]) for parts in found["milliseconds"].values() for part in PARTS]
+    return max(float(np.subtract(*np.percentile(one, [75, 25])) / np.median(one)) for one in samples)
