@@ -3,9 +3,10 @@
 SOURCE is a data set's name or where your own images are: a folder with a folder
 for each class, an .npz, .safetensors or idx file, or FILE.py:function. Every
 image is read and checked; unreadable files, uneven classes and equal images are
-named. With --task detect it is a folder in COCO's format, and --out draws the
-first pictures with their boxes, otherwise the first images of each class. CIFAR-10 and CIFAR-100 are
-looked for in --data-dir, in --data-archive, or else in the download folder.
+named. --out draws the first images of each class. With --task detect, SOURCE is
+a folder in COCO's format, and --out draws the first pictures with their boxes.
+CIFAR-10 and CIFAR-100 are looked for in --data-dir, in --data-archive, or else
+in the download folder.
 """
 
 from minighost.cli import flags

@@ -2,9 +2,10 @@
 
 Takes any image file: its centre is cut out and scaled to the size that the
 network was trained on. Prints what the network then sees, with the three most
-probable classes. A run of --task detect sees all of a picture, and says what it
-finds where, in pixels from the upper left corner. If some of several files cannot be read, they are listed on
-stderr, the others are classified, and the exit status is 2.
+probable classes. A run of --task detect sees all of a picture, and prints what
+it finds where, in pixels from the upper left corner. If some of several files
+cannot be read, they are listed on stderr, the others are answered, and the exit
+status is 2.
 """
 
 import sys
