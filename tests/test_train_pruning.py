@@ -119,7 +119,7 @@ def test_a_finished_run_can_be_extended_after_its_pruning(whole, tmp_path):
     assert json.loads((folder / "summary.json").read_text())["epochs"] == EPOCHS + 1
 
 
-def test_the_weights_at_the_moment_of_pruning_are_those_of_nn_prune(monkeypatch, tmp_path):
+def test_pruning_keeps_the_weights_of_nn_prune_and_forgets_the_best_epoch_before_it(monkeypatch, tmp_path):
     from minighost.train.trainer import Trainer
 
     seen, prune = [], Trainer.prune
@@ -127,6 +127,7 @@ def test_the_weights_at_the_moment_of_pruning_are_those_of_nn_prune(monkeypatch,
     def watched(self):
         before = mg.models.create("resnet_cifar", depth=8, width=0.25)
         before.load_state_dict(self.model.state_dict())
+        self.best = {"epoch": 1, "test_accuracy": 1.0}
         prune(self)
         small = mg.models.create("resnet_cifar", depth=8, width=0.25, inner=0.5)
         seen.append(
@@ -134,7 +135,8 @@ def test_the_weights_at_the_moment_of_pruning_are_those_of_nn_prune(monkeypatch,
         )
 
     monkeypatch.setattr(Trainer, "prune", watched)
-    run(settings(tmp_path / "run"), stream=None)
+    summary = run(settings(tmp_path / "run"), stream=None)
+    assert summary["best_epoch"] == EPOCHS  # of the pruned network, however good the other was
     ((expected, found),) = seen
     for path in expected:
         assert_array_equal(found[path], expected[path], err_msg=path)
