@@ -27,7 +27,7 @@ def arms(width: float, prune_after: int) -> dict[str, dict[str, Any]]:
 EXPERIMENT = Experiment(
     name="ghost-resnet",
     question="Is a ResNet of ghost modules better than one that is pruned to the same multiply-adds?",
-    source="Han et al. 2020, GhostNet, arXiv 1911.11907, table 6: ResNet-56 on CIFAR-10; Li et al. 2017, arXiv "
+    source="Han et al. 2020, GhostNet, arXiv 1911.11907, section 4.1: ResNet-56 on CIFAR-10; Li et al. 2017, arXiv "
     "1608.08710, pruning by the sum of absolute weights",
     claims=(
         Claim("56 ghost", "56", points=-0.3),
