@@ -22,6 +22,8 @@ from minighost.plots import run as plots
 from minighost.plots import sheets
 from minighost.plots.figure import picture
 from minighost.train import read_log, run
+from minighost.train.classification import Classification
+from minighost.train.config import TrainConfig
 from minighost.train.metrics import Evaluation
 
 ROOT = Path(minighost.__file__).parent.parent
@@ -139,7 +141,8 @@ def test_logits_that_are_not_finite_are_drawn_and_give_no_warning(tmp_path, recw
         images, classes = np.zeros((6, 8, 8, 3), np.uint8), ("a", "b", "c")
 
     said = []
-    names = plots.everything(records([None]), result, Images, tmp_path, "title", said.append)
+    drawings = Classification(TrainConfig()).drawings(result, Images, "title")
+    names = plots.everything(records([None]), drawings, tmp_path, "title", said.append)
     assert names == ["curves.png", "confusion.png", "mistakes.png"] and not said
     assert not [warning for warning in recwarn if warning.category is RuntimeWarning]
 
@@ -182,7 +185,7 @@ def test_a_picture_that_cannot_be_drawn_is_a_line_and_the_run_is_finished(drawn,
 
 def test_the_summary_is_there_before_the_pictures(tinynet, tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(plots, "everything", lambda *args: seen.append((args[3] / "summary.json").exists()) or [])
+    monkeypatch.setattr(plots, "everything", lambda *args: seen.append((args[2] / "summary.json").exists()) or [])
     run(settings(tmp_path / "run"), stream=None)
     assert seen == [True]
 
