@@ -6,7 +6,7 @@ from typing import Any
 
 from minighost.train.config import Config
 
-__all__ = ["is_pruned", "network_at", "unpruned"]
+__all__ = ["network_at", "unpruned"]
 
 
 def unpruned(config: Config) -> Config:
@@ -17,15 +17,11 @@ def unpruned(config: Config) -> Config:
     return config.replace(model=dataclasses.replace(config.model, options=options))
 
 
-def is_pruned(config: Config, progress: Mapping[str, Any]) -> bool:
-    """Whether a checkpoint with ``{"epoch": ..., "step": ...}`` is of the pruned network.
+def network_at(config: Config, progress: Mapping[str, Any]) -> Config:
+    """The configuration with the network that a checkpoint with ``{"epoch": ..., "step": ...}`` is of.
 
     The filters go before the first step of an epoch; what was saved at the end of the one before still has them.
     """
     after = config.train.prune_after
-    return after is not None and (progress["epoch"], progress["step"]) > (after, 0)
-
-
-def network_at(config: Config, progress: Mapping[str, Any]) -> Config:
-    """The configuration with the network that such a checkpoint is of."""
-    return config if is_pruned(config, progress) else unpruned(config)
+    pruned = after is not None and (progress["epoch"], progress["step"]) > (after, 0)
+    return config if pruned else unpruned(config)

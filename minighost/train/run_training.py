@@ -27,7 +27,7 @@ from minighost.train.log import Log, finite, read_log
 from minighost.train.meta import RunMeta, fingerprints, resuming, versions
 from minighost.train.ownfile import record
 from minighost.train.parallel import Single
-from minighost.train.pruning import is_pruned, network_at, unpruned
+from minighost.train.pruning import network_at, unpruned
 from minighost.train.restore import check_model, create_model, recreate_model, takes_grey
 from minighost.train.runfolder import RunFolder, choose_folder
 from minighost.train.signals import Interrupted, listening
@@ -169,7 +169,7 @@ def conduct(
                 shared = ranks.shared_stop(stop)
                 task = task_of(config.task, config.train, model, train_set.size)
                 trainer = Trainer(model, loader, test_loader, config.train, shared, ranks, task)
-                if config.train.prune_after is not None and not (kept and is_pruned(config, kept.meta.trainer)):
+                if config.train.prune_after is not None:
                     trainer.smaller = lambda: create_model(config, len(train_set.classes), train_set.channels)
         except Interrupted:
             console.line(f"stopped by {stop.name} before anything was written")

@@ -59,7 +59,7 @@ class Trainer:
         Epochs finished, and steps finished in the present one. ``step`` may equal the steps of an epoch: then its
         evaluation is still to come.
     smaller : callable or None
-        ``smaller()`` makes the network that `prune` goes on with; None if nothing is to be pruned, or has been.
+        ``smaller()`` makes the network that `prune` goes on with; None if nothing is to be pruned.
     kept : int or None
         The step (counted from the run's beginning) of the last state that was saved or loaded.
     """
