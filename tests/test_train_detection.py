@@ -221,6 +221,8 @@ def test_commands_for_classifiers_refuse_a_run_that_detects(straight, tmp_path, 
     assert "has no boxes, and this run finds things" in refused(
         capsys, "eval", "--checkpoint", folder, "--data", "shapes10"
     )
+    with pytest.raises(TypeError, match="fit: train has boxes, and fit trains classifiers"):
+        mg.fit(TinyChain(), mg.data.shapes_detect(2))
     with pytest.raises(ValueError, match="predict: .* finds things in pictures; predict takes a run that classifies"):
         mg.load(folder).predict(np.zeros((8, 8, 3), np.uint8))
 

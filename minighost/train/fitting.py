@@ -93,6 +93,11 @@ def fit(
             "fit: prune_after: the network that you gave would stay as it is; call fit, then nn.prune(model, smaller), "
             "and fit with what it returns"
         )
+    if hasattr(train, "targets"):
+        raise TypeError(
+            "fit: train has boxes, and fit trains classifiers; minighost.train.run(Config.resolve(overrides="
+            '{"task": "detect"})) trains a detector, as minighost train --task detect does'
+        )
     train_given, test_given = as_given(train, "train"), None if test is None else as_given(test, "test")
     name = train.name if isinstance(train, Dataset) else "images"
     images, tests = labelled(train_given, test_given, _outputs(model, train_given), name)
