@@ -127,7 +127,7 @@ def test_data_lists_counts_sizes_and_problems_in_eighty_columns(capsys, tmp_path
         (["pets", "--data", "mine"], "pets and --data mine: name one data set"),
         (
             ["pest"],
-            "unknown data set 'pest'; available: shapes10, cifar10, cifar100, shapes-detect; or the path of your own images, and",
+            "unknown data set 'pest'; available: shapes10, cifar10, cifar100, shapes-detect; or the path of your own",
         ),
         (["./pest"], "./pest: no such file or folder"),
         (
