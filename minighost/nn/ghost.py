@@ -40,8 +40,8 @@ class GhostModule(Module):
         the note.
     stride, dilation, pool : int
         Of the primary convolution, as in `ConvBNAct`; ghosts are made of what is left after the pooling.
-    act : bool
-        ReLU after both batch norms.
+    act : bool or str
+        ReLU after both batch norms, or another of `ops.ACTIVATIONS`.
     rng : int or numpy.random.Generator, optional
     unit : callable
         What makes the two convolutions, with the arguments of `ConvBNAct`: `ConvBranches` in GhostNetV3.
@@ -66,7 +66,7 @@ class GhostModule(Module):
         ratio: int = 2,
         dw_size: int | Sequence[int] = 3,
         stride: IntPair = 1,
-        act: bool = True,
+        act: bool | str = True,
         dilation: IntPair = 1,
         pool: int = 1,
         rng: Seed = None,
@@ -78,7 +78,7 @@ class GhostModule(Module):
         sizes = tuple(dw_size) if isinstance(dw_size, Sequence) else (dw_size,)
         if any(whole("GhostModule", "dw_size", size, 1) % 2 == 0 for size in sizes):
             raise ValueError(f"GhostModule: dw_size={dw_size} must be odd, or the ghosts would not have the maps' size")
-        rng, activation = np.random.default_rng(rng), "relu" if act else None
+        rng, activation = np.random.default_rng(rng), act if isinstance(act, str) else "relu" if act else None
         self.out_channels, self.intrinsic = out_channels, -(-out_channels // ratio)
         further = {name: value for name, value in (("dilation", dilation), ("pool", pool)) if value != 1}
         self.primary = unit(in_channels, self.intrinsic, kernel_size, stride, act=activation, rng=rng, **further)

@@ -105,6 +105,14 @@ class TrainConfig:
     sgd_factor: float = _key(
         1.0, Real(above=0), "muon: learning rate of the parameters that sgd updates instead, as a multiple of lr"
     )
+    sgd_momentum: float | None = _key(
+        None, Real(least=0, below=1, none=True), "muon: momentum of the parameters that sgd updates instead"
+    )
+    sgd_decay: float = _key(
+        0.0,
+        Real(least=0, below=1),
+        "muon: share by which what sgd updates, biases too, decays per step at the peak rate, instead of weight_decay",
+    )
     weight_decay: float = _key(5e-4, Real(least=0), "decay of weights; biases and batch norm are exempt")
     decay_depthwise: bool = _key(True, Flag(), "decay the kernels of depthwise convolutions, too")
     schedule: str = _key("onecycle", Choice(*schedules.names()), "learning-rate schedule")
@@ -142,6 +150,10 @@ class TrainConfig:
         (),
         Numbers(least=1),
         "numbers of epochs that were planned before train.epochs; --resume --epochs N adds to them",
+    )
+    head_lr: float = _key(1.0, Real(above=0), "learning rate of the head, as a multiple of lr")
+    stem_epochs: float = _key(
+        0.0, Real(least=0), "epochs in which a whitening stem's biases learn, at a rate that falls to 0; 0: all of them"
     )
     log_every: int = _key(10, Whole(1), "steps between lines of log.jsonl")
     checkpoint_minutes: float = _key(5.0, Real(least=0), "minutes between checkpoints within an epoch; 0 is off")
@@ -259,8 +271,9 @@ class Config:
         own = optimizers.options(train.optimizer, vars(train))
         if own.get("nesterov") and not train.momentum:
             raise ValueError("train.nesterov: needs train.momentum > 0, got 0; set train.nesterov=false")
-        if "sgd_factor" not in own and train.sgd_factor != 1:
-            raise ValueError(f"train.sgd_factor: has no effect with train.optimizer={train.optimizer}; leave it out")
+        for name in ("sgd_factor", "sgd_momentum", "sgd_decay"):
+            if name not in own and getattr(train, name) != getattr(TrainConfig, name):
+                raise ValueError(f"train.{name}: has no effect with train.optimizer={train.optimizer}; leave it out")
         if train.schedule == "onecycle" and train.warmup_epochs >= train.epochs:
             raise ValueError(
                 f"train.warmup_epochs: must be shorter than the run, got {train.warmup_epochs:g} of "

@@ -1,21 +1,29 @@
 """Which parameters are trained, at what rate, and which of them decay."""
 
 import copy
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from minighost.nn.freezing import freeze, head_of, layers_of
 from minighost.nn.layers import Conv2d
 from minighost.nn.module import Module
 from minighost.nn.parameter import Parameter
+from minighost.nn.whitening import PatchWhitening
 
 if TYPE_CHECKING:
     from minighost.train.restore import LoadedRun
 
-__all__ = ["parameter_groups", "provenance", "trained"]
+__all__ = ["parameter_groups", "provenance", "trained", "whitening_stem"]
 
 
 def parameter_groups(
-    model: Module, weight_decay: float, body_lr: float = 1.0, decay_depthwise: bool = True
+    model: Module,
+    weight_decay: float,
+    *,
+    body_lr: float = 1.0,
+    head_lr: float = 1.0,
+    decay_depthwise: bool = True,
+    apart: Iterable[Parameter] = (),
 ) -> list[dict[str, Any]]:
     """Groups for an optimizer: matrices and kernels decay; biases and batch norm's vectors (ndim <= 1) do not.
 
@@ -29,26 +37,41 @@ def parameter_groups(
     body_lr : float
         Multiple of the learning rate at which all layers but the head learn: pretrained ones need smaller steps than
         one that begins at random (Howard & Ruder 2018, "Universal language model fine-tuning", §3.2, with two rates).
-
+    head_lr : float
+        Multiple of the learning rate at which the head learns.
     decay_depthwise : bool
         With False the kernels of depthwise convolutions do not decay either: they have few weights, and MobileNet
         trains with little or no decay on them (Howard et al. 2017, arXiv 1704.04861, §3.2).
+    apart : iterable of Parameter
+        A group of their own, the last, without decay.
 
     Returns
     -------
     list of dict
-        Two groups; or with a `body_lr` other than 1 four, of which those of the head come first.
+        Those that decay, and those that do not; if `body_lr` and `head_lr` are not both 1, first of the head, then of
+        the body; and those `apart`. Empty groups are left out.
     """
-    everything = [p for p in model.parameters() if not p.frozen]
+    alone = {id(p) for p in apart}
+    free = [p for p in model.parameters() if not p.frozen]
+    last = {"params": [p for p in free if id(p) in alone], "weight_decay": 0.0}
+    free = [p for p in free if id(p) not in alone]
     spared = set() if decay_depthwise else {id(kernel) for kernel in _depthwise_kernels(model)}
-    if body_lr == 1:
-        return _by_rank(everything, weight_decay, spared)
-    head = {id(p) for layer in head_of(model).values() for p in vars(layer).values() if isinstance(p, Parameter)}
-    own, body = ([p for p in everything if (id(p) in head) is wanted] for wanted in (True, False))
-    return [
-        *_by_rank(own, weight_decay, spared),
-        *({**group, "lr_factor": body_lr} for group in _by_rank(body, weight_decay, spared)),
-    ]
+    if body_lr == head_lr == 1:
+        groups = _by_rank(free, weight_decay, spared)
+    else:
+        head = {id(p) for layer in head_of(model).values() for p in vars(layer).values() if isinstance(p, Parameter)}
+        own, body = ([p for p in free if (id(p) in head) is wanted] for wanted in (True, False))
+        groups = [
+            {**group, "lr_factor": factor}
+            for parameters, factor in ((own, head_lr), (body, body_lr))
+            for group in _by_rank(parameters, weight_decay, spared)
+        ]
+    return [group for group in (*groups, last) if group["params"]]
+
+
+def whitening_stem(model: Module) -> dict[str, PatchWhitening]:
+    """The layers whose filters are computed from the images, by path."""
+    return {path: layer for path, layer in model.named_modules() if isinstance(layer, PatchWhitening)}
 
 
 def _depthwise_kernels(model):
@@ -60,8 +83,7 @@ def _depthwise_kernels(model):
 def _by_rank(parameters, weight_decay, spared):
     decayed = [p for p in parameters if p.data.ndim > 1 and id(p) not in spared]
     others = [p for p in parameters if p.data.ndim <= 1 or id(p) in spared]
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return [group for group in groups if group["params"]]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
 def provenance(loaded: "LoadedRun") -> list[str]:

@@ -59,11 +59,17 @@ class Muon(SGD):
         As in `SGD`; matrices do not decay.
     sgd_factor : float
         What is left to `SGD` learns at this multiple of `lr`: an angle does not say how far a gradient should carry.
+    sgd_momentum : float, optional
+        Its momentum, if that is another.
+    sgd_decay : float
+        If not 0, what is left to `SGD` decays by this share per step at the rate that its group begins with, and by
+        less as the rate falls; `weight_decay` does not count then. It is part of the gradient: a momentum m makes it
+        1/(1 - m) times as much.
 
     Raises
     ------
     ValueError
-        As in `SGD`, and if `sgd_factor` is not positive.
+        As in `SGD`, and if one of these is out of range.
     """
 
     def __init__(
@@ -74,9 +80,17 @@ class Muon(SGD):
         nesterov: bool = False,
         weight_decay: float = 0.0,
         sgd_factor: float = 1.0,
+        sgd_momentum: float | None = None,
+        sgd_decay: float = 0.0,
     ) -> None:
         self.sgd_factor = number("Muon", "sgd_factor", sgd_factor, above=0)
+        least = {"above": 0} if nesterov else {"least": 0}
+        self._own = {} if sgd_momentum is None else {"momentum": number("Muon", "sgd_momentum", sgd_momentum, **least)}
         super().__init__(params, lr, momentum, nesterov, weight_decay)
+        if number("Muon", "sgd_decay", sgd_decay, least=0):
+            for group in self.groups:
+                number("Muon", "lr (which sgd_decay is relative to)", group["lr"], above=0)
+                group["weight_decay"] = sgd_decay / (self.sgd_factor * group["lr"])
 
     def _alike(self, p):
         return not _is_matrix(p)
@@ -84,7 +98,7 @@ class Muon(SGD):
     def _update(self, p, g, state, group):
         momentum = state["momentum"]
         if not _is_matrix(momentum):
-            super()._update(p, g, state, {**group, "lr": self.sgd_factor * group["lr"]})
+            super()._update(p, g, state, {**group, **self._own, "lr": self.sgd_factor * group["lr"]})
             return
         OC = momentum.shape[3]
         w, g, M = p.reshape(-1, OC), g.reshape(-1, OC), momentum.reshape(-1, OC)

@@ -63,7 +63,35 @@ _QUICK = {
     "train.crop": 2,
     "train.views": "shift",
 }
+# Jordan's airbench94_muon as published, but in single precision. There the loss is a sum over the batch, and the logits
+# are divided by the head's 256 inputs; here the loss is a mean, and the head's weights are smaller by that factor.
+_AIRBENCH = {
+    "data.name": "cifar10",
+    "model.name": "quicknet",
+    "model.stem": 2,
+    "model.act": "gelu",
+    "model.head": "max",
+    "model.scale": False,
+    "model.momentum": 0.4,
+    "model.eps": 1e-12,
+    "train.epochs": 8,
+    "train.batch_size": 2000,
+    "train.optimizer": "muon",
+    "train.lr": 0.24,
+    "train.momentum": 0.6,
+    "train.sgd_factor": 0.053 * 2000 / 0.24,
+    "train.sgd_momentum": 0.85,
+    "train.sgd_decay": 2e-6 * 2000,
+    "train.head_lr": 0.67 / 0.053 / 256**2,
+    "train.stem_epochs": 3.0,
+    "train.anneal": "linear",
+    "train.label_smoothing": 0.2,
+    "train.flip": "alternate",
+    "train.crop": 2,
+    "train.views": "shift",
+}
 PRESETS: dict[str, dict[str, Any]] = {
+    "cifar10-airbench": _AIRBENCH,
     "cifar10-ghost": {**_QUICK, "model.ratio": 2, "model.plain": 1, "train.epochs": 18},
     "cifar10-quick": {**_QUICK, "train.epochs": 24, "train.crop": 3, "train.cutout": 6},
 }

@@ -25,7 +25,7 @@ from minighost.train.classification import Classification
 from minighost.train.clip import clip_grad_norm, own_gradients
 from minighost.train.config import TrainConfig
 from minighost.train.ema import EMA
-from minighost.train.groups import parameter_groups
+from minighost.train.groups import parameter_groups, whitening_stem
 from minighost.train.lag import lagging
 from minighost.train.nonfinite import ADVICE, explain
 from minighost.train.parallel import Single, digest
@@ -91,7 +91,15 @@ class Trainer:
             freeze(model, config.freeze)
         flatten(model)
         self.ranks.equalise(model)
-        groups = parameter_groups(model, config.weight_decay, config.body_lr, config.decay_depthwise)
+        self._stem = whitening_stem(model) if config.stem_epochs else {}
+        groups = parameter_groups(
+            model,
+            config.weight_decay,
+            body_lr=config.body_lr,
+            head_lr=config.head_lr,
+            decay_depthwise=config.decay_depthwise,
+            apart=[layer.bias for layer in self._stem.values()],
+        )
         self.parameters = [p for p in model.parameters() if not p.frozen]
         options = optimizers.options(config.optimizer, vars(config))
         self.optimizer = optimizers.create(config.optimizer, groups, config.lr, **options)
@@ -127,7 +135,7 @@ class Trainer:
         """Find the part of the model that is frozen and comes first: its fold has the weights of this moment."""
         frozen, rest = frozen_units(self.model)
         self._frozen = fold(Sequential(*frozen)) if frozen else None
-        self._trained = Sequential(*rest) if frozen else self.model
+        self._trained = Sequential(*rest).skip_input_gradient() if frozen else self.model
 
     def _begin_epoch(self) -> None:
         own = {name: kind() for name, kind in self.task.counts.items()}
@@ -172,9 +180,13 @@ class Trainer:
 
     def train_step(self, x: Array, targets: Any) -> dict[str, Any]:
         """One step on one batch; NonFiniteError, with the weights untouched, if loss or gradient is not finite."""
+        if self._stem and self.global_step == self._stem_steps:
+            self._freeze_stem()
         counts, loss, norm = self.gradients(x, targets)
         images = len(x) * self.ranks.count
         self.optimizer.lr = lr = self.schedule(self.global_step)
+        if self._stem:
+            self.optimizer.groups[-1]["lr"] = self.config.lr * max(0.0, 1 - self.global_step / self._stem_steps)
         self.optimizer.step()
         if not self.config.sync_batch_norm:
             self.ranks.mean_buffers(self.model)
@@ -191,6 +203,17 @@ class Trainer:
             "lr": lr,
             "grad_norm": norm,
         }
+
+    @property
+    def _stem_steps(self) -> int:
+        """Steps in which the biases of a whitening stem learn."""
+        return math.ceil(self.config.stem_epochs * len(self.loader))
+
+    def _freeze_stem(self) -> None:
+        """Its biases have learnt all that they will: from now on its fold computes it, and no backward does."""
+        for path in self._stem:
+            freeze(self.model, path)
+        self._split()
 
     def gradients(self, x: Array, targets: Any) -> tuple[dict[str, float], float, float]:
         """Forward and backward: what the task counts, loss, norm of the gradient before clipping.
@@ -365,8 +388,11 @@ class Trainer:
             self.model.load_state_dict(part(tensors, "model/"))  # last: until here nothing that matters has changed
         except (LookupError, ValueError, TypeError, AttributeError, OverflowError) as error:
             raise FormatError(f"{path}: this checkpoint is of another run: {error}") from error
-        self._split()
         self.epoch, self.step, self.sums, self.best = state
+        if self._stem and self.global_step > self._stem_steps:
+            self._freeze_stem()
+        else:
+            self._split()
         self.kept = self.global_step
         return meta
 

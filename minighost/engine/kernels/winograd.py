@@ -128,20 +128,20 @@ def winograd_forward(deferred, w, g, b=None, summing=True):
     return out.reshape(N, g.OH, g.OW, OC), statistics
 
 
-def winograd_backward(gradient, deferred, w, g, skip_grad=None, overwrite_skip=False):
-    """Backward; parameters and results as for `conv_backward`, but that the gradient is always wanted."""
+def winograd_backward(gradient, deferred, w, g, wanted=True, skip_grad=None, overwrite_skip=False):
+    """Backward; parameters and results as for `conv_backward`."""
     C, OC = w.shape[2:]
     tiles, shapes = _prepare(deferred, w, g, max(4, min(32, (1 << 22) // w.size)))
     n_threads, DL = shapes[0][0], shapes[-1][-1]
     lines = lines_of(deferred)
-    back = input_gradient(lines, C, tiles.chunks, skip_grad, overwrite_skip)
+    back = input_gradient(lines, C, tiles.chunks, skip_grad, overwrite_skip, wanted)
     outputs, lanes = (n_threads, 4, -(-g.OH // 4) * 4, DL), (n_threads, 2, back.norm.shape[1])
     scratch = Scratch(*workspace(w.dtype, *shapes, outputs, (n_threads, g.OW * OC), lanes))
     dws = empty((tiles.chunks, 36, C, OC), w.dtype)
     w, transpose = transposed(w)
     taps = taps_forward(w)
     _backward(gradient_lines_of(gradient), lines, taps, transpose, tiles, scratch, back, dws, n_threads=n_threads)
-    return back.dx.reshape(deferred.raw.shape), back.sums, taps_backward(dws)
+    return back.dx.reshape(deferred.raw.shape) if wanted else None, back.sums, taps_backward(dws)
 
 
 def _prepare(deferred, w, g, most):
@@ -207,10 +207,9 @@ def _backward(work, d, lines, w, transpose, tiles, scratch, back, dws):
             for k in range(36):
                 a, y = _as_rows(seen[k], images * TH, C), _as_rows(products[k], images * TH, OC)
                 gemm(a, True, y, False, n > first, dws[t, k])
-                gemm(
-                    y, False, w[k], transpose, False, a
-                )  # what was seen has done its duty: its gradient takes its place
-            for k in range(images):
+                if len(back.dx):  # what was seen has done its duty: its gradient takes its place
+                    gemm(y, False, w[k], transpose, False, a)
+            for k in range(images if len(back.dx) else 0):
                 plane[:] = 0
                 _input_transform_backward(seen, k * TH, rows, C, plane[0])
                 for h in range(lines.x.shape[1]):
