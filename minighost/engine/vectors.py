@@ -147,12 +147,17 @@ def _register(dtype):
     return Register(dtype, BYTES // (dtype.bitwidth // 8))
 
 
+def vector(dtype):
+    """LLVM's type of a register for numbers of this type."""
+    return ir.VectorType(_NUMBERS[dtype], _register(dtype).count)
+
+
 def _address(context, builder, kind, array, i):
     whole = context.get_value_type(_register(kind.dtype))
     return builder.bitcast(builder.gep(make_array(kind)(context, builder, array).data, [i]), whole.as_pointer())
 
 
-def _same(builder, kind, number):
+def broadcast(builder, kind, number):
     """A vector with one number in every lane."""
     undefined = ir.Constant(kind, ir.Undefined)
     first = builder.insert_element(undefined, number, ir.Constant(_I32, 0))
@@ -162,10 +167,10 @@ def _same(builder, kind, number):
 def _first(builder, kind, n):
     """The mask of the first n lanes."""
     numbers = ir.VectorType(ir.IntType(64), kind.count)
-    return builder.icmp_signed("<", ir.Constant(numbers, list(range(kind.count))), _same(builder, numbers, n))
+    return builder.icmp_signed("<", ir.Constant(numbers, list(range(kind.count))), broadcast(builder, numbers, n))
 
 
-def _masked(builder, name, kind, result, arguments):
+def masked(builder, name, kind, result, arguments):
     """Call one of LLVM's masked intrinsics, which are named for the vector's type."""
     letter = "f32" if isinstance(kind.element, ir.FloatType) else "f64"
     function = cgutils.get_or_insert_function(
@@ -205,7 +210,7 @@ def _load_part(typing, x, i, n):
             with part:
                 zeros = ir.Constant(kind, [0.0] * kind.count)
                 arguments = [address, ir.Constant(_I32, align), _first(builder, kind, n), zeros]
-                builder.store(_masked(builder, "load", kind, kind, arguments), result)
+                builder.store(masked(builder, "load", kind, kind, arguments), result)
         return builder.load(result)
 
     return _register(x.dtype)(x, types.intp, types.intp), generate
@@ -232,7 +237,7 @@ def _store_part(typing, x, i, n, v):
                 builder.store(v, address, align=align)
             with part:
                 arguments = [v, address, ir.Constant(_I32, align), _first(builder, v.type, n)]
-                _masked(builder, "store", v.type, ir.VoidType(), arguments)
+                masked(builder, "store", v.type, ir.VoidType(), arguments)
         return context.get_dummy_value()
 
     return types.void(x, types.intp, types.intp, v), generate
@@ -256,7 +261,7 @@ def _copy(typing, x, i, n, out, k):
 def _fill(typing, x, value):
     def generate(context, builder, sig, args):
         number = context.cast(builder, args[1], sig.args[1], sig.args[0].dtype)
-        return _same(builder, context.get_value_type(sig.return_type), number)
+        return broadcast(builder, context.get_value_type(sig.return_type), number)
 
     return _register(x.dtype)(x, types.unliteral(value)), generate
 
@@ -266,7 +271,7 @@ def _like(typing, z, value):
     def generate(context, builder, sig, args):
         if not isinstance(z, Register):
             return context.cast(builder, args[1], sig.args[1], z)
-        return _same(builder, context.get_value_type(z), context.cast(builder, args[1], sig.args[1], z.dtype))
+        return broadcast(builder, context.get_value_type(z), context.cast(builder, args[1], sig.args[1], z.dtype))
 
     return z(z, types.unliteral(value)), generate
 

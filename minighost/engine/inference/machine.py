@@ -193,7 +193,7 @@ def _product(s, a, weights, lines, o):
     for r in range(0, rows, step):
         m = min(step, rows - r)
         result = o[r * s.OC : (r + m) * s.OC]
-        gemm(a[r * s.C : (r + m) * s.C].reshape(m, s.C), False, w, False, s.flag % 2 == 1, result.reshape(m, s.OC))
+        gemm(a[r * s.C : (r + m) * s.C].reshape(m, s.C), False, w, s.flag % 2 == 1, result.reshape(m, s.OC))
         if s.flag < 2:
             _finish(s, lines, result)
 
@@ -243,7 +243,7 @@ def _conv(s, g, n, a, weights, lines, scratch, o):
             windows = numbers.reshape(m * g.OW, K)
             out = o[(k * g.OH + i) * OL : (k * g.OH + i + m) * OL].reshape(m * g.OW, s.OC)
             if s.flag == 1:
-                gemm(windows, False, _matrix(weights, s.w, K, s.OC), False, False, out)
+                gemm(windows, False, _matrix(weights, s.w, K, s.OC), False, out)
             else:
                 _grouped(windows, s, weights, out)
         _finish(s, lines, o[k * g.OH * OL : (k + 1) * g.OH * OL])
@@ -271,7 +271,7 @@ def _grouped(windows, s, weights, out):
         w = _matrix(weights, s.w + tap * C * row_pitch(s.OC), C, s.OC)
         for k in range(s.flag):
             mine, its = slice(tap * s.C + k * C, tap * s.C + (k + 1) * C), slice(k * OC, (k + 1) * OC)
-            gemm(windows[:, mine], False, w[:, its], False, tap > 0, out[:, its])
+            gemm(windows[:, mine], False, w[:, its], tap > 0, out[:, its])
 
 
 @tile

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minighost.engine.gemm import gemm
+from minighost.engine.gemm import gemm, transposed
 from minighost.engine.geometry import Geometry
 from minighost.engine.kernels.deferred import chunks_of, gradient_lines_of, input_gradient, lines_of, period
 from minighost.engine.kernels.plane import collect, fill, plane_shape, tap_offsets
@@ -34,6 +34,7 @@ class Taps(NamedTuple):
     """The weights, and where in a flattened plane each tap begins to read."""
 
     w: np.ndarray  # (KH*KW, C, groups*OC)
+    back: np.ndarray  # (KH*KW, groups*OC, C), the same transposed; in a forward w itself
     offsets: np.ndarray  # (KH*KW,), int64
     g: Geometry
     groups: int
@@ -73,8 +74,7 @@ def conv_forward(deferred, w, g, groups=1, b=None, summing=True):
     N, OL = len(deferred.raw), g.OW * w.shape[3]
     chunks, out = chunks_of(N, deferred.raw.size), empty((N, g.OH, OL), w.dtype)
     partials, statistics = room_for_moments(chunks if summing else 0, w.shape[3])
-    padded = _padded(w, groups)
-    taps, shapes = _prepare(deferred, padded, g, groups, chunks)
+    taps, shapes = _prepare(deferred, w, g, groups, chunks, np.asarray)
     scratch = Scratch(*workspace(w.dtype, *shapes, (shapes[0][0], 3, min(OL, period(g.OW, w.shape[3], w.dtype)))))
     bias = w[0, 0, 0, :0] if b is None else np.tile(b, g.OW)
     _forward(chunks, lines_of(deferred), taps, bias, scratch, out, partials, statistics, n_threads=len(scratch.planes))
@@ -110,7 +110,7 @@ def conv_backward(gradient, deferred, w, g, groups=1, wanted=True, skip_grad=Non
         return winograd_backward(gradient, deferred, w, g, wanted, skip_grad, overwrite_skip)
     # One partial sum of dw a chunk; few of them where the weights are many.
     chunks = min(len(deferred.raw), max(4, min(32, (1 << 24) // w.size)))
-    taps, shapes = _prepare(deferred, w, g, groups, chunks)
+    taps, shapes = _prepare(deferred, w, g, groups, chunks, transposed)
     lines, C = lines_of(deferred), deferred.raw.shape[3]
     back = input_gradient(lines, C, chunks, skip_grad, overwrite_skip, wanted)
     dw, lanes = empty(w.shape, w.dtype), (shapes[0][0], 2, back.norm.shape[1])
@@ -126,13 +126,8 @@ def _taps(w):
     return w.reshape(-1, *w.shape[2:])
 
 
-def _padded(w, groups):
-    """With zeros up to 16 columns: products of fewer are added to what is there several times as slowly."""
-    return w if groups > 1 or w.shape[3] >= 16 else np.pad(w, [(0, 0)] * 3 + [(0, 16 - w.shape[3])])
-
-
-def _prepare(deferred, w, g, groups, chunks):
-    """The taps, and the shapes of all `Scratch` but the sums.
+def _prepare(deferred, w, g, groups, chunks, transpose):
+    """The taps, and the shapes of all `Scratch` but the sums; `transpose` makes the transposed weights.
 
     The product has a line of OW pixels and those that belong to nobody; the rows under a tap have none, so where there
     are no rows the tile is not copied together.
@@ -144,7 +139,8 @@ def _prepare(deferred, w, g, groups, chunks):
     n_threads, plane = threads().count, plane_shape(H, W, C, g, w.dtype)
     products = (n_threads, B, g.OH, columns * w.shape[3])
     shapes = (n_threads, B, *plane), (n_threads, W * C), (n_threads, B * copies, C), products
-    return Taps(_taps(w), tap_offsets(plane, g, C), g, groups), shapes
+    taps = _taps(w)
+    return Taps(taps, transpose(taps), tap_offsets(plane, g, C), g, groups), shapes
 
 
 @kernel(flops=lambda a: 2 * a.out.size * a.taps.w.shape[0] * a.taps.w.shape[1])
@@ -166,7 +162,7 @@ def _forward(work, chunks, lines, taps, bias, scratch, out, partials, statistics
                 seen = _seen(plane, len(product), taps.offsets[tap], g, C * groups, rows)
                 for k in range(groups):
                     mine, its = slice(k * C, (k + 1) * C), slice(k * OC, (k + 1) * OC)
-                    gemm(seen[:, mine], False, taps.w[tap][:, its], False, tap > 0, product[:, its])
+                    gemm(seen[:, mine], False, taps.w[tap][:, its], tap > 0, product[:, its])
             for k in range(images):
                 _crop(results[k], OC * groups, g.OW, bias, out[n + k])
                 if len(partials):
@@ -197,9 +193,9 @@ def _backward(work, d, lines, taps, scratch, dplanes, back, dws, dw):
                 dseen = seen if len(rows) else _stretch(dplane, len(product), taps.offsets[tap], C * groups)
                 for k in range(groups):
                     mine, its = slice(k * C, (k + 1) * C), slice(k * OC, (k + 1) * OC)
-                    gemm(seen[:, mine], True, product[:, its], False, n > first, dws[t, tap * C : (tap + 1) * C, its])
+                    gemm(seen[:, mine], True, product[:, its], n > first, dws[t, tap * C : (tap + 1) * C, its])
                     if len(back.dx):
-                        gemm(product[:, its], False, taps.w[tap][:, its], True, len(rows) == 0, dseen[:, mine])
+                        gemm(product[:, its], False, taps.back[tap][its], len(rows) == 0, dseen[:, mine])
                 if len(rows) and len(back.dx):
                     _col2im_add(dseen, taps.offsets[tap], g, C * groups, dplane)
             for k in range(images if len(back.dx) else 0):

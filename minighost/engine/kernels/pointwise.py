@@ -30,8 +30,7 @@ class Factor(NamedTuple):
 
     part: Deferred  # norm repeated along a line of lanes: (3, L)
     w: np.ndarray  # (C, OC)
-    transposed: np.ndarray  # (OC, C), or w itself
-    transpose: bool  # whether the latter is still to be transposed
+    transposed: np.ndarray  # (OC, C); in a forward w itself
 
 
 class FactorGradient(NamedTuple):
@@ -65,7 +64,7 @@ def pointwise_forward(parts, w, b=None, summing=True):
     """
     (N, H, W, split), (C, OC) = parts[0].raw.shape, w.shape
     plan = _plan(N, H * W, split, C, OC, threads().count)
-    out, (first, second) = empty((N, H, W, OC), w.dtype), _factors(parts, w, _as_it_is)
+    out, (first, second) = empty((N, H, W, OC), w.dtype), _factors(parts, w, np.asarray)
     partials, statistics = room_for_moments(plan.chunks if summing else 0, OC)
     scratch, moments = workspace(w.dtype, plan.scratch, plan.moments)
     bias, n_threads = w[0, :0] if b is None else b, plan.n_threads
@@ -137,21 +136,16 @@ def _tile_rows(C, OC):
 
 
 def _factors(parts, w, transpose):
-    """A `Factor` for each part, and one without channels where there is only one part; `transpose` as `transposed`."""
+    """A `Factor` for each part, and one without channels where there is only one; `transpose` makes `transposed`."""
     first = parts[0]
     split, second = first.raw.shape[3], parts[1] if len(parts) > 1 else _no_part(first)
     own, rest = w[:split], w[split:]
-    return Factor(_lanes(first), own, *transpose(own)), Factor(_lanes(second), rest, *transpose(rest))
+    return Factor(_lanes(first), own, transpose(own)), Factor(_lanes(second), rest, transpose(rest))
 
 
 def _no_part(part):
     nothing = np.empty((*part.raw.shape[:3], 0), part.raw.dtype)
     return Deferred(nothing, np.empty((3, 0), nothing.dtype), part.act, nothing[:0, 0, 0])
-
-
-def _as_it_is(w):
-    """In place of `transposed`, where nothing is multiplied by the transpose."""
-    return w, True
 
 
 def _cutting_norm(part):
@@ -188,12 +182,10 @@ def _forward(work, chunks, step, a, b, bias, scratches, moments, out, partials, 
             r1 = min(last, r0 + step)
             stretch = flat[r0 * OC : r1 * OC]
             product = stretch.reshape(r1 - r0, OC)
-            gemm(
-                _gated(a.part, activated(a.part, r0, r1, scratch[0]), r0, scratch[1]), False, a.w, False, False, product
-            )
+            gemm(_gated(a.part, activated(a.part, r0, r1, scratch[0]), r0, scratch[1]), False, a.w, False, product)
             if len(b.w):
                 gated = _gated(b.part, activated(b.part, r0, r1, scratch[0]), r0, scratch[1])
-                gemm(gated, False, b.w, False, True, product)
+                gemm(gated, False, b.w, True, product)
             for r in range(len(product) if len(bias) else 0):
                 for o in range(OC):
                     product[r, o] += bias[o]
@@ -228,10 +220,10 @@ def _backward(work, step, g, a, b, scratches, dtiles, back_a, back_b, dws, dw):
 def _backward_part(factor, d, r0, r1, add, scratch, dw, back, lanes):
     p, C = factor.part, factor.part.raw.shape[3]
     y = activated(p, r0, r1, scratch[0])
-    gemm(_gated(p, y, r0, scratch[1]), True, d, False, add, dw)
+    gemm(_gated(p, y, r0, scratch[1]), True, d, add, dw)
     dx = back.dx.reshape(-1)[r0 * C : r1 * C]
     dy = dx.reshape(r1 - r0, C)
-    gemm(d, False, factor.transposed, factor.transpose, False, dy)
+    gemm(d, False, factor.transposed, False, dy)
     if len(p.gate):
         _add_gate_gradient(p, dy, y, r0, back.dgate)
     else:

@@ -17,8 +17,8 @@ Over channels each of the 36 products is a matrix product, (tiles, C) @ (C, OC).
 Rounding errors are larger than the definition's: in single precision about 1e-5 of the largest result, where it has
 3e-7. An infinity or NaN reaches every output of its tiles, also those that do not see it.
 
-The pixels come from the padded plane with every fourth column together (`plane`, as for a stride of 4), so that every
-row of B' or A' is a sum of long stretches of memory: all tiles of a line at once.
+A tile is transformed in registers, some of its channels at a time: first its columns, then its rows. A register may
+reach beyond the last channel; what it leaves there is written over by the next tile, which comes after it.
 
 Letters: TH, TW tiles in a column and in a line; B images at a time.
 """
@@ -27,18 +27,19 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minighost.engine.dispatch import inlined
 from minighost.engine.gemm import gemm, transposed
 from minighost.engine.geometry import Geometry
 from minighost.engine.kernels.deferred import gradient_lines_of, input_gradient, lines_of, period
-from minighost.engine.kernels.plane import collect, deinterleave, fill, interleave
+from minighost.engine.kernels.plane import fill
 from minighost.engine.kernels.tiles import finish, fold, line_of, multiply_add
 from minighost.engine.kernels.winograd_sums import (
     OUTPUTS,
     PIXELS,
-    input_transform_lines,
-    input_transform_lines_backward,
-    output_transform_lines,
-    output_transform_lines_backward,
+    outputs,
+    outputs_backward,
+    pixels,
+    pixels_backward,
     taps_backward,
     taps_forward,
     taps_forward_reference,
@@ -46,16 +47,18 @@ from minighost.engine.kernels.winograd_sums import (
 from minighost.engine.launch import kernel, share, thread_id, threads, tile
 from minighost.engine.memory import empty, workspace
 from minighost.engine.moments import add_moments, close_moments, room_for_moments
-from minighost.engine.vectors import copy
+from minighost.engine.vectors import copy, lanes, like, load, load_part, store, store_part, width
 
 __all__ = [
+    "apart",
     "input_transform",
+    "output_transform",
+    "rows_of",
     "suits",
     "tiles_at_a_time",
     "winograd_backward",
     "winograd_forward",
     "winograd_forward_reference",
-    "output_transform",
 ]
 
 
@@ -86,23 +89,22 @@ def tiles_at_a_time(C, OC):
 class Tiles(NamedTuple):
     """How a batch is cut into tiles."""
 
-    g: Geometry  # of the pixels' plane, every fourth column together: SW = 4
-    gout: Geometry  # of the outputs' plane, likewise, without padding
+    g: Geometry
+    TH: int
+    TW: int
     B: int
     chunks: int
 
 
 class Scratch(NamedTuple):
-    """Memory of each thread's own; the first axis counts threads. AB is B times TH."""
+    """Memory of each thread's own; the first axis counts threads."""
 
-    plane: np.ndarray  # (threads, 1, 4, 4*TH + 2, (TW + 1)*C)
-    line: np.ndarray  # (threads, W*C)
-    rows: np.ndarray  # (threads, 6, 4, (TW + 1)*C), B' x
-    seen: np.ndarray  # (threads, 36, AB, TW*C), B' x B
-    products: np.ndarray  # (threads, 36, AB, TW*OC)
-    half: np.ndarray  # (threads, 6, 4, TW*OC), A' y forward, dy A backward
-    outputs: np.ndarray  # (threads, 4, TW*OC) forward, (threads, 4, 4*TH, TW*OC) backward
-    dline: np.ndarray  # (threads, 0) forward, (threads, OW*OC) backward
+    plane: np.ndarray  # (threads, 1, 1, 4*TH + 3, (4*TW + 2)*C), the pixels
+    grid: np.ndarray  # (threads, 36 registers), a tile on its way
+    seen: np.ndarray  # (threads, 36, B*TH*TW*C and some), B' x B
+    products: np.ndarray  # (threads, 36, B*TH*TW*OC and some)
+    dplane: np.ndarray  # (threads, 0, 0) forward, (threads, 4*TH + 1, 4*TW*OC) backward, the outputs' gradient
+    dpixels: np.ndarray  # (threads, 0, 0) forward, as plane backward
     sums: np.ndarray  # (threads, 3, lanes) forward, (threads, 2, lanes) backward
 
 
@@ -110,21 +112,14 @@ def winograd_forward(deferred, w, g, b=None, summing=True):
     """Forward; parameters and results as for `conv_forward`."""
     N, OC = len(deferred.raw), w.shape[3]
     tiles, shapes = _prepare(deferred, w, g, 32)
-    n_threads, DL = shapes[0][0], shapes[-1][-1]
-    scratch = Scratch(
-        *workspace(
-            w.dtype,
-            *shapes,
-            (n_threads, 4, DL),
-            (n_threads, 0),
-            (n_threads, 3, min(g.OW * OC, period(g.OW, OC, w.dtype))),
-        ),
-    )
+    n = shapes[0][0]
+    lane = n, 3, min(g.OW * OC, period(g.OW, OC, w.dtype))
+    scratch = Scratch(*workspace(w.dtype, *shapes, (n, 0, 0), (n, 0, 0), lane))
     out = empty((N, g.OH, g.OW * OC), w.dtype)
     partials, statistics = room_for_moments(tiles.chunks if summing else 0, OC)
-    bias = w[0, 0, 0, :0] if b is None else np.tile(b, g.OW)
+    bias = w[0, 0, 0, :0] if b is None else b
     lines = lines_of(deferred)
-    _forward(lines, taps_forward(w), bias, tiles, scratch, out, partials, statistics, n_threads=n_threads)
+    _forward(lines, taps_forward(w), bias, tiles, scratch, out, partials, statistics, n_threads=n)
     return out.reshape(N, g.OH, g.OW, OC), statistics
 
 
@@ -132,40 +127,41 @@ def winograd_backward(gradient, deferred, w, g, wanted=True, skip_grad=None, ove
     """Backward; parameters and results as for `conv_backward`."""
     C, OC = w.shape[2:]
     tiles, shapes = _prepare(deferred, w, g, max(4, min(32, (1 << 22) // w.size)))
-    n_threads, DL = shapes[0][0], shapes[-1][-1]
+    n, plane = shapes[0][0], shapes[0][3:]
     lines = lines_of(deferred)
     back = input_gradient(lines, C, tiles.chunks, skip_grad, overwrite_skip, wanted)
-    outputs, lanes = (n_threads, 4, -(-g.OH // 4) * 4, DL), (n_threads, 2, back.norm.shape[1])
-    scratch = Scratch(*workspace(w.dtype, *shapes, outputs, (n_threads, g.OW * OC), lanes))
+    dplane = n, 4 * tiles.TH + 1, 4 * tiles.TW * OC
+    scratch = Scratch(*workspace(w.dtype, *shapes, dplane, (n, *plane), (n, 2, back.norm.shape[1])))
     dws = empty((tiles.chunks, 36, C, OC), w.dtype)
-    w, transpose = transposed(w)
-    taps = taps_forward(w)
-    _backward(gradient_lines_of(gradient), lines, taps, transpose, tiles, scratch, back, dws, n_threads=n_threads)
+    taps = taps_forward(transposed(w))
+    _backward(gradient_lines_of(gradient), lines, taps, tiles, scratch, back, dws, n_threads=n)
     return back.dx.reshape(deferred.raw.shape) if wanted else None, back.sums, taps_backward(dws)
 
 
 def _prepare(deferred, w, g, most):
-    """`Tiles`, and the shapes of `Scratch` up to `half`."""
-    (N, _, W, C), OC, n_threads = deferred.raw.shape, w.shape[3], threads().count
+    """`Tiles`, and the shapes of `Scratch` up to `products`."""
+    N, C, OC, n_threads = len(deferred.raw), *w.shape[2:], threads().count
     TH, TW = -(-g.OH // 4), -(-g.OW // 4)
     B = min(-(-tiles_at_a_time(C, OC) // (TH * TW)), -(-N // 4))  # at least four chunks, for the threads to share
-    return Tiles(g._replace(SW=4), g._replace(SW=4, PW=0), B, min(most, -(-N // B))), (
-        (n_threads, 1, 4, 4 * TH + 2, (TW + 1) * C),
-        (n_threads, W * C),
-        (n_threads, 6, 4, (TW + 1) * C),
-        (n_threads, 36, B * TH, TW * C),
-        (n_threads, 36, B * TH, TW * OC),
-        (n_threads, 6, 4, TW * OC),
+    return Tiles(g, TH, TW, B, min(most, -(-N // B))), (
+        (n_threads, 1, 1, 4 * TH + 3, (4 * TW + 2) * C),  # a line more, for a register that reaches beyond the last
+        (n_threads, 36 * width(w.dtype)),
+        (n_threads, 36, apart(B * TH * TW * C)),
+        (n_threads, 36, apart(B * TH * TW * OC)),
     )
 
 
-@kernel(flops=lambda a: 2 * a.w.size * len(a.lines.x) * -(-a.tiles.g.OH // 4) * -(-a.tiles.g.OW // 4))
+def apart(numbers):
+    """Room for so many numbers and a register, an odd number of cache lines: 36 of them do not share a place in it."""
+    return (numbers // 16 + 2 | 1) * 16
+
+
+@kernel(flops=lambda a: 2 * a.w.size * len(a.lines.x) * a.tiles.TH * a.tiles.TW)
 def _forward(work, lines, w, bias, tiles, scratch, out, partials, statistics):
-    N, g, TH, C, OC = len(out), tiles.g, (tiles.g.OH + 3) // 4, w.shape[1], w.shape[2]
-    B, chunks, thread = tiles.B, tiles.chunks, thread_id(work)
-    plane, line, rows, seen = scratch.plane[thread], scratch.line[thread], scratch.rows[thread], scratch.seen[thread]
-    products, half, outputs = scratch.products[thread], scratch.half[thread], scratch.outputs[thread]
-    moment = scratch.sums[thread]
+    N, g, C, OC = len(out), tiles.g, w.shape[1], w.shape[2]
+    B, chunks, count, thread = tiles.B, tiles.chunks, tiles.TH * tiles.TW, thread_id(work)
+    plane, seen, products = scratch.plane[thread], scratch.seen[thread], scratch.products[thread]
+    grid, moment = scratch.grid[thread], scratch.sums[thread]
     plane[:] = 0
     for t in share(work, chunks):
         first, last = t * N // chunks, (t + 1) * N // chunks
@@ -173,25 +169,26 @@ def _forward(work, lines, w, bias, tiles, scratch, out, partials, statistics):
         for n in range(first, last, B):
             images = min(B, last - n)
             for k in range(images):
-                fill(lines.x[n + k], lines.norm, lines.act, g, C, line, plane)
-                input_transform(plane[0], rows, C, k * TH, seen)
+                fill(lines.x[n + k], lines.norm, lines.act, g, C, grid, plane)
+                input_transform(plane[0, 0], tiles.TH, tiles.TW, C, grid, k * count, seen)
             for k in range(36):
-                a, y = _as_rows(seen[k], images * TH, C), _as_rows(products[k], images * TH, OC)
-                gemm(a, False, w[k], False, False, y)
+                a, y = rows_of(seen[k], images * count, C), rows_of(products[k], images * count, OC)
+                gemm(a, False, w[k], False, y)
             for k in range(images):
-                output_transform(products, k * TH, half, outputs, tiles.gout, OC, bias, out[n + k])
+                output_transform(products, k * count, g, OC, grid, bias, out[n + k])
                 if len(partials):
                     add_moments(out[n + k].reshape(-1), n + k == first, moment)
         close_moments(work, t, (last - first) * out[0].size, moment, moment.shape[1], partials, statistics)
 
 
-@kernel(flops=lambda a: 4 * a.w.size * len(a.lines.x) * -(-a.tiles.g.OH // 4) * -(-a.tiles.g.OW // 4))
-def _backward(work, d, lines, w, transpose, tiles, scratch, back, dws):
-    N, g, TH, C, OC = len(d.dy), tiles.g, (tiles.g.OH + 3) // 4, dws.shape[2], dws.shape[3]
-    B, chunks, thread = tiles.B, len(dws), thread_id(work)
-    plane, line, rows, seen = scratch.plane[thread], scratch.line[thread], scratch.rows[thread], scratch.seen[thread]
-    products, half, dplane = scratch.products[thread], scratch.half[thread], scratch.outputs[thread]
-    dline, lane = scratch.dline[thread], scratch.sums[thread]
+@kernel(flops=lambda a: (4 if len(a.back.dx) else 2) * a.w.size * len(a.lines.x) * a.tiles.TH * a.tiles.TW)
+def _backward(work, d, lines, w, tiles, scratch, back, dws):
+    N, g, TH, TW, C, OC = len(d.dy), tiles.g, tiles.TH, tiles.TW, dws.shape[2], dws.shape[3]
+    B, chunks, count, thread = tiles.B, len(dws), TH * TW, thread_id(work)
+    plane, seen, products = scratch.plane[thread], scratch.seen[thread], scratch.products[thread]
+    grid, lane = scratch.grid[thread], scratch.sums[thread]
+    dplane, dpixels = scratch.dplane[thread], scratch.dpixels[thread]
+    L = lines.x.shape[2]
     plane[:] = 0
     dplane[:] = 0
     for t in share(work, chunks):
@@ -200,90 +197,144 @@ def _backward(work, d, lines, w, transpose, tiles, scratch, back, dws):
         for n in range(first, last, B):
             images = min(B, last - n)
             for k in range(images):
-                fill(lines.x[n + k], lines.norm, lines.act, g, C, line, plane)
-                input_transform(plane[0], rows, C, k * TH, seen)
-                _spread(d, n + k, dline, tiles.gout, OC, dplane)
-                _output_transform_backward(dplane, half, k * TH, products)
+                fill(lines.x[n + k], lines.norm, lines.act, g, C, grid, plane)
+                input_transform(plane[0, 0], TH, TW, C, grid, k * count, seen)
+                for i in range(g.OH):
+                    multiply_add(d.dy[n + k, i], d.raw[n + k, i], d.coefficients, dplane[i, : g.OW * OC])
+                _output_transform_backward(dplane, TH, TW, OC, grid, k * count, products)
             for k in range(36):
-                a, y = _as_rows(seen[k], images * TH, C), _as_rows(products[k], images * TH, OC)
-                gemm(a, True, y, False, n > first, dws[t, k])
+                a, y = rows_of(seen[k], images * count, C), rows_of(products[k], images * count, OC)
+                gemm(a, True, y, n > first, dws[t, k])
                 if len(back.dx):  # what was seen has done its duty: its gradient takes its place
-                    gemm(y, False, w[k], transpose, False, a)
+                    gemm(y, False, w[k], False, a)
             for k in range(images if len(back.dx) else 0):
-                plane[:] = 0
-                _input_transform_backward(seen, k * TH, rows, C, plane[0])
+                dpixels[:] = 0
+                _input_transform_backward(seen, k * count, TH, TW, C, grid, dpixels)
                 for h in range(lines.x.shape[1]):
-                    collect(plane, h, g, C, line)
-                    skip = line_of(back.skip, n + k, h)
-                    finish(line, lines.x[n + k, h], back.norm, lines.act, skip, lane)
-                    copy(line, 0, len(line), back.dx[n + k, h], 0)
-            plane[:] = 0
+                    line = dpixels[h + g.PH, g.PW * C : g.PW * C + L]
+                    finish(line, lines.x[n + k, h], back.norm, lines.act, line_of(back.skip, n + k, h), lane)
+                    copy(line, 0, L, back.dx[n + k, h], 0)
         fold(lane, lane.shape[1], back.sums[t])
 
 
 @tile
-def _as_rows(lines, count, C):
-    """The tiles of `count` lines as rows of C channels."""
-    return lines[:count].reshape(count * (lines.shape[1] // C), C)
+def rows_of(numbers, count, C):
+    """The first `count` tiles, of C channels each."""
+    return numbers[: count * C].reshape(count, C)
+
+
+# One tile after the other ---------------------------------------------------------------------------------------
 
 
 @tile
-def input_transform(plane, rows, C, first, seen):
-    """B' x B of an image, tile line by tile line; `plane` is (4, lines, columns*C)."""
-    L = seen.shape[2]
-    for i in range(plane.shape[1] // 4):
-        for p in range(4):
-            x = plane[p, 4 * i :]
-            input_transform_lines(x[0], x[1], x[2], x[3], x[4], x[5], rows, 0, p)
-        for a in range(6):
-            x = rows[a]  # with the next tile's first two columns
-            input_transform_lines(x[0, :L], x[1, :L], x[2, :L], x[3, :L], x[0, C:], x[1, C:], seen, 6 * a, first + i)
+def input_transform(plane, TH, TW, C, grid, first, seen):
+    """B' x B of an image's tiles, which become tile number `first` and following; `plane` is (lines, columns*C)."""
+    x, L, R = plane.reshape(-1), plane.shape[1], lanes(plane)
+    out, S = seen.reshape(-1), seen.shape[1]
+    for i in range(TH):
+        for j in range(TW):
+            for c in range(0, C, R):
+                for v in range(6):
+                    _put(grid, v * R, 6 * R, pixels(*_six(x, 4 * i * L + (4 * j + v) * C + c, L)))
+                at = (first + i * TW + j) * C + c
+                for a in range(6):
+                    _put(out, 6 * a * S + at, S, pixels(*_six(grid, 6 * a * R, R)))
 
 
 @tile
-def _input_transform_backward(seen, first, rows, C, plane):
-    """The adjoint of `input_transform`: B X B' added to the plane."""
-    L = seen.shape[2]
-    for i in range(plane.shape[1] // 4):
-        rows[:] = 0
-        for a in range(6):
-            x = rows[a]
-            input_transform_lines_backward(
-                seen, 6 * a, first + i, x[0, :L], x[1, :L], x[2, :L], x[3, :L], x[0, C:], x[1, C:]
-            )
-        for p in range(4):
-            x = plane[p, 4 * i :]
-            input_transform_lines_backward(rows, 0, p, x[0], x[1], x[2], x[3], x[4], x[5])
+def _input_transform_backward(seen, first, TH, TW, C, grid, dplane):
+    """The adjoint of `input_transform`: B d B' added to the plane."""
+    x, L, R = dplane.reshape(-1), dplane.shape[1], lanes(dplane)
+    d, S = seen.reshape(-1), seen.shape[1]
+    for i in range(TH):
+        for j in range(TW):
+            for c in range(0, C, R):
+                at = (first + i * TW + j) * C + c
+                for a in range(6):
+                    _put(grid, 6 * a * R, R, pixels_backward(*_six(d, 6 * a * S + at, S)))
+                for v in range(6):
+                    _add(x, 4 * i * L + (4 * j + v) * C + c, L, C - c, pixels_backward(*_six(grid, v * R, 6 * R)))
 
 
 @tile
-def output_transform(products, first, lines, columns, g, OC, bias, out):
-    """A' Y A of an image into its output lines."""
-    for i in range((len(out) + 3) // 4):
-        for b in range(6):
-            output_transform_lines(products, b, 6, first + i, lines[b, 0], lines[b, 1], lines[b, 2], lines[b, 3])
-        for r in range(min(4, len(out) - 4 * i)):
-            output_transform_lines(lines, 0, 1, r, columns[0], columns[1], columns[2], columns[3])
-            interleave(columns.reshape(-1), 0, columns.shape[1], g, OC, out[4 * i + r])
-            for k in range(len(bias)):
-                out[4 * i + r, k] += bias[k]
+def output_transform(products, first, g, OC, grid, bias, out):
+    """A' Y A of an image's tiles, and the bias, into its lines (OH, OW*OC)."""
+    y, R, TW = out.reshape(-1), lanes(out), (g.OW + 3) // 4
+    Y, S = products.reshape(-1), products.shape[1]
+    for i in range((g.OH + 3) // 4):
+        for j in range(TW):
+            for c in range(0, OC, R):
+                at = (first + i * TW + j) * OC + c
+                for b in range(6):
+                    y0, y1, y2, y3 = outputs(*_six(Y, b * S + at, 6 * S))
+                    store(grid, b * R, y0)
+                    store(grid, (6 + b) * R, y1)
+                    store(grid, (12 + b) * R, y2)
+                    store(grid, (18 + b) * R, y3)
+                shift = load_part(bias, c, OC - c) if len(bias) else like(load(grid, 0), 0)
+                for r in range(min(4, g.OH - 4 * i)):
+                    k, W = ((4 * i + r) * g.OW + 4 * j) * OC + c, g.OW - 4 * j
+                    y0, y1, y2, y3 = outputs(*_six(grid, 6 * r * R, R))
+                    store_part(y, k, OC - c, y0 + shift)
+                    if W > 1:
+                        store_part(y, k + OC, OC - c, y1 + shift)
+                    if W > 2:
+                        store_part(y, k + 2 * OC, OC - c, y2 + shift)
+                    if W > 3:
+                        store_part(y, k + 3 * OC, OC - c, y3 + shift)
 
 
 @tile
-def _spread(d, n, line, g, OC, dplane):
-    """The gradient of image n after its batch norm, every fourth column together."""
-    for i in range(d.dy.shape[1]):
-        multiply_add(d.dy[n, i], d.raw[n, i], d.coefficients, line)
-        deinterleave(line, dplane.reshape(-1), i * dplane.shape[2], dplane.shape[1] * dplane.shape[2], g, OC)
+def _output_transform_backward(dplane, TH, TW, OC, grid, first, products):
+    """The adjoint of `output_transform`: A dy A' of an image; dplane is (lines, 4*TW*OC)."""
+    d, L, R = dplane.reshape(-1), dplane.shape[1], lanes(dplane)
+    Y, S = products.reshape(-1), products.shape[1]
+    for i in range(TH):
+        for j in range(TW):
+            for c in range(0, OC, R):
+                for s in range(4):
+                    k = 4 * i * L + (4 * j + s) * OC + c
+                    d0, d1, d2, d3 = load(d, k), load(d, k + L), load(d, k + 2 * L), load(d, k + 3 * L)
+                    _put(grid, s * R, 4 * R, outputs_backward(d0, d1, d2, d3))
+                at = (first + i * TW + j) * OC + c
+                for a in range(6):
+                    k = 4 * a * R
+                    d0, d1, d2, d3 = load(grid, k), load(grid, k + R), load(grid, k + 2 * R), load(grid, k + 3 * R)
+                    _put(Y, 6 * a * S + at, S, outputs_backward(d0, d1, d2, d3))
 
 
-@tile
-def _output_transform_backward(dplane, rows, first, products):
-    """The adjoint of `output_transform`: A dy A' of an image; dplane is (4, 4*TH, TW*OC)."""
-    for i in range(dplane.shape[1] // 4):
-        for p in range(4):
-            d = dplane[p, 4 * i :]
-            output_transform_lines_backward(d[0], d[1], d[2], d[3], rows, 0, p)
-        for a in range(6):
-            d = rows[a]
-            output_transform_lines_backward(d[0], d[1], d[2], d[3], products, 6 * a, first + i)
+@inlined
+def _six(x, k, step):
+    """Registers from x[k] on and every `step` numbers."""
+    return (
+        load(x, k),
+        load(x, k + step),
+        load(x, k + 2 * step),
+        load(x, k + 3 * step),
+        load(x, k + 4 * step),
+        load(x, k + 5 * step),
+    )
+
+
+@inlined
+def _put(x, k, step, v):
+    """Six registers to where `_six` would read them."""
+    v0, v1, v2, v3, v4, v5 = v
+    store(x, k, v0)
+    store(x, k + step, v1)
+    store(x, k + 2 * step, v2)
+    store(x, k + 3 * step, v3)
+    store(x, k + 4 * step, v4)
+    store(x, k + 5 * step, v5)
+
+
+@inlined
+def _add(x, k, step, n, v):
+    """The first n numbers of six registers, added there."""
+    v0, v1, v2, v3, v4, v5 = v
+    store_part(x, k, n, load_part(x, k, n) + v0)
+    store_part(x, k + step, n, load_part(x, k + step, n) + v1)
+    store_part(x, k + 2 * step, n, load_part(x, k + 2 * step, n) + v2)
+    store_part(x, k + 3 * step, n, load_part(x, k + 3 * step, n) + v3)
+    store_part(x, k + 4 * step, n, load_part(x, k + 4 * step, n) + v4)
+    store_part(x, k + 5 * step, n, load_part(x, k + 5 * step, n) + v5)

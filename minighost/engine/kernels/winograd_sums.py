@@ -1,23 +1,21 @@
-"""The additions around Winograd's products: the rows of B', A' and G, and their adjoints.
-
-Each works on whole stretches of memory, a loop a row of the matrix: one result and few sources are what the compiler
-vectorises. `winograd` has the matrices and what they are for.
-"""
+"""The matrices of Winograd's convolution and the additions that they stand for; `winograd` says what they are for."""
 
 import numpy as np
 
+from minighost.engine.dispatch import inlined
 from minighost.engine.kernels.tiles import accumulate
 from minighost.engine.launch import kernel, share, tile
 from minighost.engine.memory import empty
+from minighost.engine.vectors import like
 
 __all__ = [
     "OUTPUTS",
     "PIXELS",
     "TAPS",
-    "input_transform_lines_backward",
-    "output_transform_lines",
-    "input_transform_lines",
-    "output_transform_lines_backward",
+    "outputs",
+    "outputs_backward",
+    "pixels",
+    "pixels_backward",
     "taps_backward",
     "taps_forward",
     "taps_forward_reference",
@@ -46,6 +44,43 @@ OUTPUTS = np.array(
 )
 
 CHUNKS = 32  # of input channels, for the threads to share
+
+
+# Pixels and outputs, numbers or registers ------------------------------------------------------------------------
+
+
+@inlined
+def pixels(x0, x1, x2, x3, x4, x5):
+    """B' x."""
+    two, four, five = like(x0, 2), like(x0, 4), like(x0, 5)
+    even, odd = x4 - four * x2, x3 - four * x1
+    near, far = x4 - x2, two * (x3 - x1)
+    return four * x0 - five * x2 + x4, even + odd, even - odd, near + far, near - far, four * x1 - five * x3 + x5
+
+
+@inlined
+def pixels_backward(d0, d1, d2, d3, d4, d5):
+    """Its adjoint, B d."""
+    two, four, five = like(d0, 2), like(d0, 4), like(d0, 5)
+    p, m, q, n = d1 + d2, d1 - d2, d3 + d4, d3 - d4
+    x1, x2, x3 = four * (d5 - m) - two * n, like(d0, 0) - (five * d0 + four * p + q), m + two * n - five * d5
+    return four * d0, x1, x2, x3, d0 + p + q, d5
+
+
+@inlined
+def outputs(y0, y1, y2, y3, y4, y5):
+    """A' y."""
+    two, four, eight = like(y0, 2), like(y0, 4), like(y0, 8)
+    p, m, q, n = y1 + y2, y1 - y2, y3 + y4, y3 - y4
+    return y0 + p + q, m + two * n, p + four * q, m + eight * n + y5
+
+
+@inlined
+def outputs_backward(d0, d1, d2, d3):
+    """Its adjoint, A d."""
+    two, four, eight = like(d0, 2), like(d0, 4), like(d0, 8)
+    near, odd, far, steep = d0 + d2, d1 + d3, d0 + four * d2, two * d1 + eight * d3
+    return d0, near + odd, near - odd, far + steep, far - steep, d3
 
 
 # Taps ----------------------------------------------------------------------------------------------------------
@@ -117,86 +152,3 @@ def _mix(g, x, y, z, out):
 def _mix_in(g, x, y, z, out):
     for k in range(len(out)):
         out[k] += g[0] * x[k] + g[1] * y[k] + g[2] * z[k]
-
-
-# Pixels and outputs --------------------------------------------------------------------------------------------
-
-
-@tile
-def input_transform_lines(x0, x1, x2, x3, x4, x5, out, first, line):
-    """B' x, into six consecutive lines of `out`."""
-    two, output_transform_lines, five = x0.dtype.type(2), x0.dtype.type(4), x0.dtype.type(5)
-    y0, y1, y2 = out[first, line], out[first + 1, line], out[first + 2, line]
-    y3, y4, y5 = out[first + 3, line], out[first + 4, line], out[first + 5, line]
-    L = len(x0)
-    for k in range(L):
-        y0[k] = output_transform_lines * x0[k] - five * x2[k] + x4[k]
-    for k in range(L):
-        y1[k] = x3[k] + x4[k] - output_transform_lines * (x1[k] + x2[k])
-    for k in range(L):
-        y2[k] = x4[k] - x3[k] + output_transform_lines * (x1[k] - x2[k])
-    for k in range(L):
-        y3[k] = x4[k] - x2[k] + two * (x3[k] - x1[k])
-    for k in range(L):
-        y4[k] = x4[k] - x2[k] - two * (x3[k] - x1[k])
-    for k in range(L):
-        y5[k] = output_transform_lines * x1[k] - five * x3[k] + x5[k]
-
-
-@tile
-def input_transform_lines_backward(d, first, line, x0, x1, x2, x3, x4, x5):
-    """Its adjoint: B d is added to x."""
-    two, output_transform_lines, five = x0.dtype.type(2), x0.dtype.type(4), x0.dtype.type(5)
-    d0, d1, d2 = d[first, line], d[first + 1, line], d[first + 2, line]
-    d3, d4, d5 = d[first + 3, line], d[first + 4, line], d[first + 5, line]
-    L = len(d0)
-    for k in range(L):
-        x0[k] += output_transform_lines * d0[k]
-    for k in range(L):
-        x1[k] += output_transform_lines * (d2[k] - d1[k] + d5[k]) + two * (d4[k] - d3[k])
-    for k in range(L):
-        x2[k] -= five * d0[k] + output_transform_lines * (d1[k] + d2[k]) + d3[k] + d4[k]
-    for k in range(L):
-        x3[k] += d1[k] - d2[k] + two * (d3[k] - d4[k]) - five * d5[k]
-    for k in range(L):
-        x4[k] += d0[k] + d1[k] + d2[k] + d3[k] + d4[k]
-    for k in range(L):
-        x5[k] += d5[k]
-
-
-@tile
-def output_transform_lines(Y, first, step, line, y0, y1, y2, y3):
-    """A' Y, of six lines of `Y`, `step` apart."""
-    two, output_transform_lines, eight = Y.dtype.type(2), Y.dtype.type(4), Y.dtype.type(8)
-    Y0, Y1, Y2 = Y[first, line], Y[first + step, line], Y[first + 2 * step, line]
-    Y3, Y4, Y5 = Y[first + 3 * step, line], Y[first + 4 * step, line], Y[first + 5 * step, line]
-    L = len(y0)
-    for k in range(L):
-        y0[k] = Y0[k] + Y1[k] + Y2[k] + Y3[k] + Y4[k]
-    for k in range(L):
-        y1[k] = Y1[k] - Y2[k] + two * (Y3[k] - Y4[k])
-    for k in range(L):
-        y2[k] = Y1[k] + Y2[k] + output_transform_lines * (Y3[k] + Y4[k])
-    for k in range(L):
-        y3[k] = Y1[k] - Y2[k] + eight * (Y3[k] - Y4[k]) + Y5[k]
-
-
-@tile
-def output_transform_lines_backward(d0, d1, d2, d3, dY, first, line):
-    """Its adjoint: A d, into six lines of `dY`."""
-    two, output_transform_lines, eight = d0.dtype.type(2), d0.dtype.type(4), d0.dtype.type(8)
-    Y0, Y1, Y2 = dY[first, line], dY[first + 1, line], dY[first + 2, line]
-    Y3, Y4, Y5 = dY[first + 3, line], dY[first + 4, line], dY[first + 5, line]
-    L = len(d0)
-    for k in range(L):
-        Y0[k] = d0[k]
-    for k in range(L):
-        Y1[k] = d0[k] + d1[k] + d2[k] + d3[k]
-    for k in range(L):
-        Y2[k] = d0[k] - d1[k] + d2[k] - d3[k]
-    for k in range(L):
-        Y3[k] = d0[k] + two * d1[k] + output_transform_lines * d2[k] + eight * d3[k]
-    for k in range(L):
-        Y4[k] = d0[k] - two * d1[k] + output_transform_lines * d2[k] - eight * d3[k]
-    for k in range(L):
-        Y5[k] = d3[k]
