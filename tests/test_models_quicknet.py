@@ -48,12 +48,28 @@ def test_the_filters_kept_are_those_of_the_largest_variance(rng):
 
 
 @pytest.mark.small
-@pytest.mark.parametrize("options", [(2, 2), (2, 3, 5, 1)])
+@pytest.mark.parametrize("options", [(2, 2), (2, 3, 5, 1), (2, 2, None, 0, "gelu"), (2, 2, 3, "same", "silu")])
 def test_gradients_of_the_stem(rng, options):
     stem = nn.PatchWhitening(*options)
     stem.prepare(rng.normal(size=(10, 5, 5, 2)))
     stem.bias.data += rng.normal(size=stem.bias.shape)
     assert_module_gradients(stem, rng.normal(size=(2, 4, 3, 2)))
+
+
+@pytest.mark.small
+def test_with_another_activation_a_filter_and_its_negative_have_biases_of_their_own(rng):
+    stem = nn.PatchWhitening(2, 2, 3, "same", "gelu").astype(np.float64)
+    stem.prepare(rng.normal(size=(10, 5, 5, 2)))
+    filters, opposite = np.split(stem.weight.data, 2, axis=3)
+    assert_allclose(opposite, -filters)
+    stem.bias.data[:] = rng.normal(size=6)
+    x = rng.normal(size=(2, 4, 3, 2))
+    padded = np.pad(x, [(0, 0), (0, 1), (0, 1), (0, 0)])
+    patches = ops.im2col(padded, 2).reshape(2, 4, 3, 8)
+    expected = ops.gelu_forward(patches @ stem.weight.data.reshape(8, 6) + stem.bias.data)[0]
+    assert_allclose(stem(x), expected, rtol=1e-12, atol=1e-12)
+    with pytest.raises(ValueError, match=r"PatchWhitening: act='tanh' is unknown; choose from 'crelu', 'relu', "):
+        nn.PatchWhitening(2, 2, act="tanh")
 
 
 @pytest.mark.small

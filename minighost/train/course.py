@@ -162,7 +162,7 @@ class Course:
         start = time.perf_counter()
         self.evaluation = self._evaluate()
         self.test_seconds = time.perf_counter() - start
-        self._end_epoch(t.optimizer.lr)
+        self._end_epoch(t.schedule(t.global_step - 1))
 
     def _after_step(self, record, bar):
         sums = self.trainer.sums

@@ -19,8 +19,8 @@ __all__ = ["parameter_groups", "provenance", "trained", "whitening_stem"]
 def parameter_groups(
     model: Module,
     weight_decay: float,
-    *,
     body_lr: float = 1.0,
+    *,
     head_lr: float = 1.0,
     decay_depthwise: bool = True,
     apart: Iterable[Parameter] = (),

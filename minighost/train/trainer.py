@@ -15,7 +15,7 @@ import numpy as np
 from minighost.data.loader import Loader
 from minighost.errors import FormatError, NonFiniteError
 from minighost.finite import unusable
-from minighost.nn import Sequential, flatten, fold, freeze
+from minighost.nn import Conv2d, ConvBNAct, Sequential, flatten, fold, freeze
 from minighost.nn.freezing import frozen_units
 from minighost.nn.module import Module
 from minighost.nn.pruning import prune
@@ -135,7 +135,9 @@ class Trainer:
         """Find the part of the model that is frozen and comes first: its fold has the weights of this moment."""
         frozen, rest = frozen_units(self.model)
         self._frozen = fold(Sequential(*frozen)) if frozen else None
-        self._trained = Sequential(*rest).skip_input_gradient() if frozen else self.model
+        self._trained = Sequential(*rest) if frozen else self.model
+        if frozen and isinstance(rest[0], (Conv2d, ConvBNAct)):
+            rest[0].skip_input_gradient()
 
     def _begin_epoch(self) -> None:
         own = {name: kind() for name, kind in self.task.counts.items()}

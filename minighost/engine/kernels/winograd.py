@@ -26,6 +26,7 @@ Letters: TH, TW tiles in a column and in a line; B images at a time.
 from typing import NamedTuple
 
 import numpy as np
+from numba.extending import register_jitable
 
 from minighost.engine.dispatch import inlined
 from minighost.engine.gemm import gemm, transposed
@@ -151,6 +152,7 @@ def _prepare(deferred, w, g, most):
     )
 
 
+@register_jitable
 def apart(numbers):
     """Room for so many numbers and a register, an odd number of cache lines: 36 of them do not share a place in it."""
     return (numbers // 16 + 2 | 1) * 16
