@@ -231,6 +231,8 @@ def test_winograds_convolution_equals_the_definition(seed, kind, padding, twice)
     dy, sums, mine = winograd.winograd_backward(as_gradient(dout), part.deferred, w, g, there)
     assert_allclose(mine, dw, **CLOSE)
     part.assert_backward(dx + more, dy, sums)
+    nothing, _, alone = winograd.winograd_backward(as_gradient(dout), part.deferred, w, g, wanted=False)
+    assert nothing is None and alone.tobytes() == mine.tobytes()
 
 
 def test_winograd_is_for_3x3_kernels_between_many_channels(rng):

@@ -28,7 +28,11 @@ examples:
 
 def add_arguments(parser):
     flags.add_config_flags(parser, flags.KEYS)
-    parser.add_argument("--preset", metavar="NAME", help="a whole recipe: cifar10-quick, cifar10-ghost or cifar10-airbench; flags override it")
+    parser.add_argument(
+        "--preset",
+        metavar="NAME",
+        help="a whole recipe: cifar10-quick, cifar10-ghost or cifar10-airbench; flags override it",
+    )
     parser.add_argument(
         "--help-settings", action="store_true", help="list every setting of --set and --config, and exit"
     )

@@ -100,9 +100,8 @@ class PatchWhitening(Module):
         padding, border = symmetric(wanted), None
         if padding is None:  # kernels pad opposite sides alike
             x, border = ops.pad_forward(x, wanted)
-        y, cache = functional.conv2d_forward(
-            x, self.weight._data, self.bias._data, padding=padding or 0, lazy=self.training
-        )
+        waits = self.training and not isinstance(self.act, CReLU)  # which would read it twice, and add up gradients
+        y, cache = functional.conv2d_forward(x, self.weight._data, self.bias._data, padding=padding or 0, lazy=waits)
         self._cache = cache, border
         return self.act(y)
 

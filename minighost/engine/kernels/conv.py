@@ -107,7 +107,7 @@ def conv_backward(gradient, deferred, w, g, groups=1, wanted=True, skip_grad=Non
     dw : ndarray, shape of w
     """
     if suits(w.shape, g, groups):
-        return winograd_backward(gradient, deferred, w, g, wanted, skip_grad, overwrite_skip)
+        return winograd_backward(gradient, deferred, w, g, skip_grad, overwrite_skip, wanted)
     # One partial sum of dw a chunk; few of them where the weights are many.
     chunks = min(len(deferred.raw), max(4, min(32, (1 << 24) // w.size)))
     taps, shapes = _prepare(deferred, w, g, groups, chunks, transposed)

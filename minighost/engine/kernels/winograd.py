@@ -124,7 +124,7 @@ def winograd_forward(deferred, w, g, b=None, summing=True):
     return out.reshape(N, g.OH, g.OW, OC), statistics
 
 
-def winograd_backward(gradient, deferred, w, g, wanted=True, skip_grad=None, overwrite_skip=False):
+def winograd_backward(gradient, deferred, w, g, skip_grad=None, overwrite_skip=False, wanted=True):
     """Backward; parameters and results as for `conv_backward`."""
     C, OC = w.shape[2:]
     tiles, shapes = _prepare(deferred, w, g, max(4, min(32, (1 << 22) // w.size)))
