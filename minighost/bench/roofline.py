@@ -2,7 +2,7 @@
 
 A piece of work with F operations and B bytes cannot take less than ``max(F / peak, B / bandwidth)`` - the roofline
 (Williams, Waterman & Patterson 2009). Both roofs are measured, not looked up: the peak by matrix products in single
-precision, one BLAS call per thread, as the kernels use it; the bandwidth by a copy and a triad ``a = b + s*c``
+precision, those of the kernels (`engine.gemm`); the bandwidth by a copy and a triad ``a = b + s*c``
 (McCalpin 1995, STREAM) on arrays well over the last-level cache. Work on smaller arrays stays in cache and may beat it.
 
 The copy is the C library's, which writes past the caches. The triad is a compiled loop, so its output is read into the
@@ -20,11 +20,12 @@ from pathlib import Path
 import numpy as np
 
 from minighost import ops
-from minighost.engine.launch import kernel, spans, tile
+from minighost.engine.gemm import gemm
+from minighost.engine.launch import kernel, share, spans, tile
 
 __all__ = ["Roofline", "measure_roofline", "roofline_here"]
 
-SIZES = (256, 512, 1024, 1536)  # of square matrices; which one is quickest depends on caches and clock
+SIZES = (96, 128, 256, 384)  # of square matrices; which one is quickest depends on caches and clock
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def measure_roofline(threads, sizes=SIZES, nbytes=None, repeats=5):
     Parameters
     ----------
     threads : int
-        Of both measurements; BLAS itself stays at one.
+        Of both measurements.
     sizes : sequence of int
         Sides of the square matrices, of which the best counts.
     nbytes : int, optional
@@ -108,23 +109,28 @@ def measure_roofline(threads, sizes=SIZES, nbytes=None, repeats=5):
     cache = _last_level_cache()
     nbytes = min(4 * cache, _free_memory() // 8) if nbytes is None else nbytes
     with ops.threads(threads), ThreadPoolExecutor(threads) as pool:
-        flops = max(_products_rate(pool, threads, size, repeats) for size in sizes)
+        flops = max(_products_rate(threads, size, repeats) for size in sizes)
         copy, triad, total = _bandwidths(pool, threads, nbytes, repeats)
     return Roofline(flops, copy, triad, threads, total, cache)
 
 
-def _products_rate(pool, threads, size, repeats):
+def _products_rate(threads, size, repeats):
     """Operations per second of products of two (size, size) matrices, each thread with its own matrices."""
-    rng = np.random.default_rng(0)
-    matrices = [rng.random((3, size, size), np.float32) for _ in range(threads)]
-    products = max(1, round(2e9 / size**3))  # tens of milliseconds, so that waking the threads does not count
+    a, b = np.random.default_rng(0).random((2, threads, size, size), np.float32)
+    out, seconds = np.empty_like(a), []
+    products = max(1, round(2e9 / size**3))  # tens of milliseconds, for threads take time to wake
+    for _ in range(repeats + 1):  # the first compiles
+        start = time.perf_counter()
+        _products(a, b, products, out, n_threads=threads)
+        seconds.append(time.perf_counter() - start)
+    return threads * products * 2 * size**3 / min(seconds)
 
-    def work(own):
-        a, b, out = own
-        for _ in range(products):
-            np.matmul(a, b, out=out)
 
-    return threads * products * 2 * size**3 / _best(pool, work, matrices, repeats)
+@kernel
+def _products(work, a, b, count, out):
+    for t in share(work, len(out)):
+        for _ in range(count):
+            gemm(a[t], False, b[t], False, out[t])
 
 
 def _bandwidths(pool, threads, nbytes, repeats):

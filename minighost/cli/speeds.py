@@ -92,7 +92,7 @@ def roofline(roof):
     sides = f"{roof.array_bytes / 1e6:,.0f} MB of arrays, last-level cache {roof.cache_bytes / 1e6:,.0f} MB"
     within = "; the arrays fit in the cache" if roof.array_bytes < 2 * roof.cache_bytes else ""
     return [
-        f"peak       {roof.flops / 1e9:8.1f} GFLOP/s  float32 matrix products, one BLAS call per thread",
+        f"peak       {roof.flops / 1e9:8.1f} GFLOP/s  float32 matrix products, those of the kernels",
         f"bandwidth  {roof.copy / 1e9:8.1f} GB/s     copy ({sides}{within})",
         f"           {roof.triad / 1e9:8.1f} GB/s     triad a = b + s*c, a compiled loop per thread",
         f"ridge      {roof.flops / roof.bandwidth:8.1f} FLOP/byte: below this, memory is the limit",

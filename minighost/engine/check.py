@@ -5,7 +5,7 @@ with the strides of a new array. They do not check indices. So anything else is 
 changed in place) or refused with a message.
 
 NumPy also calls an array contiguous if only its axes of length 1 have odd strides, since nobody steps along those. But
-BLAS takes a matrix's first stride for the length of its rows, of a single row too; here such an array is not plain.
+Kernels take a matrix's first stride for the length of its rows, of a single row too; here such an array is not plain.
 """
 
 from collections.abc import Sequence

@@ -12,9 +12,9 @@
 
 So a thread that is held up leaves the rest to the others. Kernels follow two rules: every output element has one
 writer, and what one iteration does depends on shapes alone - so results are the same bits for any number of threads.
-A matrix product in a kernel runs on one BLAS thread; all parallelism is the kernel's. Two spinning thread pools on the
-same cores (OpenMP and BLAS) are several times slower than either, so BLAS is held to a single thread for the whole
-process as soon as the first kernel runs. Under ``NUMBA_DISABLE_JIT=1`` kernels are plain Python on one thread.
+Two spinning thread pools on the same cores (OpenMP and NumPy's BLAS) are several times slower than either, so BLAS is
+held to a single thread for the whole process as soon as the first kernel runs. Under ``NUMBA_DISABLE_JIT=1`` kernels
+are plain Python on one thread.
 
 Several Python threads may call kernels. Numba's pool takes one caller at a time, so launches wait for one another; a
 launch on a single thread needs no pool, and does not wait. A process that was forked after the pool had started has no
@@ -209,7 +209,6 @@ _AT_ONCE = contextlib.nullcontext()
 
 def _start():
     """Start the pool, hold every BLAS at one thread, and find out how many threads to use; once."""
-    import scipy.linalg.cython_blas  # noqa: F401 - loaded before the limit is set, for kernels take products from it
     import threadpoolctl
 
     with _state.lock:

@@ -101,16 +101,26 @@ def _precision(axes, x, epochs):
     axes.set_ylim(0, 101)
     last = 0.0
     for key, words, style in (("test_map50", "mAP@0.5", "-"), ("test_map", "mAP@0.5:0.95", "--")):
-        if key in epochs[0]:
-            values = 100 * _numbers(epochs, key)
-            axes.plot(x, values, color=TEST, linewidth=2, linestyle=style, marker="o", markersize=5, label=words)
+        tested = [r for r in epochs if key in r]
+        if tested:
+            values = 100 * _numbers(tested, key)
+            axes.plot(
+                [r["epoch"] for r in tested],
+                values,
+                color=TEST,
+                linewidth=2,
+                linestyle=style,
+                marker="o",
+                markersize=5,
+                label=words,
+            )
             last = last or values[-1]
     return last < 50
 
 
 def _numbers(records, key):
-    """One number of each record; the log's null, which stands for what is not finite, as NaN."""
-    return np.array([math.nan if r[key] is None else r[key] for r in records], np.float64)
+    """One number of each record; NaN where there is none, or the log's null, which stands for what is not finite."""
+    return np.array([math.nan if r.get(key) is None else r[key] for r in records], np.float64)
 
 
 def _pair(axes, at, values, x, epochs, name, scale):
@@ -119,18 +129,18 @@ def _pair(axes, at, values, x, epochs, name, scale):
 
     axes.plot(at, values, color=TRAIN, alpha=0.45, linewidth=1, label="training, single steps")
     means = scale * _numbers(epochs, f"train_{name}")
-    tested = f"test_{name}" in epochs[0]
-    tests = scale * _numbers(epochs, f"test_{name}") if tested else np.full(len(epochs), np.nan)
+    tested = [r for r in epochs if f"test_{name}" in r]
+    tests = scale * _numbers(tested, f"test_{name}")
     middles = [e - 0.5 for e in x]
     axes.plot(middles, means, color=TRAIN, linewidth=2, marker="o", markersize=4, label="training, mean of the epoch")
     if tested:
-        axes.plot(x, tests, color=TEST, linewidth=2, marker="o", markersize=5, label="test")
+        axes.plot([r["epoch"] for r in tested], tests, color=TEST, linewidth=2, marker="o", markersize=5, label="test")
     accuracy = name == "accuracy"
     halo = [withStroke(linewidth=3, foreground="white")]  # the number stays legible on top of a curve
     note = dict(textcoords="offset points", ha="right", color=TEST, fontsize=11, fontweight="bold", path_effects=halo)
-    text = f"{tests[-1]:.2f} %" if accuracy else f"{tests[-1]:.3f}"
-    if math.isfinite(tests[-1]):
-        axes.annotate(text, (x[-1], tests[-1]), xytext=(-6, -20 if accuracy else 9), **note)
+    if tested and math.isfinite(tests[-1]):
+        text = f"{tests[-1]:.2f} %" if accuracy else f"{tests[-1]:.3f}"
+        axes.annotate(text, (tested[-1]["epoch"], tests[-1]), xytext=(-6, -20 if accuracy else 9), **note)
     if accuracy:
         axes.set_ylim(0, 101)
         return

@@ -155,6 +155,9 @@ class TrainConfig:
     stem_epochs: float = _key(
         0.0, Real(least=0), "epochs in which a whitening stem's biases learn, at a rate that falls to 0; 0: all of them"
     )
+    test_every: int = _key(
+        1, Whole(1), "epochs between evaluations of the test images; the last epoch is always evaluated"
+    )
     log_every: int = _key(10, Whole(1), "steps between lines of log.jsonl")
     checkpoint_minutes: float = _key(5.0, Real(least=0), "minutes between checkpoints within an epoch; 0 is off")
     checkpoint_steps: int = _key(0, Whole(0), "steps between checkpoints within an epoch; 0 is off")

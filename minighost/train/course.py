@@ -122,8 +122,9 @@ class Course:
     def _left(self):
         """Seconds until the end, from the latest speed."""
         t = self.trainer
-        epochs = self.config.train.epochs
-        return (epochs * len(t.loader) - t.global_step) * self.step_seconds + (epochs - t.epoch) * self.test_seconds
+        epochs, every = self.config.train.epochs, self.config.train.test_every
+        tests = -(-(epochs - t.epoch) // every)
+        return (epochs * len(t.loader) - t.global_step) * self.step_seconds + tests * self.test_seconds
 
     def _prune(self):
         """Go on with fewer filters; what a step takes is measured once more."""
@@ -159,9 +160,10 @@ class Course:
             bar.close()
         if not done:
             self._interrupted()
-        start = time.perf_counter()
-        self.evaluation = self._evaluate()
-        self.test_seconds = time.perf_counter() - start
+        start, due = time.perf_counter(), (t.epoch + 1) % self.config.train.test_every == 0
+        self.evaluation = self._evaluate() if due or t.ends else None
+        if self.evaluation is not None:
+            self.test_seconds = time.perf_counter() - start
         self._end_epoch(t.schedule(t.global_step - 1))
 
     def _after_step(self, record, bar):

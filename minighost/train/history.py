@@ -75,20 +75,23 @@ class History(Callback):
 
         None before the end of an epoch.
         """
-        return max(self.epochs, key=lambda record: record[self._judge], default=None)
+        judged = [record for record in self.epochs if self._judge in record]
+        return max(judged, key=lambda record: record[self._judge], default=None)
 
     @property
     def _judge(self) -> str:
-        return "test_accuracy" if self.epochs and "test_accuracy" in self.epochs[0] else "train_accuracy"
+        return "test_accuracy" if any("test_accuracy" in record for record in self.epochs) else "train_accuracy"
 
     def __len__(self) -> int:
         return len(self.epochs)
 
     def __getitem__(self, key: str) -> Array:
-        """One number per epoch, shape (epochs,), float64."""
-        if self.epochs and key not in self.epochs[0]:
-            raise KeyError(f"history: no {key!r}; available: {', '.join(self.epochs[0])}")
-        return np.array([np.nan if record[key] is None else record[key] for record in self.epochs], np.float64)
+        """One number per epoch, shape (epochs,), float64; NaN where it was not finite, or there was no test."""
+        known = max(self.epochs, key=len, default={})
+        if known and key not in known:
+            raise KeyError(f"history: no {key!r}; available: {', '.join(known)}")
+        found = [record.get(key) for record in self.epochs]
+        return np.array([np.nan if value is None else value for value in found], np.float64)
 
     def plot(self, path: PathLike | None = None) -> Path | None:
         """Draw loss, accuracy and learning rate over the epochs.
@@ -135,7 +138,7 @@ class History(Callback):
             cells = []
             for column in columns:
                 split, _, kind = column.partition(" ")
-                value = record[f"{split}_{'accuracy' if kind == 'acc' else kind}"]
+                value = record.get(f"{split}_{'accuracy' if kind == 'acc' else kind}")
                 cells.append("-" if value is None else f"{100 * value:.2f} %" if kind == "acc" else f"{value:.4f}")
             seconds = record["seconds"] + record.get("test_seconds", 0)
             mark = "*" if record is best else ""

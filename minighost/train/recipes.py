@@ -75,6 +75,7 @@ _AIRBENCH = {
     "model.momentum": 0.4,
     "model.eps": 1e-12,
     "train.epochs": 8,
+    "train.test_every": 4,
     "train.batch_size": 2000,
     "train.optimizer": "muon",
     "train.lr": 0.24,

@@ -254,13 +254,17 @@ class Trainer:
     def _kept(self) -> str:
         return "no checkpoint exists yet" if self.kept is None else "the last checkpoint is good"
 
+    @property
+    def ends(self) -> bool:
+        """Whether the present epoch is the last one that is planned, or was before the run was extended."""
+        return self.epoch + 1 >= self.config.epochs or self.epoch + 1 in self.config.extended
+
     def evaluate(self, tick: Callable[[], object] = lambda: None) -> Any:
         """The task's evaluation of the test images, with the averaged weights if there are any."""
         if self.test_loader is None:
             raise ValueError("evaluate: this trainer has no test images; give it a test_loader")
-        ends = self.epoch + 1 >= self.config.epochs or self.epoch + 1 in self.config.extended
         with contextlib.nullcontext() if self.ema is None else self.ema.swapped():
-            return self.task.evaluate(self.model, self.test_loader, ends, tick, self.ranks)
+            return self.task.evaluate(self.model, self.test_loader, self.ends, tick, self.ranks)
 
     def lagging(self, loss: float, train_loss: float) -> float | None:
         """What `lag.lagging` says of the weights that are evaluated."""
