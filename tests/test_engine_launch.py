@@ -8,12 +8,14 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 import threadpoolctl
 
 import minighost
 from minighost import ops
+from minighost.engine import gemm as gemm_module
 from minighost.engine import launch
 from minighost.engine.memory import empty, pool_bytes, release_pool, workspace
 
@@ -285,8 +287,10 @@ def test_kernels_call_only_what_the_cache_stamp_covers():
                 known |= {alias.name for alias in imported.names}
         chosen = [n for n in tree.body if isinstance(n, ast.Assign) and _calls(n, "method")]  # of NamedTuples
         known |= {name.id for n in chosen for target in n.targets for name in ast.walk(target) if hasattr(name, "id")}
-        # A dtype, a class and a tile that are chosen outside; Numba's own function.
-        known |= {"range", "len", "min", "max", "int", "slice", "number", "kind", "otherwise", "_blas"}
+        made = [n for n in ast.walk(tree) if isinstance(n, ast.Assign) and any(_calls(n, name) for name in list(known))]
+        known |= {name.id for n in made for target in n.targets for name in ast.walk(target) if hasattr(name, "id")}
+        # A dtype, a class and a tile that are chosen outside.
+        known |= {"range", "len", "min", "max", "abs", "int", "slice", "number", "kind", "otherwise"}
         for function in [f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)]:
             if any(getattr(d, "id", "") in ("kernel", "tile") for d in function.decorator_list):
                 called = {
@@ -325,3 +329,13 @@ def test_each_python_thread_has_a_workspace_of_its_own():
     mine = workspace(np.float32, (9,))[0]
     with ThreadPoolExecutor(1) as other:
         assert not np.shares_memory(other.submit(lambda: workspace(np.float32, (9,))[0]).result(), mine)
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is linked")
+def test_functions_that_a_kernel_links_have_names_of_their_own():
+    """Numba links by name and signature, also what comes from the cache: two functions of one name would be one."""
+    multiply = gemm_module._multiply(numba.float32)
+    parts = [
+        cell.cell_contents.py_func for cell in multiply.py_func.__closure__ if hasattr(cell.cell_contents, "py_func")
+    ]
+    assert len({part.__qualname__ for part in parts}) == len(parts) == 2

@@ -350,7 +350,7 @@ BAD = [
     (lambda: nn.AvgPool2d(2, stride=0), "AvgPool2d: stride=0 must be at least 1"),
     (lambda: nn.AvgPool2d(2, padding=-1), "AvgPool2d: padding=-1 must be at least 0"),
     (lambda: nn.PatchWhitening(3, 2.5), "PatchWhitening: kernel_size=2.5 must be a whole number of at least 1"),
-    (lambda: nn.PatchWhitening(3, 2, padding="1"), "PatchWhitening: padding must be an int or a pair of ints"),
+    (lambda: nn.PatchWhitening(3, 2, padding="1"), "PatchWhitening: padding='1' is unknown; give \"same\", a number"),
     (lambda: nn.GhostModule(4, 4, 1, ratio=True), "GhostModule: ratio=True must be a whole number of at least 1"),
     (lambda: nn.GhostModule(4, 4, 1, dw_size="3"), "GhostModule: dw_size='3' must be a whole number of at least 1"),
     (lambda: nn.GhostModule(4, 4, 1, ratio=0), "GhostModule: ratio=0 must be a whole number of at least 1"),

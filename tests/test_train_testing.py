@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from training import outcome, settings
 
+from minighost.plots.run import curves
 from minighost.train import History, read_log, run
 
 pytestmark = pytest.mark.usefixtures("tinynet")
@@ -30,7 +31,8 @@ def test_an_epoch_in_between_is_not_tested_and_the_last_one_is(tmp_path):
     assert summaries[0]["test_accuracy"] == summaries[1]["test_accuracy"]
     row = next(line for line in texts[2].getvalue().splitlines() if line.strip().startswith("1/3"))
     assert row.split().count("-") == 2
-    assert (tmp_path / "2" / "curves.png").stat().st_size > 0
+    curves(list(read_log(tmp_path / "2" / "log.jsonl")), tmp_path / "curves.png", "tested every second epoch")
+    assert (tmp_path / "curves.png").stat().st_size > 0
 
 
 def test_a_history_has_gaps_where_nothing_was_tested():

@@ -54,7 +54,7 @@ def _gemm_compiled(a, transpose_a, b, add, out):
 def _multiply(dtype):
     """What `gemm` is when compiled, for one precision."""
     size = dtype.bitwidth // 8
-    wide, ending, narrow = (_strip(registers, whole) for registers, whole in ((2, True), (2, False), (1, False)))
+    wide, ending = _strip(True), _strip(False)
 
     @tile
     def multiply(a, transpose_a, b, add, out):
@@ -69,19 +69,16 @@ def _multiply(dtype):
             for n in range(0, OC, W):
                 if OC - n >= W:
                     wide(a, k * along, down, along, b, k, n, depth, more, out)
-                elif 2 * (OC - n) > W:
-                    ending(a, k * along, down, along, b, k, n, depth, more, out)
                 else:
-                    narrow(a, k * along, down, along, b, k, n, depth, more, out)
+                    ending(a, k * along, down, along, b, k, n, depth, more, out)
 
     return multiply
 
 
-def _strip(registers, whole):
-    """A function for all rows of a strip of columns, some registers wide; the last of them is `whole` or ends early."""
-    many, four, two, one = (_block(rows, registers, whole) for rows in (ROWS, 4, 2, 1))
+def _strip(whole):
+    """A function for all rows of a strip of columns, two registers wide, or narrower if it is not `whole`."""
+    many, four, two, one = (_block(rows, whole) for rows in (ROWS, 4, 2, 1))
 
-    @tile
     def strip(a, first, down, along, b, k, n, depth, add, out):
         r, R = 0, len(out)
         while R - r >= ROWS:
@@ -96,12 +93,14 @@ def _strip(registers, whole):
         if R - r >= 1:
             one(a, first + r * down, down, along, b, k, depth, add, out, r, n)
 
-    return strip
+    # Numba links by name, across kernels of the cache too: of one name there must be one function.
+    strip.__qualname__ = f"strip_{'whole' if whole else 'ending'}"
+    return tile(strip)
 
 
 @functools.cache
-def _block(rows, registers, whole):
-    """The instructions for a block, rows x registers; if the last register is not `whole`, up to the end of the row."""
+def _block(rows, whole):
+    """The instructions for a block of some rows and two registers; if it is not `whole`, up to the end of the row."""
 
     @intrinsic
     def block(typing, a, i, down, along, b, k, depth, add, out, r, n):
@@ -112,10 +111,20 @@ def _block(rows, registers, whole):
             numbers = emit.address(kind_a, a, i)
             b, b_line, _ = emit.place(kind_b, b, k, n)
             out, line, columns = emit.place(kind_out, out, r, n)
-            mask = None if whole else emit.lanes_before(columns, n, (registers - 1) * emit.kind.count)
-            masks = [None] * (registers - 1) + [mask]
-            sums = emit.sums(numbers, down, along, b, b_line, depth, rows, masks)
-            emit.finish(sums, add, out, line, masks)
+
+            def write(masks):
+                sums = emit.sums(numbers, down, along, b, b_line, depth, rows, masks)
+                emit.finish(sums, add, out, line, masks)
+
+            if whole:
+                write([None, None])
+                return context.get_dummy_value()
+            left = builder.sub(columns, n)
+            with builder.if_else(emit.exceeds(left, emit.kind.count)) as (two_registers, one_register):
+                with two_registers:
+                    write([None, emit.lanes_before(left, emit.kind.count)])
+                with one_register:
+                    write([emit.lanes_before(left, 0)])
             return context.get_dummy_value()
 
         place = [types.intp] * 3
@@ -143,12 +152,15 @@ class _Emitter:
         line = build.sdiv(bytes_down, ir.Constant(bytes_down.type, self.size))
         return build.gep(struct.data, [build.add(build.mul(row, line), column)]), line, columns
 
-    def lanes_before(self, end, column, skipped):
-        """The mask of those lanes of the register `skipped` numbers after `column` that lie before `end`."""
-        left = self.builder.sub(self.builder.sub(end, column), ir.Constant(end.type, skipped))
-        numbers = ir.VectorType(end.type, self.kind.count)
-        left = broadcast(self.builder, numbers, left)
-        return self.builder.icmp_signed("<", ir.Constant(numbers, list(range(self.kind.count))), left)
+    def exceeds(self, n, number):
+        """Whether a whole number is larger than this one."""
+        return self.builder.icmp_signed(">", n, ir.Constant(n.type, number))
+
+    def lanes_before(self, n, first):
+        """The mask of those lanes whose number, counted from `first`, is less than n."""
+        numbers = ir.VectorType(n.type, self.kind.count)
+        own = ir.Constant(numbers, list(range(first, first + self.kind.count)))
+        return self.builder.icmp_signed("<", own, broadcast(self.builder, numbers, n))
 
     def sums(self, numbers, down, along, b, line, depth, rows, masks):
         """The loop over k; afterwards `rows` lists of registers, one list per row."""

@@ -19,11 +19,11 @@ classifier from the first step on.
 """
 
 import functools
+from typing import Any
 
 import numpy as np
 
 from minighost.arguments import choice, number, whole
-from minighost.engine.padding import Padding
 from minighost.models.network import Network
 from minighost.models.registry import register
 from minighost.models.rounding import make_divisible
@@ -44,7 +44,7 @@ from minighost.type_aliases import Array, Seed
 __all__ = ["QuickNet"]
 
 WIDTHS = 64, 256, 256  # maps of the three blocks
-STEMS: dict[int | str, tuple[int, Padding]] = {3: (3, 1), 2: (2, 0), "2x2 same": (2, "same")}  # patch, padding
+STEMS: dict[int | str, tuple[int, Any]] = {3: (3, 1), 2: (2, 0), "2x2 same": (2, "same")}  # patch, padding
 
 
 @register(

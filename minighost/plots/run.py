@@ -148,7 +148,7 @@ def _pair(axes, at, values, x, epochs, name, scale):
     seen = np.concatenate([values, means, tests[-1:]])
     top = 1.1 * seen[np.isfinite(seen)].max(initial=0.1)
     axes.set_ylim(0, top)
-    for epoch, loss in zip(x, tests, strict=True):
+    for epoch, loss in zip((r["epoch"] for r in tested), tests, strict=True):
         if loss > top:
             axes.annotate(f"{loss:.1f} ↑" if loss < 1e6 else f"{loss:.1e} ↑", (epoch, top), xytext=(-6, -14), **note)
 

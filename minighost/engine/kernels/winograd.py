@@ -141,7 +141,7 @@ def winograd_backward(gradient, deferred, w, g, skip_grad=None, overwrite_skip=F
 
 def _prepare(deferred, w, g, most):
     """`Tiles`, and the shapes of `Scratch` up to `products`."""
-    N, C, OC, n_threads = len(deferred.raw), *w.shape[2:], threads().count
+    N, (C, OC), n_threads = len(deferred.raw), w.shape[2:], threads().count
     TH, TW = -(-g.OH // 4), -(-g.OW // 4)
     B = min(-(-tiles_at_a_time(C, OC) // (TH * TW)), -(-N // 4))  # at least four chunks, for the threads to share
     return Tiles(g, TH, TW, B, min(most, -(-N // B))), (
@@ -154,7 +154,7 @@ def _prepare(deferred, w, g, most):
 
 @register_jitable
 def apart(numbers):
-    """Room for so many numbers and a register, an odd number of cache lines: 36 of them do not share a place in it."""
+    """Room for the numbers and a register more, in an odd number of cache lines, so that 36 of them spread over it."""
     return (numbers // 16 + 2 | 1) * 16
 
 
@@ -232,7 +232,7 @@ def rows_of(numbers, count, C):
 def input_transform(plane, TH, TW, C, grid, first, seen):
     """B' x B of an image's tiles, which become tile number `first` and following; `plane` is (lines, columns*C)."""
     x, L, R = plane.reshape(-1), plane.shape[1], lanes(plane)
-    out, S = seen.reshape(-1), seen.shape[1]
+    out, pitch = seen.reshape(-1), seen.shape[1]
     for i in range(TH):
         for j in range(TW):
             for c in range(0, C, R):
@@ -240,20 +240,20 @@ def input_transform(plane, TH, TW, C, grid, first, seen):
                     _put(grid, v * R, 6 * R, pixels(*_six(x, 4 * i * L + (4 * j + v) * C + c, L)))
                 at = (first + i * TW + j) * C + c
                 for a in range(6):
-                    _put(out, 6 * a * S + at, S, pixels(*_six(grid, 6 * a * R, R)))
+                    _put(out, 6 * a * pitch + at, pitch, pixels(*_six(grid, 6 * a * R, R)))
 
 
 @tile
 def _input_transform_backward(seen, first, TH, TW, C, grid, dplane):
     """The adjoint of `input_transform`: B d B' added to the plane."""
     x, L, R = dplane.reshape(-1), dplane.shape[1], lanes(dplane)
-    d, S = seen.reshape(-1), seen.shape[1]
+    d, pitch = seen.reshape(-1), seen.shape[1]
     for i in range(TH):
         for j in range(TW):
             for c in range(0, C, R):
                 at = (first + i * TW + j) * C + c
                 for a in range(6):
-                    _put(grid, 6 * a * R, R, pixels_backward(*_six(d, 6 * a * S + at, S)))
+                    _put(grid, 6 * a * R, R, pixels_backward(*_six(d, 6 * a * pitch + at, pitch)))
                 for v in range(6):
                     _add(x, 4 * i * L + (4 * j + v) * C + c, L, C - c, pixels_backward(*_six(grid, v * R, 6 * R)))
 
@@ -262,13 +262,13 @@ def _input_transform_backward(seen, first, TH, TW, C, grid, dplane):
 def output_transform(products, first, g, OC, grid, bias, out):
     """A' Y A of an image's tiles, and the bias, into its lines (OH, OW*OC)."""
     y, R, TW = out.reshape(-1), lanes(out), (g.OW + 3) // 4
-    Y, S = products.reshape(-1), products.shape[1]
+    Y, pitch = products.reshape(-1), products.shape[1]
     for i in range((g.OH + 3) // 4):
         for j in range(TW):
             for c in range(0, OC, R):
                 at = (first + i * TW + j) * OC + c
                 for b in range(6):
-                    y0, y1, y2, y3 = outputs(*_six(Y, b * S + at, 6 * S))
+                    y0, y1, y2, y3 = outputs(*_six(Y, b * pitch + at, 6 * pitch))
                     store(grid, b * R, y0)
                     store(grid, (6 + b) * R, y1)
                     store(grid, (12 + b) * R, y2)
@@ -290,7 +290,7 @@ def output_transform(products, first, g, OC, grid, bias, out):
 def _output_transform_backward(dplane, TH, TW, OC, grid, first, products):
     """The adjoint of `output_transform`: A dy A' of an image; dplane is (lines, 4*TW*OC)."""
     d, L, R = dplane.reshape(-1), dplane.shape[1], lanes(dplane)
-    Y, S = products.reshape(-1), products.shape[1]
+    Y, pitch = products.reshape(-1), products.shape[1]
     for i in range(TH):
         for j in range(TW):
             for c in range(0, OC, R):
@@ -302,7 +302,7 @@ def _output_transform_backward(dplane, TH, TW, OC, grid, first, products):
                 for a in range(6):
                     k = 4 * a * R
                     d0, d1, d2, d3 = load(grid, k), load(grid, k + R), load(grid, k + 2 * R), load(grid, k + 3 * R)
-                    _put(Y, 6 * a * S + at, S, outputs_backward(d0, d1, d2, d3))
+                    _put(Y, 6 * a * pitch + at, pitch, outputs_backward(d0, d1, d2, d3))
 
 
 @inlined
