@@ -96,7 +96,8 @@ class PatchWhitening(Module):
 
     def forward(self, x: Array) -> Array:
         """(N, H, W, C) -> (N, OH, OW, 2*filters)."""
-        wanted = sides(self.padding, x.shape[1:3], self.weight.shape[:2])
+        KH, KW, _, _ = self.weight.shape
+        wanted = sides(self.padding, x.shape[1:3], (KH, KW))
         padding, border = symmetric(wanted), None
         if padding is None:  # kernels pad opposite sides alike
             x, border = ops.pad_forward(x, wanted)

@@ -124,8 +124,10 @@ def field(found, sides, path, title):
             H, W = one.influence.shape
             side = sides[name]
             if side is not None and side < min(H, W):
-                corner = [_start(used, side) - 0.5 for used in (one.influence.any(axis=0), one.influence.any(axis=1))]
-                cell.add_patch(Rectangle(corner, side, side, fill=False, edgecolor=TEST, linewidth=1.2))
+                left, top = (
+                    _start(used, side) - 0.5 for used in (one.influence.any(axis=0), one.influence.any(axis=1))
+                )
+                cell.add_patch(Rectangle((left, top), side, side, fill=False, edgecolor=TEST, linewidth=1.2))
             formula = "all" if side is None else str(side)
             cell.set_title(f"{name}\n95 % within {one.side:.0f}, formula {formula}", fontsize=8, parse_math=False)
 
