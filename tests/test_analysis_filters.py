@@ -106,6 +106,7 @@ def test_channels_of_a_grouped_convolution_are_correlated_in_blocks_and_shuffled
         ordered.diagonal(3)
 
 
+@pytest.mark.long
 def test_the_effective_field_lies_within_the_formula_and_in_the_middle():
     model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, rng=0), nn.ReLU(), nn.Conv2d(4, 4, 5, padding=2, rng=1))
     field = analysis.effective_field(model, "2", (21, 21, 3))

@@ -202,6 +202,7 @@ def test_settings_for_all_trials_are_part_of_the_command_that_repeats_them(small
     assert "The experiment has been changed since" in report.write(gather("made"), "out")[0].read_text("utf-8")
 
 
+@pytest.mark.long
 def test_milliseconds_are_taken_once_and_again_only_if_asked(small, monkeypatch):
     monkeypatch.setitem(EXPERIMENTS, "small", dataclasses.replace(SMALL, columns=("train_ms",), plots=("train_ms",)))
     monkeypatch.setattr(timing, "ROUNDS", 1)
@@ -378,6 +379,7 @@ def test_an_experiment_goes_on_where_it_stopped_and_reports_at_its_end(monkeypat
     assert run.run(small, True, 2, "made") == 0 and len(runs) == ended
 
 
+@pytest.mark.long
 def test_ctrl_c_while_milliseconds_are_taken_ends_at_once_and_the_same_command_takes_them(small, monkeypatch, capsys):
     timed = dataclasses.replace(SMALL, columns=("train_ms",), plots=())
     monkeypatch.setitem(EXPERIMENTS, "small", timed)

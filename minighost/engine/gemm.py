@@ -77,21 +77,19 @@ def _multiply(dtype):
 
 def _strip(whole):
     """A function for all rows of a strip of columns, two registers wide, or narrower if it is not `whole`."""
-    many, four, two, one = (_block(rows, whole) for rows in (ROWS, 4, 2, 1))
+    many, few, one = (_block(rows, whole) for rows in (ROWS, ROWS // 2, 1))
 
     def strip(a, first, down, along, b, k, n, depth, add, out):
         r, R = 0, len(out)
         while R - r >= ROWS:
             many(a, first + r * down, down, along, b, k, depth, add, out, r, n)
             r += ROWS
-        if R - r >= 4:
-            four(a, first + r * down, down, along, b, k, depth, add, out, r, n)
-            r += 4
-        if R - r >= 2:
-            two(a, first + r * down, down, along, b, k, depth, add, out, r, n)
-            r += 2
-        if R - r >= 1:
+        if R - r >= ROWS // 2:
+            few(a, first + r * down, down, along, b, k, depth, add, out, r, n)
+            r += ROWS // 2
+        while r < R:
             one(a, first + r * down, down, along, b, k, depth, add, out, r, n)
+            r += 1
 
     # Numba links by name, across kernels of the cache too: of one name there must be one function.
     strip.__qualname__ = f"strip_{'whole' if whole else 'ending'}"
