@@ -100,11 +100,11 @@ class Tiles(NamedTuple):
 class Scratch(NamedTuple):
     """Memory of each thread's own; the first axis counts threads."""
 
-    plane: np.ndarray  # (threads, 1, 1, 4*TH + 3, (4*TW + 2)*C), the pixels
+    plane: np.ndarray  # (threads, 1, 1, 4*TH + 2 or more, (4*TW + 2)*C), the pixels
     grid: np.ndarray  # (threads, 36 registers), a tile on its way
     seen: np.ndarray  # (threads, 36, B*TH*TW*C and some), B' x B
     products: np.ndarray  # (threads, 36, B*TH*TW*OC and some)
-    dplane: np.ndarray  # (threads, 0, 0) forward, (threads, 4*TH + 1, 4*TW*OC) backward, the outputs' gradient
+    dplane: np.ndarray  # (threads, 0, 0) forward, (threads, 4*TH + 1 or more, 4*TW*OC) backward, the outputs' gradient
     dpixels: np.ndarray  # (threads, 0, 0) forward, as plane backward
     sums: np.ndarray  # (threads, 3, lanes) forward, (threads, 2, lanes) backward
 
@@ -131,7 +131,7 @@ def winograd_backward(gradient, deferred, w, g, skip_grad=None, overwrite_skip=F
     n, plane = shapes[0][0], shapes[0][3:]
     lines = lines_of(deferred)
     back = input_gradient(lines, C, tiles.chunks, skip_grad, overwrite_skip, wanted)
-    dplane = n, 4 * tiles.TH + 1, 4 * tiles.TW * OC
+    dplane = n, *_lines(4 * tiles.TH, 4 * tiles.TW * OC, w.dtype)
     scratch = Scratch(*workspace(w.dtype, *shapes, dplane, (n, *plane), (n, 2, back.norm.shape[1])))
     dws = empty((tiles.chunks, 36, C, OC), w.dtype)
     taps = taps_forward(transposed(w))
@@ -145,11 +145,16 @@ def _prepare(deferred, w, g, most):
     TH, TW = -(-g.OH // 4), -(-g.OW // 4)
     B = min(-(-tiles_at_a_time(C, OC) // (TH * TW)), -(-N // 4))  # at least four chunks, for the threads to share
     return Tiles(g, TH, TW, B, min(most, -(-N // B))), (
-        (n_threads, 1, 1, 4 * TH + 3, (4 * TW + 2) * C),  # a line more, for a register that reaches beyond the last
+        (n_threads, 1, 1, *_lines(4 * TH + 2, (4 * TW + 2) * C, w.dtype)),
         (n_threads, 36 * width(w.dtype)),
         (n_threads, 36, apart(B * TH * TW * C)),
         (n_threads, 36, apart(B * TH * TW * OC)),
     )
+
+
+def _lines(lines, numbers, dtype):
+    """Lines of a plane, with some more for a register that reaches beyond the last, and the numbers in each."""
+    return lines + -(-width(dtype) // numbers), numbers
 
 
 @register_jitable
