@@ -59,6 +59,12 @@ class EMA:
             else:
                 average[...] = value
 
+    def take_frozen(self) -> None:
+        """What has been frozen since is its own average from now on."""
+        for name, value in self._live.items():
+            if value.frozen:
+                self.shadow[name][...] = value.data
+
     def _lay_out(self):
         """Lay the averages out as the weights lie; pairs of an average, and a row of weights or a single one of them.
 

@@ -92,6 +92,11 @@ class Trainer:
         flatten(model)
         self.ranks.equalise(model)
         self._stem = whitening_stem(model) if config.stem_epochs else {}
+        if config.stem_epochs and not self._stem:
+            raise ValueError(
+                f"train.stem_epochs={config.stem_epochs:g}: {type(model).__name__} has no whitening stem whose biases "
+                "could learn; leave it out, or choose quicknet"
+            )
         groups = parameter_groups(
             model,
             config.weight_decay,
@@ -215,6 +220,8 @@ class Trainer:
         """Its biases have learnt all that they will: from now on its fold computes it, and no backward does."""
         for path in self._stem:
             freeze(self.model, path)
+        if self.ema is not None:
+            self.ema.take_frozen()
         self._split()
 
     def gradients(self, x: Array, targets: Any) -> tuple[dict[str, float], float, float]:
