@@ -61,7 +61,7 @@ def average_precision(
         Of the same pictures.
     num_classes : int
     most : int
-        Of each class only so many detections of one picture count, the most confident.
+        How many detections of each class count in one picture: the most confident.
 
     Raises
     ------

@@ -192,7 +192,7 @@ class _Emitter:
 
     def finish(self, sums, add, out, line, masks):
         """The sums to their places, or added to what is there."""
-        build, base = self.builder, None
+        build = self.builder
         for r, mine in enumerate(sums):
             base = build.gep(out, [build.mul(line, ir.Constant(line.type, r))])
             for g, (value, mask) in enumerate(zip(mine, masks, strict=True)):

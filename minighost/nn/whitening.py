@@ -49,7 +49,7 @@ class PatchWhitening(Module):
     Raises
     ------
     ValueError
-        There are not so many directions, or an option is unknown.
+        `filters` is more than there are directions, or an option is unknown.
     """
 
     def __init__(

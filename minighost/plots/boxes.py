@@ -21,7 +21,7 @@ def box_sheet(dataset, path, rows=4, columns=8):
     path : str or path-like
         Overwritten if it exists.
     rows, columns : int
-        Fewer if there are not so many pictures.
+        Fewer if there are fewer pictures.
     """
     count = min(len(dataset), rows * columns)
     title = f"{named(dataset.name, 40)}: the first {count} pictures"
