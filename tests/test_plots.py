@@ -23,8 +23,8 @@ from minighost.plots import sheets
 from minighost.plots.figure import picture
 from minighost.train import read_log, run
 from minighost.train.classification import Classification
-from minighost.train.config import TrainConfig
 from minighost.train.metrics import Evaluation
+from minighost.train.settings import TrainConfig
 
 ROOT = Path(minighost.__file__).parent.parent
 PNG = b"\x89PNG"

@@ -10,7 +10,7 @@ from minighost.engine import launch
 from minighost.terminal.console import Console
 from minighost.train import report, run
 from minighost.train.classification import Classification
-from minighost.train.config import TrainConfig
+from minighost.train.settings import TrainConfig
 from minighost.wording import counted
 
 RECORD = {

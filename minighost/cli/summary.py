@@ -39,7 +39,8 @@ def add_arguments(parser):
 def run(args):
     from minighost import analysis, models, nn
     from minighost.nn.summary import by_block, by_layer
-    from minighost.train.config import Config, ModelConfig
+    from minighost.train.config import Config
+    from minighost.train.settings import ModelConfig
 
     published = Config(model=ModelConfig(name="ghostnet", width=1.0))  # not a data set's recipe
     given = flags.overrides(args)

@@ -8,7 +8,8 @@ from typing import Any
 
 from minighost.nn.initial import without_weights
 from minighost.nn.module import Module
-from minighost.train.config import Config, ModelConfig
+from minighost.train.config import Config
+from minighost.train.settings import ModelConfig
 
 __all__ = ["made_again"]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from minighost import ops
 from minighost.nn import fold
 from minighost.nn.module import Module
-from minighost.train.config import TrainConfig
 from minighost.train.metrics import Evaluation, evaluate
+from minighost.train.settings import TrainConfig
 from minighost.train.task import Cost, Task
 from minighost.type_aliases import Array, IntArray
 from minighost.wording import counted

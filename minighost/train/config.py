@@ -19,14 +19,14 @@ from minighost.data.sources import is_named, whole_path
 from minighost.errors import FormatError
 from minighost.inputs import read_regular
 from minighost.registry import unknown
-from minighost.train import optimizers, schedules
+from minighost.train import optimizers
 from minighost.train.recipes import PRESETS, RECIPES, fine_tuning, own_boxes, own_images
-from minighost.train.values import Choice, Flag, Free, Numbers, Real, Rule, Size, Text, Whole
+from minighost.train.settings import TASKS, DataConfig, ModelConfig, TrainConfig, setting
+from minighost.train.values import Choice, Free, Text, Whole
 from minighost.type_aliases import PathLike
 
-__all__ = ["TASKS", "Config", "DataConfig", "ModelConfig", "TrainConfig", "keys", "with_whole_path"]
+__all__ = ["LARGEST", "Config", "keys", "with_whole_path"]
 
-TASKS = ("classify", "detect")
 UNKNOWN_TO_DETECT = (
     "label_smoothing",
     "cutout",
@@ -37,130 +37,6 @@ UNKNOWN_TO_DETECT = (
     "prune_after",
 )  # settings of a classifier
 LARGEST = 1 << 20  # bytes of a file of settings
-
-
-def _key(default: Any, rule: Rule, text: str) -> Any:
-    return field(default=default, metadata={"rule": rule, "help": text})
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """Which network. Keys other than `name` and `width` are options of it and go to `minighost.models.create`.
-
-    To detect, it is the network below a `RetinaNet`, whose options the others are.
-    """
-
-    name: str = _key("ghostnet", Text(), "network, one of minighost.models.names(), or FILE.py:NAME for your own")
-    width: float | None = _key(None, Real(above=0, none=True), "width multiplier")
-    options: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def own(self) -> own_code.Spec | None:
-        """The file and name of a network of one's own."""
-        return own_code.parse(self.name)
-
-    @property
-    def title(self) -> str:
-        """The name for tables and pictures: without the folder of a file."""
-        return self.name if self.own is None else self.own.title
-
-    def given(self) -> dict[str, Any]:
-        """The options for `minighost.models.create`, the width among them if there is one."""
-        return self.options if self.width is None else {**self.options, "width": self.width}
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """Which images."""
-
-    name: str = _key(
-        "shapes10",
-        Text(),
-        "one of minighost.data.names(), or your own images: a folder with a folder per class, an .npz, .safetensors or "
-        "idx file, or FILE.py:function; to detect, a folder in COCO's format",
-    )
-    dir: str | None = _key(None, Text(none=True), "folder with the data set's files")
-    archive: str | None = _key(None, Text(none=True), "archive file of the data set")
-    size: tuple[int, int] | None = _key(
-        None,
-        Size(none=True),
-        "height and width to which images are cut and scaled; none: as they are",
-    )
-    split: float = _key(0.2, Real(above=0, below=1), "share of own images kept for testing, if nobody has divided them")
-    split_seed: int = _key(0, Whole(0), "another one keeps other images for testing; independent of seed")
-    train_size: int | None = _key(None, Whole(1, none=True, most=10**6), "number of training images (all)")
-    test_size: int | None = _key(None, Whole(1, none=True, most=10**6), "number of test images (all)")
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How the weights are found."""
-
-    epochs: int = _key(5, Whole(1), "passes over the training images")
-    batch_size: int = _key(128, Whole(2), "images per step")
-    lr: float = _key(0.2, Real(above=0), "peak learning rate")
-    optimizer: str = _key("sgd", Choice(*optimizers.names()), "optimizer")
-    momentum: float = _key(0.9, Real(least=0, below=1), "momentum of sgd and muon")
-    nesterov: bool = _key(True, Flag(), "Nesterov momentum (sgd, muon)")
-    sgd_factor: float = _key(
-        1.0, Real(above=0), "muon: learning rate of the parameters that sgd updates instead, as a multiple of lr"
-    )
-    sgd_momentum: float | None = _key(
-        None, Real(least=0, below=1, none=True), "muon: momentum of the parameters that sgd updates instead"
-    )
-    sgd_decay: float = _key(
-        0.0,
-        Real(least=0, below=1),
-        "muon: share by which what sgd updates, biases too, decays per step at the peak rate, instead of weight_decay",
-    )
-    weight_decay: float = _key(5e-4, Real(least=0), "decay of weights; biases and batch norm are exempt")
-    decay_depthwise: bool = _key(True, Flag(), "decay the kernels of depthwise convolutions, too")
-    schedule: str = _key("onecycle", Choice(*schedules.names()), "learning-rate schedule")
-    warmup_epochs: float = _key(0.0, Real(least=0), "warm-up of the learning rate, in epochs")
-    anneal: str = _key("cosine", Choice("cosine", "linear"), "how onecycle's rate falls")
-    milestones: tuple[float, ...] = _key((), Numbers(least=0), "epochs at which schedule=step lowers the rate")
-    gamma: float = _key(0.1, Real(above=0), "factor at each milestone")
-    label_smoothing: float = _key(0.0, Real(least=0, below=1), "share of the target that is spread over all classes")
-    ema_decay: float = _key(0.0, Real(least=0, below=1), "decay of the averaged weights that are evaluated; 0 is off")
-    sync_batch_norm: bool = _key(
-        True, Flag(), "with --mpi: batch norm over the whole batch, as in one process, or over each rank's share"
-    )
-    clip_norm: float = _key(0.0, Real(least=0), "largest norm of the gradient; 0 is off")
-    flip: bool | str = _key(
-        True, Flag("alternate"), "mirror half of the training images; alternate: each image every second epoch"
-    )
-    crop: int = _key(4, Whole(0), "padding of random crops in pixels; 0 is off")
-    cutout: int = _key(0, Whole(0), "side of the blanked-out square in pixels; 0 is off")
-    views: str = _key(
-        "image", Choice("image", "mirror", "shift"), "averaged at the end; mirror: both sides; shift: also shifted"
-    )
-    start: str | None = _key(
-        None, Text(none=True), "weights to start from (--from): the folder of a run, or a .safetensors file"
-    )
-    freeze: str | None = _key(
-        None, Text(none=True), "last layer that stays as it is, with all before it; body: all but the head"
-    )
-    body_lr: float = _key(1.0, Real(above=0), "learning rate of all layers but the head, as a multiple of lr")
-    prune_after: int | None = _key(
-        None,
-        Whole(0, none=True),
-        "epochs with all filters; then the weakest go, down to the network's option inner (model.inner=0.5)",
-    )
-    extended: tuple[float, ...] = _key(
-        (),
-        Numbers(least=1),
-        "numbers of epochs that were planned before train.epochs; --resume --epochs N adds to them",
-    )
-    head_lr: float = _key(1.0, Real(above=0), "learning rate of the head, as a multiple of lr")
-    stem_epochs: float = _key(
-        0.0, Real(least=0), "epochs in which a whitening stem's biases learn, at a rate that falls to 0; 0: all of them"
-    )
-    test_every: int = _key(
-        1, Whole(1), "epochs between evaluations of the test images; the last epoch is always evaluated"
-    )
-    log_every: int = _key(10, Whole(1), "steps between lines of log.jsonl")
-    checkpoint_minutes: float = _key(5.0, Real(least=0), "minutes between checkpoints within an epoch; 0 is off")
-    checkpoint_steps: int = _key(0, Whole(0), "steps between checkpoints within an epoch; 0 is off")
 
 
 @dataclass(frozen=True)
@@ -176,10 +52,12 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
-    task: str = _key("classify", Choice(*TASKS), "what is learnt: classes of images; or to detect things, with boxes")
-    seed: int = _key(0, Whole(0), "random seed of initial weights, order, augmentation and dropout")
-    threads: int = _key(0, Whole(0), "number of threads; 0: one per core")
-    out: str | None = _key(None, Text(none=True), "folder of the run; by default runs/DATA-MODEL, numbered")
+    task: str = setting(
+        "classify", Choice(*TASKS), "what is learnt: classes of images; or to detect things with boxes"
+    )
+    seed: int = setting(0, Whole(0), "random seed of initial weights, order, augmentation and dropout")
+    threads: int = setting(0, Whole(0), "number of threads; 0: one per core")
+    out: str | None = setting(None, Text(none=True), "folder of the run; by default runs/DATA-MODEL, numbered")
 
     @classmethod
     def resolve(

@@ -14,10 +14,11 @@ from minighost.registry import unknown
 from minighost.terminal.console import console_for
 from minighost.train.again import made_again
 from minighost.train.callbacks import Callback
-from minighost.train.config import Config, DataConfig, ModelConfig, TrainConfig
+from minighost.train.config import Config
 from minighost.train.history import History
 from minighost.train.run_training import conduct
 from minighost.train.runfolder import RunFolder
+from minighost.train.settings import DataConfig, ModelConfig, TrainConfig
 from minighost.train.signals import Interrupted
 from minighost.type_aliases import PathLike
 

@@ -10,10 +10,11 @@ import numpy as np
 from minighost.data import sources
 from minighost.data.dataset import Dataset
 from minighost.data.detection_set import DetectionSet
-from minighost.train.config import Config, DataConfig
+from minighost.train.config import Config
 from minighost.train.meta import fingerprints
 from minighost.train.ownfile import check_data_place
 from minighost.train.restore import LoadedRun
+from minighost.train.settings import DataConfig
 from minighost.type_aliases import PathLike
 
 __all__ = ["images_to_measure", "open_images", "resolve"]

@@ -20,8 +20,8 @@ from minighost.train.config import Config, with_whole_path
 from minighost.train.meta import RunMeta
 from minighost.train.metrics import evaluate
 from minighost.train.ownfile import BRING_BACK, check_place, difference
+from minighost.train.progress import evaluated
 from minighost.train.pruning import network_at
-from minighost.train.trainer import evaluated
 from minighost.type_aliases import Array, Images, PathLike, State
 
 __all__ = ["LoadedRun", "checkpoint_of", "create_model", "load", "load_run", "recreate_model", "size_of", "takes_grey"]

@@ -10,8 +10,8 @@ from minighost.nn.freezing import head_of
 from minighost.nn.module import Module
 from minighost.train.checkpoint import load_checkpoint, read_record
 from minighost.train.meta import RunMeta
+from minighost.train.progress import evaluated
 from minighost.train.restore import checkpoint_of, size_of
-from minighost.train.trainer import evaluated
 from minighost.type_aliases import PathLike, State
 from minighost.wording import counted
 

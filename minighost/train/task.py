@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from minighost.nn.module import Module
-from minighost.train.config import TASKS, TrainConfig
+from minighost.train.settings import TASKS, TrainConfig
 from minighost.type_aliases import Array
 
 if TYPE_CHECKING:

@@ -23,12 +23,13 @@ from minighost.train import optimizers, schedules
 from minighost.train.checkpoint import load_checkpoint, save_checkpoint
 from minighost.train.classification import Classification
 from minighost.train.clip import clip_grad_norm, own_gradients
-from minighost.train.config import TrainConfig
 from minighost.train.ema import EMA
 from minighost.train.groups import parameter_groups, whitening_stem
 from minighost.train.lag import lagging
 from minighost.train.nonfinite import ADVICE, explain
 from minighost.train.parallel import Single, digest
+from minighost.train.progress import Progress, evaluated, part, prefixed
+from minighost.train.settings import TrainConfig
 from minighost.train.task import Task
 from minighost.type_aliases import Array, PathLike, State
 
@@ -341,7 +342,7 @@ class Trainer:
         NonFiniteError
             A tensor holds a NaN or an infinity; then nothing is written, and the checkpoint of before stays.
         """
-        state = {"epoch": self.epoch, "step": self.step, "sums": self.sums, "best": self.best}
+        state: dict[str, Any] = Progress(self.epoch, self.step, self.sums, self.best)._asdict()
         state["rng"] = self._rng_states()
         tensors = self._tensors()
         self.check_ranks(tensors)
@@ -367,13 +368,13 @@ class Trainer:
         """
         weights = evaluated(self._tensors())
         meta = {**meta, "trainer": {"epoch": self.epoch, "step": self.step}}
-        save_checkpoint(path, _prefixed("model/", weights), meta)
+        save_checkpoint(path, prefixed("model/", weights), meta)
 
     def _tensors(self) -> State:
-        tensors = _prefixed("model/", self.model.state_dict())
-        tensors.update(_prefixed("optimizer/", self.optimizer.state_dict()))
+        tensors = prefixed("model/", self.model.state_dict())
+        tensors.update(prefixed("optimizer/", self.optimizer.state_dict()))
         if self.ema is not None:
-            tensors.update(_prefixed("ema/", self.ema.state_dict()))
+            tensors.update(prefixed("ema/", self.ema.state_dict()))
         if problems := unusable(tensors):
             raise NonFiniteError(
                 f"after step {self.global_step}, whose gradient was finite: {'; '.join(problems[:3])}"
@@ -393,7 +394,9 @@ class Trainer:
         if problems := unusable(tensors):
             raise FormatError(f"{path}.json: cannot continue from this checkpoint: {'; '.join(problems)}")
         try:
-            state = self._read(meta["trainer"])
+            progress = Progress.read(
+                meta["trainer"], self.task, self.config.epochs, len(self.loader), self.loader.batch_size
+            )
             self._set_rng_states(meta["trainer"]["rng"])
             if self.ema is not None:
                 self.ema.load_state_dict(part(tensors, "ema/"))
@@ -401,28 +404,13 @@ class Trainer:
             self.model.load_state_dict(part(tensors, "model/"))  # last: until here nothing that matters has changed
         except (LookupError, ValueError, TypeError, AttributeError, OverflowError) as error:
             raise FormatError(f"{path}: this checkpoint is of another run: {error}") from error
-        self.epoch, self.step, self.sums, self.best = state
+        self.epoch, self.step, self.sums, self.best = progress
         if self._stem and self.global_step > self._stem_steps:
             self._freeze_stem()
         else:
             self._split()
         self.kept = self.global_step
         return meta
-
-    def _read(self, state: dict[str, Any]) -> tuple[Any, ...]:
-        """Epoch, step, sums and best of a checkpoint, each checked."""
-        epoch, step, sums, best = (state[key] for key in ("epoch", "step", "sums", "best"))
-        _number("epoch", epoch, int, self.config.epochs)
-        _number("step", step, int, len(self.loader))
-        _number("images seen", sums["seen"], int, step * self.loader.batch_size, step * self.loader.batch_size)
-        for name, kind in self.task.counts.items():
-            _number(f"images {name}" if kind is int else name, sums[name], kind, sums["seen"] if kind is int else 1e300)
-        _number("seconds", sums["seconds"], float, 1e12)
-        _number("sum of losses", sums["loss"], float, 1e300)
-        if best is not None:
-            _number("best epoch", best["epoch"], int, self.config.epochs)
-            _number("best accuracy", best[self.task.score], float, 1)
-        return epoch, step, sums, best
 
     def _generators(self) -> dict[str, np.random.Generator]:
         """Random generators inside the model (dropout's), by the name of their layer."""
@@ -438,23 +426,3 @@ class Trainer:
             raise ValueError(f"random generators of {sorted(states)} for layers {sorted(generators)}")
         for name, state in states.items():
             generators[name].bit_generator.state = state
-
-
-def _number(name: str, value: Any, kind: Any, most: float, least: float = 0) -> None:
-    if type(value) is not kind or not (least <= value <= most):
-        raise ValueError(f"{name}: expected {kind.__name__} from {least} to {most}, got {value!r:.80}")
-
-
-def _prefixed(prefix: str, tensors: State) -> State:
-    return {prefix + name: value for name, value in tensors.items()}
-
-
-def evaluated(tensors: State) -> State:
-    """Of a checkpoint's tensors the weights that are evaluated: averaged, if it holds an average."""
-    averaged = {name: value for name, value in part(tensors, "ema/").items() if name != "ema.updates"}
-    return averaged or part(tensors, "model/")
-
-
-def part(tensors: State, prefix: str) -> State:
-    """The tensors whose name begins with `prefix`, without it."""
-    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
