@@ -155,8 +155,8 @@ def test_a_preset_resolves_and_flags_win_over_it(name):
 
 
 def test_an_unknown_preset_is_named_with_its_nearest():
-    with pytest.raises(ValueError, match=r"unknown preset 'cifar-quick' \(did you mean 'cifar10-quick'\?\); avail"):
-        Config.resolve(preset="cifar-quick")
+    with pytest.raises(ValueError, match=r"unknown preset 'cifar-wide' \(did you mean 'cifar10-wide'\?\); avail"):
+        Config.resolve(preset="cifar-wide")
 
 
 def test_a_run_prepares_the_stem_from_its_images(tmp_path):
@@ -168,7 +168,7 @@ def test_a_run_prepares_the_stem_from_its_images(tmp_path):
 
 
 def test_a_run_that_goes_on_takes_no_preset(capsys):
-    assert main.main(["train", "--resume", "--preset", "cifar10-quick", "--out", "nowhere"]) == 2
+    assert main.main(["train", "--resume", "--preset", "cifar10-wide", "--out", "nowhere"]) == 2
     assert "--preset: a resumed run keeps its settings; leave out --preset or --resume" in capsys.readouterr().err
 
 

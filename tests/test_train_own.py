@@ -215,7 +215,7 @@ def test_a_recipe_sets_only_what_the_network_has(tmp_path):
     toml = written(tmp_path, f'[model]\nname = "{path}:small"\n', "run.toml")
     assert Config.resolve(toml_path=toml).model.given() == {}
     for name in models.names():
-        for options in ({}, {"preset": "cifar10-quick"}, {"dataset": "cifar10"}):
+        for options in ({}, {"preset": "cifar10-wide"}, {"dataset": "cifar10"}):
             chosen = Config.resolve(overrides={"model.name": name}, **options).model
             models.check_options(chosen.name, chosen.given())
 

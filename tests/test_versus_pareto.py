@@ -39,11 +39,19 @@ def test_minutes_count_training_and_evaluation_and_at_the_end_everything(tmp_pat
     assert (line.name, line.runs) == ("one", [[(1.0, 75.0), (2.5, 80.0)]])
 
 
-def test_the_last_minutes_of_pytorchs_run_count_the_evaluation_that_gives_its_accuracy(tmp_path):
+def test_an_epoch_without_an_evaluation_is_no_point(tmp_path):
+    folder = a_run(tmp_path / "one", (50, 10, 0.75), (60, 0, 0.80), seconds=120)
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    lines.insert(1, {"kind": "epoch", "seconds": 60, "images_per_second": 9.0})
+    (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert pareto.read(folder).runs == [[(2.0, 75.0), (2.0, 80.0)]]
+
+
+def test_of_pytorchs_run_the_one_evaluation_counts_that_its_recipe_has(tmp_path):
     line = pareto.read(a_record(tmp_path / "record.json", 0.82))
     (points,) = line.runs
     assert line.name == "airbench94_muon, PyTorch 2.13"
-    assert points == [(2.0, 75.0), (pytest.approx((5 + 115 + 110 + 60) / 60), 82.0)]
+    assert points == [((5 + 110) / 60, 75.0), (pytest.approx((5 + 110 + 110 + 60) / 60), 82.0)]
 
 
 def test_the_front_is_what_nobody_beats_in_both():

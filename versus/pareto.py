@@ -3,8 +3,8 @@
     python -m versus.pareto runs/* record.json --out pareto.png
 
 A run is a folder that `minighost train` has left, with ``summary.json``, ``config.json`` and ``log.jsonl``, or a run in
-a file of `versus.record`. Its line goes from epoch to epoch; minutes count the training and the evaluation after each
-epoch. Runs that differ in nothing but their seed, in folders called quick-0 and quick-1, are one line, their mean, and
+a file of `versus.record`. Its line goes from one evaluation to the next; minutes count training and evaluations, but
+for those between the epochs of a record's run, which its recipe does not have. Runs that differ in nothing but their seed, in folders called quick-0 and quick-1, are one line, their mean, and
 the bars at its end are their standard deviations. A ring marks the ends that no other line beats in both minutes and
 accuracy: the Pareto front.
 """
@@ -59,8 +59,9 @@ def _of_folder(folder):
     minutes, points = 0.0, []
     for record in map(json.loads, lines):
         if record["kind"] == "epoch":
-            minutes += (record["seconds"] + record["test_seconds"]) / 60
-            points.append((minutes, 100 * record["test_accuracy"]))
+            minutes += (record["seconds"] + record.get("test_seconds", 0)) / 60
+            if "test_accuracy" in record:  # a recipe may leave some epochs without
+                points.append((minutes, 100 * record["test_accuracy"]))
     points[-1] = (summary["seconds"] / 60, points[-1][1])  # with what came before the first epoch and after the last
     name = folder.resolve().name
     return Line(name.removesuffix(f"-{summary['seed']}"), name, _without(config), [points])
@@ -73,7 +74,10 @@ def _without(settings):
 
 
 def _of_record(file):
-    """The last point is the accuracy with six views, in place of that without, as it is in our own recipes."""
+    """The last point is the accuracy with six views, in place of that without, as it is in our own recipes.
+
+    Evaluations between epochs take no time here: the recipe has none.
+    """
     try:
         outcome = json.loads(file.read_text(encoding="utf-8"))
     except ValueError:
@@ -83,7 +87,7 @@ def _of_record(file):
     runs = []
     for run in outcome["runs"]:
         seconds, points = run["setup_seconds"], []
-        ends = [(epoch["test_seconds"], epoch["test_accuracy"]) for epoch in run["epochs"][:-1]]
+        ends = [(0.0, epoch["test_accuracy"]) for epoch in run["epochs"][:-1]]
         ends.append((run["test_seconds"], run["test_accuracy"]))
         for epoch, (test_seconds, accuracy) in zip(run["epochs"], ends, strict=True):
             seconds += epoch["seconds"] + test_seconds

@@ -31,7 +31,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--preset",
         metavar="NAME",
-        help="a whole recipe: cifar10-quick, cifar10-ghost or cifar10-airbench; flags override it",
+        help="a whole recipe: cifar10-airbench, cifar10-ghost or cifar10-wide; flags override it",
     )
     parser.add_argument(
         "--help-settings", action="store_true", help="list every setting of --set and --config, and exit"

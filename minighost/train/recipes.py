@@ -49,20 +49,6 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
 }
 
-_QUICK = {
-    "data.name": "cifar10",
-    "model.name": "quicknet",
-    "train.batch_size": 256,
-    "train.optimizer": "muon",
-    "train.lr": 0.025,
-    "train.momentum": 0.85,
-    "train.sgd_factor": 5.0,
-    "train.anneal": "linear",
-    "train.label_smoothing": 0.2,
-    "train.flip": "alternate",
-    "train.crop": 2,
-    "train.views": "shift",
-}
 # Jordan's airbench94_muon as published, but in single precision. There the loss is a sum over the batch, and the logits
 # are divided by the head's 256 inputs; here the loss is a mean, and the head's weights are smaller by that factor.
 _AIRBENCH = {
@@ -93,8 +79,8 @@ _AIRBENCH = {
 }
 PRESETS: dict[str, dict[str, Any]] = {
     "cifar10-airbench": _AIRBENCH,
-    "cifar10-ghost": {**_QUICK, "model.ratio": 2, "model.plain": 1, "train.epochs": 18},
-    "cifar10-quick": {**_QUICK, "train.epochs": 24, "train.crop": 3, "train.cutout": 6},
+    "cifar10-ghost": {**_AIRBENCH, "model.ratio": 2, "model.plain": 1, "model.width": 1.5, "train.epochs": 16},
+    "cifar10-wide": {**_AIRBENCH, "model.width": 1.5, "train.epochs": 18, "train.crop": 3},
 }
 
 
