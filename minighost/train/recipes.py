@@ -80,7 +80,7 @@ _AIRBENCH = {
 PRESETS: dict[str, dict[str, Any]] = {
     "cifar10-airbench": _AIRBENCH,
     "cifar10-ghost": {**_AIRBENCH, "model.ratio": 2, "model.plain": 1, "model.width": 1.5, "train.epochs": 16},
-    "cifar10-wide": {**_AIRBENCH, "model.width": 1.5, "train.epochs": 18, "train.crop": 3},
+    "cifar10-wide": {**_AIRBENCH, "model.width": 1.5, "train.epochs": 24, "train.crop": 4, "train.cutout": 12},
 }
 
 
