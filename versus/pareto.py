@@ -4,9 +4,9 @@
 
 A run is a folder that `minighost train` has left, with ``summary.json``, ``config.json`` and ``log.jsonl``, or a run in
 a file of `versus.record`. Its line goes from one evaluation to the next; minutes count training and evaluations, but
-for those between the epochs of a record's run, which its recipe does not have. Runs that differ in nothing but their seed, in folders called quick-0 and quick-1, are one line, their mean, and
-the bars at its end are their standard deviations. A ring marks the ends that no other line beats in both minutes and
-accuracy: the Pareto front.
+for those between the epochs of a record's run, which its recipe does not have. Runs that differ in nothing but their
+seed, in folders called quick-0 and quick-1, are one line, their mean, and the bars at its end are their standard
+deviations. A ring marks the ends that no other line beats in both minutes and accuracy: the Pareto front.
 """
 
 import argparse

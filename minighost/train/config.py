@@ -52,9 +52,7 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
-    task: str = setting(
-        "classify", Choice(*TASKS), "what is learnt: classes of images; or to detect things with boxes"
-    )
+    task: str = setting("classify", Choice(*TASKS), "what is learnt: classes of images; or to detect things with boxes")
     seed: int = setting(0, Whole(0), "random seed of initial weights, order, augmentation and dropout")
     threads: int = setting(0, Whole(0), "number of threads; 0: one per core")
     out: str | None = setting(None, Text(none=True), "folder of the run; by default runs/DATA-MODEL, numbered")
