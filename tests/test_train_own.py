@@ -211,7 +211,7 @@ def test_a_recipe_sets_only_what_the_network_has(tmp_path):
     assert Config.resolve(overrides={"model.name": f"{path}:Net"}).model.given() == {"width": 0.5}
     assert Config.resolve(overrides={"model.name": f"{path}:small"}).model.given() == {}
     preset = Config.resolve(preset="cifar10-ghost", overrides={"model.name": "resnet20", "train.epochs": 6})
-    assert preset.model.given() == {} and preset.train.optimizer == "muon"
+    assert preset.model.given() == {"width": 1.5} and preset.train.optimizer == "muon"  # no ghosts, no stem
     toml = written(tmp_path, f'[model]\nname = "{path}:small"\n', "run.toml")
     assert Config.resolve(toml_path=toml).model.given() == {}
     for name in models.names():
