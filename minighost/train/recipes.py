@@ -77,6 +77,8 @@ _AIRBENCH = {
     "train.crop": 2,
     "train.views": "shift",
 }
+# Two go on from it. After 18 epochs of the wide network with shifts by 3 pixels, 99.8 % of the training images were
+# right; so they are shifted further, and a square is cut out of them, as in Jordan's longest recipe (airbench96).
 PRESETS: dict[str, dict[str, Any]] = {
     "cifar10-airbench": _AIRBENCH,
     "cifar10-ghost": {**_AIRBENCH, "model.ratio": 2, "model.plain": 1, "model.width": 1.5, "train.epochs": 16},
